@@ -1,0 +1,224 @@
+"""Reads a trials table for one analysis: which rows count, and what each column means.
+
+Only completed trials enter; all planned rows fix the levels. Responses are centred exactly, in
+rational arithmetic, before any float is squared: with 13 equal leading digits (NIST StRD SmLs07)
+the usual sums keep no right digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablate.errors import StudyError, nearest
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Level = Hashable
+
+STATUSES = ("completed", "diverged", "failed", "stopped_early", "never_started")
+# Columns that describe how a trial went, not which trial it was.
+_OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_key")
+_LARGEST_EXPONENT = 140  # squares of larger numbers leave the range of a float
+
+
+class AnalysisError(StudyError):
+    """The trials table, or what was asked of it, allows no answer."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The completed trials of one response, centred, with their factor levels as codes.
+
+    `codes[name]` [n] indexes `levels[name]`; `y` [n] is the response minus `centre`.
+    """
+
+    response: str
+    factors: tuple[str, ...]
+    block: str | None
+    levels: dict[str, tuple[Level, ...]]
+    codes: dict[str, Ints]
+    y: Floats
+    centre: float
+    num_seeds: int
+
+    @property
+    def is_constant(self) -> bool:
+        return not np.any(self.y)
+
+    def cell_counts(self) -> dict[tuple[Level, ...], int]:
+        """Completed trials per cell of the full grid of the factors' levels."""
+        sizes = tuple(len(self.levels[name]) for name in self.factors)
+        counts = np.zeros(sizes, dtype=int)
+        np.add.at(counts, tuple(self.codes[name] for name in self.factors), 1)
+        return {
+            tuple(self.levels[name][i] for name, i in zip(self.factors, index, strict=True)): int(
+                counts[index]
+            )
+            for index in np.ndindex(*sizes)
+        }
+
+    def code_of(self, factor: str, level: Any) -> int:
+        """The index of a level, exactly or by its text; raises with the nearest one."""
+        known = self.levels[factor]
+        for index, value in enumerate(known):
+            if value == level or str(value) == str(level):
+                return index
+        raise AnalysisError(
+            f"Factor '{factor}' has no level {level!r} in the trials.", mend=nearest(level, known)
+        )
+
+
+def observe(
+    trials: pd.DataFrame, response: str, factors: Sequence[str], block: str | None = None
+) -> Observations:
+    """The completed trials of `trials` as numbers and codes; raises AnalysisError in words."""
+    names = _checked_names(trials, response, factors, block)
+    refuse_duplicates(trials, response, names)
+    values = [_exact(value, response, i) for i, value in zip(trials.index, trials[response])]
+    keep = completed(trials) & np.array([value is not None for value in values], dtype=bool)
+    exact = [value for value, kept in zip(values, keep, strict=True) if kept and value is not None]
+    if not exact:
+        raise AnalysisError(
+            f"No completed trial has a value of '{response}'.",
+            why=f"The table holds {len(trials)} planned trials.",
+            mend="Run the study, or ask for a response that its trials report.",
+        )
+    centre = sum(exact, Fraction(0)) / len(exact)
+    levels, codes = {}, {}
+    for name in (*names, *([block] if block else [])):
+        # A seed that never completed tells nothing of a block; a planned level stays in the grid.
+        planned = trials[name] if name != block else trials.loc[keep, name]
+        levels[name] = levels_of(planned, name)
+        index = {level: i for i, level in enumerate(levels[name])}
+        codes[name] = np.array([index[value] for value in trials.loc[keep, name]], dtype=np.int64)
+    return Observations(
+        response=response,
+        factors=names,
+        block=block,
+        levels=levels,
+        codes=codes,
+        y=np.array([float(value - centre) for value in exact]),
+        centre=float(centre),
+        num_seeds=_num_seeds(trials[keep], codes, names),
+    )
+
+
+def completed(trials: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are completed trials [n]; without a `status` column all are."""
+    if "status" not in trials.columns:
+        return np.ones(len(trials), dtype=bool)
+    unknown = sorted({str(status) for status in trials["status"]} - set(STATUSES))
+    if unknown:
+        raise AnalysisError(
+            f"Trial status {unknown[0]!r} is not known.", mend=nearest(unknown[0], STATUSES)
+        )
+    return np.asarray(trials["status"].astype(str) == "completed", dtype=bool)
+
+
+def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
+    """A factor's levels: the declared order of a categorical column, else sorted values."""
+    if column.isna().any():
+        raise AnalysisError(
+            f"Column '{name}' has no level in {int(column.isna().sum())} rows.",
+            mend="Give every planned trial a level of every factor.",
+        )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        present = set(column)
+        return tuple(level for level in column.cat.categories if level in present)
+    return tuple(sorted(set(column), key=_sort_key))
+
+
+def _sort_key(level: Any) -> tuple[int, float, str]:
+    if isinstance(level, int | float | np.integer | np.floating):
+        return (0, float(level), "")
+    return (1, 0.0, str(level))
+
+
+def _checked_names(
+    trials: pd.DataFrame, response: str, factors: Sequence[str], block: str | None
+) -> tuple[str, ...]:
+    names = (factors,) if isinstance(factors, str) else tuple(factors)
+    if not names:
+        raise AnalysisError("No factor was named.", mend="Name at least one factor column.")
+    for name in (response, *names, *([block] if block else [])):
+        require_column(trials, name)
+    if len({response, block, *names}) != len(names) + 2:
+        raise AnalysisError(
+            f"One column plays two parts: response '{response}', block {block!r}, "
+            f"factors {', '.join(names)}.",
+            mend="Name the response, the block and every factor once.",
+        )
+    return names
+
+
+def require_column(trials: pd.DataFrame, name: str) -> None:
+    if name not in trials.columns:
+        known = [str(column) for column in trials.columns]
+        raise AnalysisError(f"The trials have no column '{name}'.", mend=nearest(name, known))
+
+
+def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str]) -> None:
+    """Raises when two rows are the same trial: by key, else by cell, seed and every label."""
+    if "key" in trials.columns:
+        identity = ["key"]
+    elif "seed" in trials.columns and not trials["seed"].isna().all():
+        labels = [
+            column
+            for column in trials.columns
+            if column not in (response, *_OUTCOME_COLUMNS) and "/" not in str(column)
+        ]
+        identity = list(dict.fromkeys((*factors, "seed", *labels)))
+    else:
+        return
+    repeated = trials.duplicated(subset=identity)
+    if repeated.any():
+        first = trials.loc[repeated, [c for c in (*factors, "seed") if c in trials.columns]].iloc[0]
+        where = ", ".join(f"{name} {value}" for name, value in first.items())
+        raise AnalysisError(
+            f"{int(repeated.sum())} trials stand in the table twice, the first: {where}.",
+            why="A trial counted twice makes the error look smaller than it is.",
+            mend="Keep one row per planned trial.",
+        )
+
+
+def _exact(value: Any, response: str, row: Any) -> Fraction | None:
+    """The value as an exact fraction; None for a missing one; raises for anything else."""
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    fault = AnalysisError(
+        f"'{response}' is {value!r} in row {row}.",
+        why="A response must be a finite number.",
+        mend="Give such a trial the status it had (diverged, failed) and no value.",
+    )
+    if isinstance(value, str):
+        try:
+            value = Decimal(value.strip())
+        except InvalidOperation:
+            raise fault from None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise fault
+    if math.isnan(value):
+        return None
+    if math.isinf(value) or (value != 0 and abs(Decimal(value).adjusted()) > _LARGEST_EXPONENT):
+        raise fault
+    return Fraction(value)
+
+
+def _num_seeds(rows: pd.DataFrame, codes: dict[str, Ints], factors: tuple[str, ...]) -> int:
+    """How often the cells were repeated: the seeds, and never more than runs in one cell."""
+    cells = np.stack([codes[name] for name in factors], axis=1)
+    num_runs = int(np.unique(cells, axis=0, return_counts=True)[1].max())
+    if "seed" in rows.columns and rows["seed"].notna().any():
+        return min(num_runs, int(rows["seed"].nunique()))
+    return num_runs

@@ -1,0 +1,1 @@
+"""Bytes and pixels: which samples exist, in which order they come, and how they become arrays."""

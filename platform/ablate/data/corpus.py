@@ -1,0 +1,186 @@
+"""A corpus as a study states it, and the shards behind it once it has been opened."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ablate.data import demo
+from ablate.data.index import index_folder
+from ablate.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from ablate.errors import DataError, nearest
+
+HOLDOUT_ONE_IN = 20  # rows kept for evaluation where a corpus brings no test split of its own
+HOLDOUT_MAX = 2_000  # and at most so many of them: their captions are the candidate names
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Image-text shards, and the caption to read from them.
+
+    `uri` is a folder of webdataset tars or the name of a demo corpus (`demo:emoji`).
+    `caption` is a field of the sample's json member, or `txt` for its text member.
+    `test_split` names the evaluation split; a folder without one keeps a part of its rows.
+    `window_shards` shards are shuffled together; more mixes better and holds more in memory.
+    `max_bad_fraction` of the samples read may be unreadable before the trial stops.
+    """
+
+    uri: str = "demo:emoji"
+    split: str = "train"
+    test_split: str = "test"
+    caption: str = "clean"
+    window_shards: int = 4
+    max_bad_fraction: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.uri.startswith("demo:") and "://" not in self.uri:
+            # One folder is one corpus, from whatever directory it is named.
+            object.__setattr__(self, "uri", str(Path(self.uri).expanduser().absolute()))
+        if self.window_shards < 1:
+            raise DataError(
+                f"Corpus.window_shards is {self.window_shards}",
+                why="shards are shuffled in windows of one or more",
+                mend="give 1 or more",
+            )
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise DataError(
+                f"Corpus.max_bad_fraction is {self.max_bad_fraction}",
+                why="it is a fraction of the samples read",
+                mend="give a number from 0 to 1",
+            )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a split: per shard its path and the row numbers that belong to it.
+
+    `name` tells splits of one corpus apart; `fingerprint` is the content's, not the place's.
+    """
+
+    paths: tuple[str, ...]
+    num_rows: tuple[int, ...]  # rows in the shard, whether they belong to the split or not
+    fingerprint: str
+    holdout: bool | None = None  # None: all rows; else those in (True) or not in the hold-out
+    holdout_one_in: int = field(default=HOLDOUT_ONE_IN)
+
+    def of_shard(self, shard: int) -> list[int]:
+        """The row numbers of `shard` that belong to this split, ascending."""
+        everyone = range(self.num_rows[shard])
+        if self.holdout is None:
+            return list(everyone)
+        name = Path(self.paths[shard]).name
+        return [
+            row
+            for row in everyone
+            if (zlib.crc32(f"{name}/{row}".encode()) % self.holdout_one_in == 0) == self.holdout
+        ]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows of each shard belong to this split."""
+        if self.holdout is None:
+            return self.num_rows
+        return tuple(len(self.of_shard(shard)) for shard in range(len(self.paths)))
+
+    @property
+    def num_samples(self) -> int:
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class OpenCorpus:
+    """A corpus whose shards have been found and counted."""
+
+    corpus: Corpus
+    train: Rows
+    test: Rows
+    fingerprint: str
+    manifest: Manifest
+
+
+def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
+    """Find and count the shards of `corpus`. Raises DataError when they are not as stated."""
+    folder = _folder(corpus, home)
+    own = not (folder / MANIFEST_NAME).exists()
+    manifest = index_folder(folder, home / "indexes") if own else read_manifest(folder)
+    fingerprint = manifest.fingerprint
+
+    def rows(split: str, holdout: bool | None, one_in: int = HOLDOUT_ONE_IN) -> Rows:
+        shards = sorted((s for s in manifest.shards if s.split == split), key=lambda s: s.name)
+        return Rows(
+            paths=tuple(str(folder / s.name) for s in shards),
+            num_rows=tuple(s.num_samples for s in shards),
+            fingerprint=hashlib.sha256(f"{fingerprint}/{split}/{holdout}".encode()).hexdigest(),
+            holdout=holdout,
+            holdout_one_in=one_in,
+        )
+
+    splits = {s.split for s in manifest.shards}
+    split = manifest.shards[0].split if own else corpus.split
+    if split not in splits:
+        raise DataError(
+            f"corpus '{corpus.uri}' has no split '{split}'",
+            why=f"{folder / MANIFEST_NAME} lists none of that name",
+            mend=nearest(split, splits),
+        )
+    if corpus.test_split in splits and not own:
+        train, test = rows(split, None), rows(corpus.test_split, None)
+    else:
+        total = sum(s.num_samples for s in manifest.shards if s.split == split)
+        one_in = max(HOLDOUT_ONE_IN, -(-total // HOLDOUT_MAX))
+        train, test = rows(split, False, one_in), rows(split, True, one_in)
+    _check_sizes(folder, manifest, {split, corpus.test_split})
+    if not train.num_samples or not test.num_samples:
+        raise DataError(
+            f"corpus '{corpus.uri}' has {train.num_samples} samples to train on and "
+            f"{test.num_samples} to evaluate",
+            why="a trial needs both",
+            mend="give a folder with more samples",
+        )
+    return OpenCorpus(corpus, train, test, fingerprint, manifest)
+
+
+def _folder(corpus: Corpus, home: Path) -> Path:
+    if corpus.uri.startswith("demo:"):
+        folder = demo.resolve(corpus.uri, home)
+        if not folder.exists():
+            raise DataError(
+                f"the demo corpus '{corpus.uri}' is not built yet",
+                why=f"there is no {folder}",
+                mend=f"ablate prepare {corpus.uri.removeprefix('demo:')}",
+            )
+        return folder
+    if "://" in corpus.uri:
+        raise DataError(
+            f"corpus '{corpus.uri}' is not a local folder",
+            why="shards are read from mounted folders",
+            mend="mount or copy the shards and give the folder's path",
+        )
+    folder = Path(corpus.uri)
+    if not folder.is_dir():
+        beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        hint = nearest(folder.name, beside) if beside else f"There is no {folder.parent} either."
+        raise DataError(
+            f"corpus folder {folder} does not exist",
+            why="--data (or Corpus.uri) names a folder of webdataset tars",
+            mend=hint,
+        )
+    return folder
+
+
+def _check_sizes(folder: Path, manifest: Manifest, splits: set[str]) -> None:
+    """A shard that is gone or of another size is another corpus: say so before training on it."""
+    for shard in manifest.shards:
+        if shard.split not in splits:
+            continue
+        path = folder / shard.name
+        found = path.stat().st_size if path.exists() else None
+        if found != shard.num_bytes:
+            raise DataError(
+                f"shard {path} has {'gone' if found is None else f'{found:,} bytes'}",
+                why=f"the manifest says {shard.num_bytes:,} bytes",
+                mend="restore the shard, or build the corpus anew",
+            )

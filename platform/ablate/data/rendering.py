@@ -1,0 +1,167 @@
+"""From a window of shards to arrays: read, untar, decode, augment and tokenise, in stream order.
+
+No Ray in here: a Ray task, a plain loop and a test call the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablate.data import tokenizer
+from ablate.data.augment import CenterCrop, ImageAugmentation, decode, sample_rng
+from ablate.data.corpus import Rows
+from ablate.data.order import ROW_BITS, Order, Window, owned
+from ablate.data.shard import RawSample, SampleFault, read_shard
+from ablate.data.views import View
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How samples become arrays: the views that some term reads, and their sizes.
+
+    `images` maps each image view to its augmentation; `texts` lists the text views.
+    """
+
+    images: Mapping[View, ImageAugmentation]
+    texts: tuple[View, ...]
+    image_size: int
+    context: int
+    caption: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Samples start to stop - 1 of the stream, in global batches, and one rank's part of them."""
+
+    start: int
+    stop: int
+    batch: int
+    rank: int = 0
+    world: int = 1
+
+
+def render(
+    rows: Rows, order: Order, window: Window, span: Span, rendering: Rendering, chunk: int
+) -> Iterator[Columns]:
+    """This rank's samples of `window`, in stream order, at most `chunk` rows at a time.
+
+    Columns: each image view uint8 [n, S, S, 3], each text view int32 [n, context] with its
+    lengths [n], `id` int64 [n], and `fault` str [n], empty for a sound sample. A faulty sample
+    keeps its place, blank, so that it shifts no other; whoever trains leaves it out.
+    """
+    positions = owned(
+        window,
+        start=span.start,
+        stop=span.stop,
+        batch=span.batch,
+        rank=span.rank,
+        world=span.world,
+    )
+    if not len(positions):
+        return
+    picks = order.rows(window)[positions]
+    shards = {shard: _Shard(rows, shard) for shard in sorted(set(picks[:, 0].tolist()))}
+    for first in range(0, len(picks), chunk):
+        part = picks[first : first + chunk]
+        samples = [shards[shard].sample(position) for shard, position in part.tolist()]
+        yield columns(samples, rendering, window.epoch)
+
+
+class _Shard:
+    """One shard in memory, addressed by position among the rows of the split."""
+
+    def __init__(self, rows: Rows, shard: int) -> None:
+        self._shard = shard
+        self._samples = read_shard(rows.paths[shard])
+        self._rows = rows.of_shard(shard)
+
+    def sample(self, position: int) -> tuple[int, RawSample]:
+        row = self._rows[position]
+        return (self._shard << ROW_BITS) | row, self._samples[row]
+
+
+def columns(
+    samples: list[tuple[int, RawSample]], rendering: Rendering, epoch: int
+) -> Columns:
+    """Arrays of `samples` as described at `render`."""
+    n, size = len(samples), rendering.image_size
+    images = {view: np.zeros((n, size, size, 3), np.uint8) for view in rendering.images}
+    captions, faults = [""] * n, [""] * n
+    for i, (sample_id, sample) in enumerate(samples):
+        try:
+            picture = decode(sample.image())
+            captions[i] = sample.caption(rendering.caption)
+            for view, augmentation in rendering.images.items():
+                rng = sample_rng(rendering.seed, sample_id, epoch, view.name)
+                images[view][i] = augmentation(picture, size, rng)
+        except SampleFault as fault:
+            captions[i], faults[i] = "", f"{sample.key}: {fault}"
+    out: Columns = {view.name: array for view, array in images.items()}
+    ids, lengths = tokenizer.encode(captions, rendering.context)
+    for view in rendering.texts:
+        out[view.name], out[view.length] = ids, lengths
+    out["id"] = np.array([sample_id for sample_id, _ in samples], np.int64)
+    out["fault"] = np.array(faults, dtype=object)
+    return out
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Held-out pairs: pictures uint8 [n, S, S, 3], their captions and ids [n]."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+    images: NDArray[np.uint8]
+    captions: tuple[str, ...]
+    ids: NDArray[np.int64]
+    faults: tuple[str, ...]
+
+
+def render_test_set(
+    rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1
+) -> TestSet:
+    """The sound samples of a test split, un-augmented: every `world`-th one from `rank` on."""
+    crop = CenterCrop(ratio=1.0)
+    images: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+    ids: list[int] = []
+    faults: list[str] = []
+    number = 0
+    for shard in range(len(rows.paths)):
+        held = _Shard(rows, shard)
+        for position in range(rows.counts[shard]):
+            number += 1
+            if (number - 1) % world != rank:
+                continue
+            sample_id, sample = held.sample(position)
+            try:
+                picture = decode(sample.image())
+                caption = tokenizer.clean(sample.caption(rendering.caption))
+            except SampleFault as fault:
+                faults.append(f"{sample.key}: {fault}")
+                continue
+            images.append(crop(picture, rendering.image_size))
+            captions.append(caption)
+            ids.append(sample_id)
+    shape = (0, rendering.image_size, rendering.image_size, 3)
+    return TestSet(
+        images=np.stack(images) if images else np.zeros(shape, np.uint8),
+        captions=tuple(captions),
+        ids=np.array(ids, np.int64),
+        faults=tuple(faults),
+    )
+
+
+def text_columns(view: View, captions: list[str], context: int) -> Columns:
+    """Token ids and lengths of `captions` under the names of a text view."""
+    ids, lengths = tokenizer.encode(captions, context)
+    return {view.name: ids, view.length: lengths}
+
+

@@ -1,0 +1,1 @@
+"""Parameters: towers, supervision terms, and the model that a recipe's demands assemble."""

@@ -1,0 +1,82 @@
+"""The one place where a loss sees other ranks: a gather that carries gradient.
+
+Every term averages over its local rows and DDP averages over ranks. With the gather's backward
+as a sum over ranks, the result is the gradient of the mean over the global batch, whatever the
+number of ranks (the paper's code divides by W and sums instead; the two agree).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class Gather:
+    """Rows of all ranks, for a global batch whose ranks hold `sizes` rows each.
+
+    Sizes differ where samples that did not decode were left out.
+    """
+
+    def __init__(self, sizes: tuple[int, ...] = (), rank: int = 0) -> None:
+        self.sizes = sizes
+        self.rank = rank
+
+    @property
+    def world(self) -> int:
+        return max(1, len(self.sizes))
+
+    @property
+    def offset(self) -> int:
+        """The global number of this rank's first row."""
+        return sum(self.sizes[: self.rank])
+
+    def rows(self, x: Tensor) -> Tensor:
+        """x [n, ...] of this rank to [sum of sizes, ...] in rank order, with gradient."""
+        if self.world == 1:
+            return x
+        most = max(self.sizes)
+        padded = x.contiguous()
+        if len(x) < most:
+            padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
+        every = _AllGather.apply(padded)
+        return torch.cat([every[r * most : r * most + n] for r, n in enumerate(self.sizes)])
+
+    def mean(self, values: Tensor) -> Tensor:
+        """values [n] to a scalar whose average over ranks is the mean over all ranks' rows."""
+        if self.world == 1:
+            return values.mean()
+        return values.sum() * (self.world / sum(self.sizes))
+
+    @classmethod
+    def of_batch(cls, num_rows: int, device: torch.device) -> Gather:
+        """The gather of this step: ranks tell each other how many rows they hold."""
+        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+            return cls()
+        counts = torch.zeros(dist.get_world_size(), dtype=torch.int64, device=device)
+        counts[dist.get_rank()] = num_rows
+        dist.all_reduce(counts)
+        return cls(tuple(counts.tolist()), dist.get_rank())
+
+
+class _AllGather(torch.autograd.Function):
+    """All ranks' rows forward; the sum over ranks of this rank's part backward.
+
+    `torch.distributed.nn.all_gather` gives silently wrong gradients when the incoming gradient
+    is strided, so it is made contiguous here.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = x.new_empty(dist.get_world_size() * x.shape[0], *x.shape[1:])
+        dist.all_gather_into_tensor(out, x)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        grad = grads[0].contiguous()
+        dist.all_reduce(grad)
+        n = grad.shape[0] // dist.get_world_size()
+        return grad[dist.get_rank() * n : (dist.get_rank() + 1) * n]

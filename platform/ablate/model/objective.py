@@ -1,0 +1,96 @@
+"""An objective: named, weighted supervision terms. A variant is a sentence of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ablate.data.views import View
+from ablate.errors import StudyError
+from ablate.model.term import Feature, Temperature, Term, Weighted
+
+
+class Objective:
+    """Named weighted terms: `Objective(clip=InfoNCE(), filip=0.2 * LateInteraction())`.
+
+    Immutable; compares, hashes and pickles by its terms. `a + b` joins two objectives, and the
+    same name in both raises StudyError.
+    """
+
+    __slots__ = ("_terms",)
+    _terms: tuple[tuple[str, Weighted], ...]
+
+    def __init__(self, **terms: Term | Weighted) -> None:
+        weighted = {
+            name: term if isinstance(term, Weighted) else Weighted(term)
+            for name, term in terms.items()
+        }
+        object.__setattr__(self, "_terms", tuple(sorted(weighted.items(), key=lambda t: t[0])))
+        self._check()
+
+    def _check(self) -> None:
+        by_name: dict[str, Temperature] = {}
+        for temperature in {t for _, w in self.present() for t in w.term.temperatures}:
+            other = by_name.setdefault(temperature.name, temperature)
+            if other != temperature:
+                raise StudyError(
+                    f"two terms describe the temperature '{temperature.name}' differently",
+                    why=f"{other} and {temperature} would be one parameter",
+                    mend="give one of them another name",
+                )
+
+    def present(self) -> Iterator[tuple[str, Weighted]]:
+        """The terms whose weight is not 0, by name."""
+        return ((name, weighted) for name, weighted in self._terms if weighted.weight)
+
+    def items(self) -> tuple[tuple[str, Weighted], ...]:
+        """All terms, those of weight 0 with them, by name."""
+        return self._terms
+
+    @property
+    def needs(self) -> frozenset[Feature]:
+        """The union of what the present terms read."""
+        return frozenset(need for _, w in self.present() for need in w.term.needs)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views to be made, in a fixed order."""
+        return tuple(sorted({need.view for need in self.needs}))
+
+    @property
+    def temperatures(self) -> tuple[Temperature, ...]:
+        return tuple(sorted({t for _, w in self.present() for t in w.term.temperatures}))
+
+    def weighted(self, name: str, weight: float) -> Objective:
+        """This objective with the weight of the term `name` replaced."""
+        terms = dict(self._terms)
+        terms[name] = Weighted(terms[name].term, weight)
+        return Objective(**terms)
+
+    def __add__(self, other: Objective) -> Objective:
+        both = {name for name, _ in self._terms} & {name for name, _ in other._terms}
+        if both:
+            raise StudyError(
+                f"both objectives have a term '{sorted(both)[0]}'",
+                why="a sum of objectives keeps each term once, under its own name",
+                mend="name one of them differently, or leave it out",
+            )
+        return Objective(**dict(self._terms), **dict(other._terms))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("an Objective does not change; `+` and `weighted` give a new one")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Objective) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
+
+    def __repr__(self) -> str:
+        return f"Objective({', '.join(f'{n}={w.weight:g} * {w.term}' for n, w in self._terms)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_objective, (self._terms,))
+
+
+def _objective(terms: tuple[tuple[str, Weighted], ...]) -> Objective:
+    return Objective(**dict(terms))

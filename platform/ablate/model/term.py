@@ -1,0 +1,127 @@
+"""What a supervision term is: a frozen description that declares what it reads.
+
+Demand flows up: the union of the terms' needs decides which views are made, which towers run
+and which heads exist. A term with weight 0 is absent, and costs and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ablate.data.views import View
+from ablate.errors import StudyError
+from ablate.model.gather import Gather
+
+Kind = Literal["embed"]
+
+
+@dataclass(frozen=True, order=True)
+class Feature:
+    """What a tower makes of a view: `embed` is the projected embedding [n, embed_dim]."""
+
+    view: View
+    kind: Kind = "embed"
+
+
+@dataclass(frozen=True, order=True)
+class Temperature:
+    """A learnable scale of cosines, exp(theta), shared by all terms that name it.
+
+    Starts at 1 / `start`; `most` bounds the scale after every step. CLIP (Radford et al. 2021,
+    sec. 2.5): start 0.07, bound 100. The paper's code bounds theta to [3, 6] as well, which
+    silently cancels the start at the first step; that is a choice to make, not a default.
+    """
+
+    name: str = "logit"
+    start: float = 0.07
+    least: float = 1.0
+    most: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= 1 / self.start <= self.most:
+            raise StudyError(
+                f"Temperature '{self.name}' starts at scale {1 / self.start:.4g}",
+                why=f"its bounds are {self.least:g} to {self.most:g}",
+                mend="start inside the bounds",
+            )
+
+    @property
+    def theta(self) -> float:
+        return math.log(1 / self.start)
+
+
+class Features:
+    """What a term reads in one step: the features it declared, its scales, and the gather."""
+
+    def __init__(
+        self,
+        values: Mapping[Feature, Tensor],
+        scales: Mapping[str, Tensor],
+        gather: Gather,
+    ) -> None:
+        self._values, self._scales, self.gather = values, scales, gather
+
+    def __getitem__(self, feature: Feature) -> Tensor:
+        return self._values[feature]
+
+    def scale(self, temperature: Temperature) -> Tensor:
+        """exp(theta) of the named temperature, a scalar with gradient."""
+        return self._scales[temperature.name]
+
+    def only(self, term: Term) -> Features:
+        """The part that `term` declared: reading anything else is a KeyError."""
+        return Features(
+            {feature: self._values[feature] for feature in term.needs},
+            {t.name: self._scales[t.name] for t in term.temperatures},
+            self.gather,
+        )
+
+
+class Term(ABC):
+    """One supervision signal. Subclasses are frozen dataclasses; `0.2 * term` weights one."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> frozenset[Feature]:
+        """The features that the term reads, and no others."""
+
+    @property
+    def temperatures(self) -> frozenset[Temperature]:
+        """The learnable scales that the term reads."""
+        return frozenset()
+
+    @abstractmethod
+    def build(self, widths: Mapping[Feature, int]) -> TermModule:
+        """The module that computes the loss, for features of the given last dimensions."""
+
+    def __rmul__(self, weight: float) -> Weighted:
+        return Weighted(self, float(weight))
+
+
+class TermModule(nn.Module):
+    """Computes a term's loss: `forward(features) -> []`."""
+
+    def forward(self, features: Features) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A term and its weight in the objective."""
+
+    term: Term
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise StudyError(
+                f"{type(self.term).__name__} has the weight {self.weight}",
+                why="a term is a loss to lower: its weight is finite and at least 0",
+                mend="give a weight of 0 (absent) or more",
+            )

@@ -1,0 +1,1 @@
+"""Supervision terms, one file each; found by walking this package, not by a registry."""

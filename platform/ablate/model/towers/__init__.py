@@ -1,0 +1,1 @@
+"""Encoders, one file each: frozen descriptions that build modules."""

@@ -1,0 +1,211 @@
+"""A cohort in training: K variants stepped in turn on the same batches."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ablate.data.corpus import OpenCorpus
+from ablate.data.order import Order
+from ablate.data.rendering import Columns, Rendering
+from ablate.data.views import View
+from ablate.errors import DataError
+from ablate.model.gather import Gather
+from ablate.run.variant import Variant
+from ablate.study.plan import Cohort
+from ablate.study.recipe import Recipe
+
+NAMED_FAULTS = 50  # faulty samples named in a record; all are counted
+LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a variant's curve."""
+
+    key: str
+    samples: int
+    metrics: dict[str, float]
+
+
+class CohortTraining:
+    """The variants of a cohort, their place in the stream, and what they have in common."""
+
+    def __init__(self, cohort: Cohort, device: torch.device) -> None:
+        self.cohort, self.device = cohort, device
+        self.variants = {trial.key: Variant(trial, device) for trial in cohort.trials}
+        self.step_number = 0
+        self.seconds = 0.0
+        self.num_faults = 0
+        self.faults: list[str] = []
+        self._digest = hashlib.sha256(b"").hexdigest()
+        self._ids: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        self._last = time.perf_counter()
+
+    @property
+    def active(self) -> bool:
+        return any(variant.active for variant in self.variants.values())
+
+    @property
+    def log_every(self) -> int:
+        return min(variant.log_every for variant in self.variants.values())
+
+    @property
+    def samples_seen(self) -> int:
+        return self.step_number * self.cohort.recipe.budget.batch
+
+    def step(self, columns: Columns) -> None:
+        """Step every active variant on one batch of columns.
+
+        An error in one variant ends it as failed and leaves the others alone. With several
+        ranks it is raised instead, since the others wait for this one in a collective.
+        """
+        self._ids.append(columns["id"])
+        self._note_faults(columns["fault"])
+        batch = to_tensors(columns, self.cohort.recipe, self.device)
+        gather = Gather.of_batch(len(batch["id"]), self.device)
+        for variant in self.variants.values():
+            if not variant.active:
+                continue
+            try:
+                variant.step(batch, gather)
+            except (RuntimeError, ValueError, torch.OutOfMemoryError) as error:
+                if gather.world > 1:
+                    raise
+                variant.status = "failed"
+                variant.reason = f"{type(error).__name__} at step {variant.step_number + 1}: {error}"
+                variant.optimizer.zero_grad(set_to_none=True)
+        self.step_number += 1
+
+    def _note_faults(self, faults: np.ndarray[Any, Any]) -> None:
+        found = [str(fault) for fault in faults if fault]
+        self.num_faults += len(found)
+        for fault in found:
+            if fault not in self.faults and len(self.faults) < NAMED_FAULTS:
+                self.faults.append(fault)
+
+    def check_faults(self) -> None:
+        """Raise DataError when more samples are unreadable than the corpus allows."""
+        corpus = self.cohort.recipe.corpus
+        allowed = max(LEAST_FAULTS, corpus.max_bad_fraction * self.samples_seen)
+        if self.num_faults > allowed:
+            raise DataError(
+                f"{self.num_faults:,} of {self.samples_seen:,} samples of '{corpus.uri}' "
+                "cannot be used",
+                why=f"at most {corpus.max_bad_fraction:.2%} may; "
+                f"the first: {'; '.join(self.faults[:3])}",
+                mend="mend the shards, or allow more with --set corpus.max_bad_fraction=0.05",
+            )
+
+    def collect(self) -> list[Point]:
+        """New points of the curves, ranks agreed, and the order's hash brought up to date."""
+        now = time.perf_counter()
+        self.seconds += now - self._last
+        self._last = now
+        self._fold_order()
+        points: list[Point] = []
+        for key, variant in self.variants.items():
+            point = variant.collect()
+            if point is not None:
+                metrics = {name: v for name, v in point.items() if name != "samples"}
+                points.append(Point(key, int(point["samples"]), metrics))
+        return points
+
+    def _fold_order(self) -> None:
+        """Roll the global batches since the last call into the hash, whoever read which part."""
+        if not self._ids:
+            return
+        mine = np.stack(self._ids)
+        parts: list[Any] = [mine]
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            parts = [None] * dist.get_world_size()
+            dist.all_gather_object(parts, mine)
+        for row in np.concatenate(parts, axis=1):
+            self._digest = roll(self._digest, row)
+        self._ids = []
+
+    @property
+    def order_hash(self) -> str:
+        return self._digest
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step_number": self.step_number,
+            "seconds": self.seconds,
+            "num_faults": self.num_faults,
+            "faults": self.faults,
+            "order_hash": self._digest,
+            "variants": {key: variant.state_dict() for key, variant in self.variants.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.step_number = state["step_number"]
+        self.seconds = state["seconds"]
+        self.num_faults, self.faults = state["num_faults"], list(state["faults"])
+        self._digest = state["order_hash"]
+        for key, variant in self.variants.items():
+            variant.load_state_dict(state["variants"][key])
+
+
+def roll(digest: str, ids: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+    """The order's hash after one more global batch: equal hashes prove equal batches."""
+    return hashlib.sha256(digest.encode() + ids.astype("<i8").tobytes()).hexdigest()
+
+
+def to_tensors(columns: Columns, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
+    """A batch on the device: faulty samples left out, captions cut to the longest one's end.
+
+    The text tower is causal and pools at the end of text, so what follows the longest caption
+    can change nothing but the time it takes.
+    """
+    sound = np.array([not fault for fault in columns["fault"]], dtype=bool)
+    batch: dict[str, Tensor] = {}
+    for name, column in columns.items():
+        if name == "fault":
+            continue
+        kept = column if sound.all() else column[sound]
+        length = columns.get(View(name, "text").length)
+        if length is not None:
+            longest = int(length.max())
+            kept = kept[:, : min(recipe.text.context, -(-longest // 8) * 8)]
+        tensor = torch.from_numpy(np.array(kept))  # a copy: Ray's blocks are read-only
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()
+        batch[name] = tensor.to(device, non_blocking=True)
+    return batch
+
+
+def order_of(corpus: OpenCorpus, recipe: Recipe) -> Order:
+    """The order in which `recipe`'s seed reads the training rows."""
+    return Order(
+        corpus.train.counts,
+        fingerprint=corpus.train.fingerprint,
+        seed=recipe.seed,
+        window_shards=recipe.corpus.window_shards,
+    )
+
+
+def rendering_of(cohort: Cohort) -> Rendering:
+    """The views that any member reads, each made once."""
+    views = {view for trial in cohort.trials for view in trial.recipe.objective.views}
+    recipe = cohort.recipe
+    return Rendering(
+        images={
+            view: getattr(recipe.augment, view.name)
+            for view in sorted(views)
+            if view.modality == "image"
+        },
+        texts=tuple(sorted(view for view in views if view.modality == "text")),
+        image_size=recipe.image.size,
+        context=recipe.text.context,
+        caption=recipe.corpus.caption,
+        seed=recipe.seed,
+    )

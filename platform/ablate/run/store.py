@@ -1,0 +1,98 @@
+"""The results folder: trial records, weights and cohort checkpoints, local or in a bucket."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as fs
+
+from ablate.errors import StudyError
+
+
+class Store:
+    """Small files under `uri`, written whole or not at all.
+
+    `uri` is a folder or what pyarrow opens (`s3://bucket/prefix`). Layout: `trials/<key>/` holds
+    a finished trial, `cohorts/<id>/` a cohort's checkpoints and `cohorts/<id>.json` its members.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        try:
+            self._fs, self._root = fs.FileSystem.from_uri(self.uri)
+        except (OSError, ValueError) as error:
+            raise StudyError(
+                f"--storage '{uri}' cannot be opened",
+                why=str(error),
+                mend="give a folder, or s3://bucket/prefix",
+            ) from error
+
+    @property
+    def local(self) -> bool:
+        return isinstance(self._fs, fs.LocalFileSystem)
+
+    @property
+    def root(self) -> str:
+        """The path without its scheme, for a local store a plain path."""
+        return self._root
+
+    def sub(self, *parts: str) -> Store:
+        """The store of a sub-folder."""
+        return Store("/".join([self.uri.rstrip("/"), *parts]))
+
+    def path(self, *parts: str) -> str:
+        return "/".join([self._root.rstrip("/"), *parts])
+
+    def exists(self, *parts: str) -> bool:
+        return bool(self._fs.get_file_info(self.path(*parts)).type != fs.FileType.NotFound)
+
+    def write_bytes(self, content: bytes, *parts: str) -> None:
+        """Atomic: a reader sees the old file, or the new one whole."""
+        path = self.path(*parts)
+        if not self.local:  # an object appears whole when its upload completes
+            with self._fs.open_output_stream(path) as out:
+                out.write(content)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        with partial.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(target)
+
+    def read_bytes(self, *parts: str) -> bytes:
+        with self._fs.open_input_stream(self.path(*parts)) as opened:
+            return bytes(opened.read())
+
+    def write_json(self, value: Any, *parts: str) -> None:
+        self.write_bytes(json.dumps(value, indent=1, sort_keys=True).encode(), *parts)
+
+    def read_json(self, *parts: str) -> Any:
+        """The parsed file, or None where there is none."""
+        return json.loads(self.read_bytes(*parts)) if self.exists(*parts) else None
+
+    def names(self, *parts: str) -> list[str]:
+        """The names in a folder, sorted; none where it does not exist."""
+        selector = fs.FileSelector(self.path(*parts), allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+    def upload(self, folder: Path, *parts: str) -> None:
+        """Copy the files of a local folder."""
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                self.write_bytes(file.read_bytes(), *parts, *file.relative_to(folder).parts)
+
+    def free_bytes(self) -> int | None:
+        """Room left on a local disk; None for a bucket."""
+        if not self.local:
+            return None
+        folder = Path(self._root)
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free

@@ -1,0 +1,225 @@
+"""One variant in training: its model, optimizer, random state and curve, and nobody else's."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ablate.data.order import derive
+from ablate.model.gather import Gather
+from ablate.model.pretrainer import Pretrainer
+from ablate.run.schedule import learning_rate
+from ablate.study.recipe import Recipe
+from ablate.study.study import Trial
+
+CURVE_POINTS = 200  # per trial: what a record keeps and the ledger shows
+
+
+class Variant:
+    """The training state of one trial. `step` it with every batch until `done`."""
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.trial, self.recipe, self.device = trial, trial.recipe, device
+        recipe = trial.recipe
+        self.model = Pretrainer(
+            recipe.image,
+            recipe.text,
+            recipe.objective,
+            embed_dim=recipe.embed_dim,
+            seed=recipe.seed,
+            precision=recipe.precision,
+        ).to(device)
+        self.optimizer = build_optimizer(self.model, recipe)
+        self.module: nn.Module = self.model
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            self.module = DistributedDataParallel(
+                self.model, device_ids=[device.index] if device.type == "cuda" else None
+            )
+        self.status, self.reason = "running", ""
+        self.step_number = 0
+        self.curve: list[dict[str, float]] = []
+        self.train_seconds = 0.0
+        self.text_tokens = 0
+        self.image_views = 0
+        self._rng = _RandomState(derive("train", recipe.seed) % 2**63, device)
+        self._pending: list[dict[str, Tensor]] = []
+        self._events: list[tuple[Any, Any]] = []
+
+    @property
+    def samples_seen(self) -> int:
+        return self.step_number * self.recipe.budget.batch
+
+    @property
+    def done(self) -> bool:
+        return self.step_number >= self.recipe.budget.steps
+
+    @property
+    def active(self) -> bool:
+        return self.status == "running" and not self.done
+
+    @property
+    def log_every(self) -> int:
+        """Steps between points of the curve."""
+        return max(1, self.recipe.budget.steps // CURVE_POINTS)
+
+    def step(self, batch: Mapping[str, Tensor], gather: Gather) -> None:
+        """One optimizer step on a batch of columns."""
+        rate = learning_rate(self.recipe.optimizer, self.recipe.budget, self.samples_seen)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self._rng.own(), self._timed():
+            self.optimizer.zero_grad(set_to_none=True)
+            losses = self.module(batch, gather)
+            losses["loss"].backward()
+            self.optimizer.step()
+            self.model.clamp()
+        self._pending.append({name: loss.detach() for name, loss in losses.items()})
+        self.step_number += 1
+        for view in self.recipe.objective.views:
+            if view.modality == "image":
+                self.image_views += len(batch[view.name])
+            else:
+                self.text_tokens += batch[view.name].numel()
+
+    def collect(self) -> dict[str, float] | None:
+        """The point of the curve since the last call; None where there is none.
+
+        Losses are averaged over the steps and over ranks, so all ranks learn of a loss that is
+        not finite together; the variant then ends as diverged, and its neighbours train on.
+        """
+        self._settle_time()
+        if not self._pending:
+            return None
+        names = sorted(self._pending[0])
+        values = torch.stack([torch.stack([p[n] for n in names]).float() for p in self._pending])
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            dist.all_reduce(values)
+            values /= dist.get_world_size()
+        table = values.cpu()
+        first_step = self.step_number - len(self._pending)
+        self._pending = []
+        total = table[:, names.index("loss")]
+        bad = (~torch.isfinite(total)).nonzero()
+        if len(bad):
+            step = first_step + int(bad[0]) + 1
+            self.status = "diverged"
+            self.reason = f"the loss was {total[int(bad[0])].item()} at step {step}"
+            return None
+        point: dict[str, float] = {"samples": self.samples_seen}
+        for name, value in zip(names, table.double().mean(0).tolist(), strict=True):
+            point[f"train/{name}"] = value
+        point["train/lr"] = self.optimizer.param_groups[0]["lr"]
+        for name, theta in self.model.thetas.items():
+            point[f"train/scale_{name}"] = math.exp(theta.item())
+        self.curve.append(point)
+        return point
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to go on bit for bit: tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self._rng.state_dict(),
+            "step_number": self.step_number,
+            "status": self.status,
+            "reason": self.reason,
+            "curve": self.curve,
+            "train_seconds": self.train_seconds,
+            "text_tokens": self.text_tokens,
+            "image_views": self.image_views,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._rng.load_state_dict(state["rng"])
+        for name in (
+            "step_number",
+            "status",
+            "reason",
+            "curve",
+            "train_seconds",
+            "text_tokens",
+            "image_views",
+        ):
+            setattr(self, name, state[name])
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count the step's time. On a GPU by events, which are read when the curve is."""
+        if self.device.type == "cuda":
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            yield
+            end.record()
+            self._events.append((start, end))
+        else:
+            began = time.perf_counter()
+            yield
+            self.train_seconds += time.perf_counter() - began
+
+    def _settle_time(self) -> None:
+        if self._events:
+            self._events[-1][1].synchronize()
+            self.train_seconds += sum(a.elapsed_time(b) for a, b in self._events) / 1000
+            self._events = []
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with decay on tensors of two or more dimensions, and none on biases and scales."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    settings = recipe.optimizer
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings.lr,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.eps,
+        fused=True,
+    )
+
+
+class _RandomState:
+    """A variant's own state of torch's generators, in force only while it steps."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.device = device
+        self._cpu = torch.Generator().manual_seed(seed).get_state()
+        self._cuda = (
+            torch.Generator(device).manual_seed(seed).get_state()
+            if device.type == "cuda"
+            else None
+        )
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        outside = torch.get_rng_state()
+        torch.set_rng_state(self._cpu)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda, self.device)
+        try:
+            yield
+        finally:
+            self._cpu = torch.get_rng_state()
+            torch.set_rng_state(outside)
+            if self._cuda is not None:
+                self._cuda = torch.cuda.get_rng_state(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"cpu": self._cpu, "cuda": self._cuda}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._cpu = state["cpu"].cpu()
+        if self._cuda is not None and state["cuda"] is not None:
+            self._cuda = state["cuda"].cpu()

@@ -1,0 +1,1 @@
+"""What is asked: recipes, factors, studies, and the trials and cohorts that they plan."""

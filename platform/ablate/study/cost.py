@@ -1,0 +1,73 @@
+"""What a trial will cost, counted before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.study.recipe import Recipe
+
+# bf16 at 40 % of an A100's 312 TFLOP/s: a round figure to compare plans by, not a promise.
+REFERENCE_FLOPS = 1.25e14
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Counts for one trial: `train_flops` for forward and backward over the whole budget."""
+
+    samples: int
+    image_views: int
+    text_tokens: int
+    num_params: int
+    train_flops: float
+
+    @property
+    def reference_hours(self) -> float:
+        """Hours on one reference device (REFERENCE_FLOPS)."""
+        return self.train_flops / REFERENCE_FLOPS / 3600
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "samples": self.samples,
+            "image_views": self.image_views,
+            "text_tokens": self.text_tokens,
+            "num_params": self.num_params,
+            "train_flops": self.train_flops,
+            "reference_hours": self.reference_hours,
+        }
+
+
+def estimate(recipe: Recipe) -> Cost:
+    """Count a trial's samples, views, tokens, parameters and arithmetic.
+
+    The towers are built on torch's meta device, so it takes no memory; FLOPs are torch's own
+    count of matrix products and convolutions, a backward pass counted as two forward ones.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ablate.model.pretrainer import Pretrainer
+
+    samples = recipe.budget.steps * recipe.budget.batch
+    views = recipe.objective.views
+    with torch.device("meta"):
+        model = Pretrainer(
+            recipe.image, recipe.text, recipe.objective, embed_dim=recipe.embed_dim, seed=0
+        )
+        counter = FlopCounterMode(display=False)
+        size = recipe.image.size
+        with torch.no_grad(), counter:
+            for view in views:
+                if view.modality == "image":
+                    model.embed_image(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+                else:
+                    ids = torch.zeros(1, recipe.text.context, dtype=torch.int32)
+                    model.towers["text"](ids, torch.ones(1, dtype=torch.int32))
+    num_text = sum(view.modality == "text" for view in views)
+    return Cost(
+        samples=samples,
+        image_views=samples * sum(view.modality == "image" for view in views),
+        text_tokens=samples * num_text * recipe.text.context,
+        num_params=sum(p.numel() for p in model.parameters()),
+        train_flops=3.0 * samples * counter.get_total_flops(),
+    )

@@ -1,0 +1,107 @@
+"""A factor: one thing that a study varies, and its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ablate.errors import StudyError, nearest
+from ablate.study.recipe import Recipe
+
+Label = str | int | float
+
+
+class Factor:
+    """A named factor with labelled levels.
+
+    `levels` is a sequence of values, or a mapping of labels to values, for the recipe field at
+    `at` (`text.layers`); without `at`, a mapping of labels to patches `{path: value}`.
+    `baseline` is the label to compare with; without it, the level that the base recipe has
+    already, or else the first. Raises StudyError for levels that cannot be told apart.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        levels: Sequence[Any] | Mapping[Label, Any],
+        *,
+        at: str | None = None,
+        baseline: Label | None = None,
+    ) -> None:
+        self.name, self.at = name, at
+        pairs = list(levels.items()) if isinstance(levels, Mapping) else [(v, v) for v in levels]
+        self._check_levels(pairs)
+        self.levels: dict[Label, dict[str, Any]] = {
+            label: ({at: value} if at else dict(value)) for label, value in pairs
+        }
+        if baseline is not None and baseline not in self.levels:
+            raise StudyError(
+                f"Factor '{name}': the baseline '{baseline}' is not one of its levels",
+                why="every contrast is taken against the baseline",
+                mend=nearest(baseline, self.levels),
+            )
+        self._baseline = baseline
+
+    def _check_levels(self, pairs: list[tuple[Any, Any]]) -> None:
+        if not self.name.isidentifier():
+            raise StudyError(
+                f"a factor is named '{self.name}'",
+                why="its name becomes a column and a parameter",
+                mend="use letters, digits and _, not starting with a digit",
+            )
+        if len(pairs) < 2:
+            raise StudyError(
+                f"Factor '{self.name}' has {len(pairs)} levels",
+                why="with fewer than two there is nothing to compare",
+                mend="give it at least two levels, or set the field in the base recipe",
+            )
+        seen: dict[str, Any] = {}
+        for label, value in pairs:
+            if isinstance(label, bool) or not isinstance(label, (str, int, float)):
+                raise StudyError(
+                    f"Factor '{self.name}': the level {label!r} has no label",
+                    why="labels become columns and parameters: text or numbers",
+                    mend='give levels as a mapping, like {"on": True, "off": False}',
+                )
+            if str(label) in seen:
+                raise StudyError(
+                    f"Factor '{self.name}' has two levels with the label '{label}'",
+                    why="their trials could not be told apart",
+                    mend=f"label them differently: {seen[str(label)]!r} and {value!r}",
+                )
+            seen[str(label)] = value
+            if self.at is None and not isinstance(value, Mapping):
+                raise StudyError(
+                    f"Factor '{self.name}': the level '{label}' is {value!r}",
+                    why="without `at`, a level is a patch {path: value}",
+                    mend=f'give at="path.to.field", or {{"{label}": {{"text.layers": 3}}}}',
+                )
+
+    def apply(self, recipe: Recipe, label: Label) -> Recipe:
+        """`recipe` at the level `label`. Raises StudyError, naming the factor, when it fails."""
+        for path, value in self.levels[label].items():
+            try:
+                recipe = recipe.patch(path, value)
+            except StudyError as error:
+                what = error.what.removeprefix("Factor ")
+                raise StudyError(
+                    f"Factor '{self.name}': {what}", why=error.why, mend=error.mend
+                ) from None
+        return recipe
+
+    def baseline(self, base: Recipe) -> Label:
+        """The level to compare with, given the base recipe before any scale."""
+        if self._baseline is not None:
+            return self._baseline
+        for label, patch in self.levels.items():
+            if all(base.get(path) == value for path, value in patch.items()):
+                return label
+        return next(iter(self.levels))
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The recipe fields that the factor sets."""
+        return frozenset(path for patch in self.levels.values() for path in patch)
+
+    def __repr__(self) -> str:
+        return f"Factor({self.name!r}, levels={list(self.levels)})"

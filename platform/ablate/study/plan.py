@@ -1,0 +1,165 @@
+"""A plan: the trials of a study at a scale, grouped into cohorts, with their cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.errors import StudyError
+from ablate.study.cost import Cost, estimate
+from ablate.study.recipe import Recipe, content_key
+from ablate.study.scale import Scale
+from ablate.study.study import Study, Trial
+
+COHORT_SIZE = 8  # variants of one stream: bounded by the device's memory
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Trials that train side by side on one stream of batches."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def id(self) -> str:
+        """Named by its members' keys, so that the same cohort finds its checkpoint again."""
+        return content_key({trial.key: 1 for trial in self.trials})
+
+    @property
+    def recipe(self) -> Recipe:
+        """A recipe whose data fields hold for every member."""
+        return self.trials[0].recipe
+
+    @property
+    def samples(self) -> int:
+        """Samples the stream must deliver: the longest member's budget, in whole batches."""
+        return max(t.recipe.budget.steps for t in self.trials) * self.recipe.budget.batch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run, before anything does."""
+
+    study: Study
+    scale: Scale
+    scale_reason: str
+    overrides: tuple[tuple[str, Any], ...]
+    trials: tuple[Trial, ...]
+    cohorts: tuple[Cohort, ...]
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return self.study.responses_at(self.scale)
+
+    @property
+    def variation(self) -> str:
+        """The scale's name, with a digest of the overrides where there are any."""
+        if not self.overrides:
+            return self.scale.name
+        digest = content_key({path: repr(value) for path, value in self.overrides})
+        return f"{self.scale.name}-{digest[:8]}"
+
+    def cohort_of(self, key: str) -> str:
+        """The id of the cohort that holds the trial `key`."""
+        return next(c.id for c in self.cohorts if any(t.key == key for t in c.trials))
+
+    def costs(self) -> dict[str, Cost]:
+        """The estimated cost of each trial by key."""
+        known: dict[tuple[object, ...], Cost] = {}
+        out: dict[str, Cost] = {}
+        for trial in self.trials:
+            recipe = trial.recipe
+            same = (recipe.image, recipe.text, recipe.objective, recipe.budget, recipe.embed_dim)
+            if same not in known:
+                known[same] = estimate(recipe)
+            out[trial.key] = known[same]
+        return out
+
+    def design(self) -> dict[str, Any]:
+        """The design as plain JSON values, for the ledger and the analysis."""
+        return {
+            "study": self.study.name,
+            "question": self.study.question,
+            "scale": self.scale.name,
+            "scale_reason": self.scale_reason,
+            "overrides": {path: str(value) for path, value in self.overrides},
+            "factors": {
+                factor.name: {
+                    "levels": list(factor.levels),
+                    "baseline": factor.baseline(self.study.base),
+                    "at": factor.at or ", ".join(sorted(factor.paths)),
+                }
+                for factor in self.study.factors
+            },
+            "responses": list(self.responses),
+            "seeds": sorted({trial.seed for trial in self.trials}),
+            "trials": [
+                {
+                    "key": trial.key,
+                    "cell": dict(trial.cell),
+                    "seed": trial.seed,
+                    "cohort": self.cohort_of(trial.key),
+                }
+                for trial in self.trials
+            ],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--plan --json` prints."""
+        costs = self.costs()
+        design = self.design()
+        for trial, entry in zip(self.trials, design["trials"], strict=True):
+            entry["name"] = trial.name
+            entry["recipe"] = trial.recipe.flatten()
+            entry["cost"] = costs[trial.key].to_json()
+        design["cohorts"] = [
+            {
+                "id": cohort.id,
+                "seed": cohort.recipe.seed,
+                "trials": [trial.key for trial in cohort.trials],
+                "samples": cohort.samples,
+                "batch": cohort.recipe.budget.batch,
+            }
+            for cohort in self.cohorts
+        ]
+        return design
+
+
+def plan(
+    study: Study,
+    scale: Scale,
+    *,
+    scale_reason: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    cohort_size: int = COHORT_SIZE,
+) -> Plan:
+    """Trials and cohorts of `study` at `scale`. Starts nothing and reads no data."""
+    trials = study.trials(scale, overrides=overrides, seeds=seeds)
+    return Plan(
+        study=study,
+        scale=scale,
+        scale_reason=scale_reason,
+        overrides=tuple(sorted((overrides or {}).items())),
+        trials=trials,
+        cohorts=cohorts_of(trials, cohort_size),
+    )
+
+
+def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
+    """Group trials that read the same batches, at most `cohort_size` together, evenly."""
+    if cohort_size < 1:
+        raise StudyError(
+            f"--cohort-size is {cohort_size}",
+            why="a cohort trains one variant or more on one stream",
+            mend="give 1 or more",
+        )
+    streams: dict[str, list[Trial]] = {}
+    for trial in trials:
+        streams.setdefault(trial.stream_key, []).append(trial)
+    found: list[Cohort] = []
+    for members in streams.values():
+        num_cohorts = -(-len(members) // cohort_size)
+        found += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
+    return tuple(found)

@@ -1,0 +1,235 @@
+"""A recipe: everything that decides what one trial computes, as one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_type_hints
+
+from ablate.data.augment import RandomResizedCrop
+from ablate.data.corpus import Corpus
+from ablate.errors import StudyError, nearest
+from ablate.model.objective import Objective
+from ablate.model.term import Weighted
+from ablate.model.towers.image import ImageTower
+from ablate.model.towers.text import TextTower
+
+SCHEMA = 1  # part of every key: raised when the same fields come to mean something else
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Optimizer and learning rate. Defaults: the paper's released YFCC15M configs.
+
+    The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows a
+    cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them.
+    """
+
+    lr: float = 1e-3
+    warmup_lr: float = 1e-4
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.98
+    eps: float = 1e-8
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a trial sees, counted in samples, so that no worker count or batch changes it.
+
+    Defaults: 128,000 steps of 4,096 pairs, and a warm-up that peaks at step 2,500
+    (Sense-GVT/DeCLIP; 34.07 passes over 15,388,848 pairs, not the 32 its README states).
+    """
+
+    samples: int = 128_000 * 4_096
+    warmup_samples: int = 2_499 * 4_096
+    batch: int = 4_096
+
+    def __post_init__(self) -> None:
+        _positive(self, "samples", "batch")
+        if not 0 <= self.warmup_samples < self.samples:
+            raise StudyError(
+                f"Budget.warmup_samples is {self.warmup_samples:,}",
+                why=f"the budget is {self.samples:,} samples",
+                mend="give 0 or more, and less than the budget",
+            )
+        if self.samples < self.batch:
+            raise StudyError(
+                f"Budget.samples {self.samples:,} is less than one batch of {self.batch:,}",
+                why="a trial takes at least one step",
+                mend="raise budget.samples or lower budget.batch",
+            )
+
+    @property
+    def steps(self) -> int:
+        """Whole batches in the budget."""
+        return self.samples // self.batch
+
+
+@dataclass(frozen=True)
+class Augment:
+    """The augmentation of each image view."""
+
+    image: RandomResizedCrop = RandomResizedCrop()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Corpus, towers, objective, optimizer, budget, augmentation and seed of one trial."""
+
+    objective: Objective
+    corpus: Corpus = Corpus()
+    image: ImageTower = ImageTower()
+    text: TextTower = TextTower()
+    embed_dim: int = 512
+    optimizer: AdamW = AdamW()
+    budget: Budget = Budget()
+    augment: Augment = field(default_factory=Augment)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "embed_dim")
+        if self.precision not in ("fp32", "bf16"):
+            raise StudyError(
+                f"Recipe.precision is '{self.precision}'",
+                why="a trial trains in one of the known precisions",
+                mend=nearest(self.precision, ("fp32", "bf16")),
+            )
+        if not dict(self.objective.present()):
+            raise StudyError(
+                "the objective has no term with a weight above 0",
+                why="there would be nothing to learn",
+                mend="give at least one term a weight",
+            )
+
+    @classmethod
+    def paper(cls, *, objective: Objective, **fields: Any) -> Recipe:
+        """The paper's recipe: ViT-B/32, 12 text layers, batch 4,096, 524 M samples."""
+        return cls(objective=objective, **fields)
+
+    def patch(self, path: str, value: Any) -> Recipe:
+        """This recipe with the field at `path` (`text.layers`) replaced.
+
+        Raises StudyError for a path that does not exist, with the nearest name, and for a value
+        of another type.
+        """
+        return _patched(self, "Recipe", path, path.split("."), value)
+
+    def get(self, path: str) -> Any:
+        """The value at `path`. Raises StudyError as `patch` does."""
+        here: Any = self
+        for depth, name in enumerate(path.split(".")):
+            where = ".".join(["Recipe", *path.split(".")[:depth]])
+            here = _child(here, where, name)
+        return here
+
+    def flatten(self) -> dict[str, Value]:
+        """Every field by its dotted path; absent terms are absent."""
+        return dict(_flat("", self))
+
+    def key(self) -> str:
+        """16 hex digits of the content: equal recipes have equal keys, in every process."""
+        return content_key(self.flatten())
+
+
+def content_key(values: dict[str, Value]) -> str:
+    """16 hex digits of `values`, whatever their order."""
+    canonical = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _positive(value: Any, *names: str) -> None:
+    for name in names:
+        if getattr(value, name) < 1:
+            raise StudyError(
+                f"{type(value).__name__}.{name} is {getattr(value, name)}",
+                why="it counts something that a trial needs",
+                mend="give 1 or more",
+            )
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, Objective):
+        return [name for name, _ in value.items()]
+    if dataclasses.is_dataclass(value):
+        return [f.name for f in dataclasses.fields(value)]
+    return []
+
+
+def _child(value: Any, where: str, name: str) -> Any:
+    if name not in _names(value):
+        raise StudyError(
+            f"{where} has no '{name}'",
+            why=f"{where} is {_described(value)}",
+            mend=_has(name, _names(value)),
+        )
+    if isinstance(value, Objective):
+        return dict(value.items())[name]
+    return getattr(value, name)
+
+
+def _described(value: Any) -> str:
+    if dataclasses.is_dataclass(value) or isinstance(value, Objective):
+        return f"a value of type {type(value).__name__}"
+    return f"the {type(value).__name__} {value!r}, which has no fields"
+
+
+def _has(name: str, known: list[str]) -> str:
+    if not known:
+        return "end the path before it"
+    return nearest(name, known).replace("Known: ", "It has ")
+
+
+def _patched(here: Any, where: str, path: str, names: list[str], value: Any) -> Any:
+    name, rest = names[0], names[1:]
+    child = _child(here, where, name)
+    if rest:
+        new = _patched(child, f"{where}.{name}", path, rest, value)
+    elif isinstance(here, Objective):
+        new = value if isinstance(value, Weighted) else Weighted(child.term, value)
+    else:
+        new = _fitting(here, f"{where}.{name}", name, child, value)
+    if isinstance(here, Objective):
+        return Objective(**(dict(here.items()) | {name: new}))
+    return dataclasses.replace(here, **{name: new})
+
+
+def _fitting(owner: Any, where: str, name: str, old: Any, new: Any) -> Any:
+    """`new` as the field's type: an int passes for a float; nothing else is bent."""
+    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
+        return float(new)
+    expected = type(old)
+    if name == "options" and isinstance(new, dict):
+        return new
+    ok = isinstance(new, expected) and not (isinstance(new, bool) and expected is not bool)
+    if not ok:
+        hint = get_type_hints(type(owner)).get(name, expected)
+        shown = getattr(hint, "__name__", str(hint))
+        raise StudyError(
+            f"{where} takes {shown}, not {type(new).__name__} {new!r}",
+            why="a value of another type would change what the field means",
+            mend=f"give a value like {old!r}",
+        )
+    return new
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, Objective):
+        for name, weighted in value.present():
+            yield f"{prefix}.{name}.weight", weighted.weight
+            yield f"{prefix}.{name}.term", type(weighted.term).__name__
+            yield from _flat(f"{prefix}.{name}", weighted.term)
+    elif dataclasses.is_dataclass(value):
+        for f in dataclasses.fields(value):
+            path = f"{prefix}.{f.name}" if prefix else f.name
+            yield from _flat(path, getattr(value, f.name))
+    elif isinstance(value, tuple):
+        yield prefix, json.dumps(value)
+    else:
+        yield prefix, value
