@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ablate' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
+    if name == "main" and sys.argv[0].endswith(".py"):
+        # A file that imports `main` is a study being run.
+        importlib.import_module("ablate.command").explain_study_faults()
     return value
 
 

@@ -70,7 +70,7 @@ class Observations:
         """The index of a level, exactly or by its text; raises with the nearest one."""
         known = self.levels[factor]
         for index, value in enumerate(known):
-            if value == level or str(value) == str(level):
+            if value == level or label_text(value) == label_text(level):
                 return index
         raise AnalysisError(
             f"Factor '{factor}' has no level {level!r} in the trials.", mend=nearest(level, known)
@@ -83,9 +83,7 @@ def observe(
     """The completed trials of `trials` as numbers and codes; raises AnalysisError in words."""
     names = _checked_names(trials, response, factors, block)
     refuse_duplicates(trials, response, names)
-    values = [_exact(value, response, i) for i, value in zip(trials.index, trials[response])]
-    keep = completed(trials) & np.array([value is not None for value in values], dtype=bool)
-    exact = [value for value, kept in zip(values, keep, strict=True) if kept and value is not None]
+    keep, exact = _exact_values(trials, response)
     if not exact:
         raise AnalysisError(
             f"No completed trial has a value of '{response}'.",
@@ -135,6 +133,11 @@ def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
         present = set(column)
         return tuple(level for level in column.cat.categories if level in present)
     return tuple(sorted(set(column), key=_sort_key))
+
+
+def label_text(level: Any) -> str:
+    """A level as people write it: 2, not 2.0."""
+    return f"{level:g}" if isinstance(level, float | np.floating) else str(level)
 
 
 def _sort_key(level: Any) -> tuple[int, float, str]:
@@ -188,6 +191,19 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
             why="A trial counted twice makes the error look smaller than it is.",
             mend="Keep one row per planned trial.",
         )
+
+
+def _exact_values(trials: pd.DataFrame, response: str) -> tuple[NDArray[np.bool_], list[Fraction]]:
+    """Which rows are completed and have a value [n], and those values."""
+    keep = completed(trials)
+    exact = []
+    for place in np.flatnonzero(keep):
+        value = _exact(trials[response].iloc[place], response, trials.index[int(place)])
+        if value is None:
+            keep[place] = False
+        else:
+            exact.append(value)
+    return keep, exact
 
 
 def _exact(value: Any, response: str, row: Any) -> Fraction | None:

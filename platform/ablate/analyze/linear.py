@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, stats
 
-from ablate.analyze.columns import Floats, Ints, Observations
+from ablate.analyze.columns import Floats, Ints, Observations, label_text
 
 Term = tuple[str, ...]
 
@@ -182,7 +182,12 @@ def missing_cells_text(seen: Observations) -> str:
     empty = [cell for cell, count in seen.cell_counts().items() if count == 0]
     if not empty:
         return "it cannot be told apart from other effects in the completed trials"
-    named = [", ".join(f"{n} {v}" for n, v in zip(seen.factors, c, strict=True)) for c in empty]
+    named = [
+        ", ".join(
+            f"{name} {label_text(level)}" for name, level in zip(seen.factors, cell, strict=True)
+        )
+        for cell in empty
+    ]
     if len(named) > 3:
         return f"{len(named)} cells have no completed trial, the first: {named[0]}"
     return f"no completed trial at {'; '.join(named)}"

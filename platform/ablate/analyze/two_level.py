@@ -90,9 +90,9 @@ def _cells(seen: Observations) -> tuple[dict[str, Floats], Floats]:
     codes = np.stack([seen.codes[name] for name in seen.factors], axis=1)
     cells, which = np.unique(codes, axis=0, return_inverse=True)
     which = which.reshape(-1)
-    means = np.bincount(which, weights=seen.y) / np.bincount(which)
-    signs = {name: 2.0 * cells[:, i] - 1.0 for i, name in enumerate(seen.factors)}
-    return signs, means
+    means: Floats = np.bincount(which, weights=seen.y) / np.bincount(which)
+    coded: Floats = np.where(cells == 1, 1.0, -1.0)
+    return dict(zip(seen.factors, coded.T, strict=True)), means
 
 
 def _alias_sets(

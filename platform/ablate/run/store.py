@@ -82,6 +82,15 @@ class Store:
         selector = fs.FileSelector(self.path(*parts), allow_not_found=True)
         return sorted(info.base_name for info in self._fs.get_file_info(selector))
 
+    def remove(self, *parts: str) -> None:
+        """Delete a file, or a folder and all in it; nothing happens where there is none."""
+        path = self.path(*parts)
+        kind = self._fs.get_file_info(path).type
+        if kind == fs.FileType.Directory:
+            self._fs.delete_dir(path)
+        elif kind == fs.FileType.File:
+            self._fs.delete_file(path)
+
     def upload(self, folder: Path, *parts: str) -> None:
         """Copy the files of a local folder."""
         for file in sorted(folder.rglob("*")):

@@ -187,10 +187,10 @@ class _Rank:
             self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
         record = self._as_record(variant, status, metrics)
         # Last: a record says that everything beside it is whole.
-        if status != "failed":
-            self.store.write_bytes(record.to_json().encode(), "trials", key, "record.json")
-        else:
-            self.store.write_bytes(record.to_json().encode(), "trials", key, "failure.json")
+        name = "failure.json" if status == "failed" else "record.json"
+        if self.training.faults:
+            self.store.write_json(self.training.faults, "trials", key, "bad_samples.json")
+        self.store.write_json(record.to_json(), "trials", key, name)
 
     def _as_record(
         self, variant: Variant, status: Any, metrics: dict[str, float]
@@ -206,13 +206,12 @@ class _Rank:
             status=status,
             reason=variant.reason,
             metrics=metrics,
-            curve=variant.curve,
+            curve=tuple(variant.curve),
             order_hash=self.training.order_hash,
             data_fingerprint=self.assignment.corpus.fingerprint,
             recipe_key=trial.key,
             code_version=self.assignment.code_version,
             recipe=trial.recipe.flatten(),
-            faults=list(self.training.faults),
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:

@@ -54,6 +54,7 @@ def estimate(recipe: Recipe) -> Cost:
         model = Pretrainer(
             recipe.image, recipe.text, recipe.objective, embed_dim=recipe.embed_dim, seed=0
         )
+        model.eval()  # batch norm refuses to learn from one example
         counter = FlopCounterMode(display=False)
         size = recipe.image.size
         with torch.no_grad(), counter:

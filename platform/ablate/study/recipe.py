@@ -22,6 +22,16 @@ SCHEMA = 1  # part of every key: raised when the same fields come to mean someth
 Value = str | int | float | bool | None
 
 
+def _positive(value: Any, *names: str) -> None:
+    for name in names:
+        if getattr(value, name) < 1:
+            raise StudyError(
+                f"{type(value).__name__}.{name} is {getattr(value, name)}",
+                why="it counts something that a trial needs",
+                mend="give 1 or more",
+            )
+
+
 @dataclass(frozen=True)
 class AdamW:
     """Optimizer and learning rate. Defaults: the paper's released YFCC15M configs.
@@ -142,16 +152,6 @@ def content_key(values: dict[str, Value]) -> str:
     """16 hex digits of `values`, whatever their order."""
     canonical = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def _positive(value: Any, *names: str) -> None:
-    for name in names:
-        if getattr(value, name) < 1:
-            raise StudyError(
-                f"{type(value).__name__}.{name} is {getattr(value, name)}",
-                why="it counts something that a trial needs",
-                mend="give 1 or more",
-            )
 
 
 def _names(value: Any) -> list[str]:

@@ -30,7 +30,8 @@ DEMO = Scale(
     primary="zeroshot/top1_of_100",
     patches={
         "corpus.uri": "demo:emoji",
-        "image.name": "resnet10t",
+        "image.name": "convnext_atto",
+        "image.options": {"patch_size": 2, "depths": (1, 1, 2, 1), "dims": (32, 64, 128, 256)},
         "image.size": 32,
         "text.width": 64,
         "text.heads": 2,

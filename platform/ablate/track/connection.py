@@ -84,10 +84,8 @@ def prepare_store(uri: str, experiment: str, *, timeout_s: float = 5.0) -> str:
     its schema migration, so this happens under a file lock. Raises TrackingError.
     """
     check_tracking(uri, timeout_s=timeout_s)
-    path = sqlite_path(uri)
     try:
-        with _locked(path) if path else contextlib.nullcontext():
-            return experiment_id(client(uri), uri, experiment)
+        return experiment_id(uri, experiment)
     except TrackingError:
         raise
     except Exception as error:
@@ -101,18 +99,24 @@ def prepare_store(uri: str, experiment: str, *, timeout_s: float = 5.0) -> str:
         ) from None
 
 
-def experiment_id(mlflow: Any, uri: str, name: str) -> str:
-    """The id of the experiment `name`, created when there is none. Raises TrackingError."""
+def experiment_id(uri: str, name: str) -> str:
+    """The id of the experiment `name`, created when there is none.
+
+    Raises TrackingError when it was deleted, and MLflow's own errors.
+    """
     from mlflow.exceptions import MlflowException
 
-    found = mlflow.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(mlflow.create_experiment(name, artifact_location(uri, name)))
-        except MlflowException:
-            found = mlflow.get_experiment_by_name(name)  # somebody else was quicker
-            if found is None:
-                raise
+    path = sqlite_path(uri)
+    with _locked(path) if path else contextlib.nullcontext():
+        mlflow = client(uri)
+        found = mlflow.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(mlflow.create_experiment(name, artifact_location(uri, name)))
+            except MlflowException:
+                found = mlflow.get_experiment_by_name(name)  # somebody else was quicker
+                if found is None:
+                    raise
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"the experiment '{name}' was deleted at {redacted(uri)}",

@@ -25,12 +25,17 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """Something to send, once. `key` is the trial it is about; `final` if it tells all of it."""
+    """Something to send, once.
+
+    `key` is the trial it is about; `final` says that it tells all of it; `after_points` that the
+    trial's points, or without a key all points, go first.
+    """
 
     what: str
     run: Callable[[], None]
     key: str = ""
     final: bool = False
+    after_points: bool = False
 
 
 class Outbox:
@@ -120,13 +125,18 @@ class Outbox:
                 if self._stopped or (self._closing and not self._jobs and not self._num_points):
                     return
                 if not self._jobs and not self._closing:
-                    self._changed.wait(self._linger_s)  # so that points go out together
+                    # So that points go out together, unless there is something else to do.
+                    self._changed.wait_for(
+                        lambda: bool(self._jobs or self._closing or self._stopped), self._linger_s
+                    )
                 job = self._jobs[0] if self._jobs else None
-            if job is None:
-                for key in list(self._points):
+                keys = list(self._points)
+            if job is not None and job.key:
+                keys = [job.key]
+            if job is None or job.after_points:
+                for key in keys:
                     self._deliver_points(key)
-            else:
-                self._deliver_points(job.key)
+            if job is not None:
                 self._deliver(job)
 
     def _deliver(self, job: Job) -> None:
@@ -185,7 +195,7 @@ class Outbox:
         return None
 
     def _pause(self, num_failures: int) -> None:
-        longest = 1.0 if self._closing else self._max_backoff_s
+        longest = min(1.0, self._max_backoff_s) if self._closing else self._max_backoff_s
         until = time.monotonic() + min(0.25 * 2**num_failures, longest)
         with self._changed:
             while not self._stopped and (left := until - time.monotonic()) > 0:

@@ -1,0 +1,47 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and pip; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?= studies/text_encoder_depth.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test quick check bench mlflow clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; give another with PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+install: $(VENV)/.installed ## make .venv and install the package with pinned versions
+
+demo: $(VENV)/.installed ## build the demo corpus and run the text-depth study on it
+	$(BIN)/python $(STUDY)
+
+test: $(VENV)/.installed-dev ## run all tests
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.installed-dev ## run the tests that take under a minute together
+	$(BIN)/python -m pytest -m 'not slow and not ray and not s3 and not browser and not network and not gpu'
+
+check: $(VENV)/.installed-dev ## lint, types, and the layers of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: $(VENV)/.installed-dev ## measure, as ratios against named baselines
+	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+mlflow: $(VENV)/.installed ## show the runs at http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${ABLATE_HOME:-$$HOME/.ablate}/mlflow.db --port 5000
+
+clean: ## remove the virtual environment (state under ~/.ablate stays)
+	rm -rf $(VENV)

@@ -1,0 +1,154 @@
+"""The report's figures: differences from a baseline, means at levels, a response over its cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ablate.analyze.svg import (
+    Scale,
+    circle,
+    figure,
+    grid,
+    line,
+    panel,
+    span_of,
+    text,
+    x_axis,
+)
+
+_NUM_TONES = 4
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row of a forest: a label, its interval (NaN for none), the raw seed differences."""
+
+    label: str
+    text: str
+    mean: float
+    low: float
+    high: float
+    raw: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A mean with its interval (NaN for none); `raw` holds the seeds as (x, value)."""
+
+    x: float
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+    raw: Sequence[tuple[float, float]] = ()
+    label: str = ""
+    on_front: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points joined in one colour."""
+
+    label: str
+    points: Sequence[Point]
+
+
+def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
+    """Differences from a baseline: raw seed differences as dots, the mean on its interval."""
+    row_height, top = 48, 6
+    bottom = top + row_height * len(rows)
+    values = [value for row in rows for value in (row.mean, row.low, row.high, *row.raw)]
+    x = Scale(*span_of([0.0, *values]), 2, 98)
+    parts = [line(x(0), top, x(0), bottom, "zero"), x_axis(x, bottom, scale)]
+    for i, row in enumerate(rows):
+        y = top + row_height * i + 32
+        parts.append(text("0", y - 16, row.label, "label"))
+        parts.append(text("100%", y - 16, row.text, "label end"))
+        parts += [circle(x(value), y, 3, "seed s1") for value in row.raw]
+        if not math.isnan(row.low):
+            parts.append(line(x(row.low), y, x(row.high), y, "interval s1"))
+        if not math.isnan(row.mean):
+            parts.append(circle(x(row.mean), y, 5, "mean s1"))
+    parts.append(text("50%", bottom + 40, title, "axis middle"))
+    return figure("".join(parts), bottom + 48, title)
+
+
+def levels(
+    lines: Sequence[Line], names: Sequence[str], *, scale: float, x_title: str, y_title: str
+) -> str:
+    """Means at the levels of one factor, a line per level of another, with the raw seeds."""
+    num_legend = len(lines) if len(lines) > 1 else 0
+    top, height = 34 + 20 * num_legend, 240
+    bottom = top + height
+    y = Scale(*span_of(_heights([p for drawn in lines for p in drawn.points])), bottom, top)
+    x = Scale(-0.5, len(names) - 0.5, 0, 100)
+    inner = [grid(y, scale), line(0, bottom, 100, bottom, "rule")]
+    for place, name in enumerate(names):
+        inner.append(text(f"{x(place):g}%", bottom + 19, name, "axis middle"))
+    for number, drawn in enumerate(lines):
+        shift = 0.06 * (number - (len(lines) - 1) / 2) if num_legend else 0.0
+        inner.append(_line_of_points(drawn, x, y, shift, f"s{number % _NUM_TONES + 1}"))
+    inner.append(text("50%", bottom + 40, x_title, "axis middle"))
+    outer = [text("0", 14, y_title, "axis")]
+    for number in range(num_legend):
+        tone, height_of_row = f"s{number % _NUM_TONES + 1}", 36 + 20 * number
+        outer.append(f'<circle class="mean {tone}" cx="6" cy="{height_of_row - 4}" r="5"/>')
+        outer.append(text("20", height_of_row, lines[number].label, "axis"))
+    return figure("".join(outer) + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
+
+
+def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) -> str:
+    known = [point for point in drawn.points if not math.isnan(point.mean)]
+    parts = []
+    for a, b in zip(known, known[1:], strict=False):
+        parts.append(line(x(a.x + shift), y(a.mean), x(b.x + shift), y(b.mean), f"path {tone}"))
+    for point in known:
+        place = x(point.x + shift)
+        # Seeds stand beside the interval, not under it.
+        parts += [
+            circle(x(seed + shift - 0.035), y(value), 3, f"seed {tone}")
+            for seed, value in point.raw
+        ]
+        if not math.isnan(point.low):
+            parts.append(line(place, y(point.low), place, y(point.high), f"interval {tone}"))
+        parts.append(circle(place, y(point.mean), 5, f"mean {tone}"))
+    return "".join(parts)
+
+
+def scatter(points: Sequence[Point], *, scale: float, x_title: str, y_title: str) -> str:
+    """Cells as a response over a cost, their raw seeds behind, the Pareto front joined."""
+    top, height = 34, 280
+    bottom = top + height
+    costs = [cost for point in points for cost, _ in point.raw]
+    x = Scale(*span_of([*costs, *(point.x for point in points)], 0.08), 0, 100)
+    y = Scale(*span_of(_heights(points), 0.12), bottom, top)
+    inner = [grid(y, scale), x_axis(x, bottom)]
+    front = sorted((p for p in points if p.on_front), key=lambda point: (point.x, point.mean))
+    for a, b in zip(front, front[1:], strict=False):
+        inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
+    for point in points:
+        inner += [circle(x(cost), y(value), 3, "seed s1") for cost, value in point.raw]
+    for point in points:
+        kind = "mean s1" if point.on_front else "off"
+        inner.append(circle(x(point.x), y(point.mean), 6, kind))
+    inner += [_point_label(point, points, x, y) for point in points]
+    inner.append(text("50%", bottom + 40, x_title, "axis middle"))
+    outer = text("0", 14, y_title, "axis") + panel("".join(inner))
+    return figure(outer, bottom + 48, f"{y_title} over {x_title}")
+
+
+def _point_label(point: Point, points: Sequence[Point], x: Scale, y: Scale) -> str:
+    """The label above its point and seeds; below where another point stands close above."""
+    near = [p for p in points if p is not point and abs(x(p.x) - x(point.x)) < 20]
+    crowded = any(0 <= y(point.mean) - y(other.mean) < 44 for other in near)
+    heights = [y(point.mean), *(y(value) for _, value in point.raw)]
+    place = x(point.x)
+    anchor = "start" if place < 12 else "end" if place > 88 else "middle"
+    height = max(heights) + 20 if crowded else min(heights) - 11
+    return text(f"{place:g}%", height, point.label, f"label {anchor}")
+
+
+def _heights(points: Sequence[Point]) -> list[float]:
+    raw = [value for point in points for _, value in point.raw]
+    return raw + [value for point in points for value in (point.mean, point.low, point.high)]

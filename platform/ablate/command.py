@@ -1,0 +1,460 @@
+"""`main(study)`: what a study file does when it is run. Run, `--plan` or `--report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ablate.errors import AblateError, StudyError
+from ablate.home import home
+from ablate.study.plan import COHORT_SIZE, Plan, plan
+from ablate.study.scale import scale_named
+from ablate.study.study import Study, checked_seeds, parse_setting
+
+if TYPE_CHECKING:
+    from ablate.data.corpus import OpenCorpus
+    from ablate.run.launch import Outcome
+    from ablate.run.store import Store
+
+COMPLETE, TRIALS_MISSING, WRONG = 0, 1, 2
+CLOSE_SECONDS = 30.0
+UI_PORT = 5000
+
+
+def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the study as the command line says, and exit: 0 complete, 1 trials missing, 2 wrong."""
+    sys.excepthook = sys.__excepthook__  # the study is defined: what comes is not its fault
+    try:
+        code = _main(study, sys.argv[1:] if argv is None else argv)
+    except AblateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = WRONG
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        code = TRIALS_MISSING
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def explain_study_faults() -> None:
+    """Make a study file that raises end as a wrong study: in words, with status 2.
+
+    Installed when a file imports `main`; it speaks only for what is raised outside of it, that
+    is while the study is being defined.
+    """
+    default = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if isinstance(error, AblateError):
+            print(f"error: {error}", file=sys.stderr)
+        elif issubclass(kind, Exception) and trace is not None:
+            default(kind, error, trace)
+            last = trace
+            while last.tb_next is not None:
+                last = last.tb_next
+            place = f"{last.tb_frame.f_code.co_filename}, line {last.tb_lineno}"
+            what = f"the study file {Path(sys.argv[0]).name} raised {kind.__name__}: {error}"
+            why = f"it was raised at {place}, before anything started"
+            print(f"error: {StudyError(what, why=why, mend='mend that line')}", file=sys.stderr)
+        else:
+            default(kind, error, trace)
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(WRONG)  # an excepthook cannot choose the exit status in any other way
+
+    sys.excepthook = hook
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The command line and its environment, with what was chosen and why."""
+
+    plan: Plan
+    storage: str
+    tracking_uri: str
+    workers: int
+    mode: str
+    as_json: bool
+
+
+def _main(study: Study, argv: Sequence[str]) -> int:
+    options = _options(study, argv)
+    if options.mode == "plan":
+        _print_plan(options)
+        return COMPLETE
+    if options.mode == "report":
+        return _report_from_ledger(options)
+    return _run(options)
+
+
+def _parser(study: Study) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=study.question,
+        epilog="Exit status: 0 the study is complete; 1 it ended with trials missing; "
+        "2 the study or the arguments are wrong.",
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="print trials, cohorts and cost; stop")
+    mode.add_argument("--report", action="store_true", help="rebuild the report from MLflow")
+    parser.add_argument("--json", action="store_true", help="with --plan: one JSON object")
+    parser.add_argument("--scale", help="demo, small or paper (ABLATE_SCALE; demo)")
+    parser.add_argument("--data", metavar="URI", help="your own webdataset folder (ABLATE_DATA)")
+    parser.add_argument(
+        "--storage", metavar="URI", help="where results go (ABLATE_STORAGE; ~/.ablate/results)"
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow (MLFLOW_TRACKING_URI; ~/.ablate/mlflow.db)"
+    )
+    parser.add_argument("--seeds", metavar="N", help="repetitions of each cell")
+    parser.add_argument(
+        "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="workers of each cohort (1)")
+    parser.add_argument(
+        "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
+    )
+    return parser
+
+
+def _options(study: Study, argv: Sequence[str]) -> _Options:
+    args = _parser(study).parse_args(argv)
+    if args.json and not args.plan:
+        raise StudyError("--json is given without --plan", mend="add --plan")
+    if args.workers < 1:
+        raise StudyError(f"--workers is {args.workers}", mend="give 1 or more")
+    scale_name, reason = _chosen(args.scale, "--scale", "ABLATE_SCALE", "demo")
+    scale = scale_named(scale_name)
+    data, _ = _chosen(args.data, "--data", "ABLATE_DATA", "")
+    overrides: dict[str, Any] = {}
+    if data:
+        # Another corpus keeps its captions in the text member unless --set says otherwise.
+        overrides |= {"corpus.uri": _absolute(data)}
+        if not data.startswith("demo:"):
+            overrides["corpus.caption"] = "txt"
+    base = study.base_at(scale)
+    for setting in args.set:
+        path, value = parse_setting(setting, base)
+        overrides[path] = value
+    return _Options(
+        plan=plan(
+            study,
+            scale,
+            scale_reason=reason,
+            overrides=overrides,
+            seeds=_seeds(args.seeds),
+            cohort_size=args.cohort_size,
+        ),
+        storage=_chosen(args.storage, "", "ABLATE_STORAGE", str(home() / "results"))[0],
+        tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
+        workers=args.workers,
+        mode="plan" if args.plan else "report" if args.report else "run",
+        as_json=args.json,
+    )
+
+
+def _chosen(argument: str | None, flag: str, variable: str, default: str) -> tuple[str, str]:
+    """A setting and why: the argument, else the environment, else the default."""
+    if argument is not None:
+        return argument, f"{flag} {argument}"
+    if os.environ.get(variable):
+        return os.environ[variable], f"{variable}={os.environ[variable]}"
+    return default, "the default; --scale or ABLATE_SCALE chooses another"
+
+
+def _absolute(uri: str) -> str:
+    if uri.startswith("demo:") or "://" in uri:
+        return uri
+    return str(Path(uri).expanduser().absolute())
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return checked_seeds(int(text))
+    except ValueError:
+        raise StudyError(
+            f"--seeds is '{text}'", why="it is a number of seeds", mend="for example --seeds 5"
+        ) from None
+
+
+def _print_plan(options: _Options) -> None:
+    if options.as_json:
+        print(json.dumps(options.plan.to_json(), indent=1, sort_keys=True))
+        return
+    print(_plan_text(options.plan))
+
+
+def _plan_text(chosen: Plan) -> str:
+    costs = chosen.costs()
+    lines = [
+        f"study   {chosen.study.name}: {chosen.study.question}",
+        f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
+        f"data    {chosen.trials[0].recipe.corpus.uri}",
+    ]
+    lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
+    width = max(len(t.name) for t in chosen.trials)
+    lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
+    for trial in chosen.trials:
+        cost = costs[trial.key]
+        lines.append(
+            f"{trial.name:<{width}}  {trial.key}  {cost.num_params / 1e6:5.1f} M"
+            f"  {cost.train_flops / 1e15:11.4g}"
+        )
+    total = sum(cost.train_flops for cost in costs.values())
+    hours = sum(cost.reference_hours for cost in costs.values())
+    samples = sum(cost.samples for cost in costs.values())
+    read = sum(cohort.samples for cohort in chosen.cohorts)
+    lines += [
+        "",
+        *(
+            f"cohort {c.id}  seed {c.recipe.seed}  {len(c.trials)} variants on one stream of "
+            f"{c.samples:,} samples"
+            for c in chosen.cohorts
+        ),
+        "",
+        f"total   {len(chosen.trials)} trials in {len(chosen.cohorts)} cohorts; trained on "
+        f"{samples:,} samples, of which {read:,} are decoded",
+        f"cost    {total / 1e15:,.4g} PFLOP: {hours:,.3g} device-hours at 125 TFLOP/s "
+        "(bf16 at 40 % of an A100's peak)",
+    ]
+    return "\n".join(lines)
+
+
+def _run(options: _Options) -> int:
+    from ablate.data.corpus import open_corpus
+    from ablate.run.launch import one_corpus, read_outcome, run_plan
+    from ablate.run.resources import check_batch, check_disk
+    from ablate.run.store import Store
+
+    chosen = options.plan
+    one_corpus(chosen)
+    check_batch(chosen, options.workers)
+    store = Store(options.storage).sub(chosen.study.name)
+    corpus_uri = chosen.trials[0].recipe.corpus.uri
+    _prepare(corpus_uri)
+    corpus = open_corpus(chosen.trials[0].recipe.corpus, home())
+    before = read_outcome(store, chosen.trials, corpus.fingerprint)
+    _say_start(options, corpus, store, len(before.records))
+    left = len(chosen.trials) - len(before.records)
+    if left:
+        check_disk(chosen, store.free_bytes(), options.storage)
+    ledger, uri, experiment = _open_ledger(options, corpus)
+    from ablate.run.launch import record_files
+
+    outcome = before
+    try:
+        # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
+        for key, record in before.records.items():
+            ledger.finish(record, record_files(store, key))
+        if left:
+            from ablate.run.launch import connect
+
+            print(f"ray     {connect()}", file=sys.stderr)
+            outcome = run_plan(
+                chosen,
+                corpus,
+                store,
+                ledger,
+                num_workers=options.workers,
+                checkpoint_seconds=float(os.environ.get("ABLATE_CHECKPOINT_SECONDS", "30")),
+                code_version=_code_version(),
+            )
+    finally:
+        _finish(options, outcome, corpus, store, ledger, uri, experiment)
+    missing = outcome.missing(chosen.trials)
+    for trial in missing:
+        record = outcome.records.get(trial.key)
+        reason = record.reason if record else outcome.reasons.get(trial.key, "it never started")
+        print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
+    return TRIALS_MISSING if missing else COMPLETE
+
+
+def _prepare(uri: str) -> None:
+    """Build a demo corpus that is not there yet; an own folder needs nothing."""
+    if uri.startswith("demo:"):
+        from ablate.data.demo import prepare_demo
+
+        prepare_demo(uri.removeprefix("demo:"), home())
+
+
+def _say_start(options: _Options, corpus: OpenCorpus, store: Store, done: int) -> None:
+    chosen = options.plan
+    say = [
+        f"study   {chosen.study.name}: {chosen.study.question}",
+        f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
+        f"data    {corpus.corpus.uri}: {corpus.train.num_samples:,} pairs to train on, "
+        f"{corpus.test.num_samples:,} held out, fingerprint {corpus.fingerprint[:12]}",
+        f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
+        f"results {store.uri}",
+    ]
+    print("\n".join(say), file=sys.stderr)
+
+
+def _open_ledger(options: _Options, corpus: OpenCorpus) -> tuple[Any, str, str]:
+    from ablate.track.connection import check_tracking, default_tracking_uri, prepare_store
+    from ablate.track.ledger import StudyEntry
+    from ablate.track.mlflow_ledger import MlflowLedger
+
+    uri = options.tracking_uri or default_tracking_uri(home())
+    chosen = options.plan
+    check_tracking(uri)
+    experiment = prepare_store(uri, chosen.study.name)
+    ledger = MlflowLedger(uri, chosen.study.name)
+    version = _code_version()
+    ledger.open_study(
+        StudyEntry(
+            study=chosen.study.name,
+            scale=chosen.scale.name,
+            question=chosen.study.question,
+            design=_design(chosen, corpus),
+            params=_constants(chosen),
+            tags={
+                "ablate.data_fingerprint": corpus.fingerprint,
+                "mlflow.source.name": Path(sys.argv[0]).name,
+                "mlflow.source.git.commit": version["git_commit"],
+            },
+        )
+    )
+    return ledger, uri, experiment
+
+
+def _design(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
+    data = {
+        "uri": corpus.corpus.uri,
+        "fingerprint": corpus.fingerprint,
+        "num_samples": corpus.train.num_samples,
+        "num_test_samples": corpus.test.num_samples,
+        "sources": [source.name for source in corpus.manifest.sources],
+    }
+    return chosen.design() | {"data": data}
+
+
+def _constants(chosen: Plan) -> dict[str, Any]:
+    """The recipe fields that are the same in every trial."""
+    flat = [trial.recipe.flatten() for trial in chosen.trials]
+    shared = {path for path in flat[0] if all(f.get(path) == flat[0][path] for f in flat)}
+    return {path: value for path, value in flat[0].items() if path in shared}
+
+
+def _code_version() -> dict[str, str]:
+    """The package's version, the commit of its checkout where there is one, and libraries."""
+    import subprocess
+    from importlib.metadata import version
+
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "HEAD")
+    if commit and git("status", "--porcelain", "--untracked-files=no"):
+        commit += "-modified"
+    return {
+        "ablate": version("ablate"),
+        "git_commit": commit or "unknown",
+        "torch": version("torch"),
+        "ray": version("ray"),
+        "timm": version("timm"),
+    }
+
+
+def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each trial that has one, as the analysis reads them."""
+    rows = [record.to_json() for record in outcome.records.values()]
+    known = {row["key"] for row in rows}
+    for trial in chosen.trials:
+        if trial.key not in known and trial.key in outcome.reasons:
+            rows.append(
+                {
+                    "key": trial.key,
+                    "cell": dict(trial.cell),
+                    "seed": trial.seed,
+                    "status": "failed",
+                    "reason": outcome.reasons[trial.key],
+                    "metrics": {},
+                }
+            )
+    return rows
+
+
+def _finish(
+    options: _Options,
+    outcome: Outcome,
+    corpus: OpenCorpus,
+    store: Store,
+    ledger: Any,
+    uri: str,
+    experiment: str,
+) -> None:
+    """Write the report, send what is left to MLflow, and say where everything is."""
+    chosen = options.plan
+    design = _design(chosen, corpus)
+    report = _write_report(design, _rows(chosen, outcome), store, chosen.variation)
+    ledger.attach({f"report/{path.name}": path for path in report.paths})
+    unsent = ledger.close(timeout_s=CLOSE_SECONDS)
+    print(report.summary)
+    print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
+    _print_ui(uri, experiment)
+    if unsent:
+        print(
+            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
+            "nothing is lost: the same command sends them again",
+            file=sys.stderr,
+        )
+
+
+def _print_ui(uri: str, experiment: str) -> None:
+    from ablate.track.view import ui_command, ui_link
+
+    print(f"runs    {ui_command(uri, port=UI_PORT)}")
+    print(f"        {ui_link(uri, experiment, port=UI_PORT)}")
+
+
+def _write_report(
+    design: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], store: Store, variation: str
+) -> Any:
+    from ablate.analyze.report import write_report
+    from ablate.analyze.trials import trials_table
+
+    table = trials_table(dict(design), [dict(row) for row in rows])
+    hashes = {row["key"]: row.get("order_hash", "") for row in rows}
+    provenance = {"code_version": _code_version(), "order_hashes": hashes}
+    if store.local:
+        folder = Path(store.path(variation, "report"))
+        return write_report(dict(design), table, folder, provenance)
+    folder = Path(tempfile.mkdtemp(prefix="ablate-report-"))
+    report = write_report(dict(design), table, folder, provenance)
+    store.upload(folder, variation, "report")
+    return report
+
+
+def _report_from_ledger(options: _Options) -> int:
+    from ablate.run.store import Store
+    from ablate.track.connection import check_tracking, default_tracking_uri, prepare_store
+    from ablate.track.reader import read_design, read_rows
+
+    chosen = options.plan
+    uri = options.tracking_uri or default_tracking_uri(home())
+    check_tracking(uri)
+    experiment = prepare_store(uri, chosen.study.name)
+    store = Store(options.storage).sub(chosen.study.name)
+    design = read_design(uri, chosen.study.name, chosen.scale.name)
+    rows = read_rows(uri, chosen.study.name, chosen.scale.name)
+    report = _write_report(design, rows, store, chosen.variation)
+    print(report.summary)
+    print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
+    _print_ui(uri, experiment)
+    done = sum(row["status"] == "completed" for row in rows)
+    return COMPLETE if done == len(design["trials"]) else TRIALS_MISSING

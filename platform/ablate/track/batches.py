@@ -1,0 +1,75 @@
+"""What MLflow takes in one request, and the names and values that it takes at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+
+from ablate.track.connection import redacted
+from ablate.track.record import Value
+
+# mlflow/utils/validation.py, 3.17; the tests compare them.
+MAX_METRICS = 1000
+MAX_PARAMS = 100
+MAX_TAGS = 100
+MAX_PARAM_LENGTH = 6000
+MAX_TAG_LENGTH = 8000
+
+# The recipe's own fields. Whatever else a caller may hand over stays out of the ledger.
+RECIPE_ROOTS = frozenset(
+    {
+        "augment",
+        "budget",
+        "corpus",
+        "embed_dim",
+        "image",
+        "objective",
+        "optimizer",
+        "precision",
+        "text",
+    }
+)
+SECRET = re.compile(r"secret|token$|password|passwd|credential|api_?key|access_?key", re.IGNORECASE)
+
+
+def send_metrics(mlflow: Any, run_id: str, metrics: Sequence[tuple[str, float, int, int]]) -> None:
+    """Log (name, value, unix_ms, samples) in batches. To repeat it is safe: MLflow keeps one row
+    for the same name, value, time and step."""
+    for chunk in _chunks(metrics, MAX_METRICS):
+        mlflow.log_batch(run_id, metrics=[Metric(*metric) for metric in chunk])
+
+
+def send_params(mlflow: Any, run_id: str, params: Mapping[str, str]) -> None:
+    """Log params in batches."""
+    for chunk in _chunks(list(params.items()), MAX_PARAMS):
+        mlflow.log_batch(run_id, params=[Param(name, value) for name, value in chunk])
+
+
+def send_tags(mlflow: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags in batches, each cut to the length that MLflow keeps."""
+    for chunk in _chunks(list(tags.items()), MAX_TAGS):
+        mlflow.log_batch(
+            run_id, tags=[RunTag(name, value[:MAX_TAG_LENGTH]) for name, value in chunk]
+        )
+
+
+def trackable(name: str) -> str:
+    """`name` with characters that MLflow refuses in a metric or param replaced by `_`."""
+    return re.sub(r"[^/\w.\- :]", "_", name).strip("/")[:250] or "_"
+
+
+def constants(params: Mapping[str, Value]) -> dict[str, str]:
+    """The constants of a recipe that may be shown: its own fields, free of secrets."""
+    return {
+        trackable(name): redacted(str(value))[:MAX_PARAM_LENGTH]
+        for name, value in params.items()
+        if name.partition(".")[0] in RECIPE_ROOTS and not SECRET.search(name)
+    }
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

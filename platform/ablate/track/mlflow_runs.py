@@ -1,0 +1,259 @@
+"""A study's runs in MLflow: one for the study, one for each trial, found again by their tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import TrackingError
+from ablate.track.batches import constants, trackable
+from ablate.track.connection import client, experiment_id
+from ablate.track.ledger import StudyEntry, TrialEntry
+from ablate.track.mlflow_run import RUN_STATUS, Run
+from ablate.track.outbox import Point
+from ablate.track.record import Label, TrialRecord, merged
+from ablate.track.view import note, view_state, view_tag
+
+PARENT = "mlflow.parentRunId"
+
+
+class MlflowRuns:
+    """The runs of one study in one experiment, with the manners of a `Ledger`, but waiting.
+
+    Every method may be called again after it failed. Not thread-safe: one writer.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri, self.experiment = uri, experiment
+        self.experiment_id = ""
+        self._entry: StudyEntry | None = None
+        self._study_run: Run | None = None
+        self._trials: dict[str, Run] = {}
+
+    def open_study(self, entry: StudyEntry) -> None:
+        """Find or create the study's run, learn its trials, and end those left RUNNING."""
+        self.experiment_id = experiment_id(self.uri, self.experiment)
+        identity = {"ablate.study_run": entry.identity, "ablate.kind": "study"}
+        run = self._found(identity) or self._created(f"{entry.study} {entry.scale}", identity)
+        self._entry, self._study_run = entry, run
+        run.set_params(constants(entry.params))
+        digest = _digest(entry.design)
+        if run.tags.get("ablate.design_digest") != digest:
+            run.upload_json("design.json", entry.design)
+        design = {"ablate.design_digest": digest, "mlflow.note.content": note(entry)}
+        run.tag(self._common_tags() | design)
+        run.set_status("running")
+        self._trials = {}
+        for trial in self._search({PARENT: run.id, "ablate.kind": "trial"}):
+            # The oldest, should there ever be two.
+            self._trials.setdefault(trial.tags.get("ablate.trial_key", ""), trial)
+            if trial.status == "RUNNING":
+                trial.set_status("interrupted", "the driver ended before the trial")
+
+    def open_view(self) -> None:
+        """Keep the view of this study on the experiment, where its link finds it."""
+        assert self._entry is not None
+        state = view_state(self._entry, self._opened().id)
+        self._mlflow.set_experiment_tag(self.experiment_id, view_tag(self._entry), state)
+
+    def open_trial(self, entry: TrialEntry) -> None:
+        """Find or create the trial's run and set it RUNNING."""
+        run = self._trial(entry.key, entry.cell, entry.seed)
+        run.tag(
+            self._common_tags()
+            | _trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
+            | dict(entry.tags)
+        )
+        digest = _digest(entry.recipe)
+        if entry.recipe and run.tags.get("ablate.recipe_digest") != digest:
+            run.upload_json("recipe.json", entry.recipe)
+            run.tag({"ablate.recipe_digest": digest})
+        run.set_status("running")
+
+    def log_points(self, key: str, points: Sequence[Point]) -> None:
+        """Log those values of `points` whose metric and step the trial's run does not have."""
+        if key not in self._trials:
+            raise TrackingError(
+                f"trial {key} was never opened", why="it has no run", mend="call open_trial first"
+            )
+        self._trials[key].log_points(points)
+
+    def finish(self, record: TrialRecord, files: Mapping[str, Path], unix_ms: int) -> None:
+        """Complete the run of `record`; nothing is sent when it is complete already.
+
+        What is missing gets the time `unix_ms`: the same when called again, so that MLflow knows
+        a value that arrived although its request failed. Raises TrackingError, with all else
+        done, when one of `files` is not there.
+        """
+        there = {name: path for name, path in files.items() if path.is_file()}
+        digest = _digest([record.to_json(), {n: p.stat().st_size for n, p in there.items()}])
+        known = self._trials.get(record.key)
+        done = known is not None and known.tags.get("ablate.record_digest") == digest
+        if known is None or not done or known.status != RUN_STATUS[record.status]:
+            self._complete(record, there, digest, unix_ms)
+        for name in files.keys() - there.keys():
+            raise TrackingError(
+                f"trial {record.key}: there is no file {files[name]}",
+                why=f"it is the artifact {name}",
+                mend="tell the record again when the file is there",
+            )
+
+    def _complete(
+        self, record: TrialRecord, files: Mapping[str, Path], digest: str, unix_ms: int
+    ) -> None:
+        run = self._trial(record.key, record.cell, record.seed)
+        curve = merged(record.curve)
+        run.log_points([Point(samples, unix_ms, curve[samples]) for samples in curve])
+        run.log_finals(record.metrics, record.last_samples, unix_ms + 1)
+        run.upload_json("record.json", record.to_json())
+        for name, path in files.items():
+            run.upload(name, path)
+        run.tag(_trial_tags(record.key, record.cell, record.seed, record.cohort))
+        run.tag(_record_tags(record))
+        run.set_status(record.status, record.reason)
+        run.tag({"ablate.record_digest": digest})  # last: it says that all of it is there
+
+    def interrupt(self, key: str, reason: str) -> None:
+        """End the trial's run as KILLED, when it is running."""
+        run = self._trials.get(key)
+        if run is not None and run.status == "RUNNING":
+            run.set_status("interrupted", reason)
+
+    def attach(self, files: Mapping[str, Path], analysis: str) -> None:
+        """Upload files to the study's run, or to its child run `analysis`."""
+        run = self._opened()
+        if analysis:
+            analysis = trackable(analysis)
+            tags = {PARENT: run.id, "ablate.kind": "analysis", "ablate.analysis": analysis}
+            run = self._found(tags) or self._created(f"analysis {analysis}", tags)
+        for name, path in files.items():
+            run.upload(name, path)
+        if analysis:
+            run.tag(self._common_tags())
+            run.set_status("completed")
+
+    def close(self) -> None:
+        """End what runs, and the study's run: FINISHED only when every trial is completed."""
+        run, entry = self._opened(), self._entry
+        assert entry is not None
+        for key in self._trials:
+            self.interrupt(key, "the study was closed before the trial ended")
+        statuses = [
+            self._trials[key].tags.get("ablate.status", "") if key in self._trials else ""
+            for key in entry.planned or tuple(self._trials)
+        ]
+        num_completed = statuses.count("completed")
+        status = "failed" if {"failed", "diverged"} & set(statuses) else "interrupted"
+        if num_completed == len(statuses):
+            status = "completed"
+        run.set_status(status, f"{num_completed} of {len(statuses)} trials are completed")
+
+    @cached_property
+    def _mlflow(self) -> Any:
+        return client(self.uri)
+
+    def _opened(self) -> Run:
+        if self._study_run is None:
+            raise TrackingError(
+                "the study has no run", why="open_study failed or was not called", mend="call it"
+            )
+        return self._study_run
+
+    def _trial(self, key: str, cell: Mapping[str, Label], seed: int) -> Run:
+        run = self._trials.get(key)
+        if run is None:
+            # A request that failed may have been carried out: look before making a second run.
+            identity = {
+                PARENT: self._opened().id,
+                "ablate.kind": "trial",
+                "ablate.trial_key": key,
+            }
+            run = self._found(identity) or self._created(
+                trial_name(cell, seed), self._common_tags() | identity
+            )
+            self._trials[key] = run
+        params = {trackable(name): str(label) for name, label in cell.items()}
+        run.set_params(params | {"seed": str(seed)})
+        return run
+
+    def _common_tags(self) -> dict[str, str]:
+        entry = self._entry
+        assert entry is not None
+        return {"ablate.study": entry.study, "ablate.scale": entry.scale, **entry.tags}
+
+    def _created(self, name: str, tags: Mapping[str, str]) -> Run:
+        tags = {**tags, "ablate.status": "running"}
+        made = self._mlflow.create_run(self.experiment_id, run_name=name, tags=tags)
+        return Run(self._mlflow, made.info.run_id, made.info.status, dict(tags), logged={})
+
+    def _found(self, tags: Mapping[str, str]) -> Run | None:
+        return next(self._search(tags), None)
+
+    def _search(self, tags: Mapping[str, str]) -> Iterator[Run]:
+        return search(self._mlflow, self.experiment_id, tags)
+
+
+def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    """The runs of an experiment that have all `tags`, oldest first."""
+    where = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    token = None
+    while True:
+        page = mlflow.search_runs(
+            [experiment],
+            where,
+            max_results=1000,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        for found in page:
+            data = found.data
+            yield Run(
+                mlflow,
+                found.info.run_id,
+                found.info.status,
+                dict(data.tags),
+                dict(data.params),
+                dict(data.metrics),
+            )
+        token = page.token
+        if not token:
+            return
+
+
+def trial_name(cell: Mapping[str, Label], seed: int) -> str:
+    """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
+    parts = sorted((f"{name}={label}" for name, label in cell.items()), key=len)
+    return " ".join([*parts, f"s={seed}"])
+
+
+def _digest(values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _trial_tags(key: str, cell: Mapping[str, Label], seed: int, cohort: str) -> dict[str, str]:
+    return {
+        "ablate.trial_key": key,
+        "ablate.cell": json.dumps(dict(cell)),
+        "ablate.seed": str(seed),
+        "ablate.cohort": cohort,
+    }
+
+
+def _record_tags(record: TrialRecord) -> dict[str, str]:
+    tags = {
+        "ablate.study": record.study,
+        "ablate.scale": record.scale,
+        "ablate.order_hash": record.order_hash,
+        "ablate.data_fingerprint": record.data_fingerprint,
+        "ablate.recipe_key": record.recipe_key,
+        "ablate.code_version": json.dumps(dict(record.code_version)),
+        "ablate.finals": json.dumps([trackable(name) for name in record.metrics]),
+        "ablate.missing_metrics": json.dumps(list(record.missing_metrics)),
+        "mlflow.source.git.commit": record.code_version.get("git_commit") or "",
+    }
+    return {name: value for name, value in tags.items() if value}

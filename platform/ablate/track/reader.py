@@ -1,0 +1,129 @@
+"""A study read back from MLflow alone: its design and its trials, with exact numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import TrackingError, nearest
+from ablate.track.batches import MAX_TAG_LENGTH
+from ablate.track.connection import check_tracking, client, redacted
+from ablate.track.mlflow_run import Run
+from ablate.track.mlflow_runs import PARENT, search
+
+
+def read_design(uri: str, study: str, scale: str, *, identity: str = "") -> dict[str, Any]:
+    """The design of a study as it was last opened.
+
+    Of several (other data, other overrides) the newest, or the one whose `StudyEntry.identity`
+    is given. Raises TrackingError when there is none, or when its file is not to be had.
+    """
+    return _json_artifact(_study_run(uri, study, scale, identity), "design.json")
+
+
+def read_rows(uri: str, study: str, scale: str, *, identity: str = "") -> list[dict[str, Any]]:
+    """The study's trials as far as MLflow knows them, in the order in which they began.
+
+    The fields of a TrialRecord but for `curve` and `recipe`, with `run_id`. `metrics` are the
+    finals, exact; `status` may also be running or interrupted.
+    """
+    study_run = _study_run(uri, study, scale, identity)
+    experiment = study_run.mlflow.get_run(study_run.id).info.experiment_id
+    found = search(study_run.mlflow, experiment, {PARENT: study_run.id, "ablate.kind": "trial"})
+    rows: dict[str, dict[str, Any]] = {}
+    for run in found:
+        rows.setdefault(run.tags.get("ablate.trial_key", ""), _row(run))
+    return list(rows.values())
+
+
+def examples(uri: str, study: str, key: str, *, name: str = "examples") -> Path:
+    """The artifact `name` (a file or a folder) of the study's trial `key`, as a local path.
+
+    Of several runs of that trial (at two scales, say) the newest that has it. Raises
+    TrackingError when none has.
+    """
+    mlflow, experiment = _experiment(uri, study)
+    runs = list(search(mlflow, experiment, {"ablate.kind": "trial", "ablate.trial_key": key}))
+    for run in reversed(runs):
+        folder = name.rpartition("/")[0]
+        if any(found.path == name for found in mlflow.list_artifacts(run.id, folder or None)):
+            return Path(mlflow.download_artifacts(run.id, name))
+    raise TrackingError(
+        f"trial {key} of study {study} has no artifact '{name}' at {redacted(uri)}",
+        why=f"{len(runs)} runs have that key" if runs else "no run has that key",
+        mend="look at the run's artifacts in MLflow" if runs else "check the key",
+    )
+
+
+def _experiment(uri: str, study: str) -> tuple[Any, str]:
+    check_tracking(uri)
+    mlflow = client(uri)
+    found = mlflow.get_experiment_by_name(study)
+    if found is None:
+        names = [experiment.name for experiment in mlflow.search_experiments()]
+        raise TrackingError(
+            f"there is no experiment '{study}' at {redacted(uri)}",
+            why="each study has an experiment of its name, from its first run on",
+            mend=nearest(study, names),
+        )
+    return mlflow, str(found.experiment_id)
+
+
+def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
+    mlflow, experiment = _experiment(uri, study)
+    runs = list(search(mlflow, experiment, {"ablate.kind": "study"}))
+    wanted = [
+        run
+        for run in runs
+        if run.tags.get("ablate.scale") == scale
+        and identity in ("", run.tags.get("ablate.study_run"))
+    ]
+    if not wanted:
+        asked = f"study '{study}' at scale '{scale}'" + (f" ({identity})" if identity else "")
+        raise TrackingError(
+            f"{asked} has no run at {redacted(uri)}",
+            why="nothing of it was ever tracked there",
+            mend=nearest(scale, {run.tags.get("ablate.scale", "") for run in runs}),
+        )
+    return wanted[-1]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    tags = run.tags
+    return {
+        "key": tags.get("ablate.trial_key", ""),
+        "study": tags.get("ablate.study", ""),
+        "scale": tags.get("ablate.scale", ""),
+        "cell": json.loads(tags.get("ablate.cell", "{}")),
+        "seed": int(tags.get("ablate.seed", "0")),
+        "cohort": tags.get("ablate.cohort", ""),
+        "status": tags.get("ablate.status", ""),
+        "reason": tags.get("ablate.reason", ""),
+        "metrics": _finals(run),
+        "order_hash": tags.get("ablate.order_hash", ""),
+        "data_fingerprint": tags.get("ablate.data_fingerprint", ""),
+        "recipe_key": tags.get("ablate.recipe_key", ""),
+        "code_version": json.loads(tags.get("ablate.code_version", "{}")),
+        "missing_metrics": json.loads(tags.get("ablate.missing_metrics", "[]")),
+        "run_id": run.id,
+    }
+
+
+def _finals(run: Run) -> dict[str, float]:
+    """The finals among the run's metrics; of a curve's metrics MLflow also shows the last."""
+    names = run.tags.get("ablate.finals", "[]")
+    if len(names) >= MAX_TAG_LENGTH:  # cut short: too many for a tag
+        return dict(_json_artifact(run, "record.json")["metrics"])
+    return {name: run.metrics[name] for name in json.loads(names) if name in run.metrics}
+
+
+def _json_artifact(run: Run, name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(Path(run.mlflow.download_artifacts(run.id, name)).read_text()))
+    except Exception as error:
+        raise TrackingError(
+            f"the file {name} of run {run.id} cannot be read",
+            why=redacted(str(error)).splitlines()[0],
+            mend="read from where the artifact store can be reached, or run the study again",
+        ) from None
