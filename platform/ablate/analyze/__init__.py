@@ -7,11 +7,14 @@ from ablate.analyze.columns import AnalysisError
 from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
 from ablate.analyze.front import pareto
 from ablate.analyze.multiplicity import adjust
+from ablate.analyze.report import Report, write_report
+from ablate.analyze.trials import trials_table
 from ablate.analyze.two_level import effects_two_level
 from ablate.analyze.variance import anova
 
 __all__ = [
     "AnalysisError",
+    "Report",
     "adjust",
     "anova",
     "contrasts",
@@ -19,4 +22,6 @@ __all__ = [
     "interaction_contrast",
     "marginal_means",
     "pareto",
+    "trials_table",
+    "write_report",
 ]

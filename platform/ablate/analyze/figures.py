@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def levels(
 def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) -> str:
     known = [point for point in drawn.points if not math.isnan(point.mean)]
     parts = []
-    for a, b in zip(known, known[1:], strict=False):
+    for a, b in itertools.pairwise(known):
         parts.append(line(x(a.x + shift), y(a.mean), x(b.x + shift), y(b.mean), f"path {tone}"))
     for point in known:
         place = x(point.x + shift)
@@ -125,7 +126,7 @@ def scatter(points: Sequence[Point], *, scale: float, x_title: str, y_title: str
     y = Scale(*span_of(_heights(points), 0.12), bottom, top)
     inner = [grid(y, scale), x_axis(x, bottom)]
     front = sorted((p for p in points if p.on_front), key=lambda point: (point.x, point.mean))
-    for a, b in zip(front, front[1:], strict=False):
+    for a, b in itertools.pairwise(front):
         inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
     for point in points:
         inner += [circle(x(cost), y(value), 3, "seed s1") for cost, value in point.raw]

@@ -29,7 +29,7 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 def clean(caption: str) -> str:
     """CLIP's cleaning: repaired Unicode, HTML entities twice undone, single spaces, lower case."""
-    if not caption.isascii() or "&" in caption:
+    if not (caption.isascii() and caption.isprintable()) or "&" in caption:
         caption = html.unescape(html.unescape(ftfy.fix_text(caption)))
     return re.sub(r"\s+", " ", caption).strip().lower()
 

@@ -154,6 +154,8 @@ def _check_sqlite(uri: str) -> None:
         else:
             with _locked(path):
                 pass
+    except FileExistsError:
+        why = f"{path.parent} is a file"
     except OSError as error:
         why = error.strerror or str(error)
     if why:

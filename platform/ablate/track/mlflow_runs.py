@@ -15,7 +15,7 @@ from ablate.track.connection import client, experiment_id
 from ablate.track.ledger import StudyEntry, TrialEntry
 from ablate.track.mlflow_run import RUN_STATUS, Run
 from ablate.track.outbox import Point
-from ablate.track.record import Label, TrialRecord, merged
+from ablate.track.record import Label, TrialRecord, Value, merged
 from ablate.track.view import note, view_state, view_tag
 
 PARENT = "mlflow.parentRunId"
@@ -68,10 +68,7 @@ class MlflowRuns:
             | _trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
             | dict(entry.tags)
         )
-        digest = _digest(entry.recipe)
-        if entry.recipe and run.tags.get("ablate.recipe_digest") != digest:
-            run.upload_json("recipe.json", entry.recipe)
-            run.tag({"ablate.recipe_digest": digest})
+        _keep_recipe(run, entry.recipe)
         run.set_status("running")
 
     def log_points(self, key: str, points: Sequence[Point]) -> None:
@@ -109,6 +106,7 @@ class MlflowRuns:
         curve = merged(record.curve)
         run.log_points([Point(samples, unix_ms, curve[samples]) for samples in curve])
         run.log_finals(record.metrics, record.last_samples, unix_ms + 1)
+        _keep_recipe(run, record.recipe)
         run.upload_json("record.json", record.to_json())
         for name, path in files.items():
             run.upload(name, path)
@@ -233,6 +231,13 @@ def trial_name(cell: Mapping[str, Label], seed: int) -> str:
 def _digest(values: Any) -> str:
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _keep_recipe(run: Run, recipe: Mapping[str, Value]) -> None:
+    digest = _digest(recipe)
+    if recipe and run.tags.get("ablate.recipe_digest") != digest:
+        run.upload_json("recipe.json", recipe)
+        run.tag({"ablate.recipe_digest": digest})
 
 
 def _trial_tags(key: str, cell: Mapping[str, Label], seed: int, cohort: str) -> dict[str, str]:

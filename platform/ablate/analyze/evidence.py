@@ -1,0 +1,152 @@
+"""The report's later sections: analysis of variance, secondary responses, errors, trials."""
+
+from __future__ import annotations
+
+import math
+
+from ablate.analyze.columns import completed, label_text
+from ablate.analyze.drawing import cell_label, rows_of
+from ablate.analyze.findings import Findings, ResponseFindings
+from ablate.analyze.page import Section, Table
+from ablate.analyze.wording import NONE, Unit, counted, number, p_value, significant
+
+
+def variance(found: Findings) -> Section:
+    """The ANOVA table of the primary response."""
+    title = "Analysis of variance"
+    if found.primary.fault:
+        return Section(title, [found.primary.fault])
+    table = found.primary.anova
+    notes = any(table["note"])
+    rows = []
+    for term, row in zip(table.index, rows_of(table), strict=True):
+        cells = [
+            str(term).replace(":", " × "),
+            number(row["df"], 0),
+            significant(row["sum_sq"]),
+            significant(row["mean_sq"]),
+            NONE if math.isnan(row["F"]) else number(row["F"], 2),
+            p_value(row["p"]),
+            NONE if math.isnan(row["partial_eta_sq"]) else number(row["partial_eta_sq"], 3),
+        ]
+        rows.append([*cells, row["note"]] if notes else cells)
+    header = ["Term", "df", "Sum of squares", "Mean square", "F", "p", "Partial η²"]
+    words = [
+        (
+            f"{found.primary.unit.label} by {', '.join(found.factors)} with seeds as blocks; "
+            "type 2 sums of squares by comparison of nested models."
+        )
+    ]
+    full = Table([*header, "Note"] if notes else header, rows, frozenset(range(1, 7)))
+    return Section(title, words, tables=[full])
+
+
+def secondary(found: Findings) -> Section:
+    """The other responses, in one table per factor."""
+    known = [response for response in found.secondary if not response.fault]
+    faults = [f"{r.unit.label}: {r.fault}" for r in found.secondary if r.fault]
+    if not found.secondary:
+        return Section("Secondary responses", ["The study declares one response only."])
+    tables = []
+    for name in found.factors:
+        rows: list[list[str]] = []
+        for response in known:
+            rows += _secondary_rows(response, name)
+        base = label_text(found.baselines[name])
+        header = ["Response", name, "Mean", f"Difference from {base}", "95 % interval", "p (BH)"]
+        tables.append(Table(header, rows, frozenset({2, 3, 4, 5})))
+    words = [
+        (
+            "Not what the study was built to decide. Fractions are in percent, their differences "
+            "in points; p values are adjusted over all secondary comparisons together "
+            "(Benjamini–Hochberg)."
+        )
+    ]
+    return Section("Secondary responses", words, tables=tables, remarks=faults, is_small=True)
+
+
+def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
+    unit, found = response.unit, response.contrasts
+    gaps = {row["level"]: row for row in rows_of(found[found["factor"] == factor])}
+    rows = []
+    for i, row in enumerate(rows_of(response.means[response.means["factor"] == factor])):
+        mean = f"{unit.value(row['mean'])} {unit.value_unit}".strip()
+        cells = [unit.label if i == 0 else "", label_text(row["level"]), mean]
+        gap = gaps.get(row["level"])
+        if gap is None:
+            cells += ["baseline", "", ""]
+        else:
+            interval = unit.interval(gap["ci_low"], gap["ci_high"])
+            cells += [unit.difference(gap["difference"]), interval, p_value(gap["p_adjusted"])]
+        rows.append(cells)
+    return rows
+
+
+def two_errors(found: Findings) -> Section:
+    """Seed error and test-set error, apart."""
+    title, unit = "Two kinds of error, kept apart", found.primary.unit
+    if found.primary.fault:
+        return Section(title, [found.primary.fault])
+    residual = found.primary.anova.loc["Residual"].to_dict()
+    words = []
+    if residual["note"]:
+        words.append(f"Training seeds: {residual['note']}.")
+    else:
+        spread = unit.difference(math.sqrt(float(residual["mean_sq"]))).lstrip("+")
+        suffix = f" {unit.difference_unit}" if unit.difference_unit else ""
+        words.append(
+            f"Training seeds: repeated training of one cell on another seed varies by {spread}"
+            f"{suffix} (residual standard deviation, {residual['df']:g} degrees of freedom). All "
+            "intervals on this page are of this kind."
+        )
+    return Section(title, [*words, _test_set(found, unit)])
+
+
+def _test_set(found: Findings, unit: Unit) -> str:
+    done = found.trials[completed(found.trials)]
+    counter = unit.name.rsplit("/", 1)[0] + "/num_images"
+    if not unit.is_fraction or counter not in done.columns or done[counter].isna().all():
+        return "Test set: its size is not recorded, so its error cannot be given."
+    num_images = int(done[counter].min())
+    share = float(done[unit.name].mean())
+    error = math.sqrt(share * (1 - share) / num_images)
+    return (
+        f"Test set: {number(num_images, 0)} images fix one trial's {unit.spoken()} to a standard "
+        f"error of {100 * error:.2f} points (binomial, at {unit.value(share)} %). This is another "
+        "thing: it says how far the score may lie from that on all such images. Every trial sees "
+        "the same images, so much of it cancels in differences, and more seeds do not reduce it."
+    )
+
+
+def trial_rows(found: Findings) -> Section:
+    """One row per planned trial, the missing ones first by name."""
+    shown = [found.primary, *found.secondary]
+    units = [response.unit for response in shown]
+    rows, tones = [], []
+    for row in rows_of(found.trials):
+        labels = [label_text(row[name]) for name in found.factors]
+        values = [unit.value(row[unit.name]) for unit in units]
+        rows.append([*labels, str(row["seed"]), row["status"].replace("_", " "), *values])
+        tones.append("" if row["status"] == "completed" else "missing")
+    first = len(found.factors)
+    suffixes = [f"{unit.label}{', %' if unit.is_fraction else ''}" for unit in units]
+    header = [*found.factors, "Seed", "Status", *suffixes]
+    columns = frozenset({first, *range(first + 2, len(header))})
+    words = [f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed."]
+    tables = [Table(header, rows, columns, tones)]
+    if len(found.missing):
+        tables.insert(0, _missing_table(found))
+    return Section("Trials", words, tables=tables, is_small=True)
+
+
+def _missing_table(found: Findings) -> Table:
+    rows = [
+        [
+            cell_label(row, found.factors),
+            str(row["seed"]),
+            row["status"].replace("_", " "),
+            row["reason"] or NONE,
+        ]
+        for row in rows_of(found.missing)
+    ]
+    return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}))

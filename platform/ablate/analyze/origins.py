@@ -1,0 +1,73 @@
+"""The sections on what was run and where it came from: design, provenance, proof of pairing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.analyze.columns import completed, label_text
+from ablate.analyze.findings import Findings
+from ablate.analyze.page import Section, Table, flat
+from ablate.analyze.wording import NONE, counted, listed, number
+
+_SHOWN = 12  # characters of a hash
+
+
+def design_section(found: Findings) -> Section:
+    """Factors, seeds, scale, responses, data."""
+    design = found.design
+    rows = []
+    for name, factor in design["factors"].items():
+        others = list(map(label_text, factor["levels"]))
+        rows.append([name, ", ".join(others), label_text(factor["baseline"]), factor.get("at", "")])
+    seeds = sorted({trial["seed"] for trial in design["trials"]})
+    facts = [
+        ["Planned", f"{counted(len(design['trials']), 'trial')}, {counted(len(seeds), 'seed')}"],
+        ["Seeds", ", ".join(map(str, seeds))],
+        ["Scale", _joined(design.get("scale", NONE), design.get("scale_reason", ""))],
+        ["Primary response", design["responses"][0]],
+        ["Secondary responses", ", ".join(design["responses"][1:]) or NONE],
+        *([f"Data {name}", text] for name, text in flat(design.get("data", {}))),
+    ]
+    factors = Table(["Factor", "Levels", "Baseline", "Sets"], rows)
+    return Section("Design", tables=[factors, Table(["", ""], facts)])
+
+
+def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Section:
+    """Versions and fingerprints as handed over, and the order hashes that prove pairing."""
+    tables = []
+    if provenance:
+        tables.append(Table(["", ""], flat(provenance)))
+    rows, unequal = _order_rows(found)
+    if not rows:
+        return Section("Provenance", ["No sample order was recorded."], tables=tables)
+    tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({0, 1})))
+    words = (
+        "Within each seed all completed trials saw the same samples in the same order (equal "
+        "hashes), so their differences are paired."
+    )
+    if unequal:
+        words = (
+            f"Seed {listed(unequal)}: the order hashes differ between trials, so differences "
+            "there are not fully paired."
+        )
+    return Section("Provenance", [words], tables=tables, is_small=True)
+
+
+def _order_rows(found: Findings) -> tuple[list[list[str]], list[str]]:
+    """Rows of seed, trials, hashes; and the seeds whose trials disagree."""
+    rows, unequal = [], []
+    done = found.trials[completed(found.trials)]
+    if "order_hash" not in done.columns or not any(done["order_hash"]):
+        return [], []
+    for seed in sorted(done["seed"].unique()):
+        hashes = done.loc[done["seed"] == seed, "order_hash"]
+        seen = sorted({str(value)[:_SHOWN] or "none" for value in hashes})
+        rows.append([str(seed), number(len(hashes), 0), ", ".join(seen)])
+        if len(set(hashes)) > 1:
+            unequal.append(str(seed))
+    return rows, unequal
+
+
+def _joined(name: object, reason: object) -> str:
+    return f"{name} ({reason})" if reason else str(name)

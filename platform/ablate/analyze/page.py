@@ -1,0 +1,49 @@
+"""What a page is made of: sections of words, tables and figures; the templates only set them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.analyze.wording import number
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text; `numeric` are the columns set flush right; `tones` [rows] are style names."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[int] = frozenset()
+    tones: Sequence[str] = ()
+    title: str = ""
+
+    def tone(self, row: int) -> str:
+        return self.tones[row] if row < len(self.tones) else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, its paragraphs, then figures by name, tables and closing remarks."""
+
+    title: str
+    words: Sequence[str] = ()
+    figures: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    remarks: Sequence[str] = ()
+    is_small: bool = False
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    """A nested mapping as rows of name and text."""
+    rows = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{path}.")
+        elif isinstance(value, list | tuple):
+            rows.append([path, ", ".join(map(str, value))])
+        else:
+            rows.append([path, number(value, 0) if type(value) is int else str(value)])
+    return rows

@@ -1,0 +1,153 @@
+"""Writes a study's report: one page that opens anywhere, and the tables behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from ablate.analyze import evidence, sections
+from ablate.analyze.answer import answer, caveats
+from ablate.analyze.drawing import figures_of
+from ablate.analyze.findings import Findings, ResponseFindings, find
+from ablate.analyze.origins import design_section, provenance_section
+from ablate.analyze.page import Section
+from ablate.analyze.summary import summary
+
+# Ten digits: what is left of rounding differences between machines lies below.
+_FLOATS = "%.10g"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, by name, and the plain text that says what it found."""
+
+    paths: dict[str, Path]
+    summary: str
+
+    @property
+    def page(self) -> Path:
+        return self.paths["report.html"]
+
+
+def write_report(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    folder: Path,
+    provenance: Mapping[str, Any],
+) -> Report:
+    """Writes report.html, report.md, the tables as CSV and the figures as SVG into `folder`.
+
+    `trials` is `trials_table(design, records)`; `provenance` is printed as given (nested mappings
+    allowed) and is the only place a time may come from: the same input gives the same bytes.
+    """
+    found = find(design, trials)
+    drawn = figures_of(found)
+    style = _environment().get_template("figures.css").render()
+    contents = {
+        "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
+        "design.json": json.dumps(design, indent=2, ensure_ascii=False) + "\n",
+        "missing_cells.csv": _csv(found.missing),
+        "pareto.csv": _csv(found.cells),
+        **_tables(found),
+        **{f"figures/{name}.svg": _alone(svg, style) for name, svg in drawn.items() if svg},
+        "report.html": _render("report.html.j2", found, drawn, provenance),
+        "report.md": _render("report.md.j2", found, drawn, provenance),
+    }
+    paths = {}
+    for name, text in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        paths[name] = path
+    return Report(paths, summary(found))
+
+
+def _tables(found: Findings) -> dict[str, str]:
+    """The numbers of every response in long form."""
+    responses = [found.primary, *found.secondary]
+    anovas = [(r, r.anova.reset_index()) for r in responses if not r.fault]
+    return {
+        "means.csv": _stacked([(r, r.means) for r in responses], ["factor"]),
+        "contrasts.csv": _stacked([(r, r.contrasts) for r in responses], ["factor", "baseline"]),
+        "anova.csv": _stacked(anovas, []),
+        "interactions.csv": _stacked([(r, r.interactions) for r in responses], ["a", "b"]),
+    }
+
+
+def _stacked(parts: list[tuple[ResponseFindings, pd.DataFrame]], leading: list[str]) -> str:
+    frames = [frame.assign(response=found.unit.name) for found, frame in parts if len(frame)]
+    if not frames:
+        return "response\n"
+    whole = pd.concat(frames, ignore_index=True)
+    first = ["response", *leading]
+    return _csv(whole[[*first, *(name for name in whole.columns if name not in first)]])
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
+
+
+def _alone(svg: str, style: str) -> str:
+    """A figure that carries its own size and style."""
+    sized = svg.replace('width="100%"', 'width="720"', 1)
+    start = sized.index(">") + 1
+    return f"{sized[:start]}<style>{style}</style>{sized[start:]}\n"
+
+
+def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
+    return [
+        design_section(found),
+        sections.effects(found),
+        sections.means(found),
+        *sections.interactions(found),
+        sections.cost(found),
+        evidence.variance(found),
+        evidence.secondary(found),
+        evidence.two_errors(found),
+        evidence.trial_rows(found),
+        provenance_section(found, provenance),
+    ]
+
+
+def _render(
+    template: str, found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any]
+) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            study=found.design["study"],
+            question=found.design.get("question", ""),
+            answer=answer(found),
+            caveats=caveats(found),
+            facts=_facts(found),
+            sections=_sections(found, provenance),
+            figures=drawn,
+        )
+    )
+
+
+def _facts(found: Findings) -> list[tuple[str, str]]:
+    return [
+        ("Trials completed", f"{found.num_completed} of {len(found.trials)}"),
+        ("Seeds", str(found.num_seeds)),
+        ("Scale", str(found.design.get("scale", ""))),
+        ("Primary response", found.primary.unit.label),
+    ]
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("ablate.analyze"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,155 @@
+"""The report's first sections: effects, means, interactions, accuracy against cost."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ablate.analyze.columns import label_text
+from ablate.analyze.drawing import rows_of
+from ablate.analyze.findings import Findings, ResponseFindings
+from ablate.analyze.page import Section, Table
+from ablate.analyze.wording import NONE, number, p_value, significant
+
+
+def effects(found: Findings) -> Section:
+    """Every level against its baseline."""
+    unit = found.primary.unit
+    names = list(found.factors)
+    words = [
+        f"{unit.label} at each level minus the baseline level, within seeds"
+        + (", in points" if unit.is_fraction else "")
+        + ". Small dots are the raw differences of single seeds; the bar is the 95 % interval of "
+        "their mean, with the error pooled over the study."
+    ]
+    if found.primary.fault:
+        return Section("Effects against the baseline", [found.primary.fault])
+    tables = [contrast_table(found.primary, name, "p (Holm)") for name in names]
+    return Section(
+        "Effects against the baseline", words, [f"contrasts_{name}" for name in names], tables
+    )
+
+
+def contrast_table(found: ResponseFindings, factor: str, adjusted: str) -> Table:
+    unit, table = found.unit, found.contrasts
+    rows, notes = [], False
+    picked = rows_of(table[table["factor"] == factor])
+    notes = any(row["note"] for row in picked)
+    for row in picked:
+        cells = [
+            label_text(row["level"]),
+            unit.difference(row["difference"]),
+            unit.interval(row["ci_low"], row["ci_high"]),
+            NONE if math.isnan(row["df"]) else f"{row['df']:g}",
+            p_value(row["p_adjusted"]),
+        ]
+        rows.append([*cells, row["note"]] if notes else cells)
+    base = label_text(picked[0]["baseline"]) if picked else ""
+    suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = [factor, f"Difference from {base}{suffix}", "95 % interval", "df", adjusted]
+    return Table([*header, "Note"] if notes else header, rows, frozenset({1, 2, 3, 4}))
+
+
+def means(found: Findings) -> Section:
+    """Marginal means, the other factors' levels counting equally."""
+    title, unit = "Means by level", found.primary.unit
+    if found.primary.fault:
+        return Section(title, [found.primary.fault])
+    names = list(found.factors)
+    drawn = [f"means_{names[0]}"] if len(names) == 1 else []
+    words = ["Means of the seeds with 95 % intervals within seeds; the baseline comes first."]
+    if len(names) > 1:
+        words = [
+            (
+                "Means over all levels of the other factors, each counting equally, with 95 % "
+                "intervals within seeds; the baseline comes first."
+            )
+        ]
+    tables = []
+    for name in names:
+        picked = rows_of(found.primary.means.query("factor == @name"))
+        notes = any(row["note"] for row in picked)
+        rows = []
+        for row in picked:
+            interval = unit.interval(row["ci_low"], row["ci_high"], signed=False)
+            cells = [label_text(row["level"]), unit.value(row["mean"]), interval]
+            rows.append([*cells, row["note"]] if notes else cells)
+        suffix = f", {unit.value_unit}" if unit.value_unit else ""
+        header = [name, f"{unit.label}{suffix}", "95 % interval"]
+        tables.append(
+            Table([*header, "Note"] if notes else header, rows, frozenset({1, 2}), ["base"])
+        )
+    return Section(title, words, drawn, tables)
+
+
+def interactions(found: Findings) -> list[Section]:
+    """How effects depend on other factors: the simple effects, and their differences."""
+    names = list(found.factors)
+    if found.primary.fault:
+        return []
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    return [_interaction(found, a, b) for a, b in pairs]
+
+
+def _interaction(found: Findings, a: str, b: str) -> Section:
+    unit, table = found.primary.unit, found.primary.interactions
+    picked = rows_of(table[(table["a"] == a) & (table["b"] == b)])
+    simple = [row for row in picked if row["kind"] == "simple"]
+    crossed = [row for row in picked if row["kind"] == "interaction"]
+    suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
+    base_a, base_b = label_text(found.baselines[a]), label_text(found.baselines[b])
+
+    def line(row: dict[str, Any]) -> list[str]:
+        return [
+            label_text(row["a_level"]),
+            label_text(row["b_level"]),
+            unit.difference(row["difference"]),
+            unit.interval(row["ci_low"], row["ci_high"]),
+        ]
+
+    simple.sort(key=lambda row: found.factors[b].index(row["b_level"]))
+    tables = [
+        Table(
+            [a, f"at {b}", f"Difference from {a} {base_a}{suffix}", "95 % interval"],
+            [line(row) for row in simple],
+            frozenset({2, 3}),
+            title=f"Simple effects of {a}",
+        ),
+        Table(
+            [a, b, f"Change against {b} {base_b}{suffix}", "95 % interval", "p"],
+            [[*line(row), p_value(row["p"])] for row in crossed],
+            frozenset({2, 3, 4}),
+            title=f"How much the effect of {a} changes with {b}",
+        ),
+    ]
+    words = [f"The effect of {a} at each level of {b}, and the difference of those differences."]
+    notes = sorted({row["note"] for row in picked if row["note"]})
+    return Section(f"{a} by {b}", words, [f"means_{a}_by_{b}"], tables, notes)
+
+
+def cost(found: Findings) -> Section:
+    """The response over what it costs."""
+    unit, price = found.primary.unit, found.cost
+    title = f"{'Accuracy' if unit.is_fraction else unit.label} against cost"
+    if price is None or found.cells.empty:
+        return Section(title, ["No completed trial reports a cost."])
+    names = list(found.factors)
+    rows, tones = [], []
+    for row in rows_of(found.cells.sort_values(price.name, kind="stable")):
+        front = "yes" if row["on_front"] else ""
+        labels = [label_text(row[name]) for name in names]
+        values = [unit.value(row[unit.name]), significant(row[price.name])]
+        rows.append([*labels, number(row["num_trials"], 0), *values, front])
+        tones.append("front" if row["on_front"] else "")
+    suffix = f", {unit.value_unit}" if unit.value_unit else ""
+    header = [*names, "Trials", f"{unit.label}{suffix}", price.label, "On the front"]
+    first = len(names)
+    table = Table(header, rows, frozenset({first, first + 1, first + 2}), tones)
+    words = [
+        (
+            "Each cell's mean over its seeds, the seeds as small dots. Cells on the Pareto front, "
+            "filled and joined, are beaten by no other cell on both counts."
+        )
+    ]
+    remarks = ["The front is drawn from means: cells closer than their intervals may swap."]
+    return Section(title, words, ["cost"], [table], remarks)

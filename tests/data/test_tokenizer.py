@@ -1,0 +1,48 @@
+"""Token ids. Oracle: open_clip's own tokenizer."""
+
+from __future__ import annotations
+
+import numpy as np
+import open_clip
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ablate.data import tokenizer
+
+PEER = open_clip.get_tokenizer("ViT-B-32")
+CAPTIONS = [
+    "a photo of a cat.",
+    "Grinning Face",
+    "it's 100% naïve café & co",
+    "man: light skin tone, red hair",
+    "日本語 text",
+    "  multi   space\tand\nlines ",
+    "&amp;amp; <b>x</b>",
+    "don't we'll I'd",
+    "emoji 😀 face",
+    "a_b-c.png",
+    "x" * 300,
+    "long " * 100,
+    "!!!",
+]
+
+
+@pytest.mark.parametrize("context", [3, 16, 77])
+def test_ids_are_those_of_open_clip(context: int) -> None:
+    ids, lengths = tokenizer.encode(CAPTIONS, context)
+    assert (ids == PEER(CAPTIONS, context_length=context).numpy()).all()
+    assert (ids[np.arange(len(ids)), lengths - 1] == tokenizer.END).all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(st.characters(exclude_categories=("Cn", "Co", "Cs")), max_size=40))
+def test_ids_are_those_of_open_clip_for_any_text(caption: str) -> None:
+    ids, _ = tokenizer.encode([caption], 32)
+    assert (ids == PEER([caption], context_length=32).numpy()).all()
+
+
+def test_lengths_tell_padding_from_the_token_of_the_same_id() -> None:
+    ids, lengths = tokenizer.encode(["!", ""], 6)
+    assert ids[0, 1] != tokenizer.START
+    assert lengths.tolist() == [3, 2]

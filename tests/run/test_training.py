@@ -1,0 +1,235 @@
+"""Training a cohort. Oracle: a plain Python loop over the same batches, written out here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.data.rendering import Columns, Span, render
+from ablate.errors import DataError
+from ablate.model.gather import Gather
+from ablate.model.pretrainer import Pretrainer
+from ablate.model.towers.image import ImageTower
+from ablate.model.towers.text import TextTower
+from ablate.run.cohort import CohortTraining, order_of, rendering_of, roll, to_tensors
+from ablate.run.schedule import learning_rate
+from ablate.study.plan import Cohort
+from ablate.study.recipe import AdamW, Budget, Recipe
+from ablate.study.study import Trial
+from ablate.variants import CLIP
+
+BATCH, STEPS = 32, 6
+CPU = torch.device("cpu")
+
+
+def recipe(shapes: Path, layers: int, seed: int = 0, lr: float = 1e-3) -> Recipe:
+    return Recipe(
+        objective=CLIP,
+        corpus=Corpus(uri=str(shapes), caption="txt"),
+        image=ImageTower("test_resnet", size=32),
+        text=TextTower(layers=layers, width=32, heads=2, context=12),
+        embed_dim=16,
+        optimizer=AdamW(lr=lr),
+        budget=Budget(samples=BATCH * STEPS, warmup_samples=BATCH, batch=BATCH),
+        seed=seed,
+    )
+
+
+def cohort(*recipes: Recipe) -> Cohort:
+    return Cohort(tuple(Trial((("n", i),), r) for i, r in enumerate(recipes)))
+
+
+def batches(corpus: OpenCorpus, members: Cohort, start: int = 0) -> Iterator[Columns]:
+    """The stream without Ray: every window rendered in turn, cut into batches."""
+    order, rendering = order_of(corpus, members.recipe), rendering_of(members)
+    span = Span(start * BATCH, STEPS * BATCH, BATCH)
+    parts = [
+        part
+        for window in order.between(span.start, span.stop)
+        for part in render(corpus.train, order, window, span, rendering, 50)
+    ]
+    whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    for step in range(STEPS - start):
+        yield {n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()}
+
+
+@pytest.fixture
+def corpus(shapes: Path, home: Path) -> OpenCorpus:
+    return open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+
+
+def plain_loop(corpus: OpenCorpus, one: Recipe) -> dict[str, torch.Tensor]:
+    model = Pretrainer(one.image, one.text, one.objective, embed_dim=one.embed_dim, seed=one.seed)
+    decay = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+        eps=1e-8,
+        fused=True,
+    )
+    for step, columns in enumerate(batches(corpus, cohort(one))):
+        seen = step * BATCH
+        if seen < BATCH:
+            rate = 1e-4 + (1e-3 - 1e-4) * seen / BATCH
+        else:
+            rate = 0.5e-3 * (1 + math.cos(math.pi * (seen - BATCH) / (BATCH * (STEPS - 1))))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = to_tensors(columns, one, CPU)
+        optimizer.zero_grad()
+        model(batch, Gather())["loss"].backward()
+        optimizer.step()
+        model.thetas["logit"].data.clamp_(0.0, math.log(100))
+    return model.state_dict()
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def trained(corpus: OpenCorpus, members: Cohort) -> CohortTraining:
+    training = CohortTraining(members, CPU)
+    for columns in batches(corpus, members):
+        training.step(columns)
+    training.collect()
+    return training
+
+
+def test_one_variant_equals_a_plain_loop_bit_for_bit(corpus: OpenCorpus, shapes: Path) -> None:
+    one = recipe(shapes, 2)
+    training = trained(corpus, cohort(one))
+    assert equal(training.variants[one.key()].model.state_dict(), plain_loop(corpus, one))
+
+
+def test_a_variant_in_a_cohort_of_four_equals_a_plain_loop_bit_for_bit(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    recipes = [recipe(shapes, layers) for layers in (1, 2, 3, 4)]
+    training = trained(corpus, cohort(*recipes))
+    for one in recipes:
+        assert equal(training.variants[one.key()].model.state_dict(), plain_loop(corpus, one))
+
+
+def test_losses_fall(corpus: OpenCorpus, shapes: Path) -> None:
+    one = recipe(shapes, 1, lr=3e-3)
+    curve = trained(corpus, cohort(one)).variants[one.key()]
+    first = CohortTraining(cohort(one), CPU)
+    first.step(next(batches(corpus, cohort(one))))
+    assert curve.curve[-1]["train/loss"] < first.collect()[0].metrics["train/loss"]
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    members = cohort(recipe(shapes, 1), recipe(shapes, 2))
+    whole = trained(corpus, members)
+    first = CohortTraining(members, CPU)
+    for _, columns in zip(range(3), batches(corpus, members), strict=False):
+        first.step(columns)
+    first.collect()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second = CohortTraining(members, CPU)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for columns in batches(corpus, members, start=3):
+        second.step(columns)
+    second.collect()
+    assert second.order_hash == whole.order_hash
+    for key, variant in whole.variants.items():
+        assert equal(variant.model.state_dict(), second.variants[key].model.state_dict())
+
+
+def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    sick, sound = recipe(shapes, 1), recipe(shapes, 2)
+    members = cohort(sick, sound)
+    training = CohortTraining(members, CPU)
+    for step, columns in enumerate(batches(corpus, members)):
+        if step == 2:
+            with torch.no_grad():
+                training.variants[sick.key()].model.projections["text"].weight.fill_(torch.nan)
+        training.step(columns)
+        training.collect()
+    ended = training.variants[sick.key()]
+    assert ended.status == "diverged"
+    assert "step 3" in ended.reason
+    assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
+
+
+def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path) -> None:
+    sick, sound = recipe(shapes, 1), recipe(shapes, 2)
+    members = cohort(sick, sound)
+    training = CohortTraining(members, CPU)
+    training.variants[sick.key()].model.projections["text"] = torch.nn.Linear(3, 16)
+    for columns in batches(corpus, members):
+        training.step(columns)
+    training.collect()
+    assert training.variants[sick.key()].status == "failed"
+    assert "step 1" in training.variants[sick.key()].reason
+    assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
+
+
+def test_order_hash_is_the_same_for_two_trials_and_another_for_another_seed(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    hashes = [
+        trained(corpus, cohort(one)).order_hash
+        for one in (recipe(shapes, 1), recipe(shapes, 1), recipe(shapes, 2), recipe(shapes, 1, seed=1))
+    ]
+    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+
+
+def test_pixels_are_the_same_for_two_runs_and_others_for_another_seed(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    first, again, other = (
+        next(batches(corpus, cohort(recipe(shapes, 1, seed=seed)))) for seed in (0, 0, 1)
+    )
+    assert (first["image"] == again["image"]).all()
+    assert (first["image"] != other["image"]).any()
+
+
+def test_faulty_samples_are_left_out_of_the_loss_and_shift_nothing(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    one = recipe(shapes, 1)
+    columns = next(batches(corpus, cohort(one)))
+    columns["fault"][[3, 7]] = "x: picture does not decode"
+    training = CohortTraining(cohort(one), CPU)
+    training.step(columns)
+    kept = [i for i in range(BATCH) if i not in (3, 7)]
+    sound = {name: column[kept] for name, column in columns.items()}
+    other = CohortTraining(cohort(one), CPU)
+    other.step(sound)
+    assert training.collect()[0].metrics == other.collect()[0].metrics
+    assert training.num_faults == 2
+    assert training.order_hash == roll(CohortTraining(cohort(one), CPU).order_hash, columns["id"])
+
+
+def test_too_many_faults_stop_the_trial_with_their_names(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    one = recipe(shapes, 1)
+    columns = next(batches(corpus, cohort(one)))
+    columns["fault"][:11] = "000000001: picture does not decode"
+    training = CohortTraining(cohort(one), CPU)
+    training.step(columns)
+    with pytest.raises(DataError, match="11 of 32 samples .*\n.*000000001: picture"):
+        training.check_faults()
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(1, 1e-4), (2499, 9.9964e-4), (2500, 1e-3), (64_000, 5.1565e-4), (128_001, 0.0)],
+)
+def test_learning_rate_follows_the_released_law(step: int, rate: float) -> None:
+    """The values of Sense-GVT/DeCLIP's schedule at peak 1e-3."""
+    budget = Budget()
+    assert learning_rate(AdamW(), budget, (step - 1) * budget.batch) == pytest.approx(rate, rel=1e-4)

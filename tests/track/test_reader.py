@@ -1,0 +1,109 @@
+"""Oracle: the records and the design that the ledger was told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import TrackingError
+from ablate.track.reader import examples, read_design, read_rows
+
+World = Any  # conftest.World
+# Not -0.0, which sqlite keeps as 0.0.
+AWKWARD = (0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, 1.5e-11, 2.0**53 + 2, 1e-300)
+
+
+def told(world: World, *records: Any, **changes: Any) -> None:
+    ledger = world.ledger()
+    ledger.open_study(world.entry(**changes))
+    for record in records:
+        ledger.finish(record, {"examples/cifar.csv": world.examples()})
+    assert not ledger.close(60)
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def test_numbers_come_back_bit_by_bit(world: World) -> None:
+    metrics = {f"awkward/{i}": value for i, value in enumerate(AWKWARD)}
+    told(world, world.record(0, metrics=metrics))
+    (row,) = read_rows(world.uri, "text_depth", "demo")
+    assert {n: bits(v) for n, v in row["metrics"].items()} == {
+        n: bits(v) for n, v in metrics.items()
+    }
+
+
+def test_rows_are_the_records_but_for_their_curves(world: World) -> None:
+    records = [world.record(0), world.record(1, status="diverged", reason="loss is NaN")]
+    told(world, *records)
+    rows = read_rows(world.uri, "text_depth", "demo")
+    for row, record in zip(rows, records, strict=True):
+        expected = record.to_json()
+        assert row == {name: expected.get(name) for name in row} | {"run_id": row["run_id"]}
+        assert {f.name for f in dataclasses.fields(record)} - set(row) == {"curve", "recipe"}
+
+
+def test_a_curves_metric_is_no_final(world: World) -> None:
+    told(world, world.record(0))
+    (row,) = read_rows(world.uri, "text_depth", "demo")
+    assert "train/loss" not in row["metrics"]
+
+
+def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
+    metrics = {f"zeroshot/per_class/{i}": i / 7 for i in range(400)}
+    assert len(json.dumps(list(metrics))) > 8000
+    told(world, world.record(0, metrics=metrics))
+    (row,) = read_rows(world.uri, "text_depth", "demo")
+    assert row["metrics"] == metrics
+
+
+def test_the_design_comes_back_as_it_was_last_told(world: World) -> None:
+    told(world)
+    told(world, design={"seeds": [0, 1, 2]})
+    entry = world.entry(design={"seeds": [0, 1, 2]})
+    assert read_design(world.uri, "text_depth", "demo") == entry.design
+
+
+def test_studies_with_other_overrides_are_kept_apart(world: World) -> None:
+    told(world, world.record(0))
+    other = world.entry(design={"overrides": {"optimizer.lr": "0.1"}})
+    told(world, world.record(1), design={"overrides": {"optimizer.lr": "0.1"}})
+    newest = read_rows(world.uri, "text_depth", "demo")
+    assert [row["key"] for row in newest] == ["b" * 16]
+    chosen = read_rows(world.uri, "text_depth", "demo", identity=world.entry().identity)
+    assert [row["key"] for row in chosen] == ["a" * 16]
+    assert read_design(world.uri, "text_depth", "demo") == other.design
+
+
+def test_a_trials_own_files_are_found_by_its_key(world: World) -> None:
+    told(world, world.record(0))
+    folder = examples(world.uri, "text_depth", "a" * 16)
+    assert (folder / "cifar.csv").read_text() == world.examples().read_text()
+    path = examples(world.uri, "text_depth", "a" * 16, name="examples/cifar.csv")
+    assert path.read_text() == world.examples().read_text()
+
+
+def test_what_is_not_there_is_an_error_that_names_what_is(world: World) -> None:
+    told(world, world.record(0))
+    with pytest.raises(TrackingError, match="Did you mean 'text_depth'"):
+        read_rows(world.uri, "text_dept", "demo")
+    with pytest.raises(TrackingError, match="Did you mean 'demo'"):
+        read_design(world.uri, "text_depth", "dem")
+    with pytest.raises(TrackingError, match="no run has that key"):
+        examples(world.uri, "text_depth", "c" * 16)
+    with pytest.raises(TrackingError, match="no artifact 'absent'"):
+        examples(world.uri, "text_depth", "a" * 16, name="absent")
+
+
+def test_a_design_whose_file_is_gone_is_an_error_that_says_so(world: World) -> None:
+    told(world)
+    for path in Path(world.folder).rglob("design.json"):
+        path.unlink()
+    with pytest.raises(TrackingError, match=r"design\.json of run"):
+        read_design(world.uri, "text_depth", "demo")
