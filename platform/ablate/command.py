@@ -402,7 +402,7 @@ def _finish(
     chosen = options.plan
     design = _design(chosen, corpus)
     report = _write_report(design, _rows(chosen, outcome), store, chosen.variation)
-    ledger.attach({f"report/{path.name}": path for path in report.paths})
+    ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
     unsent = ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")

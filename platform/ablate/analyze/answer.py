@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -13,14 +14,15 @@ from ablate.analyze.wording import Unit, counted, listed, p_value
 _ALPHA = 0.05
 
 
-def answer(found: Findings) -> str:
-    """The study's question answered in a sentence or two, interval first."""
+def answer(found: Findings) -> list[str]:
+    """The study's question answered: the first sentence by itself, then what supports it."""
     if found.num_completed == 0:
-        return "No trial has completed yet: there is nothing to report."
+        return ["No trial has completed yet: there is nothing to report."]
     if found.primary.fault:
-        return f"There is no answer yet. {found.primary.fault}"
-    sentences = [_of_factor(found, name) for name in found.factors]
-    return " ".join([*sentences, *_interaction(found)])
+        return [f"There is no answer yet. {found.primary.fault}"]
+    # Where factors interact, averages over the other factor are the second thing to say.
+    sentences = _interactions(found) + [_of_factor(found, name) for name in found.factors]
+    return sentences + [words for name in found.factors for words in _price(found, name)]
 
 
 def caveats(found: Findings) -> list[str]:
@@ -31,8 +33,8 @@ def caveats(found: Findings) -> list[str]:
         parts = [f"{statuses[s]} {str(s).replace('_', ' ')}" for s in sorted(statuses.index)]
         words.append(
             f"{counted(len(found.missing), 'trial')} of {len(found.trials)} "
-            f"{'is' if len(found.missing) == 1 else 'are'} missing ({listed(parts)}); "
-            "the numbers rest on the completed ones."
+            f"{'is' if len(found.missing) == 1 else 'are'} missing ({listed(parts)})"
+            + ("; the numbers rest on the completed ones." if found.num_completed else ".")
         )
     if found.num_seeds == 1:
         words.append(
@@ -62,25 +64,30 @@ def _of_factor(found: Findings, factor: str) -> str:
         return f"{words} {unit.difference_unit}".rstrip() + "."
     apart = [row for row in measured if row["p_adjusted"] < _ALPHA]
     same = [row for row in measured if not row["p_adjusted"] < _ALPHA]
-    parts = [f"{_moved(unit, row)}" for row in apart]
-    start = f"Against {base}, {unit.spoken()} "
-    untold = [f"{_label(row)} ({_gap(unit, row)})" for row in same]
-    if not apart:
-        return start + f"cannot be told apart at {listed(untold)}."
-    tail = f"; {listed(untold)} cannot be told from it" if untold else ""
-    return start + listed(parts) + tail + "."
+    moves = []
+    for verb, rows in (
+        ("falls", [row for row in apart if row["difference"] < 0]),
+        ("rises", [row for row in apart if row["difference"] >= 0]),
+    ):
+        sizes = [_size(unit, row, factor, with_unit=i == 0) for i, row in enumerate(rows)]
+        if sizes:
+            moves.append(f"{verb} by {listed(sizes)}")
+    parts = [f"Against {base}, {unit.spoken()} {' and '.join(moves)}"] if moves else []
+    if same:
+        untold = listed([f"{factor} {_label(row)} ({_gap(unit, row)})" for row in same])
+        words = f"{untold} cannot be told from {'it' if moves else base}"
+        parts.append(words if moves else f"In {unit.spoken()}, {words}")
+    return "; ".join(parts) + "."
 
 
-def _moved(unit: Unit, row: dict[str, Any]) -> str:
-    verb = "rises" if row["difference"] > 0 else "falls"
+def _size(unit: Unit, row: dict[str, Any], factor: str, *, with_unit: bool) -> str:
+    """`6.30 points [5.78 to 6.82] at depth 1`; the sign is in the verb."""
     size = unit.difference(abs(row["difference"])).lstrip("+")
-    ends = sorted(abs(row[end]) for end in ("ci_low", "ci_high"))
-    if row["ci_low"] <= 0 <= row["ci_high"]:
-        limits = unit.interval(row["ci_low"], row["ci_high"])
-    else:
-        limits = unit.interval(*ends).replace("+", "")
-    points = f" {unit.difference_unit}" if unit.difference_unit else ""
-    return f"{verb} by {size}{points} [{limits}] at {_label(row)}"
+    sign = 1 if row["difference"] > 0 else -1
+    ends = sorted(sign * row[end] for end in ("ci_low", "ci_high"))
+    limits = " to ".join(unit.difference(end).lstrip("+") for end in ends)
+    points = f" {unit.difference_unit}" if with_unit and unit.difference_unit else ""
+    return f"{size}{points} [{limits}] at {factor} {_label(row)}"
 
 
 def _gap(unit: Unit, row: dict[str, Any]) -> str:
@@ -91,15 +98,47 @@ def _label(row: dict[str, Any]) -> str:
     return label_text(row["level"])
 
 
-def _interaction(found: Findings) -> list[str]:
-    """A warning beside main effects that depend on another factor."""
-    table = found.primary.anova
-    told = [
-        f"the effect of {' depends on '.join(str(term).split(':'))} (p {p_value(float(p))})"
-        for term, p in zip(table.index, table["p"], strict=True)
-        if ":" in str(term) and p < _ALPHA
-    ]
-    if not told:
-        return []
-    words = listed(told)
-    return [f"{words[0].upper()}{words[1:]}: read the simple effects, not the averages alone."]
+def _price(found: Findings, factor: str) -> list[str]:
+    """What the levels of a factor cost, as multiples of the baseline level."""
+    for response in found.secondary:
+        if found.cost is None or response.unit.name != found.cost.name or response.fault:
+            continue
+        picked = response.means[response.means["factor"] == factor]
+        costs = {row["level"]: row["mean"] for row in rows_of(picked)}
+        base = costs.pop(found.baselines[factor])
+        shares = {level: cost / base for level, cost in costs.items()}
+        parts = [
+            f"{share:.2f} at {label_text(level)}"
+            for level, share in shares.items()
+            if not math.isnan(share)
+        ]
+        if parts:
+            base_label = f"{factor} {label_text(found.baselines[factor])}"
+            return [f"{response.unit.label} as multiples of {base_label}: {listed(parts)}."]
+    return []
+
+
+def _interactions(found: Findings) -> list[str]:
+    """Which effects depend on another factor, each shown by the level where it does most."""
+    table, told = found.primary.anova, []
+    for a, b in itertools.combinations(found.factors, 2):
+        p = float(table["p"].get(f"{a}:{b}", math.nan))
+        if p < _ALPHA:
+            shown = _simple_effects(found, a, b)
+            told.append(f"The effect of {a} depends on {b} (p {p_value(p)}): {shown}.")
+    return told
+
+
+def _simple_effects(found: Findings, a: str, b: str) -> str:
+    """The effect, at every level of `b`, of the level of `a` that interacts most."""
+    unit, table = found.primary.unit, found.primary.interactions
+    rows = rows_of(table[(table["a"] == a) & (table["b"] == b)])
+    crossed = [r for r in rows if r["kind"] == "interaction" and not math.isnan(r["difference"])]
+    if not crossed:
+        return "read the simple effects, not the averages alone"
+    most = max(crossed, key=lambda row: abs(row["difference"]))["a_level"]
+    simple = [r for r in rows if r["kind"] == "simple" and r["a_level"] == most]
+    parts = [f"{_gap(unit, row)} at {label_text(row['b_level'])}" for row in simple]
+    points = f", in {unit.difference_unit}" if unit.difference_unit else ""
+    base = label_text(found.baselines[a])
+    return f"{a} {label_text(most)} against {base} is {listed(parts)}{points}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ablate.analyze.columns import AnalysisError, completed, label_text
 from ablate.analyze.estimates import marginal_means
-from ablate.analyze.figures import Difference, Line, Point, forest, levels, scatter
+from ablate.analyze.figures import NUM_TONES, Difference, Line, Point, forest, levels, scatter
 from ablate.analyze.findings import Findings
 
 
@@ -110,30 +110,36 @@ def cell_label(row: Mapping[str, Any], factors: Iterable[str]) -> str:
 
 
 def _cost(found: Findings) -> str:
+    """Cells over their cost: the last factor with few levels as colours, the others as labels."""
     unit, cost = found.primary.unit, found.cost
     assert cost is not None
     done = found.trials[completed(found.trials)].dropna(subset=[unit.name, cost.name])
+    few = [name for name in found.factors if len(found.factors[name]) <= NUM_TONES]
+    toned = few[-1] if few and len(found.factors) > 1 else None
+    labelled = [name for name in found.factors if name != toned]
+    tones = list(found.design["factors"][toned]["levels"]) if toned else []
     points = []
     for row in rows_of(found.cells):
         here = done
         for name in found.factors:
             here = here[here[name] == row[name]]
-        seeds = [
-            (float(x), float(y)) for x, y in zip(here[cost.name], here[unit.name], strict=True)
-        ]
-        points.append(
-            Point(
-                row[cost.name],
-                row[unit.name],
-                raw=seeds,
-                label=", ".join(
-                    (f"{name} " if len(label_text(row[name])) < 3 else "") + label_text(row[name])
-                    for name in found.factors
-                ),
-                on_front=bool(row["on_front"]),
-            )
+        words = [label_text(row[name]) for name in labelled]
+        point = Point(
+            row[cost.name],
+            row[unit.name],
+            raw=list(
+                zip(here[cost.name].astype(float), here[unit.name].astype(float), strict=True)
+            ),
+            label=f"{labelled[0]} {words[0]}" if len(found.factors) == 1 else ", ".join(words),
+            on_front=bool(row["on_front"]),
+            tone=tones.index(row[toned]) if toned else 0,
         )
+        points.append(point)
     of_unit = f" ({unit.value_unit})" if unit.value_unit else ""
     return scatter(
-        points, scale=_scale(found), x_title=cost.label, y_title=f"{unit.label}{of_unit}"
+        points,
+        scale=_scale(found),
+        x_title=cost.label,
+        y_title=f"{unit.label}{of_unit}",
+        legend=[f"{toned} {label_text(level)}" for level in tones],
     )

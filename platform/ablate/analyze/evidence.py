@@ -19,18 +19,21 @@ def variance(found: Findings) -> Section:
     table = found.primary.anova
     notes = any(table["note"])
     rows = []
+    is_fraction = found.primary.unit.is_fraction
+    squares = 1e4 if is_fraction else 1.0  # points, squared
     for term, row in zip(table.index, rows_of(table), strict=True):
         cells = [
             str(term).replace(":", " × "),
             number(row["df"], 0),
-            significant(row["sum_sq"]),
-            significant(row["mean_sq"]),
+            significant(squares * row["sum_sq"]),
+            significant(squares * row["mean_sq"]),
             NONE if math.isnan(row["F"]) else number(row["F"], 2),
             p_value(row["p"]),
             NONE if math.isnan(row["partial_eta_sq"]) else number(row["partial_eta_sq"], 3),
         ]
         rows.append([*cells, row["note"]] if notes else cells)
-    header = ["Term", "df", "Sum of squares", "Mean square", "F", "p", "Partial η²"]
+    sums = "Sum of squares, points²" if is_fraction else "Sum of squares"
+    header = ["Term", "df", sums, "Mean square", "F", "p", "Partial η²"]
     words = [
         (
             f"{found.primary.unit.label} by {', '.join(found.factors)} with seeds as blocks; "

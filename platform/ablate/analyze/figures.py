@@ -14,12 +14,14 @@ from ablate.analyze.svg import (
     grid,
     line,
     panel,
+    place_labels,
     span_of,
     text,
     x_axis,
 )
 
-_NUM_TONES = 4
+NUM_TONES = 4
+_LEGEND_ROW = 20  # pixels
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Point:
     raw: Sequence[tuple[float, float]] = ()
     label: str = ""
     on_front: bool = False
+    tone: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Line:
 
 def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
     """Differences from a baseline: raw seed differences as dots, the mean on its interval."""
-    row_height, top = 48, 6
+    row_height, top = 56, 6
     bottom = top + row_height * len(rows)
     values = [value for row in rows for value in (row.mean, row.low, row.high, *row.raw)]
     x = Scale(*span_of([0.0, *values]), 2, 98)
@@ -66,7 +69,8 @@ def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
         y = top + row_height * i + 32
         parts.append(text("0", y - 16, row.label, "label"))
         parts.append(text("100%", y - 16, row.text, "label end"))
-        parts += [circle(x(value), y, 3, "seed s1") for value in row.raw]
+        # Under the interval, where they stay visible.
+        parts += [circle(x(value), y + 10, 3, "seed s1") for value in row.raw]
         if not math.isnan(row.low):
             parts.append(line(x(row.low), y, x(row.high), y, "interval s1"))
         if not math.isnan(row.mean):
@@ -80,7 +84,7 @@ def levels(
 ) -> str:
     """Means at the levels of one factor, a line per level of another, with the raw seeds."""
     num_legend = len(lines) if len(lines) > 1 else 0
-    top, height = 34 + 20 * num_legend, 240
+    top, height = 34 + _LEGEND_ROW * num_legend, 240
     bottom = top + height
     y = Scale(*span_of(_heights([p for drawn in lines for p in drawn.points])), bottom, top)
     x = Scale(-0.5, len(names) - 0.5, 0, 100)
@@ -88,15 +92,11 @@ def levels(
     for place, name in enumerate(names):
         inner.append(text(f"{x(place):g}%", bottom + 19, name, "axis middle"))
     for number, drawn in enumerate(lines):
-        shift = 0.06 * (number - (len(lines) - 1) / 2) if num_legend else 0.0
-        inner.append(_line_of_points(drawn, x, y, shift, f"s{number % _NUM_TONES + 1}"))
+        shift = 0.12 * (number - (len(lines) - 1) / 2) if num_legend else 0.0
+        inner.append(_line_of_points(drawn, x, y, shift, _tone(number)))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
-    outer = [text("0", 14, y_title, "axis")]
-    for number in range(num_legend):
-        tone, height_of_row = f"s{number % _NUM_TONES + 1}", 36 + 20 * number
-        outer.append(f'<circle class="mean {tone}" cx="6" cy="{height_of_row - 4}" r="5"/>')
-        outer.append(text("20", height_of_row, lines[number].label, "axis"))
-    return figure("".join(outer) + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
+    outer = text("0", 14, y_title, "axis") + _legend([drawn.label for drawn in lines[:num_legend]])
+    return figure(outer + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
 
 
 def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) -> str:
@@ -108,8 +108,7 @@ def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) ->
         place = x(point.x + shift)
         # Seeds stand beside the interval, not under it.
         parts += [
-            circle(x(seed + shift - 0.035), y(value), 3, f"seed {tone}")
-            for seed, value in point.raw
+            circle(x(seed + shift - 0.07), y(value), 3, f"seed {tone}") for seed, value in point.raw
         ]
         if not math.isnan(point.low):
             parts.append(line(place, y(point.low), place, y(point.high), f"interval {tone}"))
@@ -117,9 +116,19 @@ def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) ->
     return "".join(parts)
 
 
-def scatter(points: Sequence[Point], *, scale: float, x_title: str, y_title: str) -> str:
-    """Cells as a response over a cost, their raw seeds behind, the Pareto front joined."""
-    top, height = 34, 280
+def scatter(
+    points: Sequence[Point],
+    *,
+    scale: float,
+    x_title: str,
+    y_title: str,
+    legend: Sequence[str] = (),
+) -> str:
+    """Cells as a response over a cost, their raw seeds behind, the Pareto front joined.
+
+    Points off the front are hollow; their `tone` is an index of `legend`.
+    """
+    top, height = 34 + _LEGEND_ROW * len(legend), 280
     bottom = top + height
     costs = [cost for point in points for cost, _ in point.raw]
     x = Scale(*span_of([*costs, *(point.x for point in points)], 0.08), 0, 100)
@@ -129,25 +138,30 @@ def scatter(points: Sequence[Point], *, scale: float, x_title: str, y_title: str
     for a, b in itertools.pairwise(front):
         inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
     for point in points:
-        inner += [circle(x(cost), y(value), 3, "seed s1") for cost, value in point.raw]
+        inner += [circle(x(at), y(v), 3, f"seed {_tone(point.tone)}") for at, v in point.raw]
     for point in points:
-        kind = "mean s1" if point.on_front else "off"
-        inner.append(circle(x(point.x), y(point.mean), 6, kind))
-    inner += [_point_label(point, points, x, y) for point in points]
+        kind = "mean" if point.on_front else "off"
+        inner.append(circle(x(point.x), y(point.mean), 6, f"{kind} {_tone(point.tone)}"))
+    places = place_labels([(x(p.x), y(p.mean), p.label) for p in points])
+    for point, (left, down, anchor) in zip(points, places, strict=True):
+        # A tick of the shift is a pixel: it goes into dx, beside the percentage.
+        inner.append(text(f"{x(point.x):g}%", down, point.label, f"label {anchor}", left))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
-    outer = text("0", 14, y_title, "axis") + panel("".join(inner))
+    outer = text("0", 14, y_title, "axis") + _legend(legend) + panel("".join(inner))
     return figure(outer, bottom + 48, f"{y_title} over {x_title}")
 
 
-def _point_label(point: Point, points: Sequence[Point], x: Scale, y: Scale) -> str:
-    """The label above its point and seeds; below where another point stands close above."""
-    near = [p for p in points if p is not point and abs(x(p.x) - x(point.x)) < 20]
-    crowded = any(0 <= y(point.mean) - y(other.mean) < 44 for other in near)
-    heights = [y(point.mean), *(y(value) for _, value in point.raw)]
-    place = x(point.x)
-    anchor = "start" if place < 12 else "end" if place > 88 else "middle"
-    height = max(heights) + 20 if crowded else min(heights) - 11
-    return text(f"{place:g}%", height, point.label, f"label {anchor}")
+def _legend(labels: Sequence[str]) -> str:
+    parts = []
+    for number, label in enumerate(labels):
+        y = 36 + _LEGEND_ROW * number
+        parts.append(f'<circle class="mean {_tone(number)}" cx="6" cy="{y - 4}" r="5"/>')
+        parts.append(text("20", y, label, "axis"))
+    return "".join(parts)
+
+
+def _tone(number: int) -> str:
+    return f"s{number % NUM_TONES + 1}"
 
 
 def _heights(points: Sequence[Point]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +162,10 @@ def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindin
 
 
 def _cells(trials: pd.DataFrame, unit: Unit, cost: str | None, factors: list[str]) -> pd.DataFrame:
-    """Per cell with a completed trial: factors, num_trials, mean response, mean cost, on_front."""
+    """Per cell with a completed trial: factors, num_trials, mean response, mean cost, on_front.
+
+    The response is the cell's mean in the blocked model: a missing seed does not shift it.
+    """
     done = trials[completed(trials)]
     columns = [unit.name, cost] if cost else [unit.name]
     if unit.name not in done.columns or done.empty:
@@ -171,6 +175,22 @@ def _cells(trials: pd.DataFrame, unit: Unit, cost: str | None, factors: list[str
     cells = grouped[columns].mean()
     cells.insert(0, "num_trials", grouped.size())
     cells = cells.reset_index()
+    cells[unit.name] = _cell_means(trials, unit.name, factors, cells)
     up, down = ([], [unit.name]) if unit.less_is_better else ([unit.name], [])
     cells["on_front"] = pareto(cells, maximise=up, minimise=[*down, *([cost] if cost else [])])
     return cells
+
+
+def _cell_means(
+    trials: pd.DataFrame, response: str, factors: list[str], cells: pd.DataFrame
+) -> list[float]:
+    """The blocked model's mean of each row of `cells`; its raw mean where that is not estimable."""
+    raw = [float(value) for value in cells[response]]
+    try:
+        found = marginal_means(trials, response, factors, factors, block=_BLOCK, order=len(factors))
+    except AnalysisError:
+        return raw
+    modelled = dict(zip(found["level"], found["mean"].astype(float), strict=True))
+    labels = list(cells[factors].itertuples(index=False, name=None))
+    values = [modelled.get(label, math.nan) for label in labels]
+    return [r if math.isnan(v) else v for v, r in zip(values, raw, strict=True)]

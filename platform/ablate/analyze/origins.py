@@ -27,7 +27,10 @@ def design_section(found: Findings) -> Section:
         ["Scale", _joined(design.get("scale", NONE), design.get("scale_reason", ""))],
         ["Primary response", design["responses"][0]],
         ["Secondary responses", ", ".join(design["responses"][1:]) or NONE],
-        *([f"Data {name}", text] for name, text in flat(design.get("data", {}))),
+        *(
+            [f"Data {name.removeprefix('num_').replace('_', ' ')}", text]
+            for name, text in flat(design.get("data", {}))
+        ),
     ]
     factors = Table(["Factor", "Levels", "Baseline", "Sets"], rows)
     return Section("Design", tables=[factors, Table(["", ""], facts)])

@@ -102,7 +102,6 @@ def _alone(svg: str, style: str) -> str:
 
 def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
     return [
-        design_section(found),
         sections.effects(found),
         sections.means(found),
         *sections.interactions(found),
@@ -110,6 +109,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
         evidence.variance(found),
         evidence.secondary(found),
         evidence.two_errors(found),
+        design_section(found),
         evidence.trial_rows(found),
         provenance_section(found, provenance),
     ]
@@ -123,7 +123,7 @@ def _render(
         .get_template(template)
         .render(
             study=found.design["study"],
-            question=found.design.get("question", ""),
+            question=found.design.get("question") or found.design["study"],
             answer=answer(found),
             caveats=caveats(found),
             facts=_facts(found),

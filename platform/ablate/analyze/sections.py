@@ -136,20 +136,18 @@ def cost(found: Findings) -> Section:
     names = list(found.factors)
     rows, tones = [], []
     for row in rows_of(found.cells.sort_values(price.name, kind="stable")):
-        front = "yes" if row["on_front"] else ""
+        front = "on the front" if row["on_front"] else ""
         labels = [label_text(row[name]) for name in names]
         values = [unit.value(row[unit.name]), significant(row[price.name])]
         rows.append([*labels, number(row["num_trials"], 0), *values, front])
-        tones.append("front" if row["on_front"] else "")
+        tones.append("" if row["on_front"] else "off")
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
-    header = [*names, "Trials", f"{unit.label}{suffix}", price.label, "On the front"]
+    header = [*names, "Trials", f"{unit.label}{suffix}", price.label, "Pareto"]
     first = len(names)
     table = Table(header, rows, frozenset({first, first + 1, first + 2}), tones)
-    words = [
-        (
-            "Each cell's mean over its seeds, the seeds as small dots. Cells on the Pareto front, "
-            "filled and joined, are beaten by no other cell on both counts."
-        )
-    ]
+    words = (
+        "Each cell's mean over its seeds, the seeds as small dots. Cells on the Pareto front are "
+        "filled and joined: no other cell is both better and cheaper. Hollow ones are beaten."
+    )
     remarks = ["The front is drawn from means: cells closer than their intervals may swap."]
-    return Section(title, words, ["cost"], [table], remarks)
+    return Section(title, [words], ["cost"], [table], remarks)

@@ -16,7 +16,7 @@ _WIDTH = 96
 def summary(found: Findings) -> str:
     """Plain text, every line under 100 columns."""
     lines = [f"{found.design['study']}: {found.design.get('question', '')}", ""]
-    lines += [answer(found), *caveats(found)]
+    lines += [*answer(found), *caveats(found)]
     if not found.primary.fault:
         for name in found.factors:
             lines += ["", *_effects(found, name)]

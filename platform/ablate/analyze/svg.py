@@ -37,7 +37,7 @@ def span_of(values: Sequence[float], margin: float = 0.06) -> tuple[float, float
     return low - margin * gap, high + margin * gap
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
+def ticks(low: float, high: float, count: int = 6) -> list[float]:
     """About `count` round numbers within the range."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -96,5 +96,57 @@ def circle(x: float, y: float, radius: float, kind: str) -> str:
     return f'<circle class="{kind}" cx="{x:g}%" cy="{y:g}" r="{radius:g}"/>'
 
 
-def text(x: str, y: float, words: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x}" y="{y:g}">{escape(words)}</text>'
+def text(x: str, y: float, words: str, kind: str, dx: float = 0) -> str:
+    aside = f' dx="{dx:g}"' if dx else ""
+    return f'<text class="{kind}" x="{x}" y="{y:g}"{aside}>{escape(words)}</text>'
+
+
+def place_labels(
+    points: Sequence[tuple[float, float, str]],
+) -> list[tuple[float, float, str]]:
+    """For points (percent, pixels, label): each label's shift in pixels, its height, its anchor.
+
+    Every label takes the first of some places around its point that is free of points and of
+    labels set before, judged at the width of a phone; the least covered one if none is.
+    """
+    taken = [_box(at, 0, y + 5, "", "middle") for at, y, _ in points]
+    chosen: list[tuple[float, float, str]] = []
+    for at, y, label in points:
+        around = [
+            (0, y - 13, "middle"),
+            (0, y + 22, "middle"),
+            (11, y + 4, "start"),
+            (-11, y + 4, "end"),
+            (9, y + 18, "start"),
+            (-9, y - 9, "end"),
+        ]
+        boxes = [_box(at, dx, down, label, anchor) for dx, down, anchor in around]
+        costs = [_outside(box) + sum(_overlap(box, other) for other in taken) for box in boxes]
+        best = costs.index(min(costs))
+        taken.append(boxes[best])
+        chosen.append(around[best])
+    return chosen
+
+
+_Box = tuple[float, float, float, float]
+_PHONE_WIDTH = 300  # pixels of the panel on a narrow screen
+_LETTER_WIDTH = 7.2
+
+
+def _box(at: float, dx: float, baseline: float, label: str, anchor: str) -> _Box:
+    """Left, top, right, bottom in pixels; a bare point when there is no label."""
+    width = _LETTER_WIDTH * len(label) if label else 12
+    start = at / 100 * _PHONE_WIDTH + dx
+    left = start - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+    return (left, baseline - 11, left + width, baseline + 2)
+
+
+def _overlap(a: _Box, b: _Box) -> float:
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    high = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, wide) * max(0.0, high)
+
+
+def _outside(box: _Box) -> float:
+    """How far a label leaves the panel, where a page would cut it."""
+    return 20 * (max(0.0, -AXIS_WIDTH - box[0]) + max(0.0, box[2] - _PHONE_WIDTH))

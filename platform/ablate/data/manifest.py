@@ -1,37 +1,104 @@
-"""placeholder"""
+"""What a corpus consists of: `manifest.json` in its root."""
+
 from __future__ import annotations
-import hashlib, json, os
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
 from ablate.errors import DataError
+
 MANIFEST_NAME = "manifest.json"
+FORMAT = "ablate-corpus/1"
+
+
 @dataclass(frozen=True)
 class ShardEntry:
+    """One tar: its file name, the split it belongs to, and what it holds."""
+
     name: str
     split: str
     num_samples: int
     num_bytes: int
     sha256: str
+
+
 @dataclass(frozen=True)
 class Source:
+    """Where pairs came from, and under which terms."""
+
     name: str
     package: str
     version: str
     licence: str
     attribution: str
     num_pairs: int
+
+
 @dataclass(frozen=True)
 class Manifest:
+    """A corpus: its shards, its sources, and the fingerprint of the whole."""
+
     name: str
     version: str
     captions: tuple[str, ...]
     shards: tuple[ShardEntry, ...]
     sources: tuple[Source, ...]
     fingerprint: str
-def fingerprint(shards):
-    return hashlib.sha256(json.dumps(sorted((s.name,s.split,s.num_samples,s.sha256) for s in shards)).encode()).hexdigest()
-def write_manifest(m, folder):
-    p=folder/MANIFEST_NAME; t=p.with_suffix(".tmp"); t.write_text(json.dumps(asdict(m))); os.replace(t,p)
-def read_manifest(folder):
-    d=json.loads((folder/MANIFEST_NAME).read_text())
-    return Manifest(d["name"],d["version"],tuple(d["captions"]),tuple(ShardEntry(**s) for s in d["shards"]),tuple(Source(**s) for s in d["sources"]),d["fingerprint"])
+
+
+def fingerprint(shards: Iterable[ShardEntry]) -> str:
+    """sha256 over the shards' names, splits, counts and contents, wherever they lie."""
+    parts = sorted((s.name, s.split, s.num_samples, s.sha256 or s.num_bytes) for s in shards)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write `folder`/manifest.json, whole or not at all."""
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    partial = folder / f".{MANIFEST_NAME}.{os.getpid()}"
+    partial.write_text(text)
+    partial.replace(folder / MANIFEST_NAME)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in `folder`. Raises DataError where there is none that can be read."""
+    path = folder / MANIFEST_NAME
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} has no {MANIFEST_NAME}",
+            why="it says which shards belong to the corpus",
+            mend="build the corpus again",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise _unreadable(path, f"its format is {found!r}, not {FORMAT!r}")
+    try:
+        return _parsed(values)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(path, f"a field is missing or unknown: {error}") from error
+
+
+def _parsed(values: dict[str, Any]) -> Manifest:
+    return Manifest(
+        name=values["name"],
+        version=values["version"],
+        captions=tuple(values["captions"]),
+        shards=tuple(ShardEntry(**shard) for shard in values["shards"]),
+        sources=tuple(Source(**source) for source in values["sources"]),
+        fingerprint=values["fingerprint"],
+    )
+
+
+def _unreadable(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path} cannot be read", why=why, mend="remove the folder and build the corpus again"
+    )
