@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,11 +215,15 @@ class Server:
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+    def start(self, command: Sequence[str] = ()) -> None:
+        """Start it with `command`, which begins with `mlflow`, and wait until it answers."""
+        store = f"sqlite:///{self.folder / 'mlflow.db'}"
+        artifacts = str(self.folder / "artifacts")
+        command = command or [
+            *("mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--backend-store-uri", store, "--artifacts-destination", artifacts),
+        ]
+        command = [sys.executable, "-m", *command, "--workers", "1"]
         with (self.folder / "server.log").open("ab") as out:
             self._process = subprocess.Popen(
                 command, stdout=out, stderr=out, cwd=self.folder, start_new_session=True

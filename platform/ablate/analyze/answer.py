@@ -22,7 +22,8 @@ def answer(found: Findings) -> list[str]:
         return [f"There is no answer yet. {found.primary.fault}"]
     # Where factors interact, averages over the other factor are the second thing to say.
     sentences = _interactions(found) + [_of_factor(found, name) for name in found.factors]
-    return sentences + [words for name in found.factors for words in _price(found, name)]
+    prices = [words for name in found.factors for words in _price(found, name)]
+    return [*sentences, " ".join(prices)] if prices else sentences
 
 
 def caveats(found: Findings) -> list[str]:
@@ -36,6 +37,11 @@ def caveats(found: Findings) -> list[str]:
             f"{'is' if len(found.missing) == 1 else 'are'} missing ({listed(parts)})"
             + ("; the numbers rest on the completed ones." if found.num_completed else ".")
         )
+    words += [
+        f"{alias.field} changes with {listed(list(alias.factors))} too: what is said of "
+        f"{'it' if len(alias.factors) == 1 else 'them'} is said of the bundle."
+        for alias in found.aliases
+    ]
     if found.num_seeds == 1:
         words.append(
             "One seed: differences are as measured. There is no error to judge them by, so no "
@@ -59,9 +65,10 @@ def _of_factor(found: Findings, factor: str) -> str:
     if not measured:
         return f"What {factor} does cannot be estimated from the completed trials."
     if all(math.isnan(row["p_adjusted"]) for row in measured):
-        parts = [f"{unit.difference(row['difference'])} at {_label(row)}" for row in measured]
-        words = f"Against {base}, {unit.spoken()} differs as measured by {listed(parts)}"
-        return f"{words} {unit.difference_unit}".rstrip() + "."
+        sizes = [unit.difference(row["difference"]) for row in measured]
+        sizes[0] = f"{sizes[0]} {unit.difference_unit}".rstrip()
+        parts = [f"{s} at {factor} {_label(r)}" for s, r in zip(sizes, measured, strict=True)]
+        return f"Against {base}, {unit.spoken()} differs as measured by {listed(parts)}."
     apart = [row for row in measured if row["p_adjusted"] < _ALPHA]
     same = [row for row in measured if not row["p_adjusted"] < _ALPHA]
     moves = []
@@ -71,7 +78,7 @@ def _of_factor(found: Findings, factor: str) -> str:
     ):
         sizes = [_size(unit, row, factor, with_unit=i == 0) for i, row in enumerate(rows)]
         if sizes:
-            moves.append(f"{verb} by {listed(sizes)}")
+            moves.append(f"{verb} {listed(sizes)}")
     parts = [f"Against {base}, {unit.spoken()} {' and '.join(moves)}"] if moves else []
     if same:
         untold = listed([f"{factor} {_label(row)} ({_gap(unit, row)})" for row in same])
@@ -81,17 +88,18 @@ def _of_factor(found: Findings, factor: str) -> str:
 
 
 def _size(unit: Unit, row: dict[str, Any], factor: str, *, with_unit: bool) -> str:
-    """`6.30 points [5.78 to 6.82] at depth 1`; the sign is in the verb."""
+    """`by 6.30 points [5.78 to 6.82] at depth 1`; the sign is in the verb."""
     size = unit.difference(abs(row["difference"])).lstrip("+")
     sign = 1 if row["difference"] > 0 else -1
     ends = sorted(sign * row[end] for end in ("ci_low", "ci_high"))
     limits = " to ".join(unit.difference(end).lstrip("+") for end in ends)
     points = f" {unit.difference_unit}" if with_unit and unit.difference_unit else ""
-    return f"{size}{points} [{limits}] at {factor} {_label(row)}"
+    return f"by {size}{points} [{limits}] at {factor} {_label(row)}"
 
 
-def _gap(unit: Unit, row: dict[str, Any]) -> str:
-    return f"{unit.difference(row['difference'])} [{unit.interval(row['ci_low'], row['ci_high'])}]"
+def _gap(unit: Unit, row: dict[str, Any], unit_word: str = "") -> str:
+    size = f"{unit.difference(row['difference'])}{unit_word}"
+    return f"{size} [{unit.interval(row['ci_low'], row['ci_high'])}]"
 
 
 def _label(row: dict[str, Any]) -> str:
@@ -125,7 +133,7 @@ def _interactions(found: Findings) -> list[str]:
         p = float(table["p"].get(f"{a}:{b}", math.nan))
         if p < _ALPHA:
             shown = _simple_effects(found, a, b)
-            told.append(f"The effect of {a} depends on {b} (p {p_value(p)}): {shown}.")
+            told.append(f"The effect of {a} depends on {b}: {shown} (p {p_value(p)}).")
     return told
 
 
@@ -138,7 +146,11 @@ def _simple_effects(found: Findings, a: str, b: str) -> str:
         return "read the simple effects, not the averages alone"
     most = max(crossed, key=lambda row: abs(row["difference"]))["a_level"]
     simple = [r for r in rows if r["kind"] == "simple" and r["a_level"] == most]
-    parts = [f"{_gap(unit, row)} at {label_text(row['b_level'])}" for row in simple]
-    points = f", in {unit.difference_unit}" if unit.difference_unit else ""
+    gaps = [
+        _gap(unit, row, unit_word=f" {unit.difference_unit}".rstrip() if i == 0 else "")
+        for i, row in enumerate(simple)
+    ]
+    parts = [f"by {g} at {label_text(r['b_level'])}" for g, r in zip(gaps, simple, strict=True)]
     base = label_text(found.baselines[a])
-    return f"{a} {label_text(most)} against {base} is {listed(parts)}{points}"
+    start = f"{a} {label_text(most)} against {base} changes {unit.spoken()}"
+    return f"{start} {listed(parts)}"

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablate.analyze.wording import counted
 from ablate.errors import StudyError, nearest
 
 Floats = NDArray[np.float64]
@@ -132,7 +133,13 @@ def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = set(column)
         return tuple(level for level in column.cat.categories if level in present)
-    return tuple(sorted(set(column), key=_sort_key))
+    try:
+        return tuple(sorted(set(column), key=_sort_key))
+    except TypeError:
+        raise AnalysisError(
+            f"Column '{name}' holds values that are no labels, as {column.iloc[0]!r}.",
+            mend="Use strings or numbers as levels.",
+        ) from None
 
 
 def label_text(level: Any) -> str:
@@ -182,12 +189,15 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
         identity = list(dict.fromkeys((*factors, "seed", *labels)))
     else:
         return
-    repeated = trials.duplicated(subset=identity)
+    # As text: labels beside the factors may be lists, which cannot be compared otherwise.
+    repeated = trials[identity].astype(str).duplicated()
     if repeated.any():
         first = trials.loc[repeated, [c for c in (*factors, "seed") if c in trials.columns]].iloc[0]
         where = ", ".join(f"{name} {value}" for name, value in first.items())
         raise AnalysisError(
-            f"{int(repeated.sum())} trials stand in the table twice, the first: {where}.",
+            f"{counted(int(repeated.sum()), 'row')} of the table repeat a trial, as {where}."
+            if repeated.sum() > 1
+            else f"A row of the table repeats a trial: {where}.",
             why="A trial counted twice makes the error look smaller than it is.",
             mend="Keep one row per planned trial.",
         )

@@ -63,7 +63,7 @@ def _forest(found: Findings, factor: str) -> str:
                 mean=row["difference"],
                 low=row["ci_low"],
                 high=row["ci_high"],
-                raw=seed_differences(found, factor, row["level"]),
+                raw=seed_differences(found, factor, row["level"]) if found.num_seeds > 1 else [],
             )
         )
     base = f"{factor} {label_text(found.baselines[factor])}"
@@ -77,7 +77,7 @@ def _means(found: Findings, factor: str, by: str | None = None) -> str:
     order = list(found.design["factors"][factor]["levels"])
     at = [factor, by] if by else [factor]
     try:
-        table = marginal_means(found.trials, unit.name, at, at, block="seed")
+        table = marginal_means(found.trials, unit.name, list(found.factors), at, block="seed")
     except AnalysisError:
         return ""
     done = found.trials[completed(found.trials)]

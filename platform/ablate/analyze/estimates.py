@@ -85,16 +85,23 @@ def contrasts(
 
 
 def interaction_contrast(
-    trials: pd.DataFrame, response: str, a: str, b: str, *, block: str | None = None
+    trials: pd.DataFrame,
+    response: str,
+    a: str,
+    b: str,
+    *,
+    block: str | None = None,
+    factors: Sequence[str] = (),
 ) -> pd.DataFrame:
     """How much the effect of `a` changes with `b`, and the simple effects of `a` at each `b`.
 
     For every level a' of `a` and b' of `b` beside the first ones (a0, b0):
     kind "interaction" is (a' - a0 at b') - (a' - a0 at b0), kind "simple" is a' - a0 at one b.
     Columns kind, a_level, b_level, difference, se, df, t, p, ci_low, ci_high, note; interactions
-    come first. Raises AnalysisError when a factor has one level.
+    come first. `factors` are all factors of the model, when others than `a` and `b` varied: their
+    levels then count equally. Raises AnalysisError when a factor has one level.
     """
-    seen = observe(trials, response, (a, b), block)
+    seen = observe(trials, response, tuple(dict.fromkeys((a, b, *factors))), block)
     for name in (a, b):
         if len(seen.levels[name]) < 2:
             raise AnalysisError(

@@ -7,22 +7,16 @@ import math
 from ablate.analyze.columns import completed, label_text
 from ablate.analyze.drawing import cell_label, rows_of
 from ablate.analyze.findings import Findings, ResponseFindings
-from ablate.analyze.page import Section, Table
+from ablate.analyze.page import Section, Table, noted_table
 from ablate.analyze.wording import NONE, Unit, counted, number, p_value, significant
 
 
 def variance(found: Findings) -> Section:
     """The ANOVA table of the primary response."""
-    title = "Analysis of variance"
-    if found.primary.fault:
-        return Section(title, [found.primary.fault])
-    table = found.primary.anova
-    notes = any(table["note"])
-    rows = []
-    is_fraction = found.primary.unit.is_fraction
-    squares = 1e4 if is_fraction else 1.0  # points, squared
-    for term, row in zip(table.index, rows_of(table), strict=True):
-        cells = [
+    table, is_fraction = found.primary.anova, found.primary.unit.is_fraction
+    squares = 1e4 if is_fraction else 1.0  # of points
+    rows = [
+        [
             str(term).replace(":", " × "),
             number(row["df"], 0),
             significant(squares * row["sum_sq"]),
@@ -31,17 +25,16 @@ def variance(found: Findings) -> Section:
             p_value(row["p"]),
             NONE if math.isnan(row["partial_eta_sq"]) else number(row["partial_eta_sq"], 3),
         ]
-        rows.append([*cells, row["note"]] if notes else cells)
+        for term, row in zip(table.index, rows_of(table), strict=True)
+    ]
     sums = "Sum of squares, points²" if is_fraction else "Sum of squares"
     header = ["Term", "df", sums, "Mean square", "F", "p", "Partial η²"]
-    words = [
-        (
-            f"{found.primary.unit.label} by {', '.join(found.factors)} with seeds as blocks; "
-            "type 2 sums of squares by comparison of nested models."
-        )
-    ]
-    full = Table([*header, "Note"] if notes else header, rows, frozenset(range(1, 7)))
-    return Section(title, words, tables=[full])
+    words = (
+        f"{found.primary.unit.label} by {', '.join(found.factors)} with seeds as blocks; "
+        "type 2 sums of squares by comparison of nested models."
+    )
+    full = noted_table(header, rows, frozenset(range(1, 7)), list(table["note"]))
+    return Section("Analysis of variance", [words], tables=[full])
 
 
 def secondary(found: Findings) -> Section:
@@ -58,14 +51,12 @@ def secondary(found: Findings) -> Section:
         base = label_text(found.baselines[name])
         header = ["Response", name, "Mean", f"Difference from {base}", "95 % interval", "p (BH)"]
         tables.append(Table(header, rows, frozenset({2, 3, 4, 5})))
-    words = [
-        (
-            "Not what the study was built to decide. Fractions are in percent, their differences "
-            "in points; p values are adjusted over all secondary comparisons together "
-            "(Benjamini–Hochberg)."
-        )
-    ]
-    return Section("Secondary responses", words, tables=tables, remarks=faults, is_small=True)
+    words = (
+        "Not what the study was built to decide. Fractions are in percent, their differences "
+        "in points; p values are adjusted over all secondary comparisons together "
+        "(Benjamini–Hochberg)."
+    )
+    return Section("Secondary responses", [words], tables=tables, remarks=faults, is_small=True)
 
 
 def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
@@ -88,12 +79,10 @@ def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
 def two_errors(found: Findings) -> Section:
     """Seed error and test-set error, apart."""
     title, unit = "Two kinds of error, kept apart", found.primary.unit
-    if found.primary.fault:
-        return Section(title, [found.primary.fault])
     residual = found.primary.anova.loc["Residual"].to_dict()
     words = []
     if residual["note"]:
-        words.append(f"Training seeds: {residual['note']}.")
+        words.append(f"Training seeds: their error cannot be given ({residual['note']}).")
     else:
         spread = unit.difference(math.sqrt(float(residual["mean_sq"]))).lstrip("+")
         suffix = f" {unit.difference_unit}" if unit.difference_unit else ""
@@ -129,7 +118,7 @@ def trial_rows(found: Findings) -> Section:
     for row in rows_of(found.trials):
         labels = [label_text(row[name]) for name in found.factors]
         values = [unit.value(row[unit.name]) for unit in units]
-        rows.append([*labels, str(row["seed"]), row["status"].replace("_", " "), *values])
+        rows.append([*labels, str(row["seed"]), row["status"].replace("_", "\u00a0"), *values])
         tones.append("" if row["status"] == "completed" else "missing")
     first = len(found.factors)
     suffixes = [f"{unit.label}{', %' if unit.is_fraction else ''}" for unit in units]
@@ -147,7 +136,7 @@ def _missing_table(found: Findings) -> Table:
         [
             cell_label(row, found.factors),
             str(row["seed"]),
-            row["status"].replace("_", " "),
+            row["status"].replace("_", "\u00a0"),
             row["reason"] or NONE,
         ]
         for row in rows_of(found.missing)

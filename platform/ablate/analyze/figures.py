@@ -64,11 +64,12 @@ def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
     bottom = top + row_height * len(rows)
     values = [value for row in rows for value in (row.mean, row.low, row.high, *row.raw)]
     x = Scale(*span_of([0.0, *values]), 2, 98)
-    parts = [line(x(0), top, x(0), bottom, "zero"), x_axis(x, bottom, scale)]
+    parts = [x_axis(x, bottom, scale)]
     for i, row in enumerate(rows):
         y = top + row_height * i + 32
         parts.append(text("0", y - 16, row.label, "label"))
         parts.append(text("100%", y - 16, row.text, "label end"))
+        parts.append(line(x(0), y - 9, x(0), y + 18, "zero"))
         # Under the interval, where they stay visible.
         parts += [circle(x(value), y + 10, 3, "seed s1") for value in row.raw]
         if not math.isnan(row.low):
@@ -112,7 +113,7 @@ def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) ->
         ]
         if not math.isnan(point.low):
             parts.append(line(place, y(point.low), place, y(point.high), f"interval {tone}"))
-        parts.append(circle(place, y(point.mean), 5, f"mean {tone}"))
+        parts.append(circle(place, y(point.mean), 4.5, f"mean {tone}"))
     return "".join(parts)
 
 
@@ -139,13 +140,13 @@ def scatter(
         inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
     for point in points:
         inner += [circle(x(at), y(v), 3, f"seed {_tone(point.tone)}") for at, v in point.raw]
+    places = place_labels([(x(p.x), y(p.mean), p.label) for p in points])
+    for point, (left, down, anchor) in zip(points, places, strict=True):
+        inner.append(text(f"{x(point.x):g}%", down, point.label, f"label {anchor}", left))
+    # Points over labels: a label's paper-coloured rim must hide no point.
     for point in points:
         kind = "mean" if point.on_front else "off"
         inner.append(circle(x(point.x), y(point.mean), 6, f"{kind} {_tone(point.tone)}"))
-    places = place_labels([(x(p.x), y(p.mean), p.label) for p in points])
-    for point, (left, down, anchor) in zip(points, places, strict=True):
-        # A tick of the shift is a pixel: it goes into dx, beside the percentage.
-        inner.append(text(f"{x(point.x):g}%", down, point.label, f"label {anchor}", left))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
     outer = text("0", 14, y_title, "axis") + _legend(legend) + panel("".join(inner))
     return figure(outer, bottom + 48, f"{y_title} over {x_title}")

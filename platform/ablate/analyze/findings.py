@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.analyze.aliases import Alias, hidden_aliases
 from ablate.analyze.columns import AnalysisError, completed
 from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
 from ablate.analyze.front import pareto
@@ -44,6 +46,7 @@ class Findings:
     primary: ResponseFindings
     secondary: list[ResponseFindings]
     missing: pd.DataFrame
+    aliases: list[Alias]
     cells: pd.DataFrame
     cost: Unit | None
 
@@ -81,9 +84,15 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
         primary=responses[0],
         secondary=_adjusted_together(responses[1:]),
         missing=missing_trials(ordered, list(baselines)),
+        aliases=hidden_aliases(ordered, _paths(design)),
         cells=_cells(ordered, responses[0].unit, cost, list(baselines)),
         cost=unit_of(cost, ordered[cost]) if cost else None,
     )
+
+
+def _paths(design: Mapping[str, Any]) -> dict[str, str]:
+    """What each factor sets."""
+    return {name: str(factor.get("at") or "") for name, factor in design["factors"].items()}
 
 
 def _costs(trials: pd.DataFrame) -> list[str]:
@@ -117,11 +126,11 @@ def _response(
             _contrasts(trials, response, factors, name, baselines[name]) for name in factors
         ]
         table = anova(trials, response, factors, block=_BLOCK)
-        pairs = [(a, b) for i, a in enumerate(factors) for b in factors[i + 1 :]]
-        interactions = [
-            interaction_contrast(trials, response, a, b, block=_BLOCK).assign(a=a, b=b)
-            for a, b in pairs
+        crossed = [
+            interaction_contrast(trials, response, a, b, block=_BLOCK, factors=factors)
+            for a, b in itertools.combinations(factors, 2)
         ]
+        interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
     except AnalysisError as fault:
         unit = unit_of(response, trials[response].astype(float))
         return ResponseFindings(unit, empty, empty, empty, empty, fault.what)

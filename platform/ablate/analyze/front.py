@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,15 +29,9 @@ def pareto(
         )
     for name in (*up, *down):
         require_column(trials, name)
-    try:
-        values = [np.asarray(trials[name], dtype=float) for name in (*up, *down)]
-    except (TypeError, ValueError):
-        raise AnalysisError(
-            f"Not every value of {', '.join((*up, *down))} is a number.",
-            mend="Give missing trials no value.",
-        ) from None
+    values = [[_number(value, name) for value in trials[name]] for name in (*up, *down)]
     signs = np.array([1.0] * len(up) + [-1.0] * len(down))
-    points = np.stack(values, axis=1) * signs
+    points = np.array(values, dtype=float).T * signs
     if np.isinf(points).any():
         raise AnalysisError("A value is infinite.", mend="Give such a trial its status, no value.")
     known = completed(trials) & ~np.isnan(points).any(axis=1)
@@ -46,3 +41,14 @@ def pareto(
         better = (points[known] > points[i]).any(axis=1)
         mask[i] = not (as_good & better).any()
     return pd.Series(mask, index=trials.index, name="pareto")
+
+
+def _number(value: Any, name: str) -> float:
+    if value is None or value is pd.NA:
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise AnalysisError(
+            f"'{name}' holds {value!r}, which is no number.", mend="Give missing trials no value."
+        ) from None

@@ -18,6 +18,7 @@ class Table:
     numeric: frozenset[int] = frozenset()
     tones: Sequence[str] = ()
     title: str = ""
+    remark: str = ""
 
     def tone(self, row: int) -> str:
         return self.tones[row] if row < len(self.tones) else ""
@@ -33,6 +34,25 @@ class Section:
     tables: Sequence[Table] = ()
     remarks: Sequence[str] = ()
     is_small: bool = False
+
+
+def noted_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: frozenset[int],
+    notes: Sequence[str],
+    tones: Sequence[str] = (),
+) -> Table:
+    """A table with a note per row: below it where all rows share one, else in a last column."""
+    if len(set(notes)) == 1:
+        return Table(header, rows, numeric, tones, remark=sentence(notes[0]))
+    noted = [[*row, note] for row, note in zip(rows, notes, strict=True)]
+    return Table([*header, "Note"], noted, numeric, tones)
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop; empty stays empty."""
+    return f"{words[0].upper()}{words[1:].rstrip('.')}." if words else ""
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[list[str]]:

@@ -21,6 +21,8 @@ from ablate.analyze.summary import summary
 
 # Ten digits: what is left of rounding differences between machines lies below.
 _FLOATS = "%.10g"
+# Pixels of a figure that stands alone.
+_WIDTH, _MARGIN = 720, 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def write_report(
     style = _environment().get_template("figures.css").render()
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
-        "design.json": json.dumps(design, indent=2, ensure_ascii=False) + "\n",
+        "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in found.aliases]),
+        "design.json": _json(design),
         "missing_cells.csv": _csv(found.missing),
         "pareto.csv": _csv(found.cells),
         **_tables(found),
@@ -89,18 +92,33 @@ def _stacked(parts: list[tuple[ResponseFindings, pd.DataFrame]], leading: list[s
     return _csv(whole[[*first, *(name for name in whole.columns if name not in first)]])
 
 
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
 def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
 
 
 def _alone(svg: str, style: str) -> str:
-    """A figure that carries its own size and style."""
-    sized = svg.replace('width="100%"', 'width="720"', 1)
-    start = sized.index(">") + 1
-    return f"{sized[:start]}<style>{style}</style>{sized[start:]}\n"
+    """A figure that carries its own size, style and paper."""
+    sized = svg.replace('width="100%"', f'x="{_MARGIN}" y="{_MARGIN}" width="{_WIDTH}"', 1)
+    height = float(svg.split('height="', 1)[1].split('"', 1)[0])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 2 * _MARGIN}" '
+        f'height="{height + 2 * _MARGIN:g}"><style>{style}</style>'
+        f'<rect width="100%" height="100%" style="fill: var(--paper)"/>{sized}</svg>\n'
+    )
 
 
 def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
+    background = [
+        design_section(found),
+        evidence.trial_rows(found),
+        provenance_section(found, provenance),
+    ]
+    if found.primary.fault:
+        return background
     return [
         sections.effects(found),
         sections.means(found),
@@ -109,9 +127,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
         evidence.variance(found),
         evidence.secondary(found),
         evidence.two_errors(found),
-        design_section(found),
-        evidence.trial_rows(found),
-        provenance_section(found, provenance),
+        *background,
     ]
 
 

@@ -2,93 +2,81 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings, ResponseFindings
-from ablate.analyze.page import Section, Table
+from ablate.analyze.page import Section, Table, noted_table
 from ablate.analyze.wording import NONE, number, p_value, significant
 
 
 def effects(found: Findings) -> Section:
     """Every level against its baseline."""
-    unit = found.primary.unit
-    names = list(found.factors)
-    words = [
-        f"{unit.label} at each level minus the baseline level, within seeds"
-        + (", in points" if unit.is_fraction else "")
-        + ". Small dots are the raw differences of single seeds; the bar is the 95 % interval of "
-        "their mean, with the error pooled over the study."
-    ]
-    if found.primary.fault:
-        return Section("Effects against the baseline", [found.primary.fault])
-    tables = [contrast_table(found.primary, name, "p (Holm)") for name in names]
-    return Section(
-        "Effects against the baseline", words, [f"contrasts_{name}" for name in names], tables
-    )
+    unit, names = found.primary.unit, list(found.factors)
+    words = f"{unit.label} at each level minus the baseline level, within seeds"
+    words += ", in points. " if unit.is_fraction else ". "
+    if found.num_seeds > 1:
+        words += "Small dots are the raw differences of single seeds"
+        words += ", at every level of the other factors. " if len(names) > 1 else ". "
+        words += "The bar is the 95 % interval of their mean, its error pooled over the study."
+    tables = [contrast_table(found.primary, name) for name in names]
+    drawn = [f"contrasts_{name}" for name in names]
+    return Section("Effects against the baseline", [words], drawn, tables)
 
 
-def contrast_table(found: ResponseFindings, factor: str, adjusted: str) -> Table:
+def contrast_table(found: ResponseFindings, factor: str) -> Table:
     unit, table = found.unit, found.contrasts
-    rows, notes = [], False
     picked = rows_of(table[table["factor"] == factor])
-    notes = any(row["note"] for row in picked)
-    for row in picked:
-        cells = [
+    rows = [
+        [
             label_text(row["level"]),
             unit.difference(row["difference"]),
             unit.interval(row["ci_low"], row["ci_high"]),
             NONE if math.isnan(row["df"]) else f"{row['df']:g}",
             p_value(row["p_adjusted"]),
         ]
-        rows.append([*cells, row["note"]] if notes else cells)
-    base = label_text(picked[0]["baseline"]) if picked else ""
+        for row in picked
+    ]
     suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
-    header = [factor, f"Difference from {base}{suffix}", "95 % interval", "df", adjusted]
-    return Table([*header, "Note"] if notes else header, rows, frozenset({1, 2, 3, 4}))
+    difference = f"Difference from {label_text(picked[0]['baseline'])}{suffix}"
+    header = [factor, difference, "95 % interval", "df", "p (Holm)"]
+    return noted_table(header, rows, frozenset({1, 2, 3, 4}), [row["note"] for row in picked])
 
 
 def means(found: Findings) -> Section:
     """Marginal means, the other factors' levels counting equally."""
-    title, unit = "Means by level", found.primary.unit
-    if found.primary.fault:
-        return Section(title, [found.primary.fault])
-    names = list(found.factors)
-    drawn = [f"means_{names[0]}"] if len(names) == 1 else []
-    words = ["Means of the seeds with 95 % intervals within seeds; the baseline comes first."]
+    unit, names = found.primary.unit, list(found.factors)
+    words = "Means of the seeds; the baseline comes first."
     if len(names) > 1:
-        words = [
-            (
-                "Means over all levels of the other factors, each counting equally, with 95 % "
-                "intervals within seeds; the baseline comes first."
-            )
-        ]
+        words = (
+            "Means over all levels of the other factors, each counting equally; the baseline "
+            "comes first."
+        )
+    suffix = f", {unit.value_unit}" if unit.value_unit else ""
     tables = []
     for name in names:
-        picked = rows_of(found.primary.means.query("factor == @name"))
-        notes = any(row["note"] for row in picked)
-        rows = []
-        for row in picked:
-            interval = unit.interval(row["ci_low"], row["ci_high"], signed=False)
-            cells = [label_text(row["level"]), unit.value(row["mean"]), interval]
-            rows.append([*cells, row["note"]] if notes else cells)
-        suffix = f", {unit.value_unit}" if unit.value_unit else ""
+        picked = rows_of(found.primary.means[found.primary.means["factor"] == name])
+        rows = [
+            [
+                label_text(row["level"]),
+                unit.value(row["mean"]),
+                unit.interval(row["ci_low"], row["ci_high"], signed=False),
+            ]
+            for row in picked
+        ]
         header = [name, f"{unit.label}{suffix}", "95 % interval"]
-        tables.append(
-            Table([*header, "Note"] if notes else header, rows, frozenset({1, 2}), ["base"])
-        )
-    return Section(title, words, drawn, tables)
+        notes = [row["note"] for row in picked]
+        tables.append(noted_table(header, rows, frozenset({1, 2}), notes, ["base"]))
+    drawn = [f"means_{names[0]}"] if len(names) == 1 else []
+    return Section("Means by level", [words], drawn, tables)
 
 
 def interactions(found: Findings) -> list[Section]:
     """How effects depend on other factors: the simple effects, and their differences."""
-    names = list(found.factors)
-    if found.primary.fault:
-        return []
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    return [_interaction(found, a, b) for a, b in pairs]
+    return [_interaction(found, a, b) for a, b in itertools.combinations(found.factors, 2)]
 
 
 def _interaction(found: Findings, a: str, b: str) -> Section:
@@ -124,7 +112,7 @@ def _interaction(found: Findings, a: str, b: str) -> Section:
     ]
     words = [f"The effect of {a} at each level of {b}, and the difference of those differences."]
     notes = sorted({row["note"] for row in picked if row["note"]})
-    return Section(f"{a} by {b}", words, [f"means_{a}_by_{b}"], tables, notes)
+    return Section(f"Interaction of {a} and {b}", words, [f"means_{a}_by_{b}"], tables, notes)
 
 
 def cost(found: Findings) -> Section:

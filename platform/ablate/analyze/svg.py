@@ -114,6 +114,8 @@ def place_labels(
     for at, y, label in points:
         around = [
             (0, y - 13, "middle"),
+            (6, y - 13, "end"),
+            (-6, y - 13, "start"),
             (0, y + 22, "middle"),
             (11, y + 4, "start"),
             (-11, y + 4, "end"),

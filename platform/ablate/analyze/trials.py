@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.analyze.aliases import RECIPE_PREFIX
 from ablate.analyze.columns import STATUSES, AnalysisError, label_text
 from ablate.errors import nearest
 
@@ -20,8 +21,9 @@ def trials_table(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
 
     Columns: key, one per factor (categorical, in the design's level order), seed, cohort, status,
     reason, the metrics (responses first; NaN unless the trial completed), order_hash,
-    data_fingerprint, recipe_key. A planned trial without a record is `never_started`. Raises
-    AnalysisError on a record twice, a record of no planned trial, or one of another cell or seed.
+    data_fingerprint, recipe_key, and recipe/<path> for every recipe field that varies. A planned
+    trial without a record is `never_started`. Raises AnalysisError on a record twice, a record of
+    no planned trial, or one of another cell or seed.
     """
     factors = _checked_factors(design)
     planned = {str(trial["key"]): trial for trial in design["trials"]}
@@ -36,6 +38,10 @@ def trials_table(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
         lines.append({"key": key, **_line(trial, record, factors, metrics)})
     columns = ["key", *factors, *_LEADING, *metrics, *_TRAILING]
     table = pd.DataFrame(lines, columns=columns)
+    for path in _varying_fields(records.values()):
+        table[RECIPE_PREFIX + path] = [
+            _field(records.get(key, {}).get("recipe", {}), path) for key in planned
+        ]
     for name, levels in factors.items():
         table[name] = pd.Categorical(table[name], categories=levels)
     statuses = Counter(table["status"])
@@ -94,6 +100,20 @@ def _metric_names(design: Mapping[str, Any], records: Iterable[Mapping[str, Any]
     reported = {str(name) for record in records for name in record.get("metrics", {})}
     responses = list(design.get("responses", []))
     return [*responses, *sorted(reported - set(responses))]
+
+
+def _varying_fields(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Recipe fields that are not the same in every record that has a recipe."""
+    recipes = [record["recipe"] for record in records if record.get("recipe")]
+    paths = sorted({path for recipe in recipes for path in recipe})
+    return [path for path in paths if len({_field(recipe, path) for recipe in recipes}) > 1]
+
+
+def _field(recipe: Mapping[str, Any], path: str) -> str | None:
+    """A field as text, so that lists and numbers compare alike; None without a recipe."""
+    if not recipe:
+        return None
+    return str(recipe[path]) if path in recipe else "absent"
 
 
 def _check_record(

@@ -11,6 +11,7 @@ from scipy import stats
 
 from ablate.analyze.columns import AnalysisError, Floats, Observations, observe
 from ablate.analyze.linear import Term
+from ablate.analyze.wording import counted
 
 _MOST_FACTORS = 10  # 2^10 contrasts; beyond that a screening design is read with `anova`
 _FEWEST_EFFECTS = 3  # Lenth's pseudo standard error has m/3 degrees of freedom
@@ -73,7 +74,7 @@ def _require_two_levels(seen: Observations) -> None:
     for name in seen.factors:
         if len(seen.levels[name]) != 2:
             raise AnalysisError(
-                f"Factor '{name}' has {len(seen.levels[name])} levels: "
+                f"Factor '{name}' has {counted(len(seen.levels[name]), 'level')}: "
                 f"{', '.join(map(str, seen.levels[name]))}.",
                 why="Effects of high minus low need two levels each.",
                 mend="Use anova and contrasts, or leave this factor out.",

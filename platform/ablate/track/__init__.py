@@ -6,7 +6,7 @@ import os
 # retries take minutes and its finished runs print links on stdout; we retry in the writer, and
 # stdout holds results only. What a person has set stays as it is.
 for _name, _value in {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
