@@ -67,6 +67,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty ABLATE_HOME."""
     monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
-    for name in ("ABLATE_SCALE", "ABLATE_DATA", "ABLATE_STORAGE", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+    for name in (
+        "ABLATE_SCALE",
+        "ABLATE_DATA",
+        "ABLATE_STORAGE",
+        "MLFLOW_TRACKING_URI",
+        "RAY_ADDRESS",
+    ):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"

@@ -58,7 +58,9 @@ def room(path: Path) -> str:
 def test_imports_point_one_way(path: Path) -> None:
     here = room(path)
     used = {name.split(".")[1] for name in imports(path) if name.startswith("ablate.")}
-    rooms = {name for name in used if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()}
+    rooms = {
+        name for name in used if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()
+    }
     assert rooms - {here} <= ALLOWED[here]
 
 

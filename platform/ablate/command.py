@@ -105,7 +105,7 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     mode.add_argument("--plan", action="store_true", help="print trials, cohorts and cost; stop")
     mode.add_argument("--report", action="store_true", help="rebuild the report from MLflow")
     parser.add_argument("--json", action="store_true", help="with --plan: one JSON object")
-    parser.add_argument("--scale", help="demo, small or paper (ABLATE_SCALE; demo)")
+    parser.add_argument("--scale", help="smoke, demo, small or paper (ABLATE_SCALE; demo)")
     parser.add_argument("--data", metavar="URI", help="your own webdataset folder (ABLATE_DATA)")
     parser.add_argument(
         "--storage", metavar="URI", help="where results go (ABLATE_STORAGE; ~/.ablate/results)"
@@ -272,8 +272,8 @@ def _run(options: _Options) -> int:
         _finish(options, outcome, corpus, store, ledger, uri, experiment)
     missing = outcome.missing(chosen.trials)
     for trial in missing:
-        record = outcome.records.get(trial.key)
-        reason = record.reason if record else outcome.reasons.get(trial.key, "it never started")
+        ended = outcome.records.get(trial.key)
+        reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
     return TRIALS_MISSING if missing else COMPLETE
 
@@ -374,18 +374,19 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """A row for each trial that has one, as the analysis reads them."""
     rows = [record.to_json() for record in outcome.records.values()]
     known = {row["key"] for row in rows}
-    for trial in chosen.trials:
-        if trial.key not in known and trial.key in outcome.reasons:
-            rows.append(
-                {
-                    "key": trial.key,
-                    "cell": dict(trial.cell),
-                    "seed": trial.seed,
-                    "status": "failed",
-                    "reason": outcome.reasons[trial.key],
-                    "metrics": {},
-                }
-            )
+    status = "never_started" if outcome.interrupted else "failed"
+    left = (t for t in chosen.trials if t.key not in known and t.key in outcome.reasons)
+    rows += [
+        {
+            "key": trial.key,
+            "cell": dict(trial.cell),
+            "seed": trial.seed,
+            "status": status,
+            "reason": outcome.reasons[trial.key],
+            "metrics": {},
+        }
+        for trial in left
+    ]
     return rows
 
 

@@ -35,10 +35,17 @@ def test_windows_between_cover_the_samples_and_no_more(
     counts: list[int], window: int, start: int, length: int
 ) -> None:
     order = make(counts, window=window)
-    covered = [n for w in order.between(start, start + length) for n in range(w.start, w.start + w.num_samples)]
+    covered = [
+        n
+        for w in order.between(start, start + length)
+        for n in range(w.start, w.start + w.num_samples)
+    ]
     assert covered == sorted(set(covered))
     assert set(range(start, start + length)) <= set(covered)
-    assert all(w.start < start + length and w.start + w.num_samples > start for w in order.between(start, start + length))
+    assert all(
+        w.start < start + length and w.start + w.num_samples > start
+        for w in order.between(start, start + length)
+    )
 
 
 @settings(max_examples=60)
@@ -48,7 +55,9 @@ def test_any_number_of_ranks_reads_the_same_global_batches(
 ) -> None:
     order, batch, steps = make(counts), world * per_rank, 5
     start, stop = first_step * batch, (first_step + steps) * batch
-    stream = [row for epoch in range(stop // order.num_samples + 1) for row in whole_epoch(order, epoch)]
+    stream = [
+        row for epoch in range(stop // order.num_samples + 1) for row in whole_epoch(order, epoch)
+    ]
     parts = []
     for rank in range(world):
         mine = [

@@ -19,7 +19,9 @@ def naive(image: torch.Tensor, text: torch.Tensor, scale: float) -> float:
     n = len(image)
     unit = [[v / math.sqrt(sum(x * x for x in row)) for v in row] for row in image.tolist()]
     unit_text = [[v / math.sqrt(sum(x * x for x in row)) for v in row] for row in text.tolist()]
-    logits = [[scale * sum(a * b for a, b in zip(i, t, strict=True)) for t in unit_text] for i in unit]
+    logits = [
+        [scale * sum(a * b for a, b in zip(i, t, strict=True)) for t in unit_text] for i in unit
+    ]
     total = 0.0
     for i in range(n):
         row = [logits[i][j] for j in range(n)]
@@ -60,7 +62,9 @@ def test_starts_near_the_logarithm_of_the_batch() -> None:
     assert sum(draws) / len(draws) == pytest.approx(expected, abs=0.03)
 
 
-def _rank(rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[torch.Tensor]]) -> None:
+def _rank(
+    rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[torch.Tensor]]
+) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rank=rank, world_size=len(sizes))

@@ -18,7 +18,9 @@ def num_params(*modules: torch.nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
-@pytest.mark.parametrize(("layers", "expected"), [(12, 63_429_120), (6, 44_514_816), (3, 35_057_664), (1, 28_752_896)])
+@pytest.mark.parametrize(
+    ("layers", "expected"), [(12, 63_429_120), (6, 44_514_816), (3, 35_057_664), (1, 28_752_896)]
+)
 def test_text_tower_counts_as_published(layers: int, expected: int) -> None:
     with torch.device("meta"):
         model = Pretrainer(SMALL_IMAGE, TextTower(layers=layers), CLIP, embed_dim=512, seed=0)
@@ -46,8 +48,11 @@ def test_block_equals_open_clip() -> None:
     peer = ResidualAttentionBlock(32, 4, act_layer=QuickGELU)
     ours = TextTower(layers=1, width=32, heads=4).build().blocks[0]
     names = {
-        "norm_1": "ln_1", "norm_2": "ln_2", "attend_out": "attn.out_proj",
-        "expand": "mlp.c_fc", "contract": "mlp.c_proj",
+        "norm_1": "ln_1",
+        "norm_2": "ln_2",
+        "attend_out": "attn.out_proj",
+        "expand": "mlp.c_fc",
+        "contract": "mlp.c_proj",
     }
     state = peer.state_dict()
     mapped = {f"{a}.{k}": state[f"{b}.{k}"] for a, b in names.items() for k in ("weight", "bias")}
@@ -65,12 +70,16 @@ def test_a_seed_gives_the_same_image_tower_whatever_the_text_tower() -> None:
     ]
     a, b = (m.towers["image"].state_dict() for m in models)
     assert all(torch.equal(a[name], b[name]) for name in a)
-    other = Pretrainer(SMALL_IMAGE, TextTower(layers=1, width=32, heads=2), CLIP, embed_dim=8, seed=6)
+    other = Pretrainer(
+        SMALL_IMAGE, TextTower(layers=1, width=32, heads=2), CLIP, embed_dim=8, seed=6
+    )
     assert any(not torch.equal(v, a[n]) for n, v in other.towers["image"].state_dict().items())
 
 
 def test_every_parameter_has_a_gradient() -> None:
-    model = Pretrainer(SMALL_IMAGE, TextTower(layers=2, width=32, heads=2, context=8), CLIP, embed_dim=8, seed=0)
+    model = Pretrainer(
+        SMALL_IMAGE, TextTower(layers=2, width=32, heads=2, context=8), CLIP, embed_dim=8, seed=0
+    )
     batch = {
         "image": torch.randint(0, 255, (6, 32, 32, 3), dtype=torch.uint8),
         "text": torch.randint(0, 49_000, (6, 8)),

@@ -181,7 +181,12 @@ def test_order_hash_is_the_same_for_two_trials_and_another_for_another_seed(
 ) -> None:
     hashes = [
         trained(corpus, cohort(one)).order_hash
-        for one in (recipe(shapes, 1), recipe(shapes, 1), recipe(shapes, 2), recipe(shapes, 1, seed=1))
+        for one in (
+            recipe(shapes, 1),
+            recipe(shapes, 1),
+            recipe(shapes, 2),
+            recipe(shapes, 1, seed=1),
+        )
     ]
     assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
 
@@ -213,15 +218,13 @@ def test_faulty_samples_are_left_out_of_the_loss_and_shift_nothing(
     assert training.order_hash == roll(CohortTraining(cohort(one), CPU).order_hash, columns["id"])
 
 
-def test_too_many_faults_stop_the_trial_with_their_names(
-    corpus: OpenCorpus, shapes: Path
-) -> None:
+def test_too_many_faults_stop_the_trial_with_their_names(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 1)
     columns = next(batches(corpus, cohort(one)))
     columns["fault"][:11] = "000000001: picture does not decode"
     training = CohortTraining(cohort(one), CPU)
     training.step(columns)
-    with pytest.raises(DataError, match="11 of 32 samples .*\n.*000000001: picture"):
+    with pytest.raises(DataError, match=r"11 of 32 samples .*\n.*000000001: picture"):
         training.check_faults()
 
 
@@ -232,4 +235,6 @@ def test_too_many_faults_stop_the_trial_with_their_names(
 def test_learning_rate_follows_the_released_law(step: int, rate: float) -> None:
     """The values of Sense-GVT/DeCLIP's schedule at peak 1e-3."""
     budget = Budget()
-    assert learning_rate(AdamW(), budget, (step - 1) * budget.batch) == pytest.approx(rate, rel=1e-4)
+    assert learning_rate(AdamW(), budget, (step - 1) * budget.batch) == pytest.approx(
+        rate, rel=1e-4
+    )

@@ -18,11 +18,12 @@ World = Any  # conftest.World
 def test_our_limits_are_mlflows() -> None:
     assert batches.MAX_METRICS == validation.MAX_METRICS_PER_BATCH
     assert batches.MAX_PARAMS == batches.MAX_TAGS == validation.MAX_PARAMS_TAGS_PER_BATCH
+    assert batches.MAX_NAME_LENGTH == validation.MAX_ENTITY_KEY_LENGTH
     assert batches.MAX_PARAM_LENGTH == validation.MAX_PARAM_VAL_LENGTH
     assert batches.MAX_TAG_LENGTH == validation.MAX_TAG_VAL_LENGTH
 
 
-@given(st.text())
+@given(st.text() | st.text("/._ é:$", max_size=8) | st.text("a/", min_size=245))
 def test_every_name_becomes_one_that_mlflow_takes(name: str) -> None:
     found = batches.trackable(name)
     validation._validate_metric_name(found)

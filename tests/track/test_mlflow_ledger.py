@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
+from ablate.track.connection import client
+from ablate.track.mlflow_ledger import is_refused
 from ablate.track.mlflow_run import RUN_STATUS
 from ablate.track.mlflow_runs import MlflowRuns
 from ablate.track.outbox import Point
@@ -161,6 +167,72 @@ def test_a_trial_goes_on_in_its_run_after_the_driver_was_killed(world: World) ->
     assert not ledger.close(60)
     assert world.run_of(0).info.run_id == run_id
     assert world.snapshot()["depth=3 supervision=clip s=0"] == whole
+
+
+class LosesAnswers:
+    """A client whose every other call of each method is carried out, but its answer is lost."""
+
+    def __init__(self, mlflow: Any) -> None:
+        self.mlflow = mlflow
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            answer = getattr(self.mlflow, name)(*args, **kwargs)
+            self.calls[name] += 1
+            if self.calls[name] % 2:
+                raise ConnectionError("the answer was lost")
+            return answer
+
+        return call
+
+
+def insist(request: Callable[..., None], *args: Any) -> None:
+    for _ in range(100):
+        with contextlib.suppress(ConnectionError):
+            return request(*args)
+    raise AssertionError("it never came through")
+
+
+def test_requests_carried_out_whose_answer_was_lost_leave_nothing_twice(world: World) -> None:
+    whole = told(world)
+    for run in world.study_runs() + [world.run_of(0), world.run_of(1)]:
+        world.mlflow.delete_run(run.info.run_id)
+    runs = MlflowRuns(world.uri, "text_depth")
+    runs.__dict__["_mlflow"] = LosesAnswers(world.mlflow)
+    insist(runs.open_study, world.entry())
+    insist(runs.open_view)
+    for i in range(2):
+        insist(runs.open_trial, world.trial(i))
+        record, files = world.record(i), {"examples/cifar.csv": world.examples()}
+        for point in record.curve[:5]:
+            values = {name: point[name] for name in ("train/loss", "train/lr")}
+            insist(runs.log_points, record.key, [Point(point["samples"], now(), values)])
+        insist(runs.finish, record, files, now())
+    insist(runs.attach, {"report/trials.csv": world.examples()}, "")
+    insist(runs.close)
+    assert runs._mlflow.calls.keys() >= {"create_run", "log_batch", "set_terminated"}
+    assert len(world.snapshot()) == 3
+    assert world.snapshot() == whole
+    assert len(world.study_runs()) == 1
+
+
+def test_what_mlflow_will_never_take_is_told_from_what_may_come_through_later(
+    world: World,
+) -> None:
+    with pytest.raises(MlflowException) as absent:
+        world.mlflow.get_run("0" * 32)
+    assert is_refused(absent.value)
+    runs = opened(world)
+    runs.open_trial(world.trial(0))
+    run = world.run_of(0)
+    world.mlflow.delete_run(run.info.run_id)
+    with pytest.raises(MlflowException) as deleted:
+        runs.log_points("a" * 16, [Point(1, 1, {"a": 1.0})])
+    assert is_refused(deleted.value)
+    with pytest.raises(MlflowException) as dead:
+        client("http://127.0.0.1:9").get_run("0" * 32)
+    assert not is_refused(dead.value)
 
 
 def test_steps_trained_twice_are_logged_once(world: World) -> None:

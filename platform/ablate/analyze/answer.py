@@ -81,9 +81,9 @@ def _of_factor(found: Findings, factor: str) -> str:
             moves.append(f"{verb} {listed(sizes)}")
     parts = [f"Against {base}, {unit.spoken()} {' and '.join(moves)}"] if moves else []
     if same:
-        untold = listed([f"{factor} {_label(row)} ({_gap(unit, row)})" for row in same])
+        untold = listed([f"{factor} {_label(row)} ({_inside(unit, row)})" for row in same])
         words = f"{untold} cannot be told from {'it' if moves else base}"
-        parts.append(words if moves else f"In {unit.spoken()}, {words}")
+        parts.append(words if moves else f"{unit.label} at {words}")
     return "; ".join(parts) + "."
 
 
@@ -102,6 +102,11 @@ def _gap(unit: Unit, row: dict[str, Any], unit_word: str = "") -> str:
     return f"{size} [{unit.interval(row['ci_low'], row['ci_high'])}]"
 
 
+def _inside(unit: Unit, row: dict[str, Any]) -> str:
+    """The same, where it already stands in brackets."""
+    return f"{unit.difference(row['difference'])}, {unit.interval(row['ci_low'], row['ci_high'])}"
+
+
 def _label(row: dict[str, Any]) -> str:
     return label_text(row["level"])
 
@@ -114,7 +119,7 @@ def _price(found: Findings, factor: str) -> list[str]:
         picked = response.means[response.means["factor"] == factor]
         costs = {row["level"]: row["mean"] for row in rows_of(picked)}
         base = costs.pop(found.baselines[factor])
-        shares = {level: cost / base for level, cost in costs.items()}
+        shares = {level: cost / base if base else math.nan for level, cost in costs.items()}
         parts = [
             f"{share:.2f} at {label_text(level)}"
             for level, share in shares.items()

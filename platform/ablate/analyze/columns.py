@@ -83,6 +83,8 @@ def observe(
 ) -> Observations:
     """The completed trials of `trials` as numbers and codes; raises AnalysisError in words."""
     names = _checked_names(trials, response, factors, block)
+    for name in names:
+        levels_of(trials[name], name)  # a missing label is a clearer fault than what follows it
     refuse_duplicates(trials, response, names)
     keep, exact = _exact_values(trials, response)
     if not exact:
@@ -120,7 +122,7 @@ def completed(trials: pd.DataFrame) -> NDArray[np.bool_]:
         raise AnalysisError(
             f"Trial status {unknown[0]!r} is not known.", mend=nearest(unknown[0], STATUSES)
         )
-    return np.asarray(trials["status"].astype(str) == "completed", dtype=bool)
+    return np.array(trials["status"].astype(str) == "completed", dtype=bool)
 
 
 def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
@@ -207,8 +209,8 @@ def _exact_values(trials: pd.DataFrame, response: str) -> tuple[NDArray[np.bool_
     """Which rows are completed and have a value [n], and those values."""
     keep = completed(trials)
     exact = []
-    for place in np.flatnonzero(keep):
-        value = _exact(trials[response].iloc[place], response, trials.index[int(place)])
+    for place, (row, raw) in enumerate(zip(trials.index, trials[response], strict=True)):
+        value = _exact(raw, response, row) if keep[place] else None
         if value is None:
             keep[place] = False
         else:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ablate.analyze.aliases import Alias, hidden_aliases
-from ablate.analyze.columns import AnalysisError, completed
+from ablate.analyze.columns import AnalysisError, completed, label_text
 from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
 from ablate.analyze.front import pareto
 from ablate.analyze.missing import fragile_levels, missing_trials
 from ablate.analyze.multiplicity import adjust
 from ablate.analyze.variance import anova
 from ablate.analyze.wording import Unit, unit_of
+from ablate.errors import nearest
 
 COST = "cost/device_hours"
 _BLOCK = "seed"
@@ -70,7 +72,7 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
         raise AnalysisError(
             "The design names no response or no factor.", mend="Name at least one of each."
         )
-    baselines = {name: factor["baseline"] for name, factor in design["factors"].items()}
+    baselines = {name: _baseline(name, factor) for name, factor in design["factors"].items()}
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
     responses = [_response(ordered, name, baselines) for name in design["responses"]]
@@ -99,14 +101,23 @@ def _costs(trials: pd.DataFrame) -> list[str]:
     return [str(name) for name in trials.columns if str(name).startswith("cost/")]
 
 
+def _baseline(name: str, factor: Mapping[str, Any]) -> Any:
+    """The baseline as it stands among the levels; they may differ as 12 and "12" do."""
+    levels = {label_text(level): level for level in factor["levels"]}
+    wanted = label_text(factor["baseline"])
+    if wanted not in levels:
+        raise AnalysisError(
+            f"The baseline {factor['baseline']!r} is no level of factor '{name}'.",
+            mend=nearest(wanted, levels),
+        )
+    return levels[wanted]
+
+
 def _baseline_first(trials: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:
     """The table with every factor categorical, its baseline first, then the design's order."""
     ordered = trials.copy()
     for name, baseline in baselines.items():
-        levels = list(ordered[name].cat.categories)
-        if baseline not in levels:
-            raise AnalysisError(f"The baseline {baseline!r} is no level of factor '{name}'.")
-        levels.sort(key=lambda level: level != baseline)
+        levels = sorted(ordered[name].cat.categories, key=lambda level: level != baseline)
         ordered[name] = pd.Categorical(ordered[name], categories=levels)
     return ordered
 
@@ -179,7 +190,7 @@ def _cells(trials: pd.DataFrame, unit: Unit, cost: str | None, factors: list[str
     columns = [unit.name, cost] if cost else [unit.name]
     if unit.name not in done.columns or done.empty:
         return pd.DataFrame(columns=[*factors, "num_trials", *columns, "on_front"])
-    done = done.dropna(subset=columns)
+    done = done.loc[np.isfinite(done[columns].to_numpy(dtype=float)).all(axis=1)]
     grouped = done.groupby(factors, observed=True, sort=True)
     cells = grouped[columns].mean()
     cells.insert(0, "num_trials", grouped.size())

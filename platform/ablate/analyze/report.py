@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def write_report(
     """
     found = find(design, trials)
     drawn = figures_of(found)
+    page = _page(found, drawn, provenance)
     style = _environment().get_template("figures.css").render()
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
@@ -59,8 +61,8 @@ def write_report(
         "pareto.csv": _csv(found.cells),
         **_tables(found),
         **{f"figures/{name}.svg": _alone(svg, style) for name, svg in drawn.items() if svg},
-        "report.html": _render("report.html.j2", found, drawn, provenance),
-        "report.md": _render("report.md.j2", found, drawn, provenance),
+        "report.html": _environment().get_template("report.html.j2").render(page),
+        "report.md": _environment().get_template("report.md.j2").render(page),
     }
     paths = {}
     for name, text in contents.items():
@@ -131,22 +133,19 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def _render(
-    template: str, found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any]
-) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            study=found.design["study"],
-            question=found.design.get("question") or found.design["study"],
-            answer=answer(found),
-            caveats=caveats(found),
-            facts=_facts(found),
-            sections=_sections(found, provenance),
-            figures=drawn,
-        )
-    )
+def _page(
+    found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What both templates set."""
+    return {
+        "study": found.design["study"],
+        "question": found.design.get("question") or found.design["study"],
+        "answer": answer(found),
+        "caveats": caveats(found),
+        "facts": _facts(found),
+        "sections": _sections(found, provenance),
+        "figures": drawn,
+    }
 
 
 def _facts(found: Findings) -> list[tuple[str, str]]:
@@ -158,6 +157,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
     ]
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("ablate.analyze"),

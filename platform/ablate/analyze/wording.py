@@ -71,7 +71,7 @@ class Unit:
 
 def unit_of(name: str, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
     """The unit of a response, with as many decimals as its intervals can carry."""
-    known = [float(value) for value in values if not math.isnan(value)]
+    known = [float(value) for value in values if math.isfinite(value)]
     last = name.rsplit("/", 1)[-1].lower()
     named = last in _FRACTIONS or last.startswith(_FRACTION_STARTS)
     is_fraction = named and all(0 <= value <= 1 for value in known)

@@ -34,7 +34,7 @@ def decode(content: bytes) -> Image.Image:
     Raises SampleFault when it does not decode or is larger than MAX_PIXELS.
     """
     try:
-        picture = Image.open(io.BytesIO(content))
+        picture: Image.Image = Image.open(io.BytesIO(content))
         if picture.width * picture.height > MAX_PIXELS:
             raise SampleFault(f"picture of {picture.width} x {picture.height} pixels is too large")
         if picture.mode == "P" or "transparency" in picture.info:
@@ -75,9 +75,7 @@ class RandomResizedCrop:
         box = self._box(picture.width, picture.height, rng)
         return pixels(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
-    def _box(
-        self, width: int, height: int, rng: np.random.Generator
-    ) -> tuple[int, int, int, int]:
+    def _box(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         low, high = math.log(self.min_aspect), math.log(self.max_aspect)
         for _ in range(10):
             area = width * height * rng.uniform(self.min_area, self.max_area)

@@ -88,9 +88,7 @@ class _Shard:
         return (self._shard << ROW_BITS) | row, self._samples[row]
 
 
-def columns(
-    samples: list[tuple[int, RawSample]], rendering: Rendering, epoch: int
-) -> Columns:
+def columns(samples: list[tuple[int, RawSample]], rendering: Rendering, epoch: int) -> Columns:
     """Arrays of `samples` as described at `render`."""
     n, size = len(samples), rendering.image_size
     images = {view: np.zeros((n, size, size, 3), np.uint8) for view in rendering.images}
@@ -124,9 +122,7 @@ class TestSet:
     faults: tuple[str, ...]
 
 
-def render_test_set(
-    rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1
-) -> TestSet:
+def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1) -> TestSet:
     """The sound samples of a test split, un-augmented: every `world`-th one from `rank` on."""
     crop = CenterCrop(ratio=1.0)
     images: list[NDArray[np.uint8]] = []
@@ -163,5 +159,3 @@ def text_columns(view: View, captions: list[str], context: int) -> Columns:
     """Token ids and lengths of `captions` under the names of a text view."""
     ids, lengths = tokenizer.encode(captions, context)
     return {view.name: ids, view.length: lengths}
-
-

@@ -59,7 +59,7 @@ class RawSample:
         return value
 
 
-class SampleFault(Exception):
+class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
     """One sample cannot be used; the message is the reason that the trial's record keeps."""
 
 

@@ -41,7 +41,7 @@ class Gather:
         padded = x.contiguous()
         if len(x) < most:
             padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
-        every = _AllGather.apply(padded)
+        every: Tensor = _AllGather.apply(padded)  # type: ignore[no-untyped-call]
         return torch.cat([every[r * most : r * most + n] for r, n in enumerate(self.sizes)])
 
     def mean(self, values: Tensor) -> Tensor:

@@ -81,7 +81,9 @@ class CohortTraining:
                 if gather.world > 1:
                     raise
                 variant.status = "failed"
-                variant.reason = f"{type(error).__name__} at step {variant.step_number + 1}: {error}"
+                variant.reason = (
+                    f"{type(error).__name__} at step {variant.step_number + 1}: {error}"
+                )
                 variant.optimizer.zero_grad(set_to_none=True)
         self.step_number += 1
 

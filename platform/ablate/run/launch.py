@@ -217,7 +217,7 @@ def _tune(
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Watcher(ray.tune.Callback):  # type: ignore[misc]
+class _Watcher(ray.tune.Callback):
     """Carries what cohorts report to the ledger and to the person who watches."""
 
     def __init__(

@@ -94,4 +94,6 @@ def _clock(seconds: float) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if name.startswith(("zeroshot/", "retrieval/")) else f"{value:.4g}"
+    return (
+        f"{100 * value:.2f} %" if name.startswith(("zeroshot/", "retrieval/")) else f"{value:.4g}"
+    )

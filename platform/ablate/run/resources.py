@@ -72,7 +72,7 @@ def check_batch(plan: Plan, num_workers: int) -> None:
             raise ResourceError(
                 f"a batch of {batch} does not divide by {num_workers} workers",
                 why="every worker takes an equal part of each global batch",
-                mend=f"--workers {near}, or --set budget.batch={-(-batch // num_workers) * num_workers}",
+                mend=f"--workers {near}, or --set budget.batch={batch + -batch % num_workers}",
             )
 
 

@@ -156,7 +156,8 @@ class Variant:
     def _timed(self) -> Iterator[None]:
         """Count the step's time. On a GPU by events, which are read when the curve is."""
         if self.device.type == "cuda":
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            event: Any = torch.cuda.Event
+            start, end = (event(enable_timing=True) for _ in range(2))
             start.record()
             yield
             end.record()
@@ -197,9 +198,7 @@ class _RandomState:
         self.device = device
         self._cpu = torch.Generator().manual_seed(seed).get_state()
         self._cuda = (
-            torch.Generator(device).manual_seed(seed).get_state()
-            if device.type == "cuda"
-            else None
+            torch.Generator(device).manual_seed(seed).get_state() if device.type == "cuda" else None
         )
 
     @contextmanager

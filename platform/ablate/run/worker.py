@@ -97,13 +97,13 @@ class _Rank:
             num_tasks=assignment.num_tasks,
         )
         self._report(save=False)  # the driver learns that the stream has started
-        if training.active:
+        if training.active:  # else all that is left is to record
             for columns in batches:
                 training.step(columns)
                 if training.step_number % training.log_every == 0 or not training.active:
                     self._log()
-                if not training.active:
-                    break
+                    if not training.active:
+                        break
         self._points += training.collect()
         self._finish_variants()
         self._report(save=False)
@@ -192,9 +192,7 @@ class _Rank:
             self.store.write_json(self.training.faults, "trials", key, "bad_samples.json")
         self.store.write_json(record.to_json(), "trials", key, name)
 
-    def _as_record(
-        self, variant: Variant, status: Any, metrics: dict[str, float]
-    ) -> TrialRecord:
+    def _as_record(self, variant: Variant, status: Any, metrics: dict[str, float]) -> TrialRecord:
         trial = variant.trial
         return TrialRecord(
             key=trial.key,

@@ -45,6 +45,21 @@ DEMO = Scale(
     },
 )
 
+SMOKE = Scale(
+    name="smoke",
+    about="seconds a trial: to see that a machine or a cluster works, not to learn anything",
+    num_seeds=2,
+    primary="zeroshot/top1_of_100",
+    patches={
+        **DEMO.patches,
+        "text.width": 32,
+        "embed_dim": 32,
+        "budget.samples": 12 * 64,
+        "budget.warmup_samples": 2 * 64,
+        "budget.batch": 64,
+    },
+)
+
 SMALL = Scale(
     name="small",
     about="one GPU in hours: ViT-S/16 at 112 px",
@@ -68,7 +83,7 @@ PAPER = Scale(
     num_seeds=3,
 )
 
-SCALES = {scale.name: scale for scale in (DEMO, SMALL, PAPER)}
+SCALES = {scale.name: scale for scale in (SMOKE, DEMO, SMALL, PAPER)}
 
 
 def scale_named(name: str) -> Scale:

@@ -15,6 +15,7 @@ from ablate.track.record import Value
 MAX_METRICS = 1000
 MAX_PARAMS = 100
 MAX_TAGS = 100
+MAX_NAME_LENGTH = 250
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
 
@@ -57,8 +58,9 @@ def send_tags(mlflow: Any, run_id: str, tags: Mapping[str, str]) -> None:
 
 
 def trackable(name: str) -> str:
-    """`name` with characters that MLflow refuses in a metric or param replaced by `_`."""
-    return re.sub(r"[^/\w.\- :]", "_", name).strip("/")[:250] or "_"
+    """`name` as a path that MLflow takes for a metric or param: what it refuses becomes `_`."""
+    parts = re.sub(r"[^/\w.\- :]", "_", name)[:MAX_NAME_LENGTH].split("/")
+    return "/".join("_" if part in (".", "..") else part for part in parts if part) or "_"
 
 
 def constants(params: Mapping[str, Value]) -> dict[str, str]:

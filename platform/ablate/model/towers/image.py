@@ -66,7 +66,10 @@ class ImageTower:
 class ImageEncoder(nn.Module):
     """uint8 images [n, H, W, 3] to `Encoded`."""
 
-    def __init__(self, model: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
         self.width = int(getattr(model, "head_hidden_size", None) or model.num_features)

@@ -1,0 +1,299 @@
+"""The report against studies with planted effects: it must find them, and say what it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ablate.analyze import Report, trials_table, write_report
+
+Study = tuple[dict[str, Any], list[dict[str, Any]]]
+
+FILES = {
+    "report.md",
+    "report.html",
+    "trials.csv",
+    "design.json",
+    "aliases.json",
+    "missing_cells.csv",
+    "means.csv",
+    "contrasts.csv",
+    "interactions.csv",
+    "anova.csv",
+    "pareto.csv",
+}
+
+
+def report_of(study: Study, folder: Path, provenance: dict[str, Any]) -> Report:
+    design, rows = study
+    return write_report(design, trials_table(design, rows), folder, provenance)
+
+
+def read(report: Report, name: str) -> list[dict[str, str]]:
+    with report.paths[name].open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_planted_effects_are_recovered_with_a_trial_missing(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    report = report_of(depth_study, tmp_path, provenance)
+    planted = {"1": -0.061, "3": -0.024, "6": -0.003}
+    found = {
+        row["level"]: row
+        for row in read(report, "contrasts.csv")
+        if row["response"] == "zeroshot/top1"
+    }
+    assert list(found) == ["1", "3", "6"]
+    for level, truth in planted.items():
+        low, high = float(found[level]["ci_low"]), float(found[level]["ci_high"])
+        assert low < truth < high and high - low < 0.02
+    assert float(found["1"]["p_adjusted"]) < 0.001 and float(found["6"]["p_adjusted"]) > 0.05
+    lines = report.summary.splitlines()
+    assert lines[0] == "text_encoder_depth: Is text depth worth its cost?"
+    assert lines[2].startswith("Against depth 12, zero-shot top-1 falls by 6.30 points [5.78 to")
+    assert "cannot be told from it" in report.summary
+
+
+def test_the_interaction_is_the_answer_where_one_was_planted(
+    depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    report = report_of(depth_by_supervision, tmp_path, provenance)
+    assert "The effect of depth depends on supervision" in report.summary.splitlines()[2]
+    rows = [
+        row
+        for row in read(report, "interactions.csv")
+        if row["response"] == "zeroshot/top1" and row["a_level"] == "1"
+    ]
+    # Planted: 6.1 points lost with clip, 2.44 with declip.
+    truths = {"interaction": 0.0366, "clip": -0.061, "declip": -0.0244}
+    for row in rows:
+        name = "interaction" if row["kind"] == "interaction" else row["b_level"]
+        assert float(row["ci_low"]) < truths.pop(name) < float(row["ci_high"])
+    assert not truths
+
+
+def test_missing_trials_are_named_and_never_zero(
+    depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    report = report_of(depth_by_supervision, tmp_path, provenance)
+    assert "Missing: 2 of 24 trials" in report.summary
+    assert "depth 1, supervision declip, seed 1: failed (CUDA out of memory" in report.summary
+    missing = read(report, "missing_cells.csv")
+    assert [(row["depth"], row["status"]) for row in missing] == [
+        ("1", "failed"),
+        ("6", "never_started"),
+    ]
+    for row in read(report, "trials.csv"):
+        assert (row["zeroshot/top1"] == "") == (row["status"] != "completed")
+    page = report.page.read_text(encoding="utf-8")
+    assert "CUDA out of memory on one worker" in page and "22 of 24" in page
+
+
+def test_every_summary_line_fits_a_terminal(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    long = {"a rather long name of a factor": ["the baseline", "some " * 12 + "level"]}
+    made = study(
+        long,
+        {"a rather long name of a factor": "the baseline"},
+        lambda cell: 0.0,
+        missing={("the baseline", "0"): ("failed", "reason " * 30)},
+        question="Why " * 40 + "?",
+    )
+    for line in report_of(made, tmp_path, provenance).summary.splitlines():
+        assert len(line) < 100 and line.isascii()
+
+
+def test_one_seed_is_said_and_gets_no_interval(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    made = study(
+        {"depth": ["3", "12"]},
+        {"depth": "12"},
+        lambda cell: -0.03 * (cell["depth"] == "3"),
+        num_seeds=1,
+    )
+    report = report_of(made, tmp_path, provenance)
+    assert "One seed" in report.summary and "as measured" in report.summary
+    assert "[" not in report.summary.replace("[95 % interval]", "")
+    for name in ("contrasts.csv", "means.csv"):
+        assert all(row["ci_low"] == row["ci_high"] == "" for row in read(report, name))
+    assert all(row["p"] == "" for row in read(report, "anova.csv"))
+    assert "One seed: no interval and no p" in report.page.read_text(encoding="utf-8")
+
+
+def test_a_study_without_a_completed_trial_still_has_its_page(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, _ = depth_study
+    report = report_of((design, []), tmp_path, provenance)
+    assert "No trial has completed yet" in report.summary
+    assert "12 of 12 trials" in report.summary
+    assert {"report.html", "trials.csv", "missing_cells.csv"} <= set(report.paths)
+
+
+def test_a_cell_that_never_completed_leaves_a_reason_in_place_of_its_number(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    made = study(
+        {"depth": ["3", "12"], "supervision": ["clip", "declip"]},
+        {"depth": "12", "supervision": "clip"},
+        lambda cell: 0.0,
+        missing={("3", "declip", str(seed)): ("diverged", "nan") for seed in range(3)},
+    )
+    report = report_of(made, tmp_path, provenance)
+    found = [row for row in read(report, "contrasts.csv") if row["response"] == "zeroshot/top1"]
+    for row in found:
+        assert row["difference"] == ""
+        assert "no completed trial at depth 3, supervision declip" in row["note"]
+    simple = [
+        row
+        for row in read(report, "interactions.csv")
+        if row["response"] == "zeroshot/top1" and row["b_level"] == "clip"
+    ]
+    assert simple and all(row["difference"] for row in simple)
+
+
+def test_the_same_study_gives_the_same_bytes(
+    depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = depth_by_supervision
+    first = report_of((design, rows), tmp_path / "first", provenance)
+    second = report_of((design, rows[::-1]), tmp_path / "second", provenance)
+    assert set(first.paths) == set(second.paths) >= FILES
+    for name, path in first.paths.items():
+        assert path.read_bytes() == second.paths[name].read_bytes(), name
+    assert first.summary == second.summary
+
+
+def test_the_page_is_one_file_without_links_or_scripts(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    page = report_of(depth_study, tmp_path, provenance).page.read_text(encoding="utf-8")
+    assert "<script" not in page and "@import" not in page and "url(" not in page
+    outside = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert outside == ["data:,"]
+    assert page.count("<svg") >= 3
+
+
+def test_names_from_a_study_cannot_break_the_page(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    made = study(
+        {"loss": ["<b>a</b>", "a|b & c"]}, {"loss": "a|b & c"}, lambda cell: 0.0, question="<i>?"
+    )
+    report = report_of(made, tmp_path, provenance)
+    page = report.page.read_text(encoding="utf-8")
+    assert "<b>a" not in page and "<i>" not in page and "&lt;b&gt;a" in page
+    tables = [
+        line
+        for line in report.paths["report.md"].read_text(encoding="utf-8").splitlines()
+        if line.startswith("| loss") or "a\\|b" in line
+    ]
+    assert tables
+
+
+def test_figures_are_well_formed_and_stand_alone(
+    depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    report = report_of(depth_by_supervision, tmp_path, provenance)
+    figures = [path for name, path in report.paths.items() if name.endswith(".svg")]
+    assert {path.stem for path in figures} == {
+        "contrasts_depth",
+        "contrasts_supervision",
+        "means_depth_by_supervision",
+        "cost",
+    }
+    for path in figures:
+        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+        assert float(root.attrib["width"]) > 700 and float(root.attrib["height"]) > 100
+        assert "nan" not in path.read_text(encoding="utf-8").replace("semantic", "")
+
+
+def test_test_set_error_is_binomial_and_named_apart_from_seed_error(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    _, rows = depth_study
+    page = report_of(depth_study, tmp_path, provenance).page.read_text(encoding="utf-8")
+    scores = [row["metrics"]["zeroshot/top1"] for row in rows if row["metrics"]]
+    share = sum(scores) / len(scores)
+    error = 100 * (share * (1 - share) / 1900) ** 0.5
+    assert f"standard error of {error:.2f} points (binomial" in page
+    assert "Two kinds of error, kept apart" in page and "This is another thing" in page
+
+
+def test_unequal_order_hashes_are_said_not_to_be_paired(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = depth_study
+    paired = report_of(depth_study, tmp_path / "paired", provenance).page.read_text()
+    assert "the same samples in the same order" in paired
+    spoilt = [{**rows[0], "order_hash": "another"}, *rows[1:]]
+    page = report_of((design, spoilt), tmp_path / "spoilt", provenance).page.read_text()
+    assert "Seed 0: the order hashes differ" in page
+    assert "the same samples in the same order" not in page
+
+
+def test_secondary_p_values_are_one_family(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    report = report_of(depth_study, tmp_path, provenance)
+    rows = [r for r in read(report, "contrasts.csv") if r["response"] != "zeroshot/top1"]
+    assert len(rows) == 9
+    theirs = multipletests([float(row["p"]) for row in rows], method="fdr_bh")[1]
+    assert [float(row["p_adjusted"]) for row in rows] == pytest.approx(theirs, rel=1e-8)
+
+
+def test_the_pareto_front_is_of_cells_by_their_means(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    rows = read(report_of(depth_study, tmp_path, provenance), "pareto.csv")
+    assert [row["depth"] for row in rows] == ["12", "1", "3", "6"]
+    assert [row["num_trials"] for row in rows] == ["3", "3", "2", "3"]
+    assert {row["on_front"] for row in rows} == {"True"}
+
+
+def test_a_hidden_alias_is_a_caveat(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = study({"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: 0.0)
+    for row in rows:
+        row["recipe"] = {"optimizer.lr": 1e-3 if row["cell"]["depth"] == "3" else 5e-4}
+    report = report_of((design, rows), tmp_path, provenance)
+    assert "optimizer.lr changes with depth too" in report.summary
+    assert json.loads(report.paths["aliases.json"].read_text()) == [
+        {"field": "optimizer.lr", "factors": ["depth"], "term": "depth"}
+    ]
+
+
+def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = depth_study
+    rows[0]["metrics"].update({"train/final_loss": float("inf"), "cost/device_hours": float("nan")})
+    report = report_of((design, rows), tmp_path, provenance)
+    assert "'train/final_loss' is inf" in report.paths["report.md"].read_text(encoding="utf-8")
+    assert read(report, "pareto.csv")[1]["num_trials"] == "2"
+
+
+def test_losses_are_better_when_smaller(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = study(
+        {"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: -0.05 * (cell["depth"] == "3")
+    )
+    design["responses"] = ["train/final_loss", "cost/device_hours"]
+    report = report_of((design, rows), tmp_path, provenance)
+    # The deeper tower has the lower loss and the higher cost: both cells are on the front.
+    assert {row["on_front"] for row in read(report, "pareto.csv")} == {"True"}
+    assert "final training loss rises by" in report.summary and "points" not in report.summary

@@ -1,0 +1,164 @@
+"""A driver killed in the middle. Oracle: the same study, uninterrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+
+STUDY = """
+from ablate import Factor, Recipe, Study, main
+from ablate.variants import CLIP
+
+study = Study(
+    name="tiny",
+    question="Does it resume?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+    responses=("zeroshot/top1_of_100", "cost/device_hours"),
+    seeds=2,
+    scales={"smoke": {"budget.samples": 40 * 64, "image.name": "test_resnet"}},
+)
+
+if __name__ == "__main__":
+    main(study)
+"""
+
+
+def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
+        "ABLATE_HOME": str(folder / "home"),
+        "RAY_AUTH_MODE": "disabled",
+        "ABLATE_CHECKPOINT_SECONDS": "0",
+        "ABLATE_SCALE": "smoke",
+    }
+    return [sys.executable, str(folder / "tiny.py"), *arguments], environment
+
+
+def start(folder: Path, shapes: Path, *arguments: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny.py").write_text(STUDY)
+    line, environment = command(folder, "--data", str(shapes), *arguments)
+    return subprocess.Popen(
+        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    paths = (folder / "home" / "results" / "tiny" / "trials").glob("*/record.json")
+    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+
+def learned(record: dict[str, Any]) -> dict[str, Any]:
+    """What a record says of learning: all but its cost in seconds."""
+    metrics = {
+        n: v for n, v in record["metrics"].items() if "seconds" not in n and "hours" not in n
+    }
+    return {"metrics": metrics, "curve": record["curve"], "order_hash": record["order_hash"]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    done = start(folder, shapes)
+    out, err = done.communicate(timeout=400)
+    assert done.returncode == 0, err
+    assert "Does it resume?" in out
+    return folder
+
+
+def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
+    """Start, send `number` to the driver once a trial is recorded and another is on its way.
+
+    Returns when each record was written.
+    """
+    driver = start(folder, shapes)
+    cohorts = folder / "home" / "results" / "tiny" / "cohorts"
+    for _ in range(3000):
+        if records(folder) and list(cohorts.glob("*/checkpoint_*")):
+            break
+        assert driver.poll() is None, driver.communicate()
+        time.sleep(0.1)
+    driver.send_signal(number)
+    driver.communicate(timeout=120)
+    assert driver.returncode != 0
+    trials = folder / "home" / "results" / "tiny" / "trials"
+    return {key: (trials / key / "record.json").stat().st_mtime for key in records(folder)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_the_same_command_ends_with_the_same_numbers_and_repeats_nothing(
+    uninterrupted: Path, tmp_path: Path, shapes: Path, number: int
+) -> None:
+    folder = tmp_path / "cut"
+    before = killed(folder, shapes, number)
+    assert 0 < len(before) < 4
+    if number == signal.SIGTERM:
+        assert "KILLED" in statuses(folder)
+    again = start(folder, shapes)
+    _, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    assert f"{len(before)} done already" in err
+    ours, theirs = records(folder), records(uninterrupted)
+    assert {k: learned(r) for k, r in ours.items()} == {k: learned(r) for k, r in theirs.items()}
+    trials = folder / "home" / "results" / "tiny" / "trials"
+    assert {k: (trials / k / "record.json").stat().st_mtime for k in before} == before
+    assert statuses(folder) == ["FINISHED"] * 5
+    assert metric_steps_are_unique(folder)
+
+
+def statuses(folder: Path) -> list[str]:
+    _, found = runs(folder)
+    return sorted(run.info.status for run in found)
+
+
+def runs(folder: Path) -> tuple[MlflowClient, list[Any]]:
+    client = MlflowClient(f"sqlite:///{folder}/home/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    return client, list(client.search_runs([experiment.experiment_id]))
+
+
+def metric_steps_are_unique(folder: Path) -> bool:
+    client, found = runs(folder)
+    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    for run in trials:
+        steps = [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")]
+        if len(steps) != len(set(steps)) or not steps:
+            return False
+    return True
+
+
+def test_run_again_it_starts_no_ray_and_repeats_nothing(uninterrupted: Path, shapes: Path) -> None:
+    before = records(uninterrupted)
+    again = start(uninterrupted, shapes)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert "4 done already" in err
+    assert "ray " not in err.lower()
+    assert records(uninterrupted) == before
+
+
+def test_report_is_rebuilt_from_mlflow_alone(uninterrupted: Path, shapes: Path) -> None:
+    report = uninterrupted / "home" / "results" / "tiny"
+    folders = [path.parent for path in report.glob("*/report/report.html")]
+    assert len(folders) == 1
+    before = (folders[0] / "trials.csv").read_bytes()
+    (folders[0] / "report.html").unlink()
+    elsewhere = uninterrupted / "elsewhere"
+    again = start(uninterrupted, shapes, "--report", "--storage", str(elsewhere))
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    rebuilt = next(elsewhere.glob("tiny/*/report/trials.csv"))
+    assert rebuilt.read_bytes() == before
+    assert "Does it resume?" in out
