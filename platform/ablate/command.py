@@ -429,9 +429,9 @@ def _write_report(
     from ablate.analyze.report import write_report
     from ablate.analyze.trials import trials_table
 
-    table = trials_table(dict(design), [dict(row) for row in rows])
-    hashes = {row["key"]: row.get("order_hash", "") for row in rows}
-    provenance = {"code_version": _code_version(), "order_hashes": hashes}
+    planned = {trial["key"] for trial in design["trials"]}
+    table = trials_table(dict(design), [dict(row) for row in rows if row["key"] in planned])
+    provenance = {"code_version": _code_version()}
     if store.local:
         folder = Path(store.path(variation, "report"))
         return write_report(dict(design), table, folder, provenance)

@@ -97,13 +97,14 @@ class _Rank:
             num_tasks=assignment.num_tasks,
         )
         self._report(save=False)  # the driver learns that the stream has started
-        if training.active:  # else all that is left is to record
-            for columns in batches:
-                training.step(columns)
-                if training.step_number % training.log_every == 0 or not training.active:
-                    self._log()
-                    if not training.active:
-                        break
+        # A cohort that had ended before it could be recorded has nothing left to read.
+        for columns in batches if training.active else ():
+            training.step(columns)
+            last = not training.active
+            if training.step_number % training.log_every == 0 or last:
+                self._log()
+            if last:
+                break
         self._points += training.collect()
         self._finish_variants()
         self._report(save=False)
