@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ablate.data.corpus import OpenCorpus
     from ablate.run.launch import Outcome
     from ablate.run.store import Store
+    from ablate.track.ledger import StudyEntry
 
 COMPLETE, TRIALS_MISSING, WRONG = 0, 1, 2
 CLOSE_SECONDS = 30.0
@@ -231,7 +232,7 @@ def _plan_text(chosen: Plan) -> str:
 
 def _run(options: _Options) -> int:
     from ablate.data.corpus import open_corpus
-    from ablate.run.launch import one_corpus, read_outcome, run_plan
+    from ablate.run.launch import connect, one_corpus, read_outcome, record_files, run_plan
     from ablate.run.resources import check_batch, check_disk
     from ablate.run.store import Store
 
@@ -247,29 +248,25 @@ def _run(options: _Options) -> int:
     left = len(chosen.trials) - len(before.records)
     if left:
         check_disk(chosen, store.free_bytes(), options.storage)
-    ledger, uri, experiment = _open_ledger(options, corpus)
-    from ablate.run.launch import record_files
-
+    tracking = _open_ledger(options, corpus)
     outcome = before
     try:
         # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
         for key, record in before.records.items():
-            ledger.finish(record, record_files(store, key))
+            tracking.ledger.finish(record, record_files(store, key))
         if left:
-            from ablate.run.launch import connect
-
             print(f"ray     {connect()}", file=sys.stderr)
             outcome = run_plan(
                 chosen,
                 corpus,
                 store,
-                ledger,
+                tracking.ledger,
                 num_workers=options.workers,
                 checkpoint_seconds=float(os.environ.get("ABLATE_CHECKPOINT_SECONDS", "30")),
                 code_version=_code_version(),
             )
     finally:
-        _finish(options, outcome, corpus, store, ledger, uri, experiment)
+        _finish(options, outcome, corpus, store, tracking)
     missing = outcome.missing(chosen.trials)
     for trial in missing:
         ended = outcome.records.get(trial.key)
@@ -299,32 +296,44 @@ def _say_start(options: _Options, corpus: OpenCorpus, store: Store, done: int) -
     print("\n".join(say), file=sys.stderr)
 
 
-def _open_ledger(options: _Options, corpus: OpenCorpus) -> tuple[Any, str, str]:
-    from ablate.track.connection import check_tracking, default_tracking_uri, prepare_store
-    from ablate.track.ledger import StudyEntry
+@dataclass(frozen=True)
+class _Tracking:
+    """The ledger of this run, and where a person looks at it."""
+
+    ledger: Any
+    uri: str
+    experiment: str
+    identity: str
+
+
+def _open_ledger(options: _Options, corpus: OpenCorpus) -> _Tracking:
+    from ablate.track.connection import default_tracking_uri, prepare_store
     from ablate.track.mlflow_ledger import MlflowLedger
 
     uri = options.tracking_uri or default_tracking_uri(home())
-    chosen = options.plan
-    check_tracking(uri)
-    experiment = prepare_store(uri, chosen.study.name)
-    ledger = MlflowLedger(uri, chosen.study.name)
-    version = _code_version()
-    ledger.open_study(
-        StudyEntry(
-            study=chosen.study.name,
-            scale=chosen.scale.name,
-            question=chosen.study.question,
-            design=_design(chosen, corpus),
-            params=_constants(chosen),
-            tags={
-                "ablate.data_fingerprint": corpus.fingerprint,
-                "mlflow.source.name": Path(sys.argv[0]).name,
-                "mlflow.source.git.commit": version["git_commit"],
-            },
-        )
+    name = options.plan.study.name
+    experiment = prepare_store(uri, name)
+    ledger = MlflowLedger(uri, name)
+    entry = _entry(options.plan, corpus)
+    ledger.open_study(entry)
+    return _Tracking(ledger, uri, experiment, entry.identity)
+
+
+def _entry(chosen: Plan, corpus: OpenCorpus) -> StudyEntry:
+    from ablate.track.ledger import StudyEntry
+
+    return StudyEntry(
+        study=chosen.study.name,
+        scale=chosen.scale.name,
+        question=chosen.study.question,
+        design=_design(chosen, corpus),
+        params=_constants(chosen),
+        tags={
+            "ablate.data_fingerprint": corpus.fingerprint,
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            "mlflow.source.git.commit": _code_version()["git_commit"],
+        },
     )
-    return ledger, uri, experiment
 
 
 def _design(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
@@ -395,19 +404,17 @@ def _finish(
     outcome: Outcome,
     corpus: OpenCorpus,
     store: Store,
-    ledger: Any,
-    uri: str,
-    experiment: str,
+    tracking: _Tracking,
 ) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
     chosen = options.plan
     design = _design(chosen, corpus)
     report = _write_report(design, _rows(chosen, outcome), store, chosen.variation)
-    ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
-    unsent = ledger.close(timeout_s=CLOSE_SECONDS)
+    tracking.ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
+    unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
-    _print_ui(uri, experiment)
+    _print_ui(tracking.uri, tracking.experiment, tracking.identity)
     if unsent:
         print(
             f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
@@ -416,11 +423,13 @@ def _finish(
         )
 
 
-def _print_ui(uri: str, experiment: str) -> None:
+def _print_ui(uri: str, experiment: str, identity: str) -> None:
+    """The command that shows the runs (none where a server does already), and the link."""
     from ablate.track.view import ui_command, ui_link
 
-    print(f"runs    {ui_command(uri, port=UI_PORT)}")
-    print(f"        {ui_link(uri, experiment, port=UI_PORT)}")
+    link = ui_link(uri, experiment, identity=identity, port=UI_PORT)
+    lines = [line for line in (ui_command(uri, port=UI_PORT), link) if line]
+    print("runs    " + "\n        ".join(lines))
 
 
 def _write_report(
@@ -443,19 +452,36 @@ def _write_report(
 
 def _report_from_ledger(options: _Options) -> int:
     from ablate.run.store import Store
-    from ablate.track.connection import check_tracking, default_tracking_uri, prepare_store
+    from ablate.track.connection import default_tracking_uri, prepare_store
     from ablate.track.reader import read_design, read_rows
 
     chosen = options.plan
     uri = options.tracking_uri or default_tracking_uri(home())
-    check_tracking(uri)
     experiment = prepare_store(uri, chosen.study.name)
     store = Store(options.storage).sub(chosen.study.name)
-    design = read_design(uri, chosen.study.name, chosen.scale.name)
-    rows = read_rows(uri, chosen.study.name, chosen.scale.name)
+    identity = _identity(chosen)
+    name, scale = chosen.study.name, chosen.scale.name
+    design = read_design(uri, name, scale, identity=identity)
+    rows = [_ended(row) for row in read_rows(uri, name, scale, identity=identity)]
     report = _write_report(design, rows, store, chosen.variation)
     print(report.summary)
     print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
-    _print_ui(uri, experiment)
+    _print_ui(uri, experiment, identity)
     done = sum(row["status"] == "completed" for row in rows)
     return COMPLETE if done == len(design["trials"]) else TRIALS_MISSING
+
+
+def _identity(chosen: Plan) -> str:
+    """The study's identity in the ledger, without opening its corpus."""
+    from ablate.track.ledger import StudyEntry
+
+    design = chosen.design() | {"data": {"uri": chosen.trials[0].recipe.corpus.uri}}
+    study, scale = chosen.study, chosen.scale
+    return StudyEntry(study.name, scale.name, study.question, design).identity
+
+
+def _ended(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the analysis knows it: what runs, or was interrupted, has not ended."""
+    if row["status"] in ("running", "interrupted"):
+        return row | {"status": "never_started", "reason": row.get("reason") or row["status"]}
+    return row
