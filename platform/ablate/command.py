@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -428,7 +429,11 @@ def _print_ui(uri: str, experiment: str, identity: str) -> None:
     from ablate.track.view import ui_command, ui_link
 
     link = ui_link(uri, experiment, identity=identity, port=UI_PORT)
-    lines = [line for line in (ui_command(uri, port=UI_PORT), link) if line]
+    show = ui_command(uri, port=UI_PORT)
+    beside = Path(sys.executable).parent / "mlflow"
+    if show and shutil.which("mlflow") is None and beside.exists():
+        show = str(beside) + show.removeprefix("mlflow")  # the environment is not activated
+    lines = [line for line in (show, link) if line]
     print("runs    " + "\n        ".join(lines))
 
 

@@ -1,0 +1,58 @@
+"""The README. Oracle: the commands and files that it shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.strip().splitlines()]
+
+
+def test_every_command_is_one_that_a_test_runs() -> None:
+    run_elsewhere = (ROOT / "tests" / "end_to_end" / "test_job_submit.py").read_text()
+    for command in COMMANDS:
+        words = command.split()
+        if words[0] == "make":
+            subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+        elif words[0] == "ray":
+            assert words[1] in ("start", "job")
+            assert all(f'"{word}"' in run_elsewhere for word in words if word.startswith("--w"))
+        else:
+            assert command == "python studies/text_encoder_depth.py --plan"
+
+
+def test_the_plan_command_prints_the_plan(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "studies/text_encoder_depth.py", "--plan"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "12 trials in 3 cohorts" in done.stdout
+    assert not home.exists()
+
+
+def test_the_study_it_shows_is_the_study_file() -> None:
+    shown = next(text for kind, text in BLOCKS if kind == "python")
+    assert shown == (ROOT / "studies" / "text_encoder_depth.py").read_text()
+
+
+def test_every_option_it_names_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "studies/text_encoder_depth.py", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    named = set(re.findall(r"^\| `(--[\w-]+)", README, flags=re.MULTILINE))
+    assert named
+    assert all(option in done.stdout for option in named)
+
+
+def test_pictures_and_files_it_links_to_exist() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
