@@ -443,8 +443,11 @@ def _write_report(
     from ablate.analyze.report import write_report
     from ablate.analyze.trials import trials_table
 
-    planned = {trial["key"] for trial in design["trials"]}
-    table = trials_table(dict(design), [dict(row) for row in rows if row["key"] in planned])
+    planned = {trial["key"]: trial.get("recipe", {}) for trial in design["trials"]}
+    table = trials_table(
+        dict(design),
+        [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned],
+    )
     provenance = {"code_version": _code_version()}
     if store.local:
         folder = Path(store.path(variation, "report"))

@@ -55,6 +55,7 @@ def test_a_curves_metric_is_no_final(world: World) -> None:
     assert "train/loss" not in row["metrics"]
 
 
+@pytest.mark.slow
 def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
     metrics = {f"zeroshot/per_class/{i}": i / 7 for i in range(400)}
     assert len(json.dumps(list(metrics))) > 8000
@@ -70,6 +71,7 @@ def test_the_design_comes_back_as_it_was_last_told(world: World) -> None:
     assert read_design(world.uri, "text_depth", "demo") == entry.design
 
 
+@pytest.mark.slow
 def test_studies_with_other_overrides_are_kept_apart(world: World) -> None:
     told(world, world.record(0))
     other = world.entry(design={"overrides": {"optimizer.lr": "0.1"}})

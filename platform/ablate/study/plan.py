@@ -77,7 +77,15 @@ class Plan:
         return out
 
     def design(self) -> dict[str, Any]:
-        """The design as plain JSON values, for the ledger and the analysis."""
+        """The design as plain JSON values, for the ledger and the analysis.
+
+        A trial's `recipe` holds the fields that vary in the study, so that the analysis finds
+        what a factor moved beside what it says.
+        """
+        flat = {trial.key: trial.recipe.flatten() for trial in self.trials}
+        paths = sorted({path for recipe in flat.values() for path in recipe})
+        first = next(iter(flat.values()))
+        vary = [p for p in paths if any(f.get(p) != first.get(p) for f in flat.values())]
         return {
             "study": self.study.name,
             "question": self.study.question,
@@ -100,6 +108,7 @@ class Plan:
                     "cell": dict(trial.cell),
                     "seed": trial.seed,
                     "cohort": self.cohort_of(trial.key),
+                    "recipe": {path: flat[trial.key].get(path) for path in vary},
                 }
                 for trial in self.trials
             ],

@@ -1,0 +1,86 @@
+"""What fits a cluster. Oracle: the arithmetic, done here by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import ResourceError
+from ablate.model.towers.image import ImageTower
+from ablate.run.resources import check_batch, check_disk, lay_out
+from ablate.study.factor import Factor
+from ablate.study.plan import Plan, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import SCALES
+from ablate.study.study import Study
+from ablate.variants import CLIP
+
+
+@pytest.fixture
+def small() -> Plan:
+    study = Study(
+        name="s",
+        question="?",
+        base=Recipe.paper(objective=CLIP, image=ImageTower("test_resnet")),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+    )
+    return plan(study, SCALES["smoke"])
+
+
+def test_one_worker_and_its_data_task_fit_two_cpus() -> None:
+    layout = lay_out({"CPU": 2.0}, num_workers=1, num_cohorts=3)
+    assert (layout.concurrent, layout.threads, layout.data_tasks) == (1, 2, 1)
+
+
+def test_eight_cpus_run_as_many_cohorts_as_there_are_and_share_out_the_rest() -> None:
+    layout = lay_out({"CPU": 8.0}, num_workers=1, num_cohorts=2)
+    assert (layout.concurrent, layout.threads, layout.data_tasks) == (2, 4, 3)
+
+
+def test_gpus_bound_how_many_cohorts_run_at_a_time() -> None:
+    layout = lay_out({"CPU": 64.0, "GPU": 4.0}, num_workers=2, num_cohorts=9)
+    assert (layout.concurrent, layout.use_gpu) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "workers", "sentence"),
+    [
+        ({"CPU": 2.0}, 2, r"needs 3 CPUs and the cluster has 2"),
+        ({"CPU": 1.0}, 1, r"needs 2 CPUs and the cluster has 1"),
+        ({"CPU": 16.0, "GPU": 1.0}, 2, r"needs 2 GPUs and the cluster has 1"),
+    ],
+)
+def test_what_never_fits_is_refused_with_the_arithmetic(
+    cluster: dict[str, float], workers: int, sentence: str
+) -> None:
+    with pytest.raises(ResourceError, match=sentence):
+        lay_out(cluster, workers, 1)
+
+
+def test_a_batch_that_does_not_divide_names_numbers_that_do(small: Plan) -> None:
+    with pytest.raises(ResourceError, match=r"batch of 64 does not divide by 3") as caught:
+        check_batch(small, 3)
+    assert "--workers 2" in caught.value.mend
+    assert "budget.batch=66" in caught.value.mend
+
+
+def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None:
+    with pytest.raises(ResourceError, match=r"has 0\.0 GB free and the study needs") as caught:
+        check_disk(small, 1_000_000, "/results")
+    assert "--storage" in caught.value.mend
+    check_disk(small, 10**12, "/results")
+    check_disk(small, None, "s3://bucket")
+
+
+def test_store_writes_whole_files_and_lists_them(tmp_path: Path) -> None:
+    from ablate.run.store import Store
+
+    store = Store(str(tmp_path)).sub("a")
+    store.write_json({"x": 1}, "trials", "k", "record.json")
+    assert store.read_json("trials", "k", "record.json") == {"x": 1}
+    assert store.read_json("trials", "none", "record.json") is None
+    assert store.names("trials") == ["k"]
+    assert store.names("nothing") == []
+    store.remove("trials", "k")
+    assert not store.exists("trials", "k", "record.json")

@@ -1,0 +1,128 @@
+"""Cohorts on real Ray. Oracles: one worker against two, and a stream without Ray."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import ray
+
+from ablate.data.corpus import Corpus, open_corpus
+from ablate.data.order import ROW_BITS
+from ablate.data.rendering import Span, render
+from ablate.data.stream import stream
+from ablate.run.cohort import order_of, rendering_of
+from ablate.run.launch import Outcome, run_plan
+from ablate.run.store import Store
+from ablate.study.factor import Factor
+from ablate.study.plan import Cohort, Plan, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import SCALES
+from ablate.study.study import Study
+from ablate.track.ledger import InMemoryLedger
+from ablate.variants import CLIP
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+VERSION = {"ablate": "test", "git_commit": "test"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A private Ray that counts four CPUs, so that two workers and their tasks fit anywhere."""
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def small(shapes: Path, **overrides: object) -> Plan:
+    study = Study(
+        name="workers",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt"} | overrides
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+
+
+def run(what: Plan, folder: Path, num_workers: int) -> tuple[Outcome, InMemoryLedger]:
+    ledger = InMemoryLedger()
+    corpus = open_corpus(what.trials[0].recipe.corpus, folder / "home")
+    outcome = run_plan(
+        what,
+        corpus,
+        Store(str(folder / f"results-{num_workers}")),
+        ledger,
+        num_workers=num_workers,
+        checkpoint_seconds=30,
+        code_version=VERSION,
+    )
+    return outcome, ledger
+
+
+def test_two_workers_see_what_one_sees_and_learn_the_same(
+    cluster: None, shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes, **{"image.name": "test_vit"})  # no batch norm: its statistics are local
+    (one, ledger), (two, _) = (run(what, tmp_path, n) for n in (1, 2))
+    assert one.missing(what.trials) == two.missing(what.trials) == []
+    for trial in what.trials:
+        a, b = one.records[trial.key], two.records[trial.key]
+        assert a.order_hash == b.order_hash
+        losses = [[point["train/loss"] for point in record.curve] for record in (a, b)]
+        assert np.allclose(*losses, rtol=2e-4)
+        assert a.metrics["cost/samples"] == b.metrics["cost/samples"]
+        assert a.metrics["zeroshot/num_images"] == b.metrics["zeroshot/num_images"]
+        assert len(ledger.points[trial.key]) == len(a.curve) == 12
+    assert ledger.statuses == {trial.key: "completed" for trial in what.trials}
+
+
+def test_too_many_bad_samples_end_the_cohort_in_words(
+    cluster: None, shapes: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for shard in sorted(shapes.glob("*.tar")):
+        without_captions(shard, broken / shard.name)
+    what = small(broken)
+    outcome, ledger = run(what, tmp_path, 1)
+    assert len(outcome.missing(what.trials)) == 2
+    reason = outcome.reasons[what.trials[0].key]
+    assert "cannot be used" in reason
+    assert "no caption" in reason
+    assert set(ledger.statuses.values()) == {"failed"}
+
+
+def without_captions(source: Path, target: Path) -> None:
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            if not member.name.endswith(".txt"):
+                new.addfile(member, old.extractfile(member))
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_ray_stream_equals_a_plain_loop(
+    cluster: None, shapes: Path, home: Path, world: int
+) -> None:
+    what = small(shapes)
+    cohort: Cohort = what.cohorts[0]
+    corpus = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+    order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
+    start, steps, batch = 3, 9, 64  # over an epoch's end: there are 486 samples
+    for rank in range(world):
+        span = Span(start * batch, (start + steps) * batch, batch, rank, world)
+        expected = [
+            part
+            for window in order.between(span.start, span.stop)
+            for part in render(corpus.train, order, window, span, rendering, 7)
+        ]
+        whole = {name: np.concatenate([p[name] for p in expected]) for name in expected[0]}
+        got = list(stream(corpus.train, order, span, rendering, num_tasks=2))
+        assert [len(columns["id"]) for columns in got] == [batch // world] * steps
+        for name, column in whole.items():
+            assert (np.concatenate([columns[name] for columns in got]) == column).all(), name
+        assert set(whole["id"] >> ROW_BITS) == set(range(8))

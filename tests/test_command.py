@@ -1,0 +1,98 @@
+"""What a study's command says when it cannot run. Oracle: status 2, in words, nothing started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STUDY = "studies/text_encoder_depth.py"
+DEFINITION = """
+from ablate import Factor, Recipe, Study, main
+from ablate.variants import CLIP
+
+study = Study(
+    name="one",
+    question="?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(Factor("depth", at="text.layer", levels=(1, 2)),),
+)
+main(study)
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "/nowhere/shards"), ("/nowhere/shards does not exist", "--data")),
+        (("--data", "{empty}"), ("holds no .tar shards", "it is empty")),
+        (("--scale", "dem"), ("no scale 'dem'", "Did you mean 'demo'?")),
+        (("--seeds", "0"), ("there are none",)),
+        (("--seeds", "three"), ("--seeds is 'three'",)),
+        (("--set", "text.layer=3"), ("Recipe.text has no 'layer'", "Did you mean 'layers'?")),
+        (("--set", "text.width"), ("there is no '='",)),
+        (("--set", "text.width=wide"), ("'wide' is not a value",)),
+        (("--workers", "3"), ("does not divide by 3 workers", "--workers 2")),
+        (("--cohort-size", "0"), ("--cohort-size is 0",)),
+        (("--json",), ("--json is given without --plan",)),
+    ],
+)
+def test_wrong_arguments_end_with_status_2_and_say_why(
+    home: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run(STUDY, *(a.replace("{empty}", str(tmp_path / "empty")) for a in arguments))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://127.0.0.1:9", "127.0.0.1:9"),
+        ("mlruns", "folder of files"),
+        ("htp://host", "'htp'"),
+    ],
+)
+def test_a_tracking_uri_that_cannot_be_used_is_refused_before_anything_starts(
+    home: Path, shapes: Path, uri: str, words: str
+) -> None:
+    done = run(STUDY, "--data", str(shapes), "--tracking-uri", uri)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "ray " not in done.stderr
+    assert not (home / "results").exists()
+
+
+def test_a_wrong_study_file_ends_with_status_2_and_names_the_nearest_field(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(DEFINITION)
+    done = run(str(tmp_path / "one.py"), "--plan")
+    assert done.returncode == 2
+    assert "Factor 'depth': Recipe.text has no 'layer'" in done.stderr
+    assert "Did you mean 'layers'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_study_file_that_raises_says_where(tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text("from ablate import main\n\n1 / 0\n")
+    done = run(str(tmp_path / "two.py"))
+    assert done.returncode == 2
+    assert "two.py raised ZeroDivisionError" in done.stderr
+    assert "line 3" in done.stderr
+
+
+def test_prepare_names_the_nearest_corpus(home: Path) -> None:
+    done = run("-m", "ablate.cli", "prepare", "emoij")
+    assert done.returncode == 2
+    assert "Did you mean 'emoji'?" in done.stderr
