@@ -18,7 +18,10 @@ FORMAT = "ablate-corpus/1"
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """One tar: its file name, the split it belongs to, and what it holds."""
+    """One tar: its file name, the split it belongs to, and what it holds.
+
+    `sha256` may be "" where nobody has read the content; the size then stands for it.
+    """
 
     name: str
     split: str
@@ -41,7 +44,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A corpus: its shards, its sources, and the fingerprint of the whole."""
+    """A corpus: its shards, its sources (if known), and the fingerprint of the whole.
+
+    `captions` names the json fields that hold one; none for a folder that nobody described.
+    """
 
     name: str
     version: str
@@ -53,7 +59,7 @@ class Manifest:
 
 def fingerprint(shards: Iterable[ShardEntry]) -> str:
     """sha256 over the shards' names, splits, counts and contents, wherever they lie."""
-    parts = sorted((s.name, s.split, s.num_samples, s.sha256 or s.num_bytes) for s in shards)
+    parts = sorted((s.name, s.split, s.num_samples, s.sha256 or str(s.num_bytes)) for s in shards)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -61,15 +67,15 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write `folder`/manifest.json, whole or not at all."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
     partial = folder / f".{MANIFEST_NAME}.{os.getpid()}"
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     partial.replace(folder / MANIFEST_NAME)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in `folder`. Raises DataError where there is none that can be read."""
+    """The manifest in `folder`. Raises DataError where there is none that can be believed."""
     path = folder / MANIFEST_NAME
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
             f"{folder} has no {MANIFEST_NAME}",
@@ -82,9 +88,11 @@ def read_manifest(folder: Path) -> Manifest:
     if found != FORMAT:
         raise _unreadable(path, f"its format is {found!r}, not {FORMAT!r}")
     try:
-        return _parsed(values)
+        manifest = _parsed(values)
     except (KeyError, TypeError) as error:
         raise _unreadable(path, f"a field is missing or unknown: {error}") from error
+    _check(path, manifest)
+    return manifest
 
 
 def _parsed(values: dict[str, Any]) -> Manifest:
@@ -96,6 +104,30 @@ def _parsed(values: dict[str, Any]) -> Manifest:
         sources=tuple(Source(**source) for source in values["sources"]),
         fingerprint=values["fingerprint"],
     )
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    """Raise DataError where a value is of the wrong kind, or the parts contradict each other."""
+    seen: set[str] = set()
+    for shard in manifest.shards:
+        for field, kind in (("name", str), ("split", str), ("sha256", str)):
+            if not isinstance(getattr(shard, field), kind):
+                raise _unreadable(path, f"a shard's {field} is {getattr(shard, field)!r}")
+        for field in ("num_samples", "num_bytes"):
+            value = getattr(shard, field)
+            if type(value) is not int or value < 0:
+                raise _unreadable(path, f"{field} of shard '{shard.name}' is {value!r}")
+        if shard.name in seen:
+            raise _unreadable(path, f"it lists the shard '{shard.name}' twice")
+        seen.add(shard.name)
+    expected = fingerprint(manifest.shards)
+    if manifest.fingerprint != expected:
+        # Results are paired by the fingerprint: one that lies would pair two different corpora.
+        raise DataError(
+            f"{path} has the fingerprint {manifest.fingerprint!r}",
+            why=f"its shards have {expected!r}: they were changed after it was written",
+            mend="build the corpus again, or write the second if the change was meant",
+        )
 
 
 def _unreadable(path: Path, why: str) -> DataError:

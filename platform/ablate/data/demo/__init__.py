@@ -1,31 +1,63 @@
-"""Corpora that anybody can build from published packages: one file each."""
+"""Corpora that anybody can build from published packages: one file each.
+
+A corpus is a module of this package with a `VERSION` and a
+`prepare(home, *, progress) -> folder`; its name is the module's, with `-` for `_`.
+A new VERSION goes with every change of the content, so that results keep the data they saw.
+"""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
+from ablate.data.demo.build import corpus_folder
 from ablate.errors import DataError, nearest
 
-# name -> (module, version of the corpus)
-CORPORA = {"emoji": ("ablate.data.demo.emoji", "1")}
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+PREFIX = "demo:"
 
 
 def resolve(uri: str, home: Path) -> Path:
     """The folder of `demo:NAME`, built or not. Raises DataError for an unknown name."""
-    name = uri.removeprefix("demo:")
-    if name not in CORPORA:
+    name = uri.removeprefix(PREFIX)
+    return corpus_folder(home, name, _module(name).VERSION)
+
+
+def prepare_demo(name: str, home: Path, progress: Progress | None = None) -> Path:
+    """Build the demo corpus `name` if it is not there yet; its folder.
+
+    Bars are drawn on `progress`, or else on stderr. Raises DataError for an unknown name, and
+    when the corpus cannot be built.
+    """
+    folder: Path = _module(name.removeprefix(PREFIX)).prepare(home, progress=progress)
+    return folder
+
+
+def names() -> tuple[str, ...]:
+    """The demo corpora that there are."""
+    return tuple(name for name, module in _modules() if hasattr(module, "VERSION"))
+
+
+def _module(name: str) -> ModuleType:
+    found = dict(_modules(only=name)).get(name)
+    if found is None or not hasattr(found, "VERSION"):
         raise DataError(
             f"there is no demo corpus '{name}'",
             why="demo corpora are built by code that knows their sources",
-            mend=nearest(name, CORPORA),
+            mend=nearest(name, names()),
         )
-    return home / "corpora" / f"{name}-{CORPORA[name][1]}"
+    return found
 
 
-def prepare_demo(name: str, home: Path) -> Path:
-    """Build the demo corpus `name` if it is not there yet; its folder."""
-    folder = resolve(name, home)
-    if not folder.exists():
-        importlib.import_module(CORPORA[name][0]).prepare(folder)
-    return folder
+def _modules(only: str | None = None) -> list[tuple[str, ModuleType]]:
+    named = [(info.name.replace("_", "-"), info.name) for info in pkgutil.iter_modules(__path__)]
+    return [
+        (name, importlib.import_module(f"{__name__}.{module}"))
+        for name, module in named
+        if only is None or name == only
+    ]

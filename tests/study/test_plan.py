@@ -1,0 +1,163 @@
+"""Plans and the command line. Oracles: counts by hand, and the printed JSON read again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.command import main
+from ablate.study.factor import Factor
+from ablate.study.plan import cohorts_of, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import scale_named
+from ablate.study.study import Study
+from ablate.variants import CLIP
+
+ROOT = Path(__file__).parents[2]
+STUDY = Study(
+    name="depth",
+    question="?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(Factor("depth", at="text.layers", levels=(1, 3, 6, 12)),),
+)
+
+
+def ended(*argv: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(STUDY, argv)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def planned(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert ended("--plan", "--json", *argv) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing(
+    home: Path,
+) -> None:
+    command = [sys.executable, "studies/text_encoder_depth.py", "--plan", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["study"], found["scale"]) == ("text_encoder_depth", "demo")
+    assert len(found["trials"]) == 12
+    for trial in found["trials"]:
+        assert {"key", "cell", "seed", "cohort", "recipe"} <= trial.keys()
+        assert len(trial["key"]) == 16
+        assert trial["recipe"]["text.layers"] == trial["cell"]["depth"]
+        assert trial["recipe"]["seed"] == trial["seed"]
+    members = {key: c["id"] for c in found["cohorts"] for key in c["trials"]}
+    assert members == {trial["key"]: trial["cohort"] for trial in found["trials"]}
+    assert not home.exists()
+
+
+def test_a_printed_plan_names_every_trial_and_starts_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("--plan") == 0
+    out = capsys.readouterr().out
+    assert all(trial.key in out for trial in STUDY.trials(scale_named("demo")))
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_trials_of_one_seed_share_a_cohort(capsys: pytest.CaptureFixture[str]) -> None:
+    found = planned(capsys, "--seeds", "3")
+    by_cohort: dict[str, set[int]] = {}
+    for trial in found["trials"]:
+        by_cohort.setdefault(trial["cohort"], set()).add(trial["seed"])
+    assert sorted(map(sorted, by_cohort.values())) == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 4), (2, [2, 2]), (3, [2, 2]), (4, [4])])
+def test_cohorts_are_split_evenly_by_the_cohort_size(size: int, sizes: list[int]) -> None:
+    trials = STUDY.trials(scale_named("demo"), seeds=(0,))
+    cohorts = cohorts_of(trials, size)
+    assert [len(cohort.trials) for cohort in cohorts] == sizes
+    assert {t.key for c in cohorts for t in c.trials} == {t.key for t in trials}
+    assert len({cohort.id for cohort in cohorts}) == len(sizes)
+
+
+def test_trials_that_read_other_batches_share_no_cohort() -> None:
+    sizes = Factor("batch", at="budget.batch", levels=(128, 256))
+    rates = Factor("lr", at="optimizer.lr", levels=(1e-3, 2e-3))
+    study = Study(name="s", question="?", base=STUDY.base, factors=(sizes, rates), seeds=1)
+    cohorts = plan(study, scale_named("demo")).cohorts
+    batches = [[t.recipe.budget.batch for t in cohort.trials] for cohort in cohorts]
+    assert batches == [[128, 128], [256, 256]]
+
+
+@pytest.mark.usefixtures("home")
+def test_the_environment_chooses_the_scale_and_the_argument_wins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert planned(capsys)["scale"] == "demo"
+    monkeypatch.setenv("ABLATE_SCALE", "smoke")
+    found = planned(capsys)
+    assert (found["scale"], found["scale_reason"]) == ("smoke", "ABLATE_SCALE=smoke")
+    found = planned(capsys, "--scale", "small")
+    assert (found["scale"], found["scale_reason"]) == ("small", "--scale small")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_setting_reaches_every_trial_and_changes_its_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain, found = planned(capsys), planned(capsys, "--set", "optimizer.lr=5e-3")
+    assert {trial["recipe"]["optimizer.lr"] for trial in found["trials"]} == {5e-3}
+    keys = [{trial["key"] for trial in one["trials"]} for one in (plain, found)]
+    assert not keys[0] & keys[1]
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("setting", ["text.layers=3", "seed=7"])
+def test_a_setting_of_a_field_that_the_study_varies_is_refused(
+    setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = ended("--plan", "--set", setting)
+    assert (code, setting.partition("=")[0] in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("--plan", "--scale", "dmo"), "Did you mean 'demo'?"),
+        (("--plan", "--set", "text.layer=3"), "Did you mean 'layers'?"),
+        (("--plan", "--set", "text.layers"), "there is no '='"),
+        (("--plan", "--set", "text.context=2"), "TextTower.context is 2"),
+        (("--plan", "--seeds", "x"), "--seeds is 'x'"),
+        (("--plan", "--seeds", "0"), "there are none"),
+        (("--plan", "--workers", "0"), "--workers is 0"),
+        (("--plan", "--cohort-size", "0"), "--cohort-size is 0"),
+        (("--json",), "without --plan"),
+        (("--plan", "--report"), "not allowed with"),
+        (("--plans",), "unrecognized arguments: --plans"),
+    ],
+)
+def test_a_bad_argument_ends_with_2_and_says_why_on_stderr(
+    argv: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*argv) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert "Traceback" not in err
+    assert not out
+
+
+def test_a_wrong_scale_in_the_environment_ends_with_2(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ABLATE_SCALE", "papr")
+    assert ended("--plan") == 2
+    assert "Did you mean 'paper'?" in capsys.readouterr().err
+    assert not home.exists()
