@@ -145,8 +145,8 @@ def test_a_weight_that_is_no_loss_to_lower_is_refused(weight: float) -> None:
     ("text", "path", "value"),
     [
         ("text.layers=3", "text.layers", 3),
-        ("budget.samples=1e4", "budget.samples", 10_000),
-        ("budget.samples=10_000", "budget.samples", 10_000),
+        ("budget.samples=1e9", "budget.samples", 10**9),
+        ("budget.samples=1_000_000_000", "budget.samples", 10**9),
         ("optimizer.lr=2e-3", "optimizer.lr", 2e-3),
         ("corpus.caption=a=b", "corpus.caption", "a=b"),
         ('image.options={"depth": 4}', "image.options", {"depth": 4}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ import pytest
 from ablate.track.connection import client, default_tracking_uri, prepare_store
 from ablate.track.ledger import StudyEntry, TrialEntry
 from ablate.track.mlflow_ledger import MlflowLedger
+from ablate.track.mlflow_runs import MlflowRuns
 from ablate.track.record import TrialRecord
 
 STUDY = "text_depth"
@@ -171,6 +171,19 @@ class World:
                 out[found.path] = path.read_text()
         return out
 
+    def opened(self, **changes: Any) -> MlflowRuns:
+        """The runs of the study, opened without a writer thread."""
+        runs = MlflowRuns(self.uri, STUDY)
+        runs.open_study(self.entry(**changes))
+        return runs
+
+    def told(self) -> dict[str, Any]:
+        """The store after an untroubled study."""
+        ledger = self.ledger()
+        self.tell_all(ledger)
+        assert not ledger.close(60)
+        return self.snapshot()
+
     def tell_all(self, ledger: MlflowLedger) -> None:
         """The study from its first word to its last, as an untroubled driver tells it."""
         ledger.open_study(self.entry())
@@ -271,10 +284,3 @@ def remote(server: Server, tmp_path: Path) -> Iterator[World]:
     yield made
     for ledger in made.ledgers:
         ledger.close(0)
-
-
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Snapshots that differ are shown as JSON."""
-    if op == "==" and isinstance(left, dict) and isinstance(right, dict) and "files" in str(left):
-        return ["", json.dumps(left, indent=1, default=str), "!=", json.dumps(right, indent=1)]
-    return None

@@ -18,10 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def whole(world: World) -> dict[str, Any]:
     """What an untroubled study leaves."""
-    ledger = world.ledger()
-    world.tell_all(ledger)
-    assert not ledger.close(60)
-    return dict(world.snapshot())
+    return dict(world.told())
 
 
 def replay(world: World) -> None:

@@ -37,6 +37,10 @@ def decode(content: bytes) -> Image.Image:
         picture: Image.Image = Image.open(io.BytesIO(content))
         if picture.width * picture.height > MAX_PIXELS:
             raise SampleFault(f"picture of {picture.width} x {picture.height} pixels is too large")
+        if picture.mode.startswith("I"):
+            # 16 bits a pixel: Pillow's own conversion clips at 255 instead of scaling.
+            wide = np.clip(np.asarray(picture, dtype=np.int64), 0, 65_535)
+            picture = Image.fromarray((wide >> 8).astype(np.uint8))
         if picture.mode == "P" or "transparency" in picture.info:
             picture = picture.convert("RGBA")
         if picture.mode in ("RGBA", "LA", "PA"):

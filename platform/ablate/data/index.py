@@ -14,7 +14,7 @@ from ablate.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from ablate.data.shard import cut_short, split_name
+from ablate.data.shard import Keys, cut_short
 from ablate.errors import DataError
 
 SPLIT = "all"  # a folder without a manifest is one split
@@ -59,12 +59,12 @@ def _entry(path: Path, known: ShardEntry | None, kept: Path) -> ShardEntry:
         return known
     if stat.st_size == 0:
         raise cut_short(str(path), "it has zero bytes")
-    keys: set[str] = set()
+    keys = Keys(str(path))
     try:
         with tarfile.open(path, mode="r:") as tar:
             for member in tar:
                 if member.isfile():
-                    keys.add(split_name(member.name)[0])
+                    keys.begins_sample(member.name)
                     if member.offset_data + member.size > stat.st_size:
                         raise tarfile.ReadError(
                             f"member {member.name} ends at byte "
@@ -72,7 +72,7 @@ def _entry(path: Path, known: ShardEntry | None, kept: Path) -> ShardEntry:
                         )
     except (tarfile.TarError, EOFError, OSError) as error:
         raise cut_short(str(path), str(error)) from error
-    if not keys:
+    if not keys.num_samples:
         raise cut_short(str(path), "it holds no samples")
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -80,4 +80,4 @@ def _entry(path: Path, known: ShardEntry | None, kept: Path) -> ShardEntry:
         if any(opened.read()):
             # Cut between two members, a tar reads to its end without complaint.
             raise cut_short(str(path), "it does not end with a tar's two blocks of zeros")
-    return ShardEntry(path.name, SPLIT, len(keys), stat.st_size, digest)
+    return ShardEntry(path.name, SPLIT, keys.num_samples, stat.st_size, digest)

@@ -109,21 +109,43 @@ def cut_short(path: str, why: str) -> DataError:
 
 def _group(path: str, members: Iterator[tuple[str, bytes]]) -> Iterator[RawSample]:
     """Members of one key stand together; a key that comes back is two samples under one name."""
-    seen: set[str] = set()
-    key, group = "", dict[str, bytes]()
+    keys = Keys(path)
+    group: dict[str, bytes] = {}
     for name, content in members:
-        member_key, extension = split_name(name)
-        if member_key != key:
-            if group:
-                yield RawSample(key, group)
-            if member_key in seen:
-                raise DataError(
-                    f"shard {path} has the key '{member_key}' twice",
-                    why="the members of one sample must stand together, under a key of their own",
-                    mend="write the shard again with unique keys",
-                )
-            seen.add(member_key)
-            key, group = member_key, {}
-        group[extension] = content
+        before = keys.current
+        if keys.begins_sample(name) and group:
+            yield RawSample(before, group)
+            group = {}
+        group[split_name(name)[1]] = content
     if group:
-        yield RawSample(key, group)
+        yield RawSample(keys.current, group)
+
+
+class Keys:
+    """The keys of a shard as its members pass by. Raises DataError for one that comes twice."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.current = path, ""
+        self._seen: set[str] = set()
+        self._extensions: set[str] = set()
+
+    def begins_sample(self, member: str) -> bool:
+        """Whether the member named `member` is the first of its sample."""
+        key, extension = split_name(member)
+        begins = key != self.current or not self._seen
+        if (begins and key in self._seen) or (not begins and extension in self._extensions):
+            raise DataError(
+                f"shard {self.path} has the key '{key}' twice",
+                why="the members of one sample must stand together, under a key of their own",
+                mend="write the shard again with unique keys",
+            )
+        if begins:
+            self._extensions = set()
+        self.current = key
+        self._seen.add(key)
+        self._extensions.add(extension)
+        return begins
+
+    @property
+    def num_samples(self) -> int:
+        return len(self._seen)

@@ -125,3 +125,4 @@ class Weighted:
                 why="a term is a loss to lower: its weight is finite and at least 0",
                 mend="give a weight of 0 (absent) or more",
             )
+        object.__setattr__(self, "weight", float(self.weight))  # 1 and 1.0 are one key

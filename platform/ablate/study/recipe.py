@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
@@ -46,6 +47,17 @@ class AdamW:
     beta1: float = 0.9
     beta2: float = 0.98
     eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = float(getattr(self, f.name))  # 1 and 1.0 are one recipe, with one key
+            if not math.isfinite(value) or value < 0:
+                raise StudyError(
+                    f"AdamW.{f.name} is {value}",
+                    why="it is a finite number of 0 or more",
+                    mend=f"the paper's is {f.default}",
+                )
+            object.__setattr__(self, f.name, value)
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,10 @@ class Study:
 
     def _check_paths(self) -> None:
         for one, other in itertools.combinations(self.factors, 2):
-            both = one.paths & other.paths
+            both = [p for p in one.paths if any(overlap(p, q) for q in other.paths)]
             if both:
                 raise StudyError(
-                    f"the factors '{one.name}' and '{other.name}' both set {sorted(both)[0]}",
+                    f"the factors '{one.name}' and '{other.name}' both set {min(both)}",
                     why="the one applied last would win, and the other would vary nothing",
                     mend="let each recipe field be set by one factor",
                 )
@@ -148,6 +148,7 @@ class Study:
         seeds: Sequence[int] | None = None,
     ) -> tuple[Trial, ...]:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
+        self._check_overrides(overrides or {})
         base = self.base_at(scale, overrides)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
         found = [
@@ -157,6 +158,22 @@ class Study:
         ]
         self._check_distinct(found)
         return tuple(found)
+
+    def _check_overrides(self, overrides: Mapping[str, Any]) -> None:
+        for path in overrides:
+            if path == "seed":
+                raise StudyError(
+                    "--set seed: seeds are the study's repetitions",
+                    why="every cell is trained once for each seed",
+                    mend="give --seeds N",
+                )
+            for factor in self.factors:
+                if any(overlap(path, own) for own in factor.paths):
+                    raise StudyError(
+                        f"--set {path}: the factor '{factor.name}' varies that field",
+                        why="the factor's levels would overwrite it in every trial",
+                        mend="set another field, or change the factor's levels",
+                    )
 
     def base_at(self, scale: Scale, overrides: Mapping[str, Any] | None = None) -> Recipe:
         """The base recipe at `scale`, with this study's own patches and then `overrides`."""
@@ -215,6 +232,11 @@ def patched_together(base: Recipe, patches: Mapping[str, Any]) -> Recipe:
     return base
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths set the same field, or one a part of what the other sets."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
 def _named(error: AblateError, overrides: Mapping[str, Any]) -> bool:
     leaves = {path.rpartition(".")[2] for path in overrides}
     return any(leaf in error.what for leaf in leaves)
@@ -270,6 +292,8 @@ def _parsed(text: str, raw: str, old: Any) -> Any:
         if isinstance(old, str):
             return raw
         value = json.loads(raw.replace("_", "") if _is_number(raw) else raw)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("not finite")
     except ValueError:
         raise StudyError(
             f"--set {text}: '{raw}' is not a value",

@@ -60,7 +60,8 @@ def send_tags(mlflow: Any, run_id: str, tags: Mapping[str, str]) -> None:
 def trackable(name: str) -> str:
     """`name` as a path that MLflow takes for a metric or param: what it refuses becomes `_`."""
     parts = re.sub(r"[^/\w.\- :]", "_", name)[:MAX_NAME_LENGTH].split("/")
-    return "/".join("_" if part in (".", "..") else part for part in parts if part) or "_"
+    path = "/".join("_" if part in (".", "..") else part for part in parts if part)
+    return re.sub(r"^\.\.", "__", path) or "_"
 
 
 def constants(params: Mapping[str, Value]) -> dict[str, str]:

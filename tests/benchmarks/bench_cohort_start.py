@@ -1,0 +1,190 @@
+"""What a cohort costs to start, and what each further variant in it adds.
+
+Baseline, in the same run: one Ray Train TorchTrainer for each trial under Ray Tune, fed by
+`ray.data.read_parquet`, with the same model, batch and steps. Both are measured without their
+training steps. To reach: start at most 0.7 of such a trainer, a further variant at most 0.02.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.data
+import ray.train
+import ray.tune
+import torch
+from PIL import Image
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from ablate import Factor, Recipe, Study
+from ablate.data import tokenizer
+from ablate.data.corpus import open_corpus
+from ablate.data.shard import read_shard
+from ablate.model.pretrainer import Pretrainer
+from ablate.run.launch import RAY_SETTINGS, connect, run_plan
+from ablate.run.store import Store
+from ablate.study.plan import Plan, plan
+from ablate.study.scale import SCALES
+from ablate.track.ledger import InMemoryLedger
+from ablate.variants import CLIP
+from conftest import shape_shards
+
+REPEATS = 3
+VARIANTS = 8
+STEPS, BATCH = 4, 64
+
+
+def study_plan(shapes: Path, num_variants: int) -> Plan:
+    """`num_variants` variants of one stream: they differ in learning rate alone."""
+    study = Study(
+        name="start",
+        question="What does a cohort cost to start?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(
+            Factor("lr", at="optimizer.lr", levels=[1e-3 + i * 1e-5 for i in range(VARIANTS)]),
+        ),
+    )
+    settings = {
+        "corpus.uri": str(shapes),
+        "corpus.caption": "txt",
+        "budget.samples": STEPS * BATCH,
+        "budget.warmup_samples": BATCH,
+    }
+    whole = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+    from ablate.study.plan import cohorts_of
+
+    trials = whole.trials[:num_variants]
+    return Plan(
+        study, whole.scale, "", whole.overrides, trials, cohorts_of(trials, cohort_size=VARIANTS)
+    )
+
+
+def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
+    """Seconds of a cohort of `num_variants`, and of its training steps."""
+    what = study_plan(shapes, num_variants)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        corpus = open_corpus(what.trials[0].recipe.corpus, Path(folder))
+        outcome = run_plan(
+            what,
+            corpus,
+            Store(folder),
+            InMemoryLedger(),
+            num_workers=1,
+            checkpoint_seconds=30,
+            code_version={"ablate": "bench", "git_commit": ""},
+        )
+        seconds = time.perf_counter() - began
+    assert not outcome.missing(what.trials)
+    return seconds, sum(r.metrics["cost/train_seconds"] for r in outcome.records.values())
+
+
+def write_parquet(shapes: Path, folder: Path) -> None:
+    samples = [s for path in sorted(shapes.glob("*.tar")) for s in read_shard(str(path))]
+    table = pa.table(
+        {"png": [s.image() for s in samples], "caption": [s.caption("txt") for s in samples]}
+    )
+    pq.write_table(table, folder / "shapes.parquet")
+
+
+def decode(batch: dict[str, Any]) -> dict[str, Any]:
+    pictures = [Image.open(io.BytesIO(b)).convert("RGB").resize((32, 32)) for b in batch["png"]]
+    ids, lengths = tokenizer.encode([str(c) for c in batch["caption"]], 16)
+    return {
+        "image": np.stack([np.asarray(p) for p in pictures]),
+        "text": ids,
+        "text_length": lengths,
+    }
+
+
+def plain_loop(config: dict[str, Any]) -> None:
+    torch.set_num_threads(2)
+    recipe: Recipe = config["recipe"]
+    model = Pretrainer(recipe.image, recipe.text, CLIP, embed_dim=recipe.embed_dim, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    shard = ray.train.get_dataset_shard("train")
+    seconds, steps = 0.0, 0
+    while steps < STEPS:
+        for columns in shard.iter_batches(batch_size=BATCH, batch_format="numpy"):
+            began = time.perf_counter()
+            batch = {name: torch.from_numpy(np.array(column)) for name, column in columns.items()}
+            optimizer.zero_grad()
+            model(batch)["loss"].backward()
+            optimizer.step()
+            seconds += time.perf_counter() - began
+            steps += 1
+            if steps == STEPS:
+                break
+    ray.train.report({"train_seconds": seconds})
+
+
+def trainer(parquet: Path, recipe: Recipe) -> tuple[float, float]:
+    """Seconds of one plain TorchTrainer under Tune, and of its training steps."""
+
+    def one(config: dict[str, Any]) -> None:
+        data = ray.data.read_parquet(str(parquet)).map_batches(decode, batch_size=BATCH)
+        TorchTrainer(
+            plain_loop,
+            train_loop_config={"recipe": recipe},
+            datasets={"train": data},
+            scaling_config=ray.train.ScalingConfig(num_workers=1),
+            run_config=ray.train.RunConfig(
+                storage_path=tempfile.mkdtemp(), callbacks=[TuneReportCallback()]
+            ),
+        ).fit()
+
+    began = time.perf_counter()
+    results = ray.tune.Tuner(
+        ray.tune.with_resources(one, {"memory": 100e6}),
+        run_config=ray.tune.RunConfig(storage_path=tempfile.mkdtemp(), verbose=0),
+    ).fit()
+    return time.perf_counter() - began, float(results[0].metrics["train_seconds"])
+
+
+def main() -> None:
+    import os
+
+    with tempfile.TemporaryDirectory() as folder:
+        shapes = shape_shards(Path(folder) / "shapes", 512)
+        write_parquet(shapes, Path(folder))
+        parquet = Path(folder) / "shapes.parquet"
+        recipe = study_plan(shapes, 1).trials[0].recipe
+        plain = {name: os.environ.get(name) for name in RAY_SETTINGS}
+        connect()
+        for name, value in plain.items():  # the baseline runs with Ray's own settings
+            if value is None and name != "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS":
+                os.environ.pop(name, None)
+        cohort(shapes, 1)  # once uncounted, for the caches of the disk
+        rows: dict[str, list[float]] = {"trainer": [], "start": [], "further": []}
+        for _ in range(REPEATS):
+            whole, steps = trainer(parquet, recipe)
+            rows["trainer"].append(whole - steps)
+            one, one_steps = cohort(shapes, 1)
+            rows["start"].append(one - one_steps)
+            many, many_steps = cohort(shapes, VARIANTS)
+            rows["further"].append((many - many_steps - (one - one_steps)) / (VARIANTS - 1))
+    base = statistics.median(rows["trainer"])
+    print("over one TorchTrainer per trial, fed by read_parquet (steps left out)")
+    print(f"  baseline trainer            {base:6.1f} s")
+    for name, title, reach in (
+        ("start", "start of a cohort", 0.7),
+        ("further", "each further variant", 0.02),
+    ):
+        value = statistics.median(rows[name])
+        print(f"  {title:<24} {value:9.2f} s  ratio {value / base:.3f}  (to reach {reach})")
+
+
+if __name__ == "__main__":
+    main()
