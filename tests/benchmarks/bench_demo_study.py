@@ -1,0 +1,105 @@
+"""The wall time of a study of twelve demo trials.
+
+Baseline, in the same run: the sum of twelve plain single-process loops, each a process of its
+own that reads, decodes, trains and evaluates the same batches with as many torch threads.
+To reach: 1.2 of that sum; below 1 is the aim, since a study decodes once for a whole cohort.
+
+    python tests/benchmarks/bench_demo_study.py [--samples N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ablate.data.corpus import open_corpus
+from ablate.data.demo import prepare_demo
+from ablate.data.rendering import Columns, Span, render, render_test_set
+from ablate.evaluate.zeroshot import Candidates, zero_shot
+from ablate.home import home
+from ablate.model.pretrainer import Pretrainer
+from ablate.run.cohort import order_of, rendering_of, to_tensors
+from ablate.study.plan import Cohort
+from ablate.study.scale import DEMO
+from ablate.study.study import Trial, patched_together
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "studies" / "text_encoder_depth.py"
+DEPTHS, SEEDS = (1, 3, 6, 12), (0, 1, 2)
+
+
+def plain_loop(depth: int, seed: int, samples: int) -> None:
+    """One trial in one process: no Ray, no cohort, no tracking."""
+    from ablate import Recipe
+    from ablate.variants import CLIP
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    patches = {**DEMO.patches, "budget.samples": samples, "text.layers": depth, "seed": seed}
+    recipe = patched_together(Recipe.paper(objective=CLIP), patches)
+    alone = Cohort((Trial((("depth", depth),), recipe),))
+    corpus = open_corpus(recipe.corpus, home())
+    order, rendering = order_of(corpus, recipe), rendering_of(alone)
+    model = Pretrainer(recipe.image, recipe.text, CLIP, embed_dim=recipe.embed_dim, seed=seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.optimizer.lr, fused=True)
+    batch = recipe.budget.batch
+    span = Span(0, recipe.budget.steps * batch, batch)
+    device, rest = torch.device("cpu"), dict[str, object]()
+    for window in order.between(span.start, span.stop):
+        for part in render(corpus.train, order, window, span, rendering, 1024):
+            rest = {n: np.concatenate([rest[n], part[n]]) for n in part} if rest else part
+        while rest and len(rest["id"]) >= batch:  # type: ignore[arg-type]
+            columns: Columns = {n: c[:batch] for n, c in rest.items()}  # type: ignore[index]
+            rest = {n: c[batch:] for n, c in rest.items()}  # type: ignore[index]
+            optimizer.zero_grad()
+            model(to_tensors(columns, recipe, device))["loss"].backward()
+            optimizer.step()
+            model.clamp()
+    test = render_test_set(corpus.test, rendering)
+    candidates = Candidates.draw(test.captions, sorted(set(test.captions)), test.ids)
+    zero_shot(model, test.images, test.ids, candidates, context=recipe.text.context, device=device)
+
+
+def timed(*command: str, environment: dict[str, str] | None = None) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, env=environment, capture_output=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=DEMO.patches["budget.samples"])
+    parser.add_argument("--loop", nargs=2, type=int, metavar=("DEPTH", "SEED"))
+    args = parser.parse_args()
+    if args.loop:
+        plain_loop(*args.loop, args.samples)
+        return
+    prepare_demo("emoji", home())
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "corpora").symlink_to(home() / "corpora")
+        study = timed(
+            str(STUDY),
+            "--set",
+            f"budget.samples={args.samples}",
+            environment=os.environ | {"ABLATE_HOME": folder},
+        )
+    loops = [
+        timed(__file__, "--samples", str(args.samples), "--loop", str(depth), str(seed))
+        for seed in SEEDS
+        for depth in DEPTHS
+    ]
+    print(f"twelve demo trials of {args.samples:,} samples")
+    print(f"  baseline: twelve plain loops, one after the other   {sum(loops):6.0f} s")
+    print(f"  the study                                           {study:6.0f} s")
+    print(f"  ratio {study / sum(loops):.2f}  (to reach 1.2; below 1 is the aim)")
+
+
+if __name__ == "__main__":
+    main()
