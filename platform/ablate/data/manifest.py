@@ -110,8 +110,8 @@ def _check(path: Path, manifest: Manifest) -> None:
     """Raise DataError where a value is of the wrong kind, or the parts contradict each other."""
     seen: set[str] = set()
     for shard in manifest.shards:
-        for field, kind in (("name", str), ("split", str), ("sha256", str)):
-            if not isinstance(getattr(shard, field), kind):
+        for field in ("name", "split", "sha256"):
+            if not isinstance(getattr(shard, field), str):
                 raise _unreadable(path, f"a shard's {field} is {getattr(shard, field)!r}")
         for field in ("num_samples", "num_bytes"):
             value = getattr(shard, field)

@@ -153,14 +153,18 @@ def _check_room(partial: Path, need_bytes: int) -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold `path` locked, with this process' id in it; the kernel frees it if the process dies."""
+    """Hold `path` locked, with this process' id in it; the kernel frees it if the process dies.
+
+    A POSIX lock, which is the process' own: one of `flock` would pass to the processes that write
+    shards, and outlive a builder that is killed.
+    """
     with path.open("a+", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # systems differ in how they say "held"
             lock.seek(0)
             say(f"process {lock.read().strip() or '?'} is building it; waiting (lock {path})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
         lock.truncate(0)  # the file itself stays: removed, two processes could each lock one
         lock.write(str(os.getpid()))
         lock.flush()

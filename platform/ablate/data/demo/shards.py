@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import signal
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from ablate.data.manifest import ShardEntry
@@ -110,7 +113,7 @@ def write_shards(
     if any(isinstance(pair.picture, Drawing) for shard in shards for pair in shard.pairs):
         _check_renderer()
     # Processes, because the renderer holds the interpreter's lock.
-    pool = ProcessPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES), initializer=_deaf)
+    pool = ProcessPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES), initializer=_follow)
     entries: list[ShardEntry] = []
     try:
         for entry in pool.map(write_shard, shards, [folder] * len(shards)):
@@ -197,7 +200,8 @@ def _finished(path: Path, note: Path, made_from: str) -> ShardEntry | None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    unfinished = path.with_suffix(path.suffix + ".unfinished")
+    # Named by the process: a killed build's last writer may still be at the same shard.
+    unfinished = path.with_suffix(f"{path.suffix}.{os.getpid()}.unfinished")
     unfinished.write_bytes(content)
     unfinished.replace(path)
 
@@ -213,6 +217,14 @@ def _check_renderer() -> None:
         ) from error
 
 
-def _deaf() -> None:
-    """Ctrl-C reaches every process of the terminal; only the first has something to say."""
+def _follow() -> None:
+    """In a writing process: leave Ctrl-C to the process that builds, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    builder = multiprocessing.parent_process()
+    if builder is not None:
+
+        def watch(sentinel: int) -> None:
+            wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, args=(builder.sentinel,), daemon=True).start()
