@@ -174,3 +174,13 @@ def test_a_setting_that_is_none_is_refused(text: str) -> None:
 def test_a_setting_that_is_not_finite_is_refused(path: str, raw: str) -> None:
     with pytest.raises(StudyError):
         BASE.patch(*parse_setting(f"{path}={raw}", BASE))
+
+
+def test_a_beta_of_one_or_more_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"AdamW\.beta1 is 2\.0"):
+        AdamW(beta1=2)
+
+
+def test_a_whole_number_where_a_fraction_stands_is_the_same_key() -> None:
+    keys = {BASE.patch("corpus.max_bad_fraction", value).key() for value in (0, 0.0)}
+    assert len(keys) == 1

@@ -51,6 +51,8 @@ class Corpus:
                 why="it is a fraction of the samples read",
                 mend="give a number from 0 to 1",
             )
+        # 0 and 0.0 are one corpus, with one key.
+        object.__setattr__(self, "max_bad_fraction", float(self.max_bad_fraction))
 
 
 @dataclass(frozen=True)

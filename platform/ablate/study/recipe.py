@@ -57,6 +57,12 @@ class AdamW:
                     why="it is a finite number of 0 or more",
                     mend=f"the paper's is {f.default}",
                 )
+            if f.name.startswith("beta") and value >= 1:
+                raise StudyError(
+                    f"AdamW.{f.name} is {value}",
+                    why="it is the share of a running mean that is kept",
+                    mend=f"give less than 1; the paper's is {f.default}",
+                )
             object.__setattr__(self, f.name, value)
 
 

@@ -144,7 +144,7 @@ def write_shard(shard: Shard, folder: Path) -> ShardEntry:
 def clear_notes(folder: Path) -> None:
     """Remove what only an interrupted build needs."""
     for left in (*folder.glob(f"*{NOTE}"), *folder.glob("*.unfinished")):
-        left.unlink()
+        left.unlink(missing_ok=True)
 
 
 def tar_bytes(shard: Shard) -> bytes:
