@@ -50,15 +50,49 @@ class Gather:
             return values.mean()
         return values.sum() * (self.world / sum(self.sizes))
 
+    def mean_of(self, total: Tensor, count: Tensor) -> Tensor:
+        """`total` [] and `count` [] of this rank to a scalar whose average over ranks is the sum
+        of totals over the sum of counts; 0 where nothing was counted."""
+        everywhere = sum_over_ranks(count.detach()) if self.world > 1 else count
+        return total * (self.world / everywhere.clamp(min=1))
+
     @classmethod
     def of_batch(cls, num_rows: int, device: torch.device) -> Gather:
         """The gather of this step: ranks tell each other how many rows they hold."""
-        if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        if not _several_ranks():
             return cls()
         counts = torch.zeros(dist.get_world_size(), dtype=torch.int64, device=device)
         counts[dist.get_rank()] = num_rows
         dist.all_reduce(counts)
         return cls(tuple(counts.tolist()), dist.get_rank())
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """x summed over ranks, with gradient; x itself where there is one rank."""
+    if not _several_ranks():
+        return x
+    total: Tensor = _AllReduce.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _several_ranks() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum over ranks forward; the sum over ranks of the gradient backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        grad = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(grad)
+        return grad
 
 
 class _AllGather(torch.autograd.Function):

@@ -18,12 +18,18 @@ from ablate.data.views import View
 from ablate.errors import StudyError
 from ablate.model.gather import Gather
 
-Kind = Literal["embed"]
+Kind = Literal["embed", "pooled", "tokens", "mask", "targets"]
 
 
 @dataclass(frozen=True, order=True)
 class Feature:
-    """What a tower makes of a view: `embed` is the projected embedding [n, embed_dim]."""
+    """What a term can read of a view; made only where some term reads it.
+
+    `embed` [n, embed_dim] is the projected embedding, `pooled` [n, width] the tower's output
+    before that projection, `tokens` [n, L, width] its output by position. Of text views also
+    `mask` bool [n, L], true where a token is, and of masked ones `targets` int [n, L], -100
+    where nothing was masked.
+    """
 
     view: View
     kind: Kind = "embed"
@@ -33,20 +39,25 @@ class Feature:
 class Temperature:
     """A learnable scale of cosines, exp(theta), shared by all terms that name it.
 
-    Starts at 1 / `start`; `most` bounds the scale after every step. CLIP (Radford et al. 2021,
-    sec. 2.5): start 0.07, bound 100. The paper's code bounds theta to [3, 6] as well, which
-    silently cancels the start at the first step; that is a choice to make, not a default.
+    Starts at 1 / `start`; `least` and `most` bound the scale after every step. CLIP (Radford et
+    al. 2021, sec. 2.5): start 0.07, bound 100. The paper's code bounds theta to [3, 6], which
+    cancels that start at the first step: `floor_over_start` says that this is meant. `cap` also
+    limits the value that the terms read, its gradient left as it is (that code's second bound).
     """
 
     name: str = "logit"
     start: float = 0.07
     least: float = 1.0
     most: float = 100.0
+    floor_over_start: bool = False
+    cap: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.least <= 1 / self.start <= self.most:
+        scale = 1 / self.start if self.start > 0 else math.inf
+        floor_ok = self.least <= scale or self.floor_over_start
+        if not (0 < self.least <= self.most and floor_ok and scale <= self.most):
             raise StudyError(
-                f"Temperature '{self.name}' starts at scale {1 / self.start:.4g}",
+                f"Temperature '{self.name}' starts at scale {scale:.4g}",
                 why=f"its bounds are {self.least:g} to {self.most:g}",
                 mend="start inside the bounds",
             )
@@ -90,6 +101,11 @@ class Term(ABC):
     @abstractmethod
     def needs(self) -> frozenset[Feature]:
         """The features that the term reads, and no others."""
+
+    @property
+    def learns(self) -> frozenset[Feature]:
+        """Those of its needs that get a gradient from it; the rest it only looks at."""
+        return frozenset(f for f in self.needs if f.kind in ("embed", "pooled", "tokens"))
 
     @property
     def temperatures(self) -> frozenset[Temperature]:
