@@ -1,13 +1,16 @@
-"""Does a shallow text encoder cost accuracy?"""
+"""Does a shallow text encoder cost accuracy, and does richer supervision change that?"""
 
 from ablate import Factor, Recipe, Study, main
-from ablate.variants import CLIP
+from ablate.variants import CLIP, DECLIP
 
 study = Study(
     name="text_encoder_depth",
-    question="Is the depth of the text encoder worth its cost?",
+    question="Is the depth of the text encoder worth its cost, and does supervision change that?",
     base=Recipe.paper(objective=CLIP),
-    factors=(Factor("depth", at="text.layers", levels=(1, 3, 6, 12)),),
+    factors=(
+        Factor("depth", at="text.layers", levels=(1, 3, 6, 12)),
+        Factor("supervision", at="objective", levels={"clip": CLIP, "declip": DECLIP}),
+    ),
     responses=("zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
 )
 

@@ -76,6 +76,43 @@ def test_a_tracking_uri_that_cannot_be_used_is_refused_before_anything_starts(
     assert not (home / "results").exists()
 
 
+@pytest.mark.parametrize("there", ["nothing", "another study"])
+def test_a_report_of_a_study_that_never_ran_says_so_and_creates_nothing(
+    home: Path, tmp_path: Path, there: str
+) -> None:
+    database = tmp_path / "deep" / "mlflow.db"
+    uri = f"sqlite:///{database}"
+    words = f"there is no database {database}"
+    if there != "nothing":
+        from ablate.track.connection import client, prepare_store
+
+        prepare_store(uri, "text_depth")
+        words = "Known: Default, text_depth"
+    before = files(tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / STUDY), "--report", "--tracking-uri", uri],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"no runs of study 'text_encoder_depth' at {uri}" in done.stderr
+    assert words in done.stderr
+    assert "run the study first" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(tmp_path) == before
+    if there != "nothing":
+        assert {found.name for found in client(uri).search_experiments()} == {
+            "Default",
+            "text_depth",
+        }
+
+
+def files(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
 def test_a_wrong_study_file_ends_with_status_2_and_names_the_nearest_field(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(DEFINITION)
     done = run(str(tmp_path / "one.py"), "--plan")

@@ -31,7 +31,10 @@ UI_PORT = 5000
 
 
 def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the study as the command line says, and exit: 0 complete, 1 trials missing, 2 wrong."""
+    """Run the study as the command line says, and exit: 0 complete, 1 trials missing, 2 wrong.
+
+    Where another process runs it, its trials are missing as yet: 1.
+    """
     sys.excepthook = sys.__excepthook__  # the study is defined: what comes is not its fault
     try:
         code = _main(study, sys.argv[1:] if argv is None else argv)
@@ -100,7 +103,8 @@ def _main(study: Study, argv: Sequence[str]) -> int:
 def _parser(study: Study) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=study.question,
-        epilog="Exit status: 0 the study is complete; 1 it ended with trials missing; "
+        epilog="Exit status: 0 the study is complete; 1 it ended with trials missing, or "
+        "another process is running it; "
         "2 the study or the arguments are wrong.",
     )
     mode = parser.add_mutually_exclusive_group()
@@ -233,9 +237,11 @@ def _plan_text(chosen: Plan) -> str:
 
 def _run(options: _Options) -> int:
     from ablate.data.corpus import open_corpus
-    from ablate.run.launch import connect, one_corpus, read_outcome, record_files, run_plan
-    from ablate.run.resources import check_batch, check_disk
+    from ablate.run.launch import one_corpus
+    from ablate.run.lock import StudyHeldError, study_lock
+    from ablate.run.resources import check_batch
     from ablate.run.store import Store
+    from ablate.track.connection import check_tracking, default_tracking_uri
 
     chosen = options.plan
     one_corpus(chosen)
@@ -243,7 +249,22 @@ def _run(options: _Options) -> int:
     store = Store(options.storage).sub(chosen.study.name)
     corpus_uri = chosen.trials[0].recipe.corpus.uri
     _prepare(corpus_uri)
+    _prepare_synonyms(chosen)
     corpus = open_corpus(chosen.trials[0].recipe.corpus, home())
+    check_tracking(options.tracking_uri or default_tracking_uri(home()))
+    try:
+        with study_lock(store):  # before the ledger is opened: that ends what still runs in it
+            return _run_alone(options, corpus, store)
+    except StudyHeldError as held:
+        print(f"error: {held}", file=sys.stderr)
+        return TRIALS_MISSING
+
+
+def _run_alone(options: _Options, corpus: OpenCorpus, store: Store) -> int:
+    from ablate.run.launch import connect, read_outcome, record_files, run_plan
+    from ablate.run.resources import check_disk
+
+    chosen = options.plan
     before = read_outcome(store, chosen.trials, corpus.fingerprint)
     _say_start(options, corpus, store, len(before.records))
     left = len(chosen.trials) - len(before.records)
@@ -274,6 +295,18 @@ def _run(options: _Options) -> int:
         reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
     return TRIALS_MISSING if missing else COMPLETE
+
+
+def _prepare_synonyms(chosen: Plan) -> None:
+    """Fetch WordNet if some trial augments its captions with it, and it is nowhere yet."""
+    from ablate.data.views import TEXT_AUG
+    from ablate.data.wordnet import prepare_wordnet
+
+    recipes = [trial.recipe for trial in chosen.trials]
+    if any(
+        TEXT_AUG in r.objective.views and r.augment.text_aug.synonyms == "wordnet" for r in recipes
+    ):
+        prepare_wordnet(home())
 
 
 def _prepare(uri: str) -> None:
@@ -460,12 +493,12 @@ def _write_report(
 
 def _report_from_ledger(options: _Options) -> int:
     from ablate.run.store import Store
-    from ablate.track.connection import default_tracking_uri, prepare_store
+    from ablate.track.connection import default_tracking_uri, find_experiment
     from ablate.track.reader import read_design, read_rows
 
     chosen = options.plan
     uri = options.tracking_uri or default_tracking_uri(home())
-    experiment = prepare_store(uri, chosen.study.name)
+    experiment = find_experiment(uri, chosen.study.name)
     store = Store(options.storage).sub(chosen.study.name)
     identity = _identity(chosen)
     name, scale = chosen.study.name, chosen.scale.name

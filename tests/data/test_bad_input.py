@@ -298,6 +298,40 @@ def test_a_shard_changed_or_gone_after_the_manifest_was_written_is_refused(
         open_corpus(corpus, home)
 
 
+def recolour(path: Path, modified_ns: int) -> None:
+    """Other bytes of the same size, as of `modified_ns`."""
+    before, content = path.stat().st_size, path.read_bytes()
+    path.write_bytes(content.replace(b"picture", b"drawing"))
+    os.utime(path, ns=(modified_ns, modified_ns))
+    assert path.stat().st_size == before
+    assert path.read_bytes() != content
+
+
+def test_a_shard_changed_at_its_size_after_the_manifest_was_written_is_refused(
+    folder: Path, tmp_path: Path, home: Path
+) -> None:
+    with_manifest(folder, tmp_path)
+    corpus = Corpus(uri=str(folder), split="all", caption="txt")
+    later = (folder / MANIFEST_NAME).stat().st_mtime_ns + 10**9
+    os.utime(folder / "00000.tar", ns=(later, later))  # touched, or copied: the same content
+    assert open_corpus(corpus, home).manifest.name == "pairs"
+    recolour(folder / "00001.tar", later)
+    with pytest.raises(
+        DataError, match=r"00001\.tar has changed since(.|\n)*sha256(.|\n)*mend: restore the shard"
+    ):
+        open_corpus(corpus, home)
+
+
+def test_only_shards_newer_than_the_manifest_are_read(
+    folder: Path, tmp_path: Path, home: Path
+) -> None:
+    """A shard spoiled behind its time is let through, so it was not read."""
+    with_manifest(folder, tmp_path)
+    path = folder / "00001.tar"
+    recolour(path, path.stat().st_mtime_ns)
+    open_corpus(Corpus(uri=str(folder), split="all", caption="txt"), home)
+
+
 def test_a_split_that_is_not_there_is_refused_with_the_nearest(
     folder: Path, tmp_path: Path, home: Path
 ) -> None:
@@ -319,6 +353,30 @@ def test_an_index_is_kept_and_only_changed_shards_are_read_again(folder: Path, h
     assert second.manifest.shards[1].num_samples == 30
     assert second.manifest.shards[2] == first.shards[2]
     assert second.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600], ids=["older", "newer"])
+def test_an_index_notices_a_shard_of_the_same_size_but_another_time(
+    folder: Path, home: Path, seconds: int
+) -> None:
+    first = opened(folder, home).manifest
+    path = folder / "00001.tar"
+    recolour(path, path.stat().st_mtime_ns + seconds * 10**9)
+    second = opened(folder, home).manifest
+    assert second.shards[1].sha256 != first.shards[1].sha256
+    assert [second.shards[n] for n in (0, 2)] == [first.shards[n] for n in (0, 2)]
+    assert second.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"00000.tar": 1}'])
+def test_an_index_whose_times_cannot_be_read_is_made_again(
+    folder: Path, home: Path, text: str
+) -> None:
+    first = opened(folder, home).manifest
+    (times,) = home.glob("indexes/*/times.json")
+    times.write_text(text)
+    assert opened(folder, home).manifest == first
+    assert "00002.tar" in times.read_text()
 
 
 def test_a_fingerprint_is_of_the_content_and_not_of_the_place(

@@ -60,6 +60,15 @@ def test_shards_hold_every_pair_once_in_its_split(tmp_path: Path) -> None:
     assert sorted(found) == sorted((pair.split, pair.clean) for pair in made())
 
 
+def test_keys_are_unique_over_the_corpus_and_webdatasets(tmp_path: Path) -> None:
+    folder = built(tmp_path, made())
+    samples = [s for path in sorted(folder.glob("*.tar")) for s in read_shard(str(path))]
+    keys = [sample.key for sample in samples]
+    assert len(set(keys)) == len(keys) == len(made())
+    assert not any("." in key or "/" in key for key in keys)
+    assert [json.loads(sample.members["json"])["key"] for sample in samples] == keys
+
+
 def test_an_interrupted_build_resumed_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = built(tmp_path / "whole", made())
     partial = tmp_path / "cut" / "corpora" / "x-1.partial"
@@ -99,6 +108,7 @@ def test_the_emoji_corpus_has_its_12067_pairs_with_captions() -> None:
     manifest = read_manifest(folder)
     found: Counter[str] = Counter()
     names: set[str] = set()
+    keys: set[str] = set()
     for entry in manifest.shards:
         with tarfile.open(folder / entry.name) as tar:
             assert sum(m.name.endswith(".png") for m in tar) == entry.num_samples
@@ -106,7 +116,8 @@ def test_the_emoji_corpus_has_its_12067_pairs_with_captions() -> None:
             assert sample.image()
             assert all(sample.caption(field).strip() for field in ("clean", "raw", "txt"))
             names.add(json.loads(sample.members["json"])["name"])
+            keys.add(sample.key)
             found[entry.split] += 1
     assert found == COUNTS
-    assert len(names) == found.total() == 12_067
+    assert len(names) == len(keys) == found.total() == 12_067
     assert sum(source.num_pairs for source in manifest.sources) == 12_067

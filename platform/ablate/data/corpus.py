@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ablate.data import demo
 from ablate.data.index import index_folder
-from ablate.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from ablate.data.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from ablate.errors import DataError, nearest
 
 HOLDOUT_ONE_IN = 20  # rows kept for evaluation where a corpus brings no test split of its own
@@ -134,7 +134,7 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
         total = sum(s.num_samples for s in manifest.shards if s.split == split)
         one_in = max(HOLDOUT_ONE_IN, -(-total // HOLDOUT_MAX))
         train, test = rows(split, False, one_in), rows(split, True, one_in)
-    _check_sizes(folder, manifest, {split, corpus.test_split})
+    _check_shards(folder, manifest, {split, corpus.test_split})
     if not train.num_samples or not test.num_samples:
         raise DataError(
             f"corpus '{corpus.uri}' has {train.num_samples} samples to train on and "
@@ -173,16 +173,45 @@ def _folder(corpus: Corpus, home: Path) -> Path:
     return folder
 
 
-def _check_sizes(folder: Path, manifest: Manifest, splits: set[str]) -> None:
-    """A shard that is gone or of another size is another corpus: say so before training on it."""
+def _check_shards(folder: Path, manifest: Manifest, splits: set[str]) -> None:
+    """A shard that is gone or has changed is another corpus: say so before training on it.
+
+    Only shards newer than the manifest are read. A folder without one was indexed just now.
+    """
+    listed = folder / MANIFEST_NAME
+    written_ns = listed.stat().st_mtime_ns if listed.exists() else None
     for shard in manifest.shards:
         if shard.split not in splits:
             continue
         path = folder / shard.name
-        found = path.stat().st_size if path.exists() else None
-        if found != shard.num_bytes:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            stat = None
+        if stat is None or stat.st_size != shard.num_bytes:
             raise DataError(
-                f"shard {path} has {'gone' if found is None else f'{found:,} bytes'}",
+                f"shard {path} has {'gone' if stat is None else f'{stat.st_size:,} bytes'}",
                 why=f"the manifest says {shard.num_bytes:,} bytes",
                 mend="restore the shard, or build the corpus anew",
             )
+        if written_ns is not None and stat.st_mtime_ns > written_ns:
+            _check_content(path, shard)
+
+
+def _check_content(path: Path, shard: ShardEntry) -> None:
+    if not shard.sha256:  # nobody has read the content: the size stands for it
+        return
+    try:
+        with path.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"shard {path} cannot be read", why=str(error), mend="restore the shard"
+        ) from error
+    if found != shard.sha256:
+        raise DataError(
+            f"shard {path} has changed since {MANIFEST_NAME} was written",
+            why=f"it is newer, of the same size, and its sha256 is {found[:12]}…; "
+            f"the manifest says {shard.sha256[:12]}…",
+            mend="restore the shard, or build the corpus anew",
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from ablate.data.shard import Keys, cut_short
 from ablate.errors import DataError
 
 SPLIT = "all"  # a folder without a manifest is one split
+TIMES_NAME = "times.json"  # beside the kept manifest: per shard its time, and the sha256 read then
+
+Times = dict[str, tuple[int, str]]
 
 
 def index_folder(folder: Path, indexes: Path) -> Manifest:
@@ -38,7 +43,14 @@ def index_folder(folder: Path, indexes: Path) -> Manifest:
     known: dict[str, ShardEntry] = {}
     if (kept / MANIFEST_NAME).exists():
         known = {shard.name: shard for shard in read_manifest(kept).shards}
-    shards = tuple(_entry(path, known.get(path.name), kept) for path in paths)
+    times = _read_times(kept)
+    shards: tuple[ShardEntry, ...] = ()
+    new_times: Times = {}
+    for path in paths:
+        modified_ns = path.stat().st_mtime_ns  # before it is read: what changes later is noticed
+        entry = _entry(path, known.get(path.name), times.get(path.name), kept)
+        shards += (entry,)
+        new_times[path.name] = (modified_ns, entry.sha256)
     manifest = Manifest(
         name=folder.name,
         version="1",
@@ -48,15 +60,37 @@ def index_folder(folder: Path, indexes: Path) -> Manifest:
         fingerprint=fingerprint(shards),
     )
     kept.mkdir(parents=True, exist_ok=True)
+    _write_times(new_times, kept)
     write_manifest(manifest, kept)
     return manifest
 
 
-def _entry(path: Path, known: ShardEntry | None, kept: Path) -> ShardEntry:
+def _read_times(kept: Path) -> Times:
+    """The kept times; none where they cannot be read, so that every shard is read again."""
+    try:
+        values = json.loads((kept / TIMES_NAME).read_text(encoding="utf-8"))
+        return {str(name): (int(ns), str(sha256)) for name, (ns, sha256) in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_times(times: Times, kept: Path) -> None:
+    partial = kept / f".{TIMES_NAME}.{os.getpid()}"
+    partial.write_text(json.dumps(times, indent=1), encoding="utf-8")
+    partial.replace(kept / TIMES_NAME)
+
+
+def _entry(
+    path: Path, known: ShardEntry | None, time: tuple[int, str] | None, kept: Path
+) -> ShardEntry:
     stat = path.stat()
-    newest = (kept / MANIFEST_NAME).stat().st_mtime_ns if known else 0
-    if known and known.num_bytes == stat.st_size and stat.st_mtime_ns < newest:
-        return known
+    if known and known.num_bytes == stat.st_size:
+        # The very time, since a copy may bring an older one; and with the sha256, since two
+        # processes that index at once may leave the manifest of one and the times of the other.
+        same = time == (stat.st_mtime_ns, known.sha256)
+        # A clock's tick is coarse: in that of the index, a change may not show in the time.
+        if same and stat.st_mtime_ns < (kept / MANIFEST_NAME).stat().st_mtime_ns:
+            return known
     if stat.st_size == 0:
         raise cut_short(str(path), "it has zero bytes")
     keys = Keys(str(path))

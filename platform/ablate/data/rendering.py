@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ablate.data import tokenizer
 from ablate.data.augment import CenterCrop, ImageAugmentation, decode, sample_rng
 from ablate.data.corpus import Rows
+from ablate.data.eda import EDA
+from ablate.data.masking import Masking
 from ablate.data.order import ROW_BITS, Order, Window, owned
 from ablate.data.shard import RawSample, SampleFault, read_shard
-from ablate.data.views import View
+from ablate.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
 
 Columns = dict[str, NDArray[Any]]
 
@@ -26,7 +28,8 @@ Columns = dict[str, NDArray[Any]]
 class Rendering:
     """How samples become arrays: the views that some term reads, and their sizes.
 
-    `images` maps each image view to its augmentation; `texts` lists the text views.
+    `images` maps each image view to its augmentation; `texts` lists the text views, of which
+    TEXT_AUG is changed by `text_augmentation` and TEXT_MASKED by `masking`.
     """
 
     images: Mapping[View, ImageAugmentation]
@@ -35,6 +38,8 @@ class Rendering:
     context: int
     caption: str
     seed: int
+    text_augmentation: EDA = EDA()
+    masking: Masking = Masking()
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ def render(
     """This rank's samples of `window`, in stream order, at most `chunk` rows at a time.
 
     Columns: each image view uint8 [n, S, S, 3], each text view int32 [n, context] with its
-    lengths [n], `id` int64 [n], and `fault` str [n], empty for a sound sample. A faulty sample
-    keeps its place, blank, so that it shifts no other; whoever trains leaves it out.
+    lengths [n] (a masked one with its targets too), `id` int64 [n], and `fault` str [n], empty
+    for a sound sample. A faulty sample keeps its place, blank, so that it shifts no other;
+    whoever trains leaves it out.
     """
     positions = owned(
         window,
@@ -103,11 +109,35 @@ def columns(samples: list[tuple[int, RawSample]], rendering: Rendering, epoch: i
         except SampleFault as fault:
             captions[i], faults[i] = "", f"{sample.key}: {fault}"
     out: Columns = {view.name: array for view, array in images.items()}
-    ids, lengths = tokenizer.encode(captions, rendering.context)
-    for view in rendering.texts:
-        out[view.name], out[view.length] = ids, lengths
+    out |= _texts([sample_id for sample_id, _ in samples], captions, rendering, epoch)
     out["id"] = np.array([sample_id for sample_id, _ in samples], np.int64)
     out["fault"] = np.array(faults, dtype=object)
+    return out
+
+
+def _texts(sample_ids: list[int], captions: list[str], rendering: Rendering, epoch: int) -> Columns:
+    """The columns of the text views; a blank caption stays blank in each, with no target."""
+    views, out = rendering.texts, Columns()
+
+    def rngs(view: View) -> list[np.random.Generator]:
+        return [sample_rng(rendering.seed, number, epoch, view.name) for number in sample_ids]
+
+    if TEXT in views or TEXT_MASKED in views:
+        plain = text_columns(TEXT, captions, rendering.context)
+        if TEXT in views:
+            out |= plain
+        if TEXT_MASKED in views:
+            ids, lengths = plain[TEXT.name], plain[TEXT.length]
+            masked, targets = rendering.masking(ids, lengths, rngs(TEXT_MASKED))
+            out[TEXT_MASKED.name], out[TEXT_MASKED.target] = masked, targets
+            out[TEXT_MASKED.length] = lengths
+    if TEXT_AUG in views:
+        augment = rendering.text_augmentation
+        changed = [
+            augment(tokenizer.clean(caption), rng)
+            for caption, rng in zip(captions, rngs(TEXT_AUG), strict=True)
+        ]
+        out |= text_columns(TEXT_AUG, changed, rendering.context)
     return out
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from ablate.data import tokenizer
 from ablate.data.order import derive
 from ablate.model.pretrainer import Pretrainer
+from ablate.model.terms.late_interaction import LateInteractionModule, token_scores
 
 NUM_CANDIDATES = 100
 BATCH = 512
@@ -77,47 +78,97 @@ def zero_shot(
     *,
     context: int,
     device: torch.device,
-) -> ZeroShot:
+) -> ZeroShot | None:
     """Rank every name for every picture: images uint8 [n, S, S, 3].
 
-    A name that scores the same as the true one counts against it, so that a model whose
-    embeddings have all collapsed scores 0, not 1.
+    Pictures and names are compared as the objective aligns them: by the cosine of embeddings,
+    or by tokens where it has no embeddings; None where nothing aligned them. A name that scores
+    the same as the true one counts against it, so that a model whose embeddings have all
+    collapsed scores 0, not 1.
     """
+    aligning = model.objective.aligning()
+    if aligning is None:
+        return None
     training = model.training
     model.eval()
     try:
-        text = embed_texts(model, candidates.names, context=context, device=device)
+        scorer: Scorer = (
+            _Cosines(model) if aligning[1] == "embed" else _TokenScores(model, aligning[0])
+        )
+        scorer.read_names(_text_batches(candidates.names, context, device))
         among_all, among_100 = [], []
         for first in range(0, len(images), BATCH):
             part = slice(first, first + BATCH)
-            pictures = torch.from_numpy(images[part]).to(device)
-            image = F.normalize(model.embed_image(pictures).float(), dim=-1)
-            cosines = image @ text.T
+            scores = scorer.scores(torch.from_numpy(images[part]).to(device))
             truth = torch.from_numpy(candidates.truth[part]).to(device)[:, None]
-            own = cosines.gather(1, truth)
-            subset = cosines.gather(1, torch.from_numpy(candidates.of_100[part]).to(device))
-            among_all.append((cosines >= own).sum(1) - 1)
+            own = scores.gather(1, truth)
+            subset = scores.gather(1, torch.from_numpy(candidates.of_100[part]).to(device))
+            among_all.append((scores >= own).sum(1) - 1)
             among_100.append((subset >= own).sum(1) - 1)
     finally:
         model.train(training)
     return ZeroShot(ids, _numpy(among_all), _numpy(among_100))
 
 
-def embed_texts(
-    model: Pretrainer, captions: Sequence[str], *, context: int, device: torch.device
-) -> Tensor:
-    """Normalised text embeddings [n, D]."""
+class Scorer(Protocol):
+    """How pictures are compared with names."""
+
+    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        """Take the names, as batches of token ids [m, L] and lengths [m]."""
+
+    def scores(self, images: Tensor) -> Tensor:
+        """uint8 [n, S, S, 3] to [n, number of names]."""
+
+
+class _Cosines:
+    """Cosines of embeddings."""
+
+    def __init__(self, model: Pretrainer) -> None:
+        self.model = model
+
+    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        parts = [self.model.embed_text(ids, lengths).float() for ids, lengths in batches]
+        self.names = F.normalize(torch.cat(parts), dim=-1)
+
+    def scores(self, images: Tensor) -> Tensor:
+        return F.normalize(self.model.embed_image(images).float(), dim=-1) @ self.names.T
+
+
+class _TokenScores:
+    """Late interaction: over a picture's tokens, the mean of the best cosine with a name's.
+
+    From picture to name as in the paper's code, but over the name's own tokens: that code also
+    counts the padding, averages unlike words of several prompts by their position, and divides
+    by a norm that grows with the name.
+    """
+
+    def __init__(self, model: Pretrainer, term: str) -> None:
+        self.model = model
+        self.term = cast(LateInteractionModule, model.terms[term])
+
+    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        self.names: list[tuple[Tensor, Tensor]] = []
+        for ids, lengths in batches:
+            text = self.model.towers["text"](ids, lengths)
+            self.names.append((self.term.text_tokens(text.tokens.float()), text.mask))
+
+    def scores(self, images: Tensor) -> Tensor:
+        tokens = self.term.image_tokens(self.model.towers["image"](images).tokens.float())
+        return torch.cat([token_scores(tokens, name, mask) for name, mask in self.names], dim=1)
+
+
+def _text_batches(
+    captions: Sequence[str], context: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Token ids and lengths of `captions`, cut to the longest of each batch."""
     ids, lengths = tokenizer.encode(captions, context)
-    parts = []
     for first in range(0, len(captions), BATCH):
         part = slice(first, first + BATCH)
         longest = int(lengths[part].max())
-        text = model.embed_text(
+        yield (
             torch.from_numpy(ids[part, :longest]).to(device),
             torch.from_numpy(lengths[part]).to(device),
         )
-        parts.append(F.normalize(text.float(), dim=-1))
-    return torch.cat(parts)
 
 
 def _numpy(parts: list[Tensor]) -> NDArray[np.int64]:

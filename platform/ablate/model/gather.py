@@ -59,7 +59,7 @@ class Gather:
     @classmethod
     def of_batch(cls, num_rows: int, device: torch.device) -> Gather:
         """The gather of this step: ranks tell each other how many rows they hold."""
-        if not _several_ranks():
+        if not several_ranks():
             return cls()
         counts = torch.zeros(dist.get_world_size(), dtype=torch.int64, device=device)
         counts[dist.get_rank()] = num_rows
@@ -69,14 +69,29 @@ class Gather:
 
 def sum_over_ranks(x: Tensor) -> Tensor:
     """x summed over ranks, with gradient; x itself where there is one rank."""
-    if not _several_ranks():
+    if not several_ranks():
         return x
     total: Tensor = _AllReduce.apply(x)  # type: ignore[no-untyped-call]
     return total
 
 
-def _several_ranks() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+def several_ranks() -> bool:
+    """Whether this process trains together with others."""
+    return world_size() > 1
+
+
+def world_size() -> int:
+    """How many processes train together; 1 where nothing was set up."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def largest_over_ranks(values: list[int], device: torch.device) -> list[int]:
+    """Each value's maximum over ranks."""
+    if not several_ranks() or not values:
+        return values
+    told = torch.tensor(values, dtype=torch.int64, device=device)
+    dist.all_reduce(told, op=dist.ReduceOp.MAX)
+    return [int(value) for value in told.tolist()]
 
 
 class _AllReduce(torch.autograd.Function):

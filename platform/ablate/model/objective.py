@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ablate.data.views import View
 from ablate.errors import StudyError
-from ablate.model.term import Feature, Temperature, Term, Weighted
+from ablate.model.term import LEARNED, Feature, Kind, Temperature, Term, Weighted
 
 
 class Objective:
@@ -25,9 +25,50 @@ class Objective:
             for name, term in terms.items()
         }
         object.__setattr__(self, "_terms", tuple(sorted(weighted.items(), key=lambda t: t[0])))
-        self._check()
+        self._check_temperatures()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise StudyError for an objective that cannot be trained as it stands.
+
+        Asked of a recipe's objective and not of every sum on the way to it.
+        """
+        if not dict(self.present()):
+            raise StudyError(
+                "the objective has no term with a weight above 0",
+                why="there would be nothing to learn",
+                mend="give at least one term a weight",
+            )
+        learned = {self._part(f) for _, w in self.present() for f in w.term.learns}
+        for name, weighted in self.present():
+            for feature in sorted(weighted.term.needs - weighted.term.learns):
+                if feature.kind in LEARNED and self._part(feature) not in learned:
+                    modality = feature.view.modality
+                    raise StudyError(
+                        f"the term '{name}' reads {modality} features that no term trains",
+                        why=f"{type(weighted.term).__name__} sends them no gradient, so that they "
+                        "would stay as they were drawn at the start",
+                        mend=f"switch on a term that learns from the {modality} too, "
+                        "like InfoNCE or MultiView",
+                    )
+
+    @staticmethod
+    def _part(feature: Feature) -> tuple[str, str]:
+        return feature.view.modality, feature.kind
+
+    def aligning(self) -> tuple[str, Kind] | None:
+        """The term by which pictures and captions are compared, and the features it reads.
+
+        Embeddings before tokens, since they are the cheaper to compare; None where no present
+        term draws the two together, so that there is nothing to compare them by.
+        """
+        kinds: tuple[Kind, ...] = ("embed", "tokens")
+        for kind in kinds:
+            for name, weighted in self.present():
+                if weighted.term.aligns and any(f.kind == kind for f in weighted.term.learns):
+                    return name, kind
+        return None
+
+    def _check_temperatures(self) -> None:
         by_name: dict[str, Temperature] = {}
         for temperature in {t for _, w in self.present() for t in w.term.temperatures}:
             other = by_name.setdefault(temperature.name, temperature)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
-from ablate.data.views import View
+from ablate.data.views import Modality, View
 from ablate.errors import StudyError
 from ablate.model.gather import Gather
 
-Kind = Literal["embed", "pooled", "tokens", "mask", "targets"]
+Kind = Literal["embed", "pooled", "tokens", "context", "mask", "targets"]
+LEARNED = frozenset(("embed", "pooled", "tokens", "context"))  # the others are given, not computed
 
 
 @dataclass(frozen=True, order=True)
@@ -27,8 +30,9 @@ class Feature:
 
     `embed` [n, embed_dim] is the projected embedding, `pooled` [n, width] the tower's output
     before that projection, `tokens` [n, L, width] its output by position. Of text views also
-    `mask` bool [n, L], true where a token is, and of masked ones `targets` int [n, L], -100
-    where nothing was masked.
+    `context`, the tokens of a pass of its own whose attention goes both ways; `mask` bool
+    [n, L], true where a token is; and of masked ones `targets` int [n, L], -100 where nothing
+    was masked.
     """
 
     view: View
@@ -75,8 +79,17 @@ class Features:
         values: Mapping[Feature, Tensor],
         scales: Mapping[str, Tensor],
         gather: Gather,
+        half: str | None = None,
     ) -> None:
         self._values, self._scales, self.gather = values, scales, gather
+        self._half = half
+
+    def heads(self) -> AbstractContextManager[Any]:
+        """In here a term's own layers run in the recipe's precision; losses stay outside, in
+        single precision."""
+        if self._half is None:
+            return nullcontext()
+        return torch.autocast(self._half, torch.bfloat16)
 
     def __getitem__(self, feature: Feature) -> Tensor:
         return self._values[feature]
@@ -91,6 +104,7 @@ class Features:
             {feature: self._values[feature] for feature in term.needs},
             {t.name: self._scales[t.name] for t in term.temperatures},
             self.gather,
+            self._half,
         )
 
 
@@ -105,7 +119,7 @@ class Term(ABC):
     @property
     def learns(self) -> frozenset[Feature]:
         """Those of its needs that get a gradient from it; the rest it only looks at."""
-        return frozenset(f for f in self.needs if f.kind in ("embed", "pooled", "tokens"))
+        return frozenset(feature for feature in self.needs if feature.kind in LEARNED)
 
     @property
     def temperatures(self) -> frozenset[Temperature]:
@@ -116,8 +130,29 @@ class Term(ABC):
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         """The module that computes the loss, for features of the given last dimensions."""
 
+    @property
+    def reads_padding(self) -> bool:
+        """Whether what stands after a caption's end counts in its loss."""
+        return False
+
+    @property
+    def aligns(self) -> bool:
+        """Whether it draws pictures and their captions together, so that zero-shot can work."""
+        return {feature.view.modality for feature in self.learns} == {"image", "text"}
+
     def __rmul__(self, weight: float) -> Weighted:
         return Weighted(self, float(weight))
+
+
+def expect(term: Term, modality: Modality, *views: View) -> None:
+    """Raise StudyError unless every one of `views`, fields of `term`, is of `modality`."""
+    for view in views:
+        if view.modality != modality:
+            raise StudyError(
+                f"{type(term).__name__} is given {view.name} for its {modality} view",
+                why=f"'{view.name}' is a view of the {view.modality}",
+                mend=f"give one of ablate.data.views, made from the {modality}",
+            )
 
 
 class TermModule(nn.Module):

@@ -18,7 +18,7 @@ from ablate.data.order import Order
 from ablate.data.rendering import Columns, Rendering
 from ablate.data.views import View
 from ablate.errors import DataError
-from ablate.model.gather import Gather
+from ablate.model.gather import Gather, largest_over_ranks
 from ablate.run.variant import Variant
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Recipe
@@ -165,19 +165,22 @@ def roll(digest: str, ids: np.ndarray[Any, np.dtype[np.int64]]) -> str:
 def to_tensors(columns: Columns, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
     """A batch on the device: faulty samples left out, captions cut to the longest one's end.
 
-    The text tower is causal and pools at the end of text, so what follows the longest caption
-    can change nothing but the time it takes.
+    What follows the longest caption is padding, which no feature reads, so that cutting it
+    changes nothing but the time it takes. Ranks agree where to cut: a term may gather tokens.
     """
     sound = np.array([not fault for fault in columns["fault"]], dtype=bool)
+    texts = [name for name in sorted(columns) if View(name, "text").length in columns]
+    longest = [-(-int(columns[View(name, "text").length].max()) // 8) * 8 for name in texts]
+    longest = [min(recipe.text.context, n) for n in largest_over_ranks(longest, device)]
+    cuts: dict[str, int] = {}
+    for name, cut in zip(texts, longest, strict=True):
+        cuts[name] = cuts[View(name, "text").target] = cut
     batch: dict[str, Tensor] = {}
     for name, column in columns.items():
         if name == "fault":
             continue
         kept = column if sound.all() else column[sound]
-        length = columns.get(View(name, "text").length)
-        if length is not None:
-            longest = int(length.max())
-            kept = kept[:, : min(recipe.text.context, -(-longest // 8) * 8)]
+        kept = kept[:, : cuts[name]] if name in cuts else kept
         tensor = torch.from_numpy(np.array(kept))  # a copy: Ray's blocks are read-only
         if device.type == "cuda":
             tensor = tensor.pin_memory()
@@ -206,6 +209,8 @@ def rendering_of(cohort: Cohort) -> Rendering:
             if view.modality == "image"
         },
         texts=tuple(sorted(view for view in views if view.modality == "text")),
+        text_augmentation=recipe.augment.text_aug,
+        masking=recipe.augment.text_masked,
         image_size=recipe.image.size,
         context=recipe.text.context,
         caption=recipe.corpus.caption,

@@ -10,16 +10,22 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from ablate.data.order import derive
-from ablate.model.gather import Gather
+from ablate.data.tokenizer import PAD
+from ablate.data.views import View
+from ablate.model.gather import Gather, several_ranks
 from ablate.model.pretrainer import Pretrainer
+from ablate.model.terms.masked_lm import IGNORED
 from ablate.run.schedule import learning_rate
 from ablate.study.recipe import Recipe
 from ablate.study.study import Trial
 
+ATTENTION_BIASES = (".attend.bias", ".qkv.bias")  # of our text blocks and timm's
 CURVE_POINTS = 200  # per trial: what a record keeps and the ledger shows
 
 
@@ -36,12 +42,18 @@ class Variant:
             embed_dim=recipe.embed_dim,
             seed=recipe.seed,
             precision=recipe.precision,
+            micro_batch=recipe.micro_batch,
         ).to(device)
+        if recipe.compile:
+            self.model.compile_towers()
         self.optimizer = build_optimizer(self.model, recipe)
         self.module: nn.Module = self.model
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if several_ranks():
             self.module = DistributedDataParallel(
-                self.model, device_ids=[device.index] if device.type == "cuda" else None
+                self.model,
+                device_ids=[device.index] if device.type == "cuda" else None,
+                # A queue would be sent anew with every step; norms are agreed on in `agree`.
+                broadcast_buffers=False,
             )
         self.status, self.reason = "running", ""
         self.step_number = 0
@@ -72,6 +84,8 @@ class Variant:
 
     def step(self, batch: Mapping[str, Tensor], gather: Gather) -> None:
         """One optimizer step on a batch of columns."""
+        if any(weighted.term.reads_padding for _, weighted in self.recipe.objective.present()):
+            batch = padded(batch, self.recipe.text.context)
         rate = learning_rate(self.recipe.optimizer, self.recipe.budget, self.samples_seen)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -89,6 +103,19 @@ class Variant:
             else:
                 self.text_tokens += batch[view.name].numel()
 
+    def agree(self) -> None:
+        """Take rank 0's running statistics, where norms average one rank's rows.
+
+        Called by all ranks before a checkpoint and before the evaluation: training itself never
+        reads them.
+        """
+        if not several_ranks():
+            return
+        for module in self.model.modules():
+            if isinstance(module, _BatchNorm):
+                for buffer in module.buffers(recurse=False):
+                    dist.broadcast(buffer, src=0)
+
     def collect(self) -> dict[str, float] | None:
         """The point of the curve since the last call; None where there is none.
 
@@ -100,7 +127,7 @@ class Variant:
             return None
         names = sorted(self._pending[0])
         values = torch.stack([torch.stack([p[n] for n in names]).float() for p in self._pending])
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if several_ranks():
             dist.all_reduce(values)
             values /= dist.get_world_size()
         table = values.cpu()
@@ -175,10 +202,18 @@ class Variant:
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with decay on tensors of two or more dimensions, and none on biases and scales."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    """AdamW with decay on tensors of two or more dimensions, and none on biases and scales.
+
+    See `AdamW.decay_attention_bias` for the exception that the paper's code makes.
+    """
     settings = recipe.optimizer
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        exception = settings.decay_attention_bias and name.endswith(ATTENTION_BIASES)
+        (decayed if parameter.ndim >= 2 or exception else others).append(parameter)
     return torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": settings.weight_decay},
@@ -189,6 +224,19 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
         eps=settings.eps,
         fused=True,
     )
+
+
+def padded(batch: Mapping[str, Tensor], context: int) -> dict[str, Tensor]:
+    """The batch with its captions, cut to the longest, brought back to the whole context."""
+    out = dict(batch)
+    for name, column in batch.items():
+        if View(name, "text").length in batch:
+            more = context - column.shape[1]
+            out[name] = F.pad(column, (0, more), value=PAD)
+            target = View(name, "text").target
+            if target in batch:
+                out[target] = F.pad(batch[target], (0, more), value=IGNORED)
+    return out
 
 
 class _RandomState:

@@ -143,6 +143,9 @@ class _Rank:
         }
         self._points = []
         self._reported = time.monotonic()
+        if save:
+            for variant in self.training.variants.values():
+                variant.agree()
         if not save or self.rank != 0:
             ray.train.report(metrics)
         else:
@@ -165,7 +168,9 @@ class _Rank:
     def _record(self, variant: Variant) -> None:
         status = "completed" if variant.status == "running" else variant.status
         metrics = self._costs(variant)
+        result: ZeroShot | None = None
         if status == "completed":
+            variant.agree()
             test, candidates = self._test_set()
             mine = zero_shot(
                 variant.model,
@@ -175,14 +180,16 @@ class _Rank:
                 context=variant.recipe.text.context,
                 device=self.device,
             )
-            result = self._gathered(mine)
-            metrics |= result.metrics(len(candidates.names))
+            if mine is not None:
+                result = self._gathered(mine)
+                metrics |= result.metrics(len(candidates.names))
             metrics |= {f"final/{name}": v for name, v in _last(variant).items()}
         if self.rank != 0:
             return
         key = variant.trial.key
         if status == "completed":
-            self.store.write_bytes(_examples(result), "trials", key, "examples.parquet")
+            if result is not None:
+                self.store.write_bytes(_examples(result), "trials", key, "examples.parquet")
             weights = io.BytesIO()
             torch.save(variant.model.state_dict(), weights)
             self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")

@@ -41,7 +41,8 @@ def estimate(recipe: Recipe) -> Cost:
     """Count a trial's samples, views, tokens, parameters and arithmetic.
 
     The towers are built on torch's meta device, so it takes no memory; FLOPs are torch's own
-    count of matrix products and convolutions, a backward pass counted as two forward ones.
+    count of matrix products and convolutions, a backward pass counted as two forward ones. The
+    terms' own heads and comparisons are not in it; towers are most of a trial at real sizes.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -60,10 +61,10 @@ def estimate(recipe: Recipe) -> Cost:
         with torch.no_grad(), counter:
             for view in views:
                 if view.modality == "image":
-                    model.embed_image(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+                    model.encode(view, (torch.zeros(1, size, size, 3, dtype=torch.uint8),))
                 else:
                     ids = torch.zeros(1, recipe.text.context, dtype=torch.int32)
-                    model.towers["text"](ids, torch.ones(1, dtype=torch.int32))
+                    model.encode(view, (ids, torch.ones(1, dtype=torch.int32)))
     num_text = sum(view.modality == "text" for view in views)
     return Cost(
         samples=samples,

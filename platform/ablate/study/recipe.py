@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
-from ablate.data.augment import RandomResizedCrop
+from ablate.data.augment import MOCOV2, STANDARD_SLIP, RandomResizedCrop, Strong
 from ablate.data.corpus import Corpus
+from ablate.data.eda import EDA
+from ablate.data.masking import Masking
+from ablate.data.views import View
 from ablate.errors import StudyError, nearest
 from ablate.model.objective import Objective
 from ablate.model.term import Weighted
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
 
-SCHEMA = 1  # part of every key: raised when the same fields come to mean something else
+SCHEMA = 2  # part of every key: raised when the same fields come to mean something else
 
 Value = str | int | float | bool | None
 
@@ -38,7 +41,9 @@ class AdamW:
     """Optimizer and learning rate. Defaults: the paper's released YFCC15M configs.
 
     The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows a
-    cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them.
+    cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them;
+    `decay_attention_bias` adds the biases of queries, keys and values, which the paper's code
+    decays because it finds biases by their layer's class and theirs is a bare parameter.
     """
 
     lr: float = 1e-3
@@ -47,9 +52,12 @@ class AdamW:
     beta1: float = 0.9
     beta2: float = 0.98
     eps: float = 1e-8
+    decay_attention_bias: bool = False
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
+            if f.name == "decay_attention_bias":
+                continue
             value = float(getattr(self, f.name))  # 1 and 1.0 are one recipe, with one key
             if not math.isfinite(value) or value < 0:
                 raise StudyError(
@@ -101,14 +109,26 @@ class Budget:
 
 @dataclass(frozen=True)
 class Augment:
-    """The augmentation of each image view."""
+    """What each view looks like, by its name; the raw caption has nothing to choose.
 
-    image: RandomResizedCrop = RandomResizedCrop()
+    The weak view and the two strong ones are the paper's released code's (Sense-GVT/DeCLIP).
+    """
+
+    image: RandomResizedCrop = STANDARD_SLIP
+    image_a: Strong = MOCOV2
+    image_b: Strong = MOCOV2
+    text_aug: EDA = field(default_factory=EDA)
+    text_masked: Masking = field(default_factory=Masking)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Corpus, towers, objective, optimizer, budget, augmentation and seed of one trial."""
+    """Corpus, towers, objective, optimizer, budget, augmentation and seed of one trial.
+
+    `micro_batch` rows pass the towers at a time (0: all), with the losses still over the whole
+    batch; `compile` hands the towers to torch.compile. Both change how, not what: the losses
+    agree to rounding.
+    """
 
     objective: Objective
     corpus: Corpus = Corpus()
@@ -119,6 +139,8 @@ class Recipe:
     budget: Budget = Budget()
     augment: Augment = field(default_factory=Augment)
     precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch: int = 0
+    compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -129,12 +151,21 @@ class Recipe:
                 why="a trial trains in one of the known precisions",
                 mend=nearest(self.precision, ("fp32", "bf16")),
             )
-        if not dict(self.objective.present()):
+        if self.micro_batch < 0:
             raise StudyError(
-                "the objective has no term with a weight above 0",
-                why="there would be nothing to learn",
-                mend="give at least one term a weight",
+                f"Recipe.micro_batch is {self.micro_batch}",
+                why="it counts the rows that pass the towers at a time",
+                mend="give 1 or more, or 0 for the whole batch",
             )
+        self.objective.check()
+        for name, weighted in self.objective.present():
+            vocabulary = getattr(weighted.term, "vocabulary", self.text.vocabulary)
+            if vocabulary != self.text.vocabulary:
+                raise StudyError(
+                    f"the term '{name}' guesses among {vocabulary:,} tokens",
+                    why=f"the text tower knows {self.text.vocabulary:,}",
+                    mend="set both to the same number",
+                )
 
     @classmethod
     def paper(cls, *, objective: Objective, **fields: Any) -> Recipe:
@@ -175,6 +206,8 @@ def content_key(values: dict[str, Value]) -> str:
 def _names(value: Any) -> list[str]:
     if isinstance(value, Objective):
         return [name for name, _ in value.items()]
+    if isinstance(value, Weighted):  # a term's fields are reached past its weight
+        return ["weight", *_names(value.term)]
     if dataclasses.is_dataclass(value):
         return [f.name for f in dataclasses.fields(value)]
     return []
@@ -189,6 +222,8 @@ def _child(value: Any, where: str, name: str) -> Any:
         )
     if isinstance(value, Objective):
         return dict(value.items())[name]
+    if isinstance(value, Weighted) and name != "weight":
+        return getattr(value.term, name)
     return getattr(value, name)
 
 
@@ -212,9 +247,12 @@ def _patched(here: Any, where: str, path: str, names: list[str], value: Any) -> 
     elif isinstance(here, Objective):
         new = value if isinstance(value, Weighted) else Weighted(child.term, value)
     else:
-        new = _fitting(here, f"{where}.{name}", name, child, value)
+        owner = here.term if isinstance(here, Weighted) and name != "weight" else here
+        new = _fitting(owner, f"{where}.{name}", name, child, value)
     if isinstance(here, Objective):
         return Objective(**(dict(here.items()) | {name: new}))
+    if isinstance(here, Weighted) and name != "weight":
+        return Weighted(dataclasses.replace(here.term, **{name: new}), here.weight)  # type: ignore[type-var]
     return dataclasses.replace(here, **{name: new})
 
 
@@ -243,6 +281,8 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
             yield f"{prefix}.{name}.weight", weighted.weight
             yield f"{prefix}.{name}.term", type(weighted.term).__name__
             yield from _flat(f"{prefix}.{name}", weighted.term)
+    elif isinstance(value, View):
+        yield prefix, value.name
     elif dataclasses.is_dataclass(value):
         for f in dataclasses.fields(value):
             path = f"{prefix}.{f.name}" if prefix else f.name

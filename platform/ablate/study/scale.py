@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.errors import StudyError, nearest
+from ablate.study.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,10 @@ class Scale:
     """What a scale changes in the base recipe, and how often it repeats each cell.
 
     `primary` replaces the study's first response where that one is too coarse at this size.
+    `terms` shrinks the terms' own heads and queues, by the term's class: `{"SimCLR": {"hidden":
+    256}}`. It changes what a study left at its default, in whatever objective a trial has.
+    `towers` replaces a tower of the paper by its small sibling: patches, by timm's name. So a
+    study is written in the paper's terms, and means the same question at every scale.
     """
 
     name: str
@@ -21,7 +26,36 @@ class Scale:
     num_seeds: int
     patches: Mapping[str, Any] = field(default_factory=dict)
     primary: str | None = None
+    terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    towers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def shrink(self, recipe: Recipe) -> Recipe:
+        """`recipe` with this scale's towers, and its sizes of the terms' heads and queues."""
+        for path, value in self.towers.get(recipe.image.name, {}).items():
+            recipe = recipe.patch(path, value)
+        for name, weighted in recipe.objective.present():
+            for field_name, value in self.terms.get(type(weighted.term).__name__, {}).items():
+                path = f"objective.{name}.{field_name}"
+                if recipe.get(path) == getattr(type(weighted.term), field_name):
+                    recipe = recipe.patch(path, value)
+        return recipe
+
+
+# In proportion to towers of an eighth of the paper's widths; a queue of a few batches, as 65,536
+# is of 4,096.
+_SMALL_TERMS: dict[str, dict[str, Any]] = {
+    "SimCLR": {"hidden": 256, "out": 64},
+    "SimSiam": {"hidden": 128, "out": 128, "bottleneck": 64},
+    "LateInteraction": {"dim": 64},
+    "NearestText": {"size": 2048},
+}
+_SMALL_TOWERS: dict[str, dict[str, Any]] = {
+    "vit_base_patch32_clip_quickgelu_224": {
+        "image.options": {"patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 3},
+        "embed_dim": 128,
+    },
+    "resnet50_clip": {"image.name": "modified_resnet_small", "embed_dim": 128},
+}
 
 DEMO = Scale(
     name="demo",
@@ -30,10 +64,8 @@ DEMO = Scale(
     primary="zeroshot/top1_of_100",
     patches={
         "corpus.uri": "demo:emoji",
-        # timm's smallest residual network, 0.2 M parameters: at this size and budget a small
-        # ViT of equal cost learns next to nothing.
-        "image.name": "test_byobnet",
         "image.size": 32,
+        "text.layers": 3,
         "text.width": 64,
         "text.heads": 2,
         "text.context": 16,
@@ -43,6 +75,8 @@ DEMO = Scale(
         "budget.warmup_samples": 10 * 256,
         "budget.batch": 256,
     },
+    terms=_SMALL_TERMS,
+    towers=_SMALL_TOWERS,
 )
 
 SMOKE = Scale(
@@ -58,14 +92,15 @@ SMOKE = Scale(
         "budget.warmup_samples": 2 * 64,
         "budget.batch": 64,
     },
+    terms=_SMALL_TERMS,
+    towers=_SMALL_TOWERS,
 )
 
 SMALL = Scale(
     name="small",
-    about="one GPU in hours: ViT-S/16 at 112 px",
+    about="one GPU in hours: ViT-S/16 or ResNet-50 at 112 px",
     num_seeds=3,
     patches={
-        "image.name": "vit_small_patch16_224",
         "image.size": 112,
         "text.width": 256,
         "text.heads": 4,
@@ -74,6 +109,15 @@ SMALL = Scale(
         "budget.samples": 4_000 * 512,
         "budget.warmup_samples": 400 * 512,
         "budget.batch": 512,
+    },
+    terms={"SimCLR": {"hidden": 1024, "out": 128}, "NearestText": {"size": 8192}},
+    towers={
+        # ViT-S/16: 49 tokens of 112 px, as many as the paper's ViT has.
+        "vit_base_patch32_clip_quickgelu_224": {
+            "image.options": {"patch_size": 16, "embed_dim": 384, "num_heads": 6},
+            "embed_dim": 256,
+        },
+        "resnet50_clip": {"embed_dim": 256},
     },
 )
 

@@ -109,7 +109,20 @@ class Study:
             scale_named(scale)
         self._check_paths()
         for cell in self.cells():
-            self.resolve(cell, self.base)
+            self._check_cell(cell)
+
+    def _check_cell(self, cell: tuple[tuple[str, Label], ...]) -> None:
+        recipe = self.resolve(cell, self.base)
+        zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
+        if zero_shot and recipe.objective.aligning() is None:
+            where = ", ".join(f"{name}={label}" for name, label in cell)
+            raise StudyError(
+                f"the cell {where} has no term that draws pictures and captions together",
+                why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
+                "model has learnt nothing to compare them by",
+                mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
+                "responses",
+            )
 
     def _check_paths(self) -> None:
         for one, other in itertools.combinations(self.factors, 2):
@@ -152,12 +165,22 @@ class Study:
         base = self.base_at(scale, overrides)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
         found = [
-            Trial(cell, dataclasses.replace(self.resolve(cell, base), seed=seed))
+            Trial(cell, dataclasses.replace(self._at(scale, cell, base, overrides), seed=seed))
             for seed in chosen
             for cell in self.cells()
         ]
         self._check_distinct(found)
         return tuple(found)
+
+    def _at(
+        self,
+        scale: Scale,
+        cell: tuple[tuple[str, Label], ...],
+        base: Recipe,
+        overrides: Mapping[str, Any] | None,
+    ) -> Recipe:
+        # What was set by hand stays, though the scale would have a smaller one.
+        return patched_together(scale.shrink(self.resolve(cell, base)), overrides or {})
 
     def _check_overrides(self, overrides: Mapping[str, Any]) -> None:
         for path in overrides:

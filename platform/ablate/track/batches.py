@@ -24,9 +24,11 @@ RECIPE_ROOTS = frozenset(
     {
         "augment",
         "budget",
+        "compile",
         "corpus",
         "embed_dim",
         "image",
+        "micro_batch",
         "objective",
         "optimizer",
         "precision",

@@ -84,8 +84,55 @@ def prepare_store(uri: str, experiment: str, *, timeout_s: float = 5.0) -> str:
     its schema migration, so this happens under a file lock. Raises TrackingError.
     """
     check_tracking(uri, timeout_s=timeout_s)
-    try:
+    with _explained(uri):
         return experiment_id(uri, experiment)
+
+
+def find_experiment(uri: str, name: str, *, timeout_s: float = 5.0) -> str:
+    """The id of the experiment `name`, for whoever only reads: nothing is created.
+
+    Raises TrackingError where there is none.
+    """
+    path = sqlite_path(uri)
+    # Before anything looks at it: MLflow would make the database that it does not find.
+    if path is not None and path.is_absolute() and _is_missing(path):
+        raise _never_ran(name, uri, f"there is no database {path}")
+    check_tracking(uri, timeout_s=timeout_s)
+    with _explained(uri):
+        mlflow = client(uri)
+        found = mlflow.get_experiment_by_name(name)
+        if found is None:
+            names = [experiment.name for experiment in mlflow.search_experiments()]
+            raise _never_ran(
+                name,
+                uri,
+                "a study has an experiment of its name from its first run on, and there is none",
+                nearest(name, names),
+            )
+    return _active(found, name, uri)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def _never_ran(study: str, uri: str, why: str, hint: str = "") -> TrackingError:
+    mend = "run the study first, or give the --tracking-uri (MLFLOW_TRACKING_URI) it ran with"
+    return TrackingError(
+        f"there are no runs of study '{study}' at {redacted(uri)}",
+        why=why,
+        mend=f"{mend}. {hint}".rstrip(". ") + ("." if hint else ""),
+    )
+
+
+@contextlib.contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Raise TrackingError for what MLflow raises when it opens a store."""
+    try:
+        yield
     except TrackingError:
         raise
     except Exception as error:
@@ -117,6 +164,11 @@ def experiment_id(uri: str, name: str) -> str:
                 found = mlflow.get_experiment_by_name(name)  # somebody else was quicker
                 if found is None:
                     raise
+    return _active(found, name, uri)
+
+
+def _active(found: Any, name: str, uri: str) -> str:
+    """The id of the experiment `found`. Raises TrackingError when it was deleted."""
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"the experiment '{name}' was deleted at {redacted(uri)}",

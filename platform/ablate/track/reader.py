@@ -8,7 +8,7 @@ from typing import Any
 
 from ablate.errors import TrackingError, nearest
 from ablate.track.batches import MAX_TAG_LENGTH
-from ablate.track.connection import check_tracking, client, redacted
+from ablate.track.connection import client, find_experiment, redacted
 from ablate.track.mlflow_run import PARENT, Run, search
 
 
@@ -56,17 +56,8 @@ def examples(uri: str, study: str, key: str, *, name: str = "examples") -> Path:
 
 
 def _experiment(uri: str, study: str) -> tuple[Any, str]:
-    check_tracking(uri)
-    mlflow = client(uri)
-    found = mlflow.get_experiment_by_name(study)
-    if found is None:
-        names = [experiment.name for experiment in mlflow.search_experiments()]
-        raise TrackingError(
-            f"there is no experiment '{study}' at {redacted(uri)}",
-            why="each study has an experiment of its name, from its first run on",
-            mend=nearest(study, names),
-        )
-    return mlflow, str(found.experiment_id)
+    experiment = find_experiment(uri, study)
+    return client(uri), experiment
 
 
 def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
@@ -80,10 +71,18 @@ def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
     ]
     if not wanted:
         asked = f"study '{study}' at scale '{scale}'" + (f" ({identity})" if identity else "")
+        scales = {run.tags.get("ablate.scale", "") for run in runs}
+        other = scale in scales  # then it is the identity that differs
         raise TrackingError(
             f"{asked} has no run at {redacted(uri)}",
-            why="nothing of it was ever tracked there",
-            mend=nearest(scale, {run.tags.get("ablate.scale", "") for run in runs}),
+            why="it ran there with other data, seeds or settings only"
+            if other
+            else "nothing of it was ever tracked there",
+            mend="give the --data, --seeds and --set it ran with, or run it with these"
+            if other
+            else nearest(scale, scales)
+            if scales
+            else "run the study first",
         )
     return wanted[-1]
 

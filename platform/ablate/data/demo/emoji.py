@@ -24,7 +24,7 @@ from ablate.data.manifest import Source
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-VERSION = "1"
+VERSION = "2"  # 2: sample keys are unique over the splits
 SIZE = 64  # pixels: what the two bitmap packages carry
 NEED_BYTES = 400_000_000  # packages 140 MB, as much again in npm's own cache, shards 65 MB
 TONES = {

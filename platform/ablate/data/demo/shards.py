@@ -160,7 +160,8 @@ def tar_bytes(shard: Shard) -> bytes:
 
 def _members(shard: Shard) -> Iterator[tuple[str, bytes]]:
     for row, pair in enumerate(shard.pairs):
-        key = f"{shard.number:05}{row:04}"  # img2dataset's habit
+        # Unique over the corpus, and without a dot: webdataset's key ends at the first one.
+        key = f"{shard.split}-{shard.number:05}-{row:04}"
         about = {
             "key": key,
             "clean": pair.clean,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ablate.data.views import IMAGE, TEXT, View
 from ablate.model.gather import Gather
-from ablate.model.term import Feature, Features, Temperature, Term, TermModule
+from ablate.model.term import Feature, Features, Temperature, Term, TermModule, expect
 
 
 def info_nce(
@@ -46,6 +46,10 @@ class InfoNCE(Term):
     image: View = IMAGE
     text: View = TEXT
     temperature: Temperature = Temperature()
+
+    def __post_init__(self) -> None:
+        expect(self, "image", self.image)
+        expect(self, "text", self.text)
 
     @property
     def needs(self) -> frozenset[Feature]:

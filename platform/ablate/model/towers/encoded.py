@@ -8,8 +8,9 @@ from torch import Tensor
 
 
 class Encoded(NamedTuple):
-    """`pooled` [n, width]; `tokens` [n, L, width]; `mask` bool [n, L], true where a token is."""
+    """`pooled` [n, width] and `tokens` [n, L, width], each where it was asked for; `mask` bool
+    [n, L] of a text, true where a token is."""
 
-    pooled: Tensor
-    tokens: Tensor
+    pooled: Tensor | None = None
+    tokens: Tensor | None = None
     mask: Tensor | None = None

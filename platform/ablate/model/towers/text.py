@@ -86,18 +86,22 @@ class TextEncoder(nn.Module):
                 nn.init.normal_(linear.weight, std=std)
                 nn.init.zeros_(linear.bias)
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Encoded:
+    def forward(self, ids: Tensor, lengths: Tensor, *, both_ways: bool = False) -> Encoded:
+        """With `both_ways` a token attends to all of its caption, not only to what precedes it."""
         x = self.embedding(ids) + self.position[: ids.shape[1]]
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         for block in self.blocks:
-            x = block(x)
+            x = block(x, mask[:, None, None] if both_ways else None)
         tokens = self.norm(x)
         rows = torch.arange(len(ids), device=ids.device)
-        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         return Encoded(tokens[rows, lengths.long() - 1], tokens, mask)
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a layer norm and beside a residual path: [n, L, width]."""
+    """Attention and MLP, each after a layer norm and beside a residual path: [n, L, width].
+
+    Causal, or to where `attend_to` (bool, broadcast to [n, heads, L, L]) is true.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -109,11 +113,13 @@ class Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attend_to: Tensor | None = None) -> Tensor:
         n, length, width = x.shape
         heads = self.attend(self.norm_1(x)).view(n, length, 3, self.heads, -1)
         q, k, v = heads.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attend_to, is_causal=attend_to is None
+        )
         x = x + self.attend_out(attended.transpose(1, 2).reshape(n, length, width))
         return x + self.contract(quick_gelu(self.expand(self.norm_2(x))))
 

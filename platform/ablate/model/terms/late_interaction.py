@@ -1,0 +1,226 @@
+"""FILIP's finer alignment: pictures and captions compared token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ablate.data.views import IMAGE, TEXT, View
+from ablate.errors import StudyError
+from ablate.model.gather import Gather
+from ablate.model.term import Feature, Features, Temperature, Term, TermModule, expect
+
+CHUNK_BYTES = 32 << 20  # of similarities in memory at a time
+
+
+def late_interaction(
+    image_tokens: Tensor,
+    text_tokens: Tensor,
+    scale: Tensor | float,
+    *,
+    text_mask: Tensor | None = None,
+    image_keep: int | None = None,
+    text_keep: int | None = None,
+    gather: Gather | None = None,
+) -> Tensor:
+    """Symmetric cross-entropy of token-wise similarities of matched pairs against all pairs.
+
+    image_tokens [n, P, D], text_tokens [n, L, D] un-normalised, text_mask bool [n, L] -> loss [].
+    A picture is like a caption by the mean, over its tokens, of each one's best cosine with the
+    caption's tokens, times `scale`; a caption is like a picture the same way round. With
+    `image_keep` or `text_keep`, what a pair is compared by on the other side are only its k
+    tokens that are most like its own match. Yao et al. 2021 (arXiv:2111.07783), eq. 3-5.
+    """
+    gather = gather or Gather()
+    image, text = F.normalize(image_tokens, dim=-1), F.normalize(text_tokens, dim=-1)
+    if text_mask is None:
+        text_mask = torch.ones(text.shape[:2], dtype=torch.bool, device=text.device)
+    other_image, other_text, other_mask = image, text, text_mask
+    if image_keep or text_keep:
+        kept_image, kept_text = _most_alike(image, text, text_mask, image_keep, text_keep)
+        if kept_image is not None:
+            other_image = image.gather(1, kept_image[..., None].expand(-1, -1, image.shape[-1]))
+        if kept_text is not None:
+            other_text = text.gather(1, kept_text[..., None].expand(-1, -1, text.shape[-1]))
+            other_mask = text_mask.gather(1, kept_text)
+    to_text = token_scores(image, gather.rows(other_text), gather.rows(other_mask))
+    to_image = token_scores(text, gather.rows(other_image), own_mask=text_mask)
+    target = gather.offset + torch.arange(len(image), device=image.device)
+    rows = F.cross_entropy(scale * to_text, target, reduction="none")
+    columns = F.cross_entropy(scale * to_image, target, reduction="none")
+    return gather.mean((rows + columns) / 2)
+
+
+@torch.no_grad()
+def _most_alike(
+    image: Tensor, text: Tensor, mask: Tensor, image_keep: int | None, text_keep: int | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Which tokens of each side to keep [n, k]: those most like the whole of their match."""
+    alike = (image @ text.transpose(1, 2)) * mask[:, None]
+    images = alike.sum(2).topk(min(image_keep, image.shape[1])).indices if image_keep else None
+    if not text_keep:
+        return images, None
+    # Masked before it is chosen: padding has no similarity to be chosen by.
+    sums = alike.sum(1).masked_fill(~mask, -torch.inf)
+    return images, sums.topk(min(text_keep, text.shape[1])).indices
+
+
+def token_scores(
+    own: Tensor, other: Tensor, other_mask: Tensor | None = None, *, own_mask: Tensor | None = None
+) -> Tensor:
+    """For each pair the mean, over own tokens, of the best cosine with the other's.
+
+    own [n, P, D], other [m, L, D] normalised; masks bool [n, P], [m, L] -> [n, m]. This is the
+    seam for a fused kernel: nothing else sees the similarities [n, P, m, L].
+    """
+    weights = own.new_full(own.shape[:2], 1 / own.shape[1])
+    if own_mask is not None:
+        weights = own_mask.to(own.dtype) / own_mask.sum(1, keepdim=True).clamp(min=1)
+    scores: Tensor = _MeanOfMax.apply(own, other, other_mask, weights)  # type: ignore[no-untyped-call]
+    return scores
+
+
+class _MeanOfMax(torch.autograd.Function):
+    """scores[i, j] = sum over p of weights[i, p] * max over l of own[i, p] . other[j, l].
+
+    The similarities are made a few rows at a time, and only which token was best is kept for
+    the backward pass (a byte or two for each own token and other row); the rest is made again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, own: Tensor, other: Tensor, other_mask: Tensor | None, weights: Tensor
+    ) -> Tensor:
+        n, m, num_others = len(own), len(other), other.shape[1]
+        scores = own.new_empty(n, m)
+        best = torch.empty(
+            (n, own.shape[1], m),
+            dtype=torch.uint8 if num_others <= 256 else torch.int32,
+            device=own.device,
+        )
+        flat = other.flatten(0, 1).T
+        for part in _chunks(own, other):
+            alike = (own[part].flatten(0, 1) @ flat).view(-1, own.shape[1], m, num_others)
+            if other_mask is not None:
+                alike.masked_fill_(~other_mask, -torch.inf)
+            most, where = alike.max(-1)
+            scores[part] = torch.einsum("ipj,ip->ij", most, weights[part])
+            best[part] = where.to(best.dtype)
+        ctx.save_for_backward(own, other, weights, best)
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (grad,) = grads
+        own, other, weights, best = ctx.saved_tensors
+        m, num_others = other.shape[:2]
+        flat = other.flatten(0, 1)
+        grad_own, grad_other = torch.empty_like(own), torch.zeros_like(flat)
+        for part in _chunks(own, other):
+            rows = own[part]
+            # What each similarity weighs: 0 but for the best of its row.
+            share = own.new_zeros(*rows.shape[:2], m, num_others)
+            value = weights[part][:, :, None] * grad[part][:, None, :]
+            share.scatter_(-1, best[part].long()[..., None], value[..., None])
+            flat_share = share.view(-1, m * num_others)
+            grad_own[part] = (flat_share @ flat).view_as(rows)
+            grad_other.addmm_(flat_share.T, rows.flatten(0, 1))
+        return grad_own, grad_other.view_as(other), None, None
+
+
+def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:
+    """Rows of `own` whose similarities with `other` fill CHUNK_BYTES."""
+    a_row = own.shape[1] * other.shape[0] * other.shape[1] * own.element_size()
+    size = max(1, CHUNK_BYTES // max(1, a_row))
+    for first in range(0, len(own), size):
+        yield slice(first, first + size)
+
+
+@dataclass(frozen=True)
+class LateInteraction(Term):
+    """`late_interaction` through a linear map of each side's tokens to `dim`.
+
+    `mask_padding`: what stands after a caption's end takes no part, as in the FILIP paper. The
+    paper's code lets all 77 positions take part (Sense-GVT/DeCLIP#31), so that a score depends on
+    the context's length; False is that. `image_keep` and `text_keep`, 0 for all: the code at its
+    last commit keeps 16 of each; up to May 2022, after the paper, it kept all, which is the
+    default here since the published figures cannot have come from the other.
+    """
+
+    image: View = IMAGE
+    text: View = TEXT
+    dim: int = 256
+    mask_padding: bool = True
+    image_keep: int = 0
+    text_keep: int = 0
+    temperature: Temperature = Temperature("dense")
+
+    def __post_init__(self) -> None:
+        expect(self, "image", self.image)
+        expect(self, "text", self.text)
+        for name, least in (("dim", 1), ("image_keep", 0), ("text_keep", 0)):
+            if getattr(self, name) < least:
+                raise StudyError(
+                    f"LateInteraction.{name} is {getattr(self, name)}",
+                    why="it counts dimensions or tokens",
+                    mend=f"give {least} or more",
+                )
+
+    @property
+    def needs(self) -> frozenset[Feature]:
+        return frozenset(self._read.values())
+
+    @property
+    def _read(self) -> dict[str, Feature]:
+        read = {"image": Feature(self.image, "tokens"), "text": Feature(self.text, "tokens")}
+        return read | ({"mask": Feature(self.text, "mask")} if self.mask_padding else {})
+
+    @property
+    def reads_padding(self) -> bool:
+        return not self.mask_padding
+
+    @property
+    def temperatures(self) -> frozenset[Temperature]:
+        return frozenset({self.temperature})
+
+    def build(self, widths: Mapping[Feature, int]) -> LateInteractionModule:
+        read = self._read
+        return LateInteractionModule(self, widths[read["image"]], widths[read["text"]])
+
+
+class LateInteractionModule(TermModule):
+    """The maps of both sides, with bias and no norm, and the loss over them."""
+
+    def __init__(self, term: LateInteraction, image_width: int, text_width: int) -> None:
+        super().__init__()
+        self.term = term
+        self.image_map = nn.Linear(image_width, term.dim)
+        self.text_map = nn.Linear(text_width, term.dim)
+
+    def image_tokens(self, tokens: Tensor) -> Tensor:
+        """[n, P, width] to normalised [n, P, dim]."""
+        return F.normalize(self.image_map(tokens), dim=-1)
+
+    def text_tokens(self, tokens: Tensor) -> Tensor:
+        """[n, L, width] to normalised [n, L, dim]."""
+        return F.normalize(self.text_map(tokens), dim=-1)
+
+    def forward(self, features: Features) -> Tensor:
+        term, read = self.term, self.term._read
+        with features.heads():
+            image = self.image_map(features[read["image"]])
+            text = self.text_map(features[read["text"]])
+        return late_interaction(
+            image.float(),
+            text.float(),
+            features.scale(term.temperature),
+            text_mask=features[read["mask"]] if term.mask_padding else None,
+            image_keep=term.image_keep or None,
+            text_keep=term.text_keep or None,
+            gather=features.gather,
+        )

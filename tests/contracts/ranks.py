@@ -1,0 +1,98 @@
+"""One rank of several, for `test_terms_ranks`: run as `ranks.py RANK WORLD STORE OUT`.
+
+Steps every term twice on its part of the batches and saves what 1 rank would have: losses and
+gradients averaged over ranks, as DDP averages them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from terms import LEVELS, ROWS, features, name_of, thetas, values, widths
+
+from ablate.model.gather import Gather
+from ablate.model.term import Term
+
+STEPS = 2
+
+
+def steps(term: Term, rank: int, world: int, *, uneven: bool = False) -> dict[str, Any]:
+    """Losses, gradients of the last step, and the module's state, of the whole batch."""
+    torch.manual_seed(0)
+    module = term.build(widths(term))
+    module.train()
+    scales = thetas(term)
+    out: dict[str, Any] = {}
+    sizes = split(world, uneven)
+    mine = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+    for step in range(STEPS):
+        held = {
+            need: value.detach()[mine].clone().requires_grad_(value.requires_grad)
+            for need, value in values(term, seed=step).items()
+        }
+        module.zero_grad()
+        for theta in scales.values():
+            theta.grad = None
+        loss = module(features(term, held, Gather(tuple(sizes) if world > 1 else (), rank), scales))
+        loss.backward()
+        out[f"loss {step}"] = averaged(loss.detach(), world)
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        out[f"grad {name}"] = averaged(parameter.grad, world)
+    for name, theta in scales.items():
+        grad = theta.grad if theta.grad is not None else torch.zeros(())
+        out[f"grad theta {name}"] = averaged(grad, world)
+    for need, value in held.items():
+        if value.grad is not None:
+            # A feature's gradient reaches the towers, whose gradients are averaged over ranks.
+            out[f"grad {need}"] = joined(value.grad / world, sizes, world)
+    for name, buffer in module.named_buffers():
+        out[f"buffer {name}"] = buffer.clone()
+    return out
+
+
+def split(world: int, uneven: bool) -> list[int]:
+    even = [ROWS // world] * world
+    if uneven and world > 1:
+        even[0], even[-1] = even[0] + 1, even[-1] - 1
+    return even
+
+
+def averaged(x: torch.Tensor, world: int) -> torch.Tensor:
+    x = x.detach().clone()
+    if world > 1:
+        dist.all_reduce(x)
+        x /= world
+    return x
+
+
+def joined(x: torch.Tensor, sizes: list[int], world: int) -> torch.Tensor:
+    if world == 1:
+        return x.clone()
+    parts: list[Any] = [None] * world
+    dist.all_gather_object(parts, x)
+    return torch.cat(parts)
+
+
+def all_terms(rank: int, world: int) -> dict[str, dict[str, Any]]:
+    torch.set_num_threads(1)
+    return {
+        f"{name_of(term)}{' uneven' if uneven else ''}": steps(term, rank, world, uneven=uneven)
+        for uneven in (False, True)
+        for term in LEVELS
+    }
+
+
+if __name__ == "__main__":
+    rank, world = int(sys.argv[1]), int(sys.argv[2])
+    store = dist.FileStore(sys.argv[3], world)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    found = all_terms(rank, world)
+    if rank == 0:
+        torch.save(found, Path(sys.argv[4]))
+    dist.barrier()
+    dist.destroy_process_group()

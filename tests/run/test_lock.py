@@ -1,0 +1,168 @@
+"""One driver a study. Oracle: second processes that hold the lock, are killed, or are refused."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from ablate.errors import StudyError
+from ablate.run.lock import LOCK_NAME, StudyHeldError, study_lock
+from ablate.run.store import Store
+
+HOLD = """
+import sys
+from ablate.run.lock import study_lock
+from ablate.run.store import Store
+with study_lock(Store(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+STUDY = """
+from ablate import Factor, Recipe, Study, main
+from ablate.variants import CLIP
+
+study = Study(
+    name="held",
+    question="?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+    scales={"smoke": {"image.name": "test_resnet"}},
+)
+
+if __name__ == "__main__":
+    main(study)
+"""
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def take(folder: Path) -> None:
+    with study_lock(Store(str(folder))):
+        pass
+
+
+def test_a_second_process_is_told_who_holds_the_study_and_what_to_do(tmp_path: Path) -> None:
+    with holder(tmp_path / "s") as other, pytest.raises(StudyHeldError) as caught:
+        take(tmp_path / "s")
+    words = str(caught.value)
+    assert f"process {other.pid} on {socket.gethostname()}, since 20" in words
+    assert "'s' is being run into" in words
+    assert "wait" in words
+    assert "--storage" in words
+
+
+def test_another_study_and_another_folder_are_free(tmp_path: Path) -> None:
+    with holder(tmp_path / "a" / "s"):
+        take(tmp_path / "a" / "t")
+        take(tmp_path / "b" / "s")
+
+
+def test_a_killed_driver_frees_the_study(tmp_path: Path) -> None:
+    with holder(tmp_path) as other:
+        other.kill()
+        other.wait()
+        assert str(other.pid) in (tmp_path / LOCK_NAME).read_text()  # it had no time to tidy up
+        take(tmp_path)
+
+
+def test_what_the_driver_starts_does_not_keep_the_lock(tmp_path: Path) -> None:
+    code = HOLD.replace(
+        "    sys.stdin",
+        "    import os; os.fork() or (sys.stdin.readline(), os._exit(0))\n    sys.stdin",
+    )
+    ours, theirs = os.pipe()
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=ours,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "held\n"
+        with pytest.raises(StudyHeldError):
+            take(tmp_path)
+        driver.kill()
+        driver.wait()
+        take(tmp_path)  # the child waits still
+        os.close(theirs)
+
+
+def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), study_lock(Store(str(tmp_path))):
+        raise KeyError
+    with holder(tmp_path):
+        pass
+    assert (tmp_path / LOCK_NAME).exists()
+
+
+def test_a_disk_without_locks_is_a_caution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one fault that cannot be made for real here: what such a disk answers stands in."""
+
+    def without(*arguments: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", without)
+    with study_lock(Store(str(tmp_path))):
+        assert re.search(r"caution .*without locks \(No locks available\)", capsys.readouterr().err)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="cannot be written"):
+        take(tmp_path / "file" / "s")
+
+
+def test_a_bucket_has_no_lock(tmp_path: Path) -> None:
+    with study_lock(Store("s3://bucket/results?region=none&endpoint_override=127.0.0.1:9")):
+        pass
+
+
+@pytest.mark.slow
+def test_a_second_driver_ends_at_once_with_status_1_and_touches_nothing(
+    home: Path, tmp_path: Path, shapes: Path
+) -> None:
+    (tmp_path / "held.py").write_text(STUDY)
+    arguments = ("--data", str(shapes), "--scale", "smoke")
+    with holder(home / "results" / "held") as other:
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "held.py"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert f"is being run into {home / 'results'} by process {other.pid} on" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ray " not in done.stderr
+    assert done.stdout == ""
+    assert [path.name for path in (home / "results" / "held").iterdir()] == [LOCK_NAME]
+    assert not (home / "mlflow.db").exists()
