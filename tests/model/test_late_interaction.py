@@ -1,0 +1,163 @@
+"""Token-wise alignment. Oracle: float64 loops written out here."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import ablate.model.terms.late_interaction as module
+from ablate.model.terms.infonce import info_nce
+from ablate.model.terms.late_interaction import late_interaction, token_scores
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def mask_of(lengths: list[int], context: int) -> Tensor:
+    return torch.arange(context) < torch.tensor(lengths)[:, None]
+
+
+LENGTHS = [5, 2, 7, 3, 4, 6]
+IMAGE, TEXT = rand(6, 4, 8, seed=1), rand(6, 7, 8, seed=2)
+MASK = mask_of(LENGTHS, 7)
+
+
+def cross_entropy(logits: list[float], target: int) -> float:
+    most = max(logits)
+    return most + math.log(sum(math.exp(x - most) for x in logits)) - logits[target]
+
+
+def top(sums: dict[int, float], k: int | None) -> list[int]:
+    line = sorted(sums, key=lambda t: -sums[t])
+    return line if k is None else line[:k]
+
+
+def naive(
+    image: Tensor,
+    text: Tensor,
+    scale: float,
+    mask: Tensor,
+    image_keep: int | None = None,
+    text_keep: int | None = None,
+) -> float:
+    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    n, patches = len(image), range(image.shape[1])
+    words = [[t for t in range(text.shape[1]) if mask[i, t]] for i in range(n)]
+
+    def alike(i: int, p: int, j: int, t: int) -> float:
+        return float(image[i, p] @ text[j, t])
+
+    kept_patches = [
+        top({p: sum(alike(i, p, i, t) for t in words[i]) for p in patches}, image_keep)
+        for i in range(n)
+    ]
+    kept_words = [
+        top({t: sum(alike(i, p, i, t) for p in patches) for t in words[i]}, text_keep)
+        for i in range(n)
+    ]
+    to_text = [
+        [
+            scale
+            * sum(max(alike(i, p, j, t) for t in kept_words[j]) for p in patches)
+            / len(patches)
+            for j in range(n)
+        ]
+        for i in range(n)
+    ]
+    to_image = [
+        [
+            scale
+            * sum(max(alike(i, p, j, t) for p in kept_patches[i]) for t in words[j])
+            / len(words[j])
+            for i in range(n)
+        ]
+        for j in range(n)
+    ]
+    losses = [cross_entropy(m[i], i) for m in (to_text, to_image) for i in range(n)]
+    return sum(losses) / (2 * n)
+
+
+@pytest.mark.parametrize(("image_keep", "text_keep"), [(None, None), (2, None), (None, 2), (3, 3)])
+def test_equals_the_naive_loop(image_keep: int | None, text_keep: int | None) -> None:
+    loss = late_interaction(
+        IMAGE, TEXT, 9.0, text_mask=MASK, image_keep=image_keep, text_keep=text_keep
+    )
+    expected = naive(IMAGE, TEXT, 9.0, MASK, image_keep, text_keep)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_without_a_mask_every_position_takes_part() -> None:
+    expected = naive(IMAGE, TEXT, 9.0, torch.ones(6, 7, dtype=torch.bool))
+    assert late_interaction(IMAGE, TEXT, 9.0).item() == pytest.approx(expected, abs=1e-12)
+
+
+def dense(own: Tensor, other: Tensor, mask: Tensor | None, own_mask: Tensor | None) -> Tensor:
+    """The textbook form, all similarities at once, for autograd to differentiate."""
+    alike = torch.einsum("ipd,jld->ipjl", own, other)
+    if mask is not None:
+        alike = alike.masked_fill(~mask, -torch.inf)
+    best = alike.max(-1).values
+    if own_mask is None:
+        return best.mean(1)
+    weights = own_mask.to(own.dtype) / own_mask.sum(1, keepdim=True)
+    return torch.einsum("ipj,ip->ij", best, weights)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 500, 1 << 25])
+@pytest.mark.parametrize("masked", ["other", "own"])
+def test_scores_and_gradients_equal_the_dense_form(
+    chunk_bytes: int, masked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
+    masks = (None, MASK) if masked == "own" else (MASK, None)
+    own, other = (TEXT, IMAGE) if masked == "own" else (IMAGE, TEXT)
+    found = []
+    for form in (token_scores, dense):
+        a, b = own.clone().requires_grad_(), other.clone().requires_grad_()
+        if form is dense:
+            scores = dense(a, b, *masks)
+        else:
+            scores = token_scores(a, b, masks[0], own_mask=masks[1])
+        (scores * rand(6, 6, seed=3)).sum().backward()
+        found.append((scores, a.grad, b.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_gradients_pass_gradcheck() -> None:
+    a, b = rand(3, 2, 4, seed=1).requires_grad_(), rand(3, 3, 4, seed=2).requires_grad_()
+    mask = mask_of([3, 1, 2], 3)
+    assert torch.autograd.gradcheck(
+        lambda x, y: late_interaction(x, y, 3.0, text_mask=mask), (a, b)
+    )
+
+
+def test_one_token_a_side_is_info_nce() -> None:
+    image, text = rand(6, 1, 8, seed=1), rand(6, 1, 8, seed=2)
+    torch.testing.assert_close(
+        late_interaction(image, text, 9.0), info_nce(image[:, 0], text[:, 0], 9.0)
+    )
+
+
+def test_more_padding_changes_nothing() -> None:
+    longer = torch.cat([TEXT, rand(6, 5, 8, seed=9)], dim=1)
+    for keep in (None, 2):
+        torch.testing.assert_close(
+            late_interaction(
+                IMAGE, longer, 9.0, text_mask=mask_of(LENGTHS, 12), image_keep=keep, text_keep=keep
+            ),
+            late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK, image_keep=keep, text_keep=keep),
+        )
+
+
+def test_keeping_all_tokens_is_keeping_none_out() -> None:
+    torch.testing.assert_close(
+        late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK, image_keep=4, text_keep=7),
+        late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK),
+    )
