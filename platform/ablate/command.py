@@ -207,6 +207,8 @@ def _plan_text(chosen: Plan) -> str:
         f"data    {chosen.trials[0].recipe.corpus.uri}",
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
+    if chosen.study.fraction is not None:
+        lines.append(f"design  {chosen.study.fraction}")
     width = max(len(t.name) for t in chosen.trials)
     lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
     for trial in chosen.trials:

@@ -14,6 +14,7 @@ from typing import Any
 from ablate.data.corpus import Corpus
 from ablate.errors import AblateError, StudyError, nearest
 from ablate.study.factor import Factor, Label
+from ablate.study.fraction import Fraction
 from ablate.study.recipe import Recipe, content_key
 from ablate.study.scale import Scale, scale_named
 
@@ -57,8 +58,9 @@ class Study:
 
     `responses` are metrics, the primary first. `seeds` is a number (0 to n - 1) or the seeds
     themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
-    `{"demo": {"budget.samples": 10_000}}`. Everything is checked here, at definition: a wrong
-    path, level or patch raises StudyError before anything starts.
+    `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
+    factors, by defining words: `("a * b * c * d * e",)` keeps half. Everything is checked here,
+    at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class Study:
         responses: Sequence[str] = ("zeroshot/top1", "cost/device_hours"),
         seeds: int | Sequence[int] | None = None,
         scales: Mapping[str, Mapping[str, Any]] | None = None,
+        fraction: Sequence[str] = (),
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors, self.responses = tuple(factors), tuple(responses)
+        self.fraction = Fraction.parse(fraction, self.factors) if fraction else None
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         self._check()
@@ -142,9 +146,12 @@ class Study:
                 )
 
     def cells(self) -> list[tuple[tuple[str, Label], ...]]:
-        """Every combination of levels, the last factor varying fastest."""
+        """Every combination of levels that the fraction keeps, the last factor varying fastest."""
         labels = [[(factor.name, label) for label in factor.levels] for factor in self.factors]
-        return [tuple(cell) for cell in itertools.product(*labels)]
+        cells = itertools.product(*labels)
+        if self.fraction is None:
+            return list(cells)
+        return [cell for cell in cells if self.fraction.keeps(cell, self.factors)]
 
     def resolve(self, cell: tuple[tuple[str, Label], ...], base: Recipe) -> Recipe:
         """`base` with the levels of `cell` applied."""

@@ -48,8 +48,11 @@ def late_interaction(
         if kept_text is not None:
             other_text = text.gather(1, kept_text[..., None].expand(-1, -1, text.shape[-1]))
             other_mask = text_mask.gather(1, kept_text)
-    to_text = token_scores(image, gather.rows(other_text), gather.rows(other_mask))
-    to_image = token_scores(text, gather.rows(other_image), own_mask=text_mask)
+    if gather.world == 1 and other_image is image and other_text is text:
+        to_text, to_image = _both_scores(image, text, text_mask)
+    else:
+        to_text = token_scores(image, gather.rows(other_text), gather.rows(other_mask))
+        to_image = token_scores(text, gather.rows(other_image), own_mask=text_mask)
     target = gather.offset + torch.arange(len(image), device=image.device)
     rows = F.cross_entropy(scale * to_text, target, reduction="none")
     columns = F.cross_entropy(scale * to_image, target, reduction="none")
@@ -75,62 +78,93 @@ def token_scores(
 ) -> Tensor:
     """For each pair the mean, over own tokens, of the best cosine with the other's.
 
-    own [n, P, D], other [m, L, D] normalised; masks bool [n, P], [m, L] -> [n, m]. This is the
-    seam for a fused kernel: nothing else sees the similarities [n, P, m, L].
+    own [n, P, D], other [m, L, D] normalised; masks bool [n, P], [m, L] -> [n, m].
     """
-    weights = own.new_full(own.shape[:2], 1 / own.shape[1])
-    if own_mask is not None:
-        weights = own_mask.to(own.dtype) / own_mask.sum(1, keepdim=True).clamp(min=1)
-    scores: Tensor = _MeanOfMax.apply(own, other, other_mask, weights)  # type: ignore[no-untyped-call]
+    scores: Tensor = _MeanOfMax.apply(own, other, other_mask, _shares(own, own_mask), None)[0]  # type: ignore[no-untyped-call]
     return scores
 
 
-class _MeanOfMax(torch.autograd.Function):
-    """scores[i, j] = sum over p of weights[i, p] * max over l of own[i, p] . other[j, l].
+def _both_scores(image: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """`token_scores` of each side with the other, from the same similarities."""
+    shares = _shares(image, None), _shares(text, text_mask)
+    to_text, from_text = _MeanOfMax.apply(image, text, text_mask, *shares)  # type: ignore[no-untyped-call]
+    return to_text, from_text.T
 
-    The similarities are made a few rows at a time, and only which token was best is kept for
-    the backward pass (a byte or two for each own token and other row); the rest is made again.
+
+def _shares(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """What each token counts in its row's mean: [n, P]."""
+    if mask is None:
+        return tokens.new_full(tokens.shape[:2], 1 / tokens.shape[1])
+    return mask.to(tokens.dtype) / mask.sum(1, keepdim=True).clamp(min=1)
+
+
+class _MeanOfMax(torch.autograd.Function):
+    """Means of best similarities, own [n, P, D] with other [m, L, D], in one or both directions.
+
+    forward[i, j] = sum over p of own_share[i, p] * max over l of own[i, p] . other[j, l], and
+    back[i, j] = sum over l of other_share[j, l] * max over p of the same; both [n, m].
+
+    The similarities [n, P, m, L] are made a few rows at a time, and of them only which token was
+    best is kept for the backward pass. Nothing else sees them: the place for a fused kernel.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, own: Tensor, other: Tensor, other_mask: Tensor | None, weights: Tensor
-    ) -> Tensor:
-        n, m, num_others = len(own), len(other), other.shape[1]
-        scores = own.new_empty(n, m)
-        best = torch.empty(
-            (n, own.shape[1], m),
-            dtype=torch.uint8 if num_others <= 256 else torch.int32,
-            device=own.device,
-        )
+        ctx: Any,
+        own: Tensor,
+        other: Tensor,
+        other_mask: Tensor | None,
+        own_share: Tensor,
+        other_share: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        (n, num_own), (m, num_others) = own.shape[:2], other.shape[:2]
         flat = other.flatten(0, 1).T
+        scores = own.new_empty(n, m)
+        best = _places(own, (n, num_own, m), num_others)
+        back = back_best = None
+        if other_share is not None:
+            back, back_best = own.new_empty(n, m), _places(own, (n, m, num_others), num_own)
         for part in _chunks(own, other):
-            alike = (own[part].flatten(0, 1) @ flat).view(-1, own.shape[1], m, num_others)
+            alike = (own[part].flatten(0, 1) @ flat).view(-1, num_own, m, num_others)
+            if back is not None and back_best is not None:
+                most, where = alike.max(1)
+                back[part] = torch.einsum("ijl,jl->ij", most, other_share)
+                back_best[part] = where.to(back_best.dtype)
             if other_mask is not None:
                 alike.masked_fill_(~other_mask, -torch.inf)
             most, where = alike.max(-1)
-            scores[part] = torch.einsum("ipj,ip->ij", most, weights[part])
+            scores[part] = torch.einsum("ipj,ip->ij", most, own_share[part])
             best[part] = where.to(best.dtype)
-        ctx.save_for_backward(own, other, weights, best)
-        return scores
+        ctx.save_for_backward(own, other, own_share, other_share, best, back_best)
+        return scores, back
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (grad,) = grads
-        own, other, weights, best = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        own, other, own_share, other_share, best, back_best = ctx.saved_tensors
+        grad, back_grad = grads
         m, num_others = other.shape[:2]
         flat = other.flatten(0, 1)
         grad_own, grad_other = torch.empty_like(own), torch.zeros_like(flat)
         for part in _chunks(own, other):
             rows = own[part]
-            # What each similarity weighs: 0 but for the best of its row.
-            share = own.new_zeros(*rows.shape[:2], m, num_others)
-            value = weights[part][:, :, None] * grad[part][:, None, :]
-            share.scatter_(-1, best[part].long()[..., None], value[..., None])
-            flat_share = share.view(-1, m * num_others)
-            grad_own[part] = (flat_share @ flat).view_as(rows)
-            grad_other.addmm_(flat_share.T, rows.flatten(0, 1))
-        return grad_own, grad_other.view_as(other), None, None
+            # The gradient of each similarity: 0 but where it was the best.
+            alike = own.new_zeros(*rows.shape[:2], m, num_others)
+            if grad is not None:
+                value = own_share[part][:, :, None] * grad[part][:, None]
+                alike.scatter_(-1, best[part].long()[..., None], value[..., None])
+            if back_grad is not None and back_best is not None:
+                value = other_share * back_grad[part][..., None]
+                alike.scatter_add_(1, back_best[part].long()[:, None], value[:, None])
+            flat_alike = alike.view(-1, m * num_others)
+            grad_own[part] = (flat_alike @ flat).view_as(rows)
+            grad_other.addmm_(flat_alike.T, rows.flatten(0, 1))
+        return grad_own, grad_other.view_as(other), None, None, None
+
+
+def _places(like: Tensor, shape: tuple[int, ...], num_tokens: int) -> Tensor:
+    """Room for token numbers: a byte each, where they fit."""
+    dtype = torch.uint8 if num_tokens <= 256 else torch.int32
+    return torch.empty(shape, dtype=dtype, device=like.device)
 
 
 def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:

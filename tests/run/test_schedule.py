@@ -1,0 +1,89 @@
+"""Learning rate and weight decay. Oracle: what Sense-GVT/DeCLIP's configs give at these steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ablate.data.augment import MOCOV2, ONECROP, SLIP, STANDARD_SLIP
+from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B
+from ablate.model.pretrainer import Pretrainer
+from ablate.run.schedule import learning_rate
+from ablate.run.variant import build_optimizer
+from ablate.study.recipe import AdamW, Budget, Recipe
+from ablate.study.scale import DEMO
+from ablate.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(1, 1e-4), (2499, 9.9964e-4), (2500, 1e-3), (64_000, 5.1565e-4), (128_001, 0.0)],
+)
+def test_rate_at_the_released_steps(step: int, rate: float) -> None:
+    found = learning_rate(AdamW(), Budget(), (step - 1) * 4096)
+    assert found == pytest.approx(rate, rel=1e-4, abs=1e-12)
+
+
+def decayed(recipe: Recipe) -> dict[str, bool]:
+    with torch.device("meta"):
+        model = Pretrainer(recipe.image, recipe.text, recipe.objective, embed_dim=128, seed=0)
+    kept = {id(p) for p in build_optimizer(model, recipe).param_groups[0]["params"]}
+    return {name: id(p) in kept for name, p in model.named_parameters()}
+
+
+def test_decay_skips_vectors_and_scales_and_takes_embeddings() -> None:
+    found = decayed(Recipe(objective=DECLIP))
+    assert not found["thetas.logit"]
+    assert not any(
+        value for name, value in found.items() if name.endswith("bias") or ".norm" in name
+    )
+    for name in (
+        "towers.text.embedding.weight",
+        "towers.text.position",
+        "towers.image.model.cls_token",
+        "towers.image.model.pos_embed",
+        "projections.image.weight",
+        "terms.masked_lm.head.weight",
+    ):
+        assert found[name], name
+
+
+def test_released_decay_also_takes_the_biases_of_attention() -> None:
+    recipe = Recipe(objective=CLIP, optimizer=AdamW(decay_attention_bias=True))
+    more = {n for n, value in decayed(recipe).items() if value} - {
+        n for n, value in decayed(Recipe(objective=CLIP)).items() if value
+    }
+    assert len(more) == 24
+    assert {name.split(".")[-2] for name in more} == {"attend", "qkv"}
+
+
+def test_released_recipes_differ_by_variant_and_the_unified_one_does_not() -> None:
+    rates = {name: level["optimizer.lr"] for name, level in AS_RELEASED.items()}
+    decays = {name: level["optimizer.weight_decay"] for name, level in AS_RELEASED.items()}
+    assert rates == {"clip": 1e-3, "slip": 5e-4, "filip": 5e-4, "declip": 1e-3, "defilip": 1e-3}
+    assert decays == {"clip": 0.1, "slip": 0.5, "filip": 0.5, "declip": 0.1, "defilip": 0.1}
+    assert all(set(level) == {"objective"} for level in UNIFIED.values())
+    for level in AS_RELEASED.values():
+        recipe = Recipe(objective=CLIP)
+        for path, value in level.items():
+            recipe = recipe.patch(path, value)
+        for temperature in recipe.objective.temperatures:
+            assert (temperature.least, temperature.most) == pytest.approx(
+                (20.0855, 403.4288), rel=1e-5
+            )
+
+
+def test_views_have_the_released_augmentations() -> None:
+    augment = Recipe(objective=CLIP).augment
+    assert (augment.image, augment.image_a, augment.image_b) == (STANDARD_SLIP, MOCOV2, MOCOV2)
+    assert dict(SLIP) == {IMAGE: STANDARD_SLIP, IMAGE_A: MOCOV2, IMAGE_B: MOCOV2}
+    assert ONECROP.ratio == 256 / 224
+
+
+def test_a_scale_shrinks_what_a_study_left_at_its_default_alone() -> None:
+    recipe = Recipe(objective=UNIFIED["slip"]["objective"])
+    assert DEMO.shrink(recipe).get("objective.simclr.hidden") == 256
+    chosen = recipe.patch("objective.simclr.hidden", 512)
+    assert DEMO.shrink(chosen).get("objective.simclr.hidden") == 512
+    assert DEMO.shrink(recipe).get("image.options") != ()
+    assert DEMO.shrink(recipe.patch("image.name", "test_vit")).image.name == "test_vit"
