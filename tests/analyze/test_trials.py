@@ -92,7 +92,7 @@ def test_a_setting_that_changes_with_a_factor_is_its_alias(depth_by_supervision:
             "text.supervision.weight": 1.0 if richer else 0.0,
             "seed": row["seed"],
         }
-    at = {name: factor["at"] for name, factor in design["factors"].items()}
+    at = {name: (factor["at"],) for name, factor in design["factors"].items()}
     found = hidden_aliases(trials_table(design, rows), at)
     assert [(alias.field, alias.term) for alias in found] == [
         ("optimizer.warmup", "depth:supervision"),

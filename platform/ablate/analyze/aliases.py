@@ -29,16 +29,18 @@ class Alias:
         return ":".join(self.factors)
 
 
-def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, str]) -> list[Alias]:
+def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> list[Alias]:
     """The varying recipe fields that are functions of one factor, or of two jointly.
 
-    Reads the columns `recipe/<path>`; `at` names the path each factor sets, which is no alias of
-    it. Fields that differ within a cell (a seed's) are not foretold by any factor and not listed.
+    Reads the columns `recipe/<path>`; `at` names the paths each factor sets, which are no aliases.
+    Fields that differ within a cell (a seed's) are not foretold by any factor and not listed.
     """
     found = []
     for column in trials.columns:
         path = str(column).removeprefix(RECIPE_PREFIX)
-        if path == str(column) or any(_is_within(path, set_by) for set_by in at.values()):
+        if path == str(column) or any(
+            _is_within(path, own) for set_by in at.values() for own in set_by
+        ):
             continue
         known = trials[trials[column].notna()]
         if known[column].nunique() < 2:

@@ -12,6 +12,7 @@ from ablate.analyze.findings import Findings
 from ablate.analyze.wording import Unit, counted, listed, p_value
 
 _ALPHA = 0.05
+_MOST_FIELDS = 6  # named in one sentence; the design has them all
 
 
 def answer(found: Findings) -> list[str]:
@@ -37,6 +38,7 @@ def caveats(found: Findings) -> list[str]:
             f"{'is' if len(found.missing) == 1 else 'are'} missing ({listed(parts)})"
             + ("; the numbers rest on the completed ones." if found.num_completed else ".")
         )
+    words += _bundles(found)
     words += [
         f"{alias.field} changes with {listed(list(alias.factors))} too: what is said of "
         f"{'it' if len(alias.factors) == 1 else 'them'} is said of the bundle."
@@ -52,6 +54,22 @@ def caveats(found: Findings) -> list[str]:
     notes = [str(note) for note in found.primary.contrasts.get("note", []) if note]
     if any("fragile" in note for note in notes):
         words.append("A difference marked fragile could change sign with the diverged trials.")
+    return words
+
+
+def _bundles(found: Findings) -> list[str]:
+    """The factors whose levels set more than one part of the recipe, each in a caution."""
+    words = []
+    for name, factor in found.design["factors"].items():
+        moved = list(factor.get("also_moves") or [])
+        if moved:
+            shown = moved if len(moved) <= _MOST_FIELDS else moved[: _MOST_FIELDS - 1]
+            rest = len(moved) - len(shown)
+            fields = listed([*shown, *([f"{rest} other fields"] if rest else [])])
+            words.append(
+                f"The levels of '{name}' also differ in {fields}: a difference between them is "
+                f"not the {name.replace('_', ' ')}'s alone."
+            )
     return words
 
 

@@ -7,6 +7,7 @@ import math
 from ablate.analyze.columns import completed, label_text
 from ablate.analyze.drawing import cell_label, rows_of
 from ablate.analyze.findings import Findings, ResponseFindings
+from ablate.analyze.missing import divergence_rates
 from ablate.analyze.page import Section, Table, noted_table
 from ablate.analyze.wording import NONE, Unit, counted, number, p_value, significant
 
@@ -127,7 +128,9 @@ def trial_rows(found: Findings) -> Section:
     words = [f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed."]
     tables = [Table(header, rows, columns, tones)]
     if len(found.missing):
-        tables.insert(0, _missing_table(found))
+        diverged = _divergence_table(found)
+        whole = Table(header, rows, columns, tones, title="All trials" if diverged else "")
+        tables = [_missing_table(found), *diverged, whole]
     return Section("Trials", words, tables=tables, is_small=True)
 
 
@@ -142,3 +145,29 @@ def _missing_table(found: Findings) -> Table:
         for row in rows_of(found.missing)
     ]
     return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}))
+
+
+def _divergence_table(found: Findings) -> list[Table]:
+    """How often trials diverged at each level of each factor; nothing where none did."""
+    if not (found.missing["status"] == "diverged").any():
+        return []
+    rows = []
+    for name in found.factors:
+        for i, row in enumerate(rows_of(divergence_rates(found.trials, name))):
+            known = not math.isnan(row["rate"])
+            rows.append(
+                [
+                    name if i == 0 else "",
+                    label_text(row["level"]),
+                    f"{row['num_diverged']} of {row['num_ended']}",
+                    f"{100 * row['rate']:.0f}" if known else NONE,
+                    f"{100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f}" if known else NONE,
+                ]
+            )
+    header = ["Factor", "Level", "Diverged", "Share, %", "95 % interval"]
+    remark = (
+        "Of the trials that completed or diverged; the interval of a share is Clopper and "
+        "Pearson's, which takes trials as independent."
+    )
+    title = "How often trials diverged"
+    return [Table(header, rows, frozenset({2, 3, 4}), title=title, remark=remark)]

@@ -22,7 +22,7 @@ from ablate.analyze.wording import Unit, unit_of
 from ablate.errors import nearest
 
 COST = "cost/device_hours"
-_BLOCK = "seed"
+BLOCK = "seed"  # every comparison is within seeds
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,15 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
     )
 
 
-def _paths(design: Mapping[str, Any]) -> dict[str, str]:
-    """What each factor sets."""
-    return {name: str(factor.get("at") or "") for name, factor in design["factors"].items()}
+def _paths(design: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What each factor sets, and what is known to move with it: said of it in its own sentence."""
+    found = {}
+    for name, factor in design["factors"].items():
+        at = str(factor.get("at") or "")
+        # A design that does not say what moves together leaves a bundle's fields to be found.
+        known = "also_moves" in factor
+        found[name] = (*at.split(", "), *factor["also_moves"]) if known else (at,)
+    return found
 
 
 def _costs(trials: pd.DataFrame) -> list[str]:
@@ -130,15 +136,15 @@ def _response(
     empty = pd.DataFrame()
     try:
         means = [
-            marginal_means(trials, response, factors, name, block=_BLOCK).assign(factor=name)
+            marginal_means(trials, response, factors, name, block=BLOCK).assign(factor=name)
             for name in factors
         ]
         differences = [
             _contrasts(trials, response, factors, name, baselines[name]) for name in factors
         ]
-        table = anova(trials, response, factors, block=_BLOCK)
+        table = anova(trials, response, factors, block=BLOCK)
         crossed = [
-            interaction_contrast(trials, response, a, b, block=_BLOCK, factors=factors)
+            interaction_contrast(trials, response, a, b, block=BLOCK, factors=factors)
             for a, b in itertools.combinations(factors, 2)
         ]
         interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
@@ -160,8 +166,8 @@ def _response(
 def _contrasts(
     trials: pd.DataFrame, response: str, factors: list[str], name: str, baseline: Any
 ) -> pd.DataFrame:
-    found = contrasts(trials, response, factors, of=name, baseline=baseline, block=_BLOCK)
-    fragile = fragile_levels(trials, response, factors, of=name, baseline=baseline, block=_BLOCK)
+    found = contrasts(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
+    fragile = fragile_levels(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
     words = "fragile: its sign can flip with the values of the diverged trials"
     found["note"] = [
         "; ".join(part for part in (note, words if level in fragile else "") if part)
@@ -207,7 +213,7 @@ def _cell_means(
     """The blocked model's mean of each row of `cells`; its raw mean where that is not estimable."""
     raw = [float(value) for value in cells[response]]
     try:
-        found = marginal_means(trials, response, factors, factors, block=_BLOCK, order=len(factors))
+        found = marginal_means(trials, response, factors, factors, block=BLOCK, order=len(factors))
     except AnalysisError:
         return raw
     modelled = dict(zip(found["level"], found["mean"].astype(float), strict=True))

@@ -18,6 +18,7 @@ from ablate.analyze.drawing import figures_of
 from ablate.analyze.findings import Findings, ResponseFindings, find
 from ablate.analyze.origins import design_section, provenance_section
 from ablate.analyze.page import Section
+from ablate.analyze.published import published_values
 from ablate.analyze.summary import summary
 
 # Ten digits: what is left of rounding differences between machines lies below.
@@ -119,12 +120,14 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
         evidence.trial_rows(found),
         provenance_section(found, provenance),
     ]
+    published = published_values(found)
     if found.primary.fault:
-        return background
+        return [*published, *background]
     return [
         sections.effects(found),
         sections.means(found),
         *sections.interactions(found),
+        *published,
         sections.cost(found),
         evidence.variance(found),
         evidence.secondary(found),

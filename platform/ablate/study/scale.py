@@ -71,7 +71,7 @@ DEMO = Scale(
         "text.context": 16,
         "embed_dim": 128,
         "optimizer.lr": 2e-3,
-        "budget.samples": 120 * 256,
+        "budget.samples": 80 * 256,
         "budget.warmup_samples": 10 * 256,
         "budget.batch": 256,
     },

@@ -15,6 +15,7 @@ from ablate.data.corpus import Corpus
 from ablate.errors import AblateError, StudyError, nearest
 from ablate.study.factor import Factor, Label
 from ablate.study.fraction import Fraction
+from ablate.study.published import Published
 from ablate.study.recipe import Recipe, content_key
 from ablate.study.scale import Scale, scale_named
 
@@ -59,8 +60,9 @@ class Study:
     `responses` are metrics, the primary first. `seeds` is a number (0 to n - 1) or the seeds
     themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
-    factors, by defining words: `("a * b * c * d * e",)` keeps half. Everything is checked here,
-    at definition: a wrong path, level or patch raises StudyError before anything starts.
+    factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
+    others that the report sets beside the study's own. Everything is checked here, at definition:
+    a wrong path, level or patch raises StudyError before anything starts.
     """
 
     def __init__(
@@ -74,12 +76,14 @@ class Study:
         seeds: int | Sequence[int] | None = None,
         scales: Mapping[str, Mapping[str, Any]] | None = None,
         fraction: Sequence[str] = (),
+        published: Published | None = None,
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors, self.responses = tuple(factors), tuple(responses)
         self.fraction = Fraction.parse(fraction, self.factors) if fraction else None
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
+        self.published = published
         self._check()
 
     def _check(self) -> None:
@@ -112,6 +116,8 @@ class Study:
         for scale in self.scales:
             scale_named(scale)
         self._check_paths()
+        if self.published is not None:
+            self.published.check(self.factors, self.responses)
         for cell in self.cells():
             self._check_cell(cell)
 

@@ -1,0 +1,137 @@
+"""Every variant and tower on the real demo corpus. Oracle: the same run, uninterrupted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from ablate.data.corpus import OpenCorpus, open_corpus
+from ablate.data.demo import prepare_demo
+from ablate.data.rendering import Columns, Span, render
+from ablate.run.cohort import CohortTraining, order_of, rendering_of
+from ablate.study.plan import Cohort
+from ablate.study.recipe import Recipe
+from ablate.study.scale import DEMO
+from ablate.study.study import Trial, patched_together
+from ablate.variants import AS_RELEASED, CLIP, UNIFIED
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
+
+BATCH, STEPS = 32, 12
+CPU = torch.device("cpu")
+TOWERS = {"vit": "vit_base_patch32_clip_quickgelu_224", "resnet": "resnet50_clip"}
+LEVELS = {**UNIFIED, **{f"{n}_released": level for n, level in AS_RELEASED.items()}}
+
+
+def trial(name: str, tower: str) -> Trial:
+    patches = DEMO.patches | {
+        "budget.samples": BATCH * STEPS,
+        "budget.warmup_samples": 2 * BATCH,
+        "budget.batch": BATCH,
+        "corpus.window_shards": 2,
+        "image.name": TOWERS[tower],
+        # The data is the cohort's: all its members draw their random tokens alike.
+        **{k: v for k, v in LEVELS[name].items() if not k.startswith("augment.")},
+    }
+    recipe = patched_together(Recipe.paper(objective=CLIP), patches)
+    return Trial((("variant", name), ("tower", tower)), DEMO.shrink(recipe))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> OpenCorpus:
+    home = tmp_path_factory.mktemp("home")
+    prepare_demo("emoji", home)
+    return open_corpus(trial("clip", "vit").recipe.corpus, home)
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    return Cohort(tuple(trial(name, tower) for name in LEVELS for tower in TOWERS))
+
+
+@pytest.fixture(scope="module")
+def batches(corpus: OpenCorpus, cohort: Cohort) -> list[Columns]:
+    order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
+    span = Span(0, STEPS * BATCH, BATCH)
+
+    def parts() -> Iterator[Columns]:
+        for window in order.between(span.start, span.stop):
+            yield from render(corpus.train, order, window, span, rendering, 256)
+
+    made = list(parts())
+    whole = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+    return [
+        {name: column[step * BATCH : (step + 1) * BATCH] for name, column in whole.items()}
+        for step in range(STEPS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cohort: Cohort, batches: list[Columns]) -> CohortTraining:
+    training = CohortTraining(cohort, CPU)
+    for step, columns in enumerate(batches):
+        training.step(columns)
+        training.collect()
+        if step == STEPS // 2 - 1:
+            held = io.BytesIO()
+            torch.save(training.state_dict(), held)
+            training.half_way = held.getvalue()  # type: ignore[attr-defined]
+    return training
+
+
+def test_every_variant_trains_to_the_end(uninterrupted: CohortTraining) -> None:
+    states = {v.trial.name: (v.status, v.reason) for v in uninterrupted.variants.values()}
+    assert states == dict.fromkeys(states, ("running", ""))
+    assert len(states) == 20
+    assert all(v.done for v in uninterrupted.variants.values())
+
+
+def test_the_loss_of_every_variant_falls(uninterrupted: CohortTraining) -> None:
+    for variant in uninterrupted.variants.values():
+        losses = [point["train/loss"] for point in variant.curve]
+        # From the second step on: in the first a queue is empty, and its term 0.
+        assert np.mean(losses[-4:]) < np.mean(losses[1:5]), (variant.trial.name, losses)
+
+
+def test_resumed_half_way_it_goes_on_bit_for_bit(
+    uninterrupted: CohortTraining, cohort: Cohort, batches: list[Columns]
+) -> None:
+    training = CohortTraining(cohort, CPU)
+    state = io.BytesIO(uninterrupted.half_way)  # type: ignore[attr-defined]
+    training.load_state_dict(torch.load(state, weights_only=True))
+    for columns in batches[STEPS // 2 :]:
+        training.step(columns)
+        training.collect()
+    assert training.order_hash == uninterrupted.order_hash
+    for key, variant in training.variants.items():
+        ours = variant.model.state_dict()
+        theirs = uninterrupted.variants[key].model.state_dict()
+        assert list(ours) == list(theirs)
+        for name, value in theirs.items():
+            same = (
+                torch.equal(ours[name], value)
+                if isinstance(value, torch.Tensor)
+                else (ours[name] == value)
+            )
+            assert same, (variant.trial.name, name)
+        assert [p["train/loss"] for p in variant.curve] == [
+            p["train/loss"] for p in uninterrupted.variants[key].curve
+        ]
+
+
+def test_a_queue_and_running_statistics_are_part_of_what_is_saved(
+    uninterrupted: CohortTraining,
+) -> None:
+    saved = {
+        name
+        for variant in uninterrupted.variants.values()
+        for name in variant.state_dict()["model"]
+    }
+    assert "terms.nearest_text.queue.rows" in saved
+    assert "terms.nearest_text.queue._extra_state" in saved
+    assert "terms.simsiam.projector.1.running_mean" in saved
+    assert any(name.startswith("towers.image") and name.endswith("running_var") for name in saved)
