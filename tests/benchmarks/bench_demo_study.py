@@ -1,7 +1,7 @@
-"""The wall time of a study of twelve demo trials.
+"""The wall time of the demo study.
 
-Baseline, in the same run: the sum of twelve plain single-process loops, each a process of its
-own that reads, decodes, trains and evaluates the same batches with as many torch threads.
+Baseline, in the same run: the sum of as many plain single-process loops, each a process of its
+own that reads, decodes, trains and evaluates one trial's batches with as many torch threads.
 To reach: 1.2 of that sum; below 1 is the aim, since a study decodes once for a whole cohort.
 
     python tests/benchmarks/bench_demo_study.py [--samples N]
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -29,25 +30,26 @@ from ablate.model.pretrainer import Pretrainer
 from ablate.run.cohort import order_of, rendering_of, to_tensors
 from ablate.study.plan import Cohort
 from ablate.study.scale import DEMO
-from ablate.study.study import Trial, patched_together
+from ablate.study.study import Study, Trial
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "text_encoder_depth.py"
-DEPTHS, SEEDS = (1, 3, 6, 12), (0, 1, 2)
 
 
-def plain_loop(depth: int, seed: int, samples: int) -> None:
+def trials(samples: int) -> tuple[Trial, ...]:
+    study: Study = runpy.run_path(str(STUDY))["study"]
+    return study.trials(DEMO, overrides={"budget.samples": samples})
+
+
+def plain_loop(trial: Trial) -> None:
     """One trial in one process: no Ray, no cohort, no tracking."""
-    from ablate import Recipe
-    from ablate.variants import CLIP
-
     torch.set_num_threads(os.cpu_count() or 1)
-    patches = {**DEMO.patches, "budget.samples": samples, "text.layers": depth, "seed": seed}
-    recipe = patched_together(Recipe.paper(objective=CLIP), patches)
-    alone = Cohort((Trial((("depth", depth),), recipe),))
+    recipe, alone = trial.recipe, Cohort((trial,))
     corpus = open_corpus(recipe.corpus, home())
     order, rendering = order_of(corpus, recipe), rendering_of(alone)
-    model = Pretrainer(recipe.image, recipe.text, CLIP, embed_dim=recipe.embed_dim, seed=seed)
+    model = Pretrainer(
+        recipe.image, recipe.text, recipe.objective, embed_dim=recipe.embed_dim, seed=recipe.seed
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.optimizer.lr, fused=True)
     batch = recipe.budget.batch
     span = Span(0, recipe.budget.steps * batch, batch)
@@ -76,10 +78,11 @@ def timed(*command: str, environment: dict[str, str] | None = None) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=DEMO.patches["budget.samples"])
-    parser.add_argument("--loop", nargs=2, type=int, metavar=("DEPTH", "SEED"))
+    parser.add_argument("--loop", metavar="KEY")
     args = parser.parse_args()
+    chosen = trials(args.samples)
     if args.loop:
-        plain_loop(*args.loop, args.samples)
+        plain_loop(next(trial for trial in chosen if trial.key == args.loop))
         return
     prepare_demo("emoji", home())
     with tempfile.TemporaryDirectory() as folder:
@@ -91,12 +94,10 @@ def main() -> None:
             environment=os.environ | {"ABLATE_HOME": folder},
         )
     loops = [
-        timed(__file__, "--samples", str(args.samples), "--loop", str(depth), str(seed))
-        for seed in SEEDS
-        for depth in DEPTHS
+        timed(__file__, "--samples", str(args.samples), "--loop", trial.key) for trial in chosen
     ]
-    print(f"twelve demo trials of {args.samples:,} samples")
-    print(f"  baseline: twelve plain loops, one after the other   {sum(loops):6.0f} s")
+    print(f"{len(chosen)} demo trials of {args.samples:,} samples")
+    print(f"  baseline: as many plain loops, one after the other  {sum(loops):6.0f} s")
     print(f"  the study                                           {study:6.0f} s")
     print(f"  ratio {study / sum(loops):.2f}  (to reach 1.2; below 1 is the aim)")
 

@@ -32,11 +32,11 @@ def published_values(found: Findings) -> list[Section]:
         return []
     source = f"Source: {published['source']}."
     if found.design.get("scale") != published["scale"]:
-        words = (
+        why = (
             f"The published values are of the {published['scale']} scale and are therefore not "
             f"set beside these, which are of the {found.design.get('scale') or 'unnamed'} scale."
         )
-        return [Section(_TITLE, [words], tables=[_alone(found, published)], remarks=[source])]
+        return [Section(_TITLE, [why], tables=[_alone(found, published)], remarks=[source])]
     words = [_like_with_like(published)]
     changed = found.design.get("overrides") or {}
     if changed:

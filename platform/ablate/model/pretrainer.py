@@ -145,9 +145,7 @@ class Pretrainer(nn.Module):
         for view in self.objective.views:
             kinds = self._demand[view]
             columns = _columns(view, batch)
-            computed = sorted(kinds & LEARNED)
-            encoded = self._in_parts(view, columns, half)
-            values |= {Feature(view, k): v for k, v in zip(computed, encoded, strict=True)}  # type: ignore[arg-type]
+            values |= self._in_parts(view, columns, half)
             if "mask" in kinds:
                 ids, lengths = columns
                 places = torch.arange(ids.shape[1], device=ids.device)
@@ -156,41 +154,45 @@ class Pretrainer(nn.Module):
                 values[Feature(view, "targets")] = batch[view.target]
         return values
 
-    def _in_parts(self, view: View, columns: tuple[Tensor, ...], half: str | None) -> list[Tensor]:
+    def _in_parts(
+        self, view: View, columns: tuple[Tensor, ...], half: str | None
+    ) -> dict[Feature, Tensor]:
         num_rows = len(columns[0])
         if not self.micro_batch or num_rows <= self.micro_batch:
             return self.encode(view, columns, half)
-        parts = []
+        parts: list[dict[Feature, Tensor]] = []
         for first in range(0, num_rows, self.micro_batch):
             rows = tuple(column[first : first + self.micro_batch] for column in columns)
-            parts.append(
-                checkpoint(self.encode, view, rows, half, use_reentrant=False)
-                if torch.is_grad_enabled()
-                else self.encode(view, rows, half)
-            )
-        return [torch.cat(part) for part in zip(*parts, strict=True)]
+            if torch.is_grad_enabled():
+                part = checkpoint(self.encode, view, rows, half, use_reentrant=False)
+            else:
+                part = self.encode(view, rows, half)
+            parts.append(part)
+        return {feature: torch.cat([part[feature] for part in parts]) for feature in parts[0]}
 
     def encode(
         self, view: View, columns: tuple[Tensor, ...], half: str | None = None
-    ) -> list[Tensor]:
-        """The features that the objective computes of `view`, sorted by kind, in single precision.
+    ) -> dict[Feature, Tensor]:
+        """The features that the objective reads of `view` and a tower computes, in fp32.
 
         `columns` are the pictures uint8 [n, H, W, 3], or token ids [n, L] and lengths [n].
         """
-        kinds = sorted(self._demand[view] & LEARNED)
+        kinds = self._demand[view] & LEARNED
         tower = self.towers[view.modality]
-        out: dict[str, Tensor | None] = {}
+        out: dict[Feature, Tensor] = {}
         # Towers and projections alone run in half precision; losses stay in single.
         with torch.autocast(half or "cpu", torch.bfloat16, enabled=half is not None):
-            if kinds != ["context"]:
+            if kinds != {"context"}:
                 encoded = tower(*columns)
-                out = {"pooled": encoded.pooled, "tokens": encoded.tokens}
-            if "embed" in kinds:
-                out["embed"] = self.projections[view.modality](out["pooled"])
+                if "pooled" in kinds:
+                    out[Feature(view, "pooled")] = encoded.pooled
+                if "tokens" in kinds:
+                    out[Feature(view, "tokens")] = encoded.tokens
+                if "embed" in kinds:
+                    out[Feature(view)] = self.projections[view.modality](encoded.pooled)
             if "context" in kinds:
-                out["context"] = tower(*columns, both_ways=True).tokens
-        made = [out[kind] for kind in kinds]
-        return [value.float() for value in made if value is not None]
+                out[Feature(view, "context")] = tower(*columns, both_ways=True).tokens
+        return {feature: value.float() for feature, value in out.items()}
 
     def compile_towers(self) -> None:
         """Let torch.compile make the towers faster; their parameters keep their names."""

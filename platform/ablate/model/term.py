@@ -140,6 +140,14 @@ class Term(ABC):
         """Whether it draws pictures and their captions together, so that zero-shot can work."""
         return {feature.view.modality for feature in self.learns} == {"image", "text"}
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        """Floating-point operations of one sample's forward pass through the term itself.
+
+        `shapes` are those of its computed features without the batch dimension; `batch` is the
+        number of samples that a sample is compared with. For plans: small parts are left out.
+        """
+        return 0.0
+
     def __rmul__(self, weight: float) -> Weighted:
         return Weighted(self, float(weight))
 

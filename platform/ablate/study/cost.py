@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ablate.model.term import Feature
 from ablate.study.recipe import Recipe
 
 # bf16 at 40 % of an A100's 312 TFLOP/s: a round figure to compare plans by, not a promise.
@@ -41,8 +42,8 @@ def estimate(recipe: Recipe) -> Cost:
     """Count a trial's samples, views, tokens, parameters and arithmetic.
 
     The towers are built on torch's meta device, so it takes no memory; FLOPs are torch's own
-    count of matrix products and convolutions, a backward pass counted as two forward ones. The
-    terms' own heads and comparisons are not in it; towers are most of a trial at real sizes.
+    count of matrix products and convolutions, the terms' from their own arithmetic, a backward
+    pass counted as two forward ones.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -58,18 +59,27 @@ def estimate(recipe: Recipe) -> Cost:
         model.eval()  # batch norm refuses to learn from one example
         counter = FlopCounterMode(display=False)
         size = recipe.image.size
+        shapes: dict[Feature, tuple[int, ...]] = {}
         with torch.no_grad(), counter:
             for view in views:
                 if view.modality == "image":
-                    model.encode(view, (torch.zeros(1, size, size, 3, dtype=torch.uint8),))
+                    columns: tuple[torch.Tensor, ...] = (
+                        torch.zeros(1, size, size, 3, dtype=torch.uint8),
+                    )
                 else:
                     ids = torch.zeros(1, recipe.text.context, dtype=torch.int32)
-                    model.encode(view, (ids, torch.ones(1, dtype=torch.int32)))
+                    columns = ids, torch.ones(1, dtype=torch.int32)
+                for feature, value in model.encode(view, columns).items():
+                    shapes[feature] = tuple(value.shape[1:])
+    terms = sum(
+        weighted.term.flops(shapes, recipe.budget.batch)
+        for _, weighted in recipe.objective.present()
+    )
     num_text = sum(view.modality == "text" for view in views)
     return Cost(
         samples=samples,
         image_views=samples * sum(view.modality == "image" for view in views),
         text_tokens=samples * num_text * recipe.text.context,
         num_params=sum(p.numel() for p in model.parameters()),
-        train_flops=3.0 * samples * counter.get_total_flops(),
+        train_flops=3.0 * samples * (counter.get_total_flops() + terms),
     )

@@ -162,9 +162,19 @@ class Study:
     def resolve(self, cell: tuple[tuple[str, Label], ...], base: Recipe) -> Recipe:
         """`base` with the levels of `cell` applied."""
         by_name = {factor.name: factor for factor in self.factors}
-        for name, label in cell:
-            base = by_name[name].apply(base, label)
-        return base
+        try:
+            recipe = base
+            for name, label in cell:
+                recipe = by_name[name].apply(recipe, label)
+            return recipe
+        except StudyError as error:
+            # One after the other may pass through what makes no sense (a term off before
+            # another is on) on the way to a cell that does.
+            patches = {p: v for name, label in cell for p, v in by_name[name].levels[label].items()}
+            try:
+                return patched_together(base, patches)
+            except AblateError:
+                raise error from None
 
     def trials(
         self,

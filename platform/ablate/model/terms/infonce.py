@@ -59,6 +59,9 @@ class InfoNCE(Term):
     def temperatures(self) -> frozenset[Temperature]:
         return frozenset({self.temperature})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        return 2.0 * batch * shapes[Feature(self.image)][-1]
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _InfoNCEModule(self)
 

@@ -222,6 +222,13 @@ class LateInteraction(Term):
     def temperatures(self) -> frozenset[Temperature]:
         return frozenset({self.temperature})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        (patches, image_width), (words, text_width) = (
+            shapes[self._read[side]] for side in ("image", "text")
+        )
+        maps = patches * image_width * self.dim + words * text_width * self.dim
+        return 2.0 * (maps + batch * patches * words * self.dim)
+
     def build(self, widths: Mapping[Feature, int]) -> LateInteractionModule:
         read = self._read
         return LateInteractionModule(self, widths[read["image"]], widths[read["text"]])

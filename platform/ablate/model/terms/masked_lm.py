@@ -16,6 +16,7 @@ from ablate.model.gather import Gather
 from ablate.model.term import Feature, Features, Term, TermModule, expect
 
 IGNORED = -100
+_MASKED_SHARE = 0.15  # of the tokens, for a plan's arithmetic
 
 
 def masked_lm_loss(logits: Tensor, targets: Tensor, *, gather: Gather | None = None) -> Tensor:
@@ -62,6 +63,10 @@ class MaskedLM(Term):
     @property
     def needs(self) -> frozenset[Feature]:
         return frozenset({self._tokens, Feature(self.text, "targets")})
+
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        length, width = shapes[self._tokens]
+        return 2.0 * _MASKED_SHARE * length * width * self.vocabulary
 
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _MaskedLMModule(self, widths[self._tokens])

@@ -61,6 +61,9 @@ class MultiView(Term):
     def temperatures(self) -> frozenset[Temperature]:
         return frozenset({self.temperature})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        return 2.0 * batch * shapes[Feature(self.image_b)][-1] * len(self.pairs)
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _MultiViewModule(self)
 

@@ -101,6 +101,11 @@ class NearestText(Term):
     def temperatures(self) -> frozenset[Temperature]:
         return frozenset({self.temperature})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        width = shapes[Feature(self.text_a)][-1]
+        pairs = len(self.images) * len(self.texts)
+        return 2.0 * width * pairs * (self.size + batch * (1 + self.both_ways))
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _NearestTextModule(self, widths[Feature(self.text_a)])
 

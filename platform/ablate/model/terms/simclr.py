@@ -77,6 +77,11 @@ class SimCLR(Term):
     def needs(self) -> frozenset[Feature]:
         return frozenset({Feature(self.image_a, "pooled"), Feature(self.image_b, "pooled")})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        width = shapes[Feature(self.image_a, "pooled")][-1]
+        head = width * self.hidden + self.hidden * self.hidden + self.hidden * self.out
+        return 2.0 * (2 * head + 2 * 2 * batch * self.out)
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _SimCLRModule(self, widths[Feature(self.image_a, "pooled")])
 

@@ -59,6 +59,11 @@ class SimSiam(Term):
     def needs(self) -> frozenset[Feature]:
         return frozenset({Feature(self.image_a, self.reads), Feature(self.image_b, self.reads)})
 
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        width = shapes[Feature(self.image_a, self.reads)][-1]
+        projector = width * self.hidden + self.hidden * self.hidden + self.hidden * self.out
+        return 2.0 * 2 * (projector + 2 * self.out * self.bottleneck)
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
         return _SimSiamModule(self, widths[Feature(self.image_a, self.reads)])
 
