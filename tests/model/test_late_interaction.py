@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor
 
 import ablate.model.terms.late_interaction as module
+from ablate.model.gather import Gather
 from ablate.model.terms.infonce import info_nce
 from ablate.model.terms.late_interaction import late_interaction, token_scores
 
@@ -161,3 +165,109 @@ def test_keeping_all_tokens_is_keeping_none_out() -> None:
         late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK, image_keep=4, text_keep=7),
         late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK),
     )
+
+
+def textbook(
+    image: Tensor,
+    text: Tensor,
+    scale: float,
+    mask: Tensor,
+    image_keep: int | None = None,
+    text_keep: int | None = None,
+) -> Tensor:
+    """The whole loss from `dense`, pair after pair where tokens are chosen."""
+    image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+    own = torch.einsum("ipd,ild->ipl", image, text).masked_fill(~mask[:, None], 0.0)
+    patches = torch.ones(image.shape[:2], dtype=torch.bool)
+    words = mask
+    if image_keep:
+        patches = torch.zeros_like(patches).scatter_(1, own.sum(2).topk(image_keep).indices, True)
+    if text_keep:
+        sums = own.sum(1).masked_fill(~mask, -torch.inf)
+        words = torch.zeros_like(mask).scatter_(1, sums.topk(text_keep).indices, True) & mask
+    to_text, to_image = dense(image, text, words, None), dense(text, image, patches, mask)
+    target = torch.arange(len(image))
+    return sum(F.cross_entropy(scale * s, target) for s in (to_text, to_image)) / 2  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("image_keep", "text_keep"), [(None, None), (2, None), (None, 3), (2, 3)])
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 25])
+def test_its_gradient_is_the_dense_form_s(
+    image_keep: int | None, text_keep: int | None, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With a chunk a row, all but the first are made in room that holds another's similarities.
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
+    found = []
+    for form in (late_interaction, textbook):
+        a, b = IMAGE.clone().requires_grad_(), TEXT.clone().requires_grad_()
+        keep = {"image_keep": image_keep, "text_keep": text_keep}
+        if form is textbook:
+            loss = textbook(a, b, 9.0, MASK, image_keep, text_keep)
+        else:
+            loss = late_interaction(a, b, 9.0, text_mask=MASK, **keep)
+        loss.backward()
+        found.append((loss, a.grad, b.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_permuted_batch_changes_nothing() -> None:
+    line = torch.tensor([3, 5, 0, 2, 1, 4])
+    for keep in (None, 2):
+        torch.testing.assert_close(
+            late_interaction(
+                IMAGE[line], TEXT[line], 9.0, text_mask=MASK[line], image_keep=keep, text_keep=keep
+            ),
+            late_interaction(IMAGE, TEXT, 9.0, text_mask=MASK, image_keep=keep, text_keep=keep),
+        )
+
+
+def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
+    """Of rows `mine` among 8, with all tokens and with a choice of them, by shared weights."""
+    image, text = rand(8, 4, 6, seed=5)[mine], rand(8, 7, 6, seed=6)[mine]
+    mask = mask_of([5, 2, 7, 3, 4, 6, 2, 7], 7)[mine]
+    out = []
+    for keep in (None, 2):
+        weight = torch.eye(6).double().requires_grad_()
+        loss = late_interaction(
+            image @ weight,
+            text @ weight,
+            9.0,
+            text_mask=mask,
+            image_keep=keep,
+            text_keep=keep,
+            gather=gather,
+        )
+        loss.backward()
+        assert weight.grad is not None
+        out += [loss.detach(), weight.grad]
+    return out
+
+
+def _rank(rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[Tensor]]) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(sizes))
+    first = sum(sizes[:rank])
+    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
+    found = loss_and_gradient(slice(first, first + sizes[rank]), gather)
+    for value in found:  # what DDP does: the mean over ranks
+        torch.distributed.all_reduce(value)
+        value /= len(sizes)
+    results[rank] = found
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(_rank, args=((5, 3), port, results), nprocs=2)
+        ranks = [results[0], results[1]]
+    one = loss_and_gradient(slice(0, 8), Gather())
+    for found in ranks:
+        for ours, theirs in zip(found, one, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)

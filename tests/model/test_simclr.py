@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import Tensor
 
+from ablate.model.gather import Gather
 from ablate.model.terms.simclr import SimCLR, nt_xent
 
 
@@ -66,3 +70,66 @@ def test_the_head_has_the_released_size() -> None:
         module = term.build(dict.fromkeys(term.needs, 768))
     # Sense-GVT/DeCLIP's, without the output norm that it builds and never runs.
     assert sum(p.numel() for p in module.parameters()) == 20_996_352
+
+
+def test_its_gradient_is_the_textbook_form_s() -> None:
+    found = []
+    for ours in (True, False):
+        a, b = rand(7, 5, seed=1).requires_grad_(), rand(7, 5, seed=2).requires_grad_()
+        if ours:
+            loss = nt_xent(a, b, 0.2)
+        else:
+            z = torch.cat([a, b])
+            z = z / z.norm(dim=1, keepdim=True)
+            alike = (z[:, None] * z[None]).sum(-1) / 0.2
+            others = alike.exp() * (1 - torch.eye(14, dtype=z.dtype))
+            loss = (others.sum(1).log() - alike.diagonal(7).repeat(2)).mean()
+        loss.backward()
+        found.append((loss, a.grad, b.grad))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_permuted_batch_changes_nothing() -> None:
+    z_a, z_b = rand(7, 5, seed=1), rand(7, 5, seed=2)
+    line = torch.tensor([3, 6, 5, 0, 2, 1, 4])
+    torch.testing.assert_close(nt_xent(z_a[line], z_b[line]), nt_xent(z_a, z_b))
+
+
+def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
+    """Of rows `mine` among 8, by shared weights."""
+    z_a, z_b = rand(8, 6, seed=5)[mine], rand(8, 6, seed=6)[mine]
+    weight = torch.eye(6).double().requires_grad_()
+    loss = nt_xent(z_a @ weight, z_b @ weight, gather=gather)
+    loss.backward()
+    assert weight.grad is not None
+    return [loss.detach(), weight.grad]
+
+
+def _rank(rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[Tensor]]) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(sizes))
+    first = sum(sizes[:rank])
+    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
+    found = loss_and_gradient(slice(first, first + sizes[rank]), gather)
+    for value in found:  # what DDP does: the mean over ranks
+        torch.distributed.all_reduce(value)
+        value /= len(sizes)
+    results[rank] = found
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(_rank, args=((5, 3), port, results), nprocs=2)
+        ranks = [results[0], results[1]]
+    one = loss_and_gradient(slice(0, 8), Gather())
+    for found in ranks:
+        for ours, theirs in zip(found, one, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)

@@ -49,7 +49,7 @@ def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["study"], found["scale"]) == ("text_encoder_depth", "demo")
-    assert len(found["trials"]) == 12
+    assert len(found["trials"]) == 24
     for trial in found["trials"]:
         assert {"key", "cell", "seed", "cohort", "recipe"} <= trial.keys()
         assert len(trial["key"]) == 16

@@ -30,12 +30,20 @@ NEW: dict[str, Any] = {
     "image.options": {"depth": 4},
     "precision": "bf16",
     "text.heads": 4,
+    "image.norm": "local",
+    "augment.image.max_aspect": 2.0,
+    "augment.image_a.max_aspect": 2.0,
+    "augment.image_b.max_aspect": 2.0,
+    "augment.text_aug.synonyms": "none",
+    "augment.text_masked.random_from": "all",
 }
 FIELDS = [path for path in BASE.flatten() if not path.startswith("objective")]
 
 
 def changed(path: str) -> Any:
     old = BASE.get(path)
+    if isinstance(old, bool):
+        return not old
     return NEW[path] if path in NEW else old / 2 if isinstance(old, float) else old * 2 or 1
 
 

@@ -52,6 +52,8 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
 
 
 def _is_within(path: str, parent: str) -> bool:
+    # What goes with a name (a tower's options at this scale) is a part of what it names.
+    parent = parent.removesuffix(".name")
     return bool(parent) and (path == parent or path.startswith(f"{parent}."))
 
 

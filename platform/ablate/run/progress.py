@@ -30,14 +30,18 @@ class _Pace:
         return (s1 - s0) / (t1 - t0) if t1 > t0 else 0.0
 
 
+LOG_SECONDS = 30.0  # between lines on a cohort's progress where there is no terminal
+
+
 class StudyProgress:
-    """A bar for each cohort on a terminal; one line for each finished trial in a log."""
+    """A bar for each cohort on a terminal; in a log, a line now and then and one for each trial."""
 
     def __init__(self, total_trials: int, done_trials: int) -> None:
         self._console = Console(file=sys.stderr)
         self._total, self._done = total_trials, done_trials
         self._tasks: dict[str, TaskID] = {}
         self._pace: dict[str, _Pace] = {}
+        self._logged = time.monotonic()
         self._bars: Progress | None = None
         if self._console.is_terminal:
             self._bars = Progress(
@@ -51,19 +55,23 @@ class StudyProgress:
     def begin(self, cohort: Cohort) -> None:
         """A cohort has been scheduled."""
         if self._bars is not None and cohort.id not in self._tasks:
-            name = f"seed {cohort.recipe.seed} · {len(cohort.trials)} variants"
+            name = f"seed {cohort.recipe.seed} · {_variants(cohort)}"
             self._tasks[cohort.id] = self._bars.add_task(name, total=cohort.samples, note=STALL)
 
     def update(self, cohort: Cohort, samples: int) -> None:
         """A cohort has seen `samples` samples."""
         pace = self._pace.setdefault(cohort.id, _Pace())
         pace.update(samples)
-        if self._bars is None:
-            return
-        self.begin(cohort)
         rate = pace.rate
         left = (cohort.samples - samples) / rate if rate else float("nan")
         note = f"{rate:,.0f} samples/s · {_clock(left)} left" if rate else STALL
+        if self._bars is None:
+            if time.monotonic() - self._logged >= LOG_SECONDS:
+                self._logged = time.monotonic()
+                share = 100 * samples / cohort.samples
+                self.say(f"seed {cohort.recipe.seed} · {_variants(cohort)}  {share:.0f} %  {note}")
+            return
+        self.begin(cohort)
         self._bars.update(self._tasks[cohort.id], completed=samples, note=note)
 
     def finished(self, name: str, status: str, metrics: dict[str, Any], primary: str) -> None:
@@ -83,6 +91,10 @@ class StudyProgress:
     def close(self) -> None:
         if self._bars is not None:
             self._bars.stop()
+
+
+def _variants(cohort: Cohort) -> str:
+    return f"{len(cohort.trials)} variant{'s' if len(cohort.trials) > 1 else ''}"
 
 
 def _clock(seconds: float) -> str:

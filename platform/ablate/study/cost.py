@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ablate.errors import StudyError
 from ablate.model.term import Feature
 from ablate.study.recipe import Recipe
 
@@ -69,8 +70,16 @@ def estimate(recipe: Recipe) -> Cost:
                 else:
                     ids = torch.zeros(1, recipe.text.context, dtype=torch.int32)
                     columns = ids, torch.ones(1, dtype=torch.int32)
-                for feature, value in model.encode(view, columns).items():
-                    shapes[feature] = tuple(value.shape[1:])
+                try:
+                    encoded = model.encode(view, columns)
+                except RuntimeError as error:
+                    raise StudyError(
+                        f"'{recipe.image.name}' cannot read a {view.modality} of this recipe",
+                        why=str(error),
+                        mend=f"image.size is {size}; towers that halve their maps want a multiple "
+                        "of 32",
+                    ) from error
+                shapes |= {feature: tuple(value.shape[1:]) for feature, value in encoded.items()}
     terms = sum(
         weighted.term.flops(shapes, recipe.budget.batch)
         for _, weighted in recipe.objective.present()

@@ -23,7 +23,7 @@ class Factor:
     def __init__(
         self,
         name: str,
-        levels: Sequence[Any] | Mapping[Label, Any],
+        levels: Sequence[Any] | Mapping[Any, Any],
         *,
         at: str | None = None,
         baseline: Label | None = None,

@@ -98,10 +98,10 @@ SMOKE = Scale(
 
 SMALL = Scale(
     name="small",
-    about="one GPU in hours: ViT-S/16 or ResNet-50 at 112 px",
+    about="one GPU in hours: ViT-S/16 or ResNet-50 at 128 px",
     num_seeds=3,
     patches={
-        "image.size": 112,
+        "image.size": 128,  # a ResNet halves its map five times
         "text.width": 256,
         "text.heads": 4,
         "text.context": 32,
@@ -112,7 +112,7 @@ SMALL = Scale(
     },
     terms={"SimCLR": {"hidden": 1024, "out": 128}, "NearestText": {"size": 8192}},
     towers={
-        # ViT-S/16: 49 tokens of 112 px, as many as the paper's ViT has.
+        # ViT-S/16.
         "vit_base_patch32_clip_quickgelu_224": {
             "image.options": {"patch_size": 16, "embed_dim": 384, "num_heads": 6},
             "embed_dim": 256,

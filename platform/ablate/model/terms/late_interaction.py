@@ -124,8 +124,11 @@ class _MeanOfMax(torch.autograd.Function):
         back = back_best = None
         if other_share is not None:
             back, back_best = own.new_empty(n, m), _places(own, (n, m, num_others), num_own)
+        room = _room(own, other)
         for part in _chunks(own, other):
-            alike = (own[part].flatten(0, 1) @ flat).view(-1, num_own, m, num_others)
+            rows = own[part].flatten(0, 1)
+            alike = torch.mm(rows, flat, out=room[: len(rows)])
+            alike = alike.view(-1, num_own, m, num_others)
             if back is not None and back_best is not None:
                 most, where = alike.max(1)
                 back[part] = torch.einsum("ijl,jl->ij", most, other_share)
@@ -145,17 +148,18 @@ class _MeanOfMax(torch.autograd.Function):
         m, num_others = other.shape[:2]
         flat = other.flatten(0, 1)
         grad_own, grad_other = torch.empty_like(own), torch.zeros_like(flat)
+        room = _room(own, other)
         for part in _chunks(own, other):
             rows = own[part]
             # The gradient of each similarity: 0 but where it was the best.
-            alike = own.new_zeros(*rows.shape[:2], m, num_others)
+            flat_alike = room[: rows.shape[0] * rows.shape[1]].zero_()
+            alike = flat_alike.view(*rows.shape[:2], m, num_others)
             if grad is not None:
                 value = own_share[part][:, :, None] * grad[part][:, None]
                 alike.scatter_(-1, best[part].long()[..., None], value[..., None])
             if back_grad is not None and back_best is not None:
                 value = other_share * back_grad[part][..., None]
                 alike.scatter_add_(1, back_best[part].long()[:, None], value[:, None])
-            flat_alike = alike.view(-1, m * num_others)
             grad_own[part] = (flat_alike @ flat).view_as(rows)
             grad_other.addmm_(flat_alike.T, rows.flatten(0, 1))
         return grad_own, grad_other.view_as(other), None, None, None
@@ -167,12 +171,22 @@ def _places(like: Tensor, shape: tuple[int, ...], num_tokens: int) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=like.device)
 
 
-def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:
-    """Rows of `own` whose similarities with `other` fill CHUNK_BYTES."""
+def _chunk_rows(own: Tensor, other: Tensor) -> int:
+    """How many rows of `own` have similarities with `other` that fill CHUNK_BYTES."""
     a_row = own.shape[1] * other.shape[0] * other.shape[1] * own.element_size()
-    size = max(1, CHUNK_BYTES // max(1, a_row))
-    for first in range(0, len(own), size):
+    return min(len(own), max(1, CHUNK_BYTES // max(1, a_row)))
+
+
+def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:
+    size = _chunk_rows(own, other)
+    for first in range(0, len(own), max(1, size)):
         yield slice(first, first + size)
+
+
+def _room(own: Tensor, other: Tensor) -> Tensor:
+    """Room for one chunk's similarities, used again by every chunk: on a CPU, asking the system
+    for fresh pages each time takes longer than the product itself."""
+    return own.new_empty(_chunk_rows(own, other) * own.shape[1], other.shape[0] * other.shape[1])
 
 
 @dataclass(frozen=True)

@@ -29,16 +29,14 @@ def nt_xent(
     n = len(z_a)
     a, b = F.normalize(z_a, dim=-1), F.normalize(z_b, dim=-1)
     both = torch.cat([gather.rows(a), gather.rows(b)])
-    # By matrix product: a broadcast of [2n, 2B, D] is D times as large.
-    logits = torch.cat([a, b]) @ both.T / temperature
-    line = torch.arange(n, device=a.device)
-    own_a = gather.offset + line
+    # By matrix product: a broadcast of [2n, 2B, D] is D times as large. Scaled before it and
+    # masked in place, so that the logits stand in memory once.
+    logits = (torch.cat([a, b]) / temperature) @ both.T
+    line = torch.arange(2 * n, device=a.device)
+    own_a = gather.offset + line[:n]
     own_b = own_a + len(both) // 2
-    itself = torch.zeros_like(logits, dtype=torch.bool)
-    itself[line, own_a] = itself[n + line, own_b] = True
-    losses = F.cross_entropy(
-        logits.masked_fill(itself, -torch.inf), torch.cat([own_b, own_a]), reduction="none"
-    )
+    logits[line, torch.cat([own_a, own_b])] = -torch.inf
+    losses = F.cross_entropy(logits, torch.cat([own_b, own_a]), reduction="none")
     return gather.mean((losses[:n] + losses[n:]) / 2)
 
 
