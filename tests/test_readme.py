@@ -33,7 +33,7 @@ def test_the_plan_command_prints_the_plan(home: Path) -> None:
         [sys.executable, "studies/text_encoder_depth.py", "--plan"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "12 trials in 3 cohorts" in done.stdout
+    assert "24 trials in 3 cohorts" in done.stdout
     assert not home.exists()
 
 

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ablate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="build a demo corpus from published packages")
-    prepare.add_argument("name", help="emoji")
+    prepare.add_argument("name", help="emoji, or icons (alias icons-55k)")
     args = parser.parse_args(argv)
     try:
         from ablate.data.demo import prepare_demo

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PREFIX = "demo:"
+ALIASES = {"icons-55k": "icons"}  # by the size that was planned; the proprietary part is left out
 
 
 def resolve(uri: str, home: Path) -> Path:
     """The folder of `demo:NAME`, built or not. Raises DataError for an unknown name."""
-    name = uri.removeprefix(PREFIX)
+    name = _own_name(uri.removeprefix(PREFIX))
     return corpus_folder(home, name, _module(name).VERSION)
 
 
@@ -34,13 +35,17 @@ def prepare_demo(name: str, home: Path, progress: Progress | None = None) -> Pat
     Bars are drawn on `progress`, or else on stderr. Raises DataError for an unknown name, and
     when the corpus cannot be built.
     """
-    folder: Path = _module(name.removeprefix(PREFIX)).prepare(home, progress=progress)
+    folder: Path = _module(_own_name(name.removeprefix(PREFIX))).prepare(home, progress=progress)
     return folder
 
 
 def names() -> tuple[str, ...]:
     """The demo corpora that there are."""
     return tuple(name for name, module in _modules() if hasattr(module, "VERSION"))
+
+
+def _own_name(name: str) -> str:
+    return ALIASES.get(name, name)
 
 
 def _module(name: str) -> ModuleType:

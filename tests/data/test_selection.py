@@ -1,0 +1,258 @@
+"""Selections. Oracles: nestedness and counts as stated, sets of uids, and a naive recount."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ablate.data.filters.image_side import MinImageSide
+from ablate.data.filters.length import Length
+from ablate.data.filters.repeated_captions import RepeatedCaptions
+from ablate.data.selection import (
+    UID_DTYPE,
+    Selected,
+    Selection,
+    Share,
+    Table,
+    copies,
+    mixture,
+    read_uids,
+)
+from ablate.errors import DataError
+
+counts = st.lists(st.integers(0, 40), min_size=1, max_size=5)
+
+
+def uid(n: int) -> str:
+    return hashlib.md5(str(n).encode()).hexdigest()
+
+
+def table(sizes: list[int], *, uids: bool = True, unique: bool = True) -> Table:
+    """Shards of `sizes` rows; captions of 0 to 4 words, and sides of 0 to 99."""
+    shards = np.repeat(np.arange(len(sizes)), sizes)
+    rows = np.concatenate([np.arange(size) for size in sizes]).astype(np.int64)
+    n = len(shards)
+    names = [f"{s}-{r}" if unique else str(r) for s, r in zip(shards, rows, strict=True)]
+    columns: dict[str, Any] = {
+        "key": np.array(names, object),
+        "caption": np.array([" ".join(["word"] * (i % 5)) for i in range(n)], object),
+        "width": np.arange(n) * 37 % 100,
+        "height": np.full(n, 99),
+    }
+    if uids:
+        columns["uid"] = np.array([uid(i) for i in range(n)], object)
+    return Table(shards.astype(np.int64), rows, columns)
+
+
+def chosen(selected: Selected) -> set[tuple[int, int]]:
+    pairs = list(zip(selected.shards.tolist(), selected.rows.tolist(), strict=True))
+    assert pairs == sorted(set(pairs)), "ascending, and no row twice"
+    return set(pairs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes=counts, a=st.floats(0.01, 1), b=st.floats(0.01, 1), uids=st.booleans())
+def test_a_smaller_fraction_lies_inside_a_larger(
+    sizes: list[int], a: float, b: float, uids: bool
+) -> None:
+    rows = table(sizes, uids=uids)
+    small, large = (chosen(Selection(fraction=f).apply(rows)) for f in sorted((a, b)))
+    assert small <= large
+    assert len(chosen(Selection(fraction=1.0).apply(rows))) == sum(sizes)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes=counts, data=st.data(), unique=st.booleans(), uids=st.booleans())
+def test_take_is_exact_and_nested(
+    sizes: list[int], data: st.DataObject, unique: bool, uids: bool
+) -> None:
+    rows = table(sizes, unique=unique, uids=uids)
+    a, b = sorted(data.draw(st.integers(0, len(rows))) for _ in range(2))
+    small = chosen(Selection(take=a).apply(rows)) if a else set()
+    large = chosen(Selection(take=b).apply(rows)) if b else set()
+    assert (len(small), len(large)) == (a, b)
+    assert small <= large
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes=counts, seed=st.integers(0, 99), unique=st.booleans(), fraction=st.floats(0.1, 1))
+def test_the_order_of_the_rows_is_no_matter(
+    sizes: list[int], seed: int, unique: bool, fraction: float
+) -> None:
+    rows = table(sizes, unique=unique, uids=False)
+    mixed = rows.where(np.random.default_rng(seed).permutation(len(rows)))
+    selection = Selection((RepeatedCaptions(3),), fraction)
+    first, second = selection.apply(rows), selection.apply(mixed)
+    assert chosen(first) == chosen(second)
+    assert first.steps == second.steps
+    take = Selection(take=len(rows) // 2)
+    assert chosen(take.apply(rows)) == chosen(take.apply(mixed))
+
+
+def test_a_tenth_is_about_a_tenth() -> None:
+    rows = table([4000])
+    kept = len(chosen(Selection(fraction=0.1).apply(rows)))
+    assert abs(kept - 400) < 5 * (4000 * 0.1 * 0.9) ** 0.5
+
+
+def test_taking_is_taking_the_smallest_hashes_as_a_fraction_does() -> None:
+    rows = table([500])
+    part = chosen(Selection(fraction=0.3).apply(rows))
+    assert chosen(Selection(take=len(part)).apply(rows)) == part
+
+
+def test_a_row_with_a_uid_is_chosen_by_it_wherever_it_lies() -> None:
+    one, other = table([100]), table([30, 70])
+    uids = other.columns["uid"][::-1]
+    other = Table(other.shards, other.rows, {**other.columns, "uid": uids})
+
+    def kept(rows: Table) -> set[str]:
+        names = dict(
+            zip(zip(rows.shards, rows.rows, strict=True), rows.columns["uid"], strict=True)
+        )
+        return {names[pair] for pair in chosen(Selection(take=20).apply(rows))}
+
+    assert kept(one) == kept(other)
+
+
+def test_keys_that_come_back_in_another_shard_are_other_rows() -> None:
+    rows = table([50, 50, 50], unique=False, uids=False)
+    kept = Selection(fraction=0.5).apply(rows)
+    assert len({tuple(kept.of_shard(shard).tolist()) for shard in range(3)}) == 3
+
+
+def test_each_step_counts_what_it_removed_of_what_was_left() -> None:
+    rows = table([60, 40])
+    rules = (Length(min_words=2, min_characters=0), MinImageSide(50))
+    selected = Selection(rules, fraction=0.5, take=5).apply(rows)
+    captions, widths = rows.columns["caption"], rows.columns["width"]
+    long = [i for i in range(100) if len(captions[i].split()) >= 2]
+    wide = [i for i in long if widths[i] >= 50]
+    half = chosen(Selection(fraction=0.5).apply(rows))
+    ids = list(zip(rows.shards.tolist(), rows.rows.tolist(), strict=True))
+    left = [i for i in wide if ids[i] in half]
+    assert [(step.num_rows, step.num_removed) for step in selected.steps] == [
+        (100, 100 - len(long)),
+        (len(long), len(long) - len(wide)),
+        (len(wide), len(wide) - len(left)),
+        (len(left), len(left) - 5),
+    ]
+    assert [step.name for step in selected.steps] == [
+        rules[0].name,
+        "MinImageSide(pixels=50)",
+        "fraction=0.5",
+        "take=5",
+    ]
+    assert chosen(selected) <= {ids[i] for i in left}
+
+
+def test_all_rows_are_all_rows() -> None:
+    rows = table([3, 0, 4])
+    selected = Selection().apply(rows)
+    assert [selected.of_shard(n).tolist() for n in range(3)] == [[0, 1, 2], [], [0, 1, 2, 3]]
+    assert selected.steps == () and Selection().is_all and Selection().fingerprint == ""
+    assert Selection().columns == frozenset()
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=counts, picks=st.sets(st.integers(0, 250)))
+def test_both_forms_of_a_list_of_uids_choose_the_same(
+    sizes: list[int], picks: set[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, rows = tmp_path_factory.mktemp("uids"), table(sizes)
+    listed = [uid(n) for n in picks]
+    (folder / "u.txt").write_text("\n".join(listed) + "\n\n")
+    halves = [(int(u[:16], 16), int(u[16:], 16)) for u in listed]
+    np.save(folder / "u.npy", np.array(halves, UID_DTYPE))
+    text, binary = (Selection(uids=str(folder / name)) for name in ("u.txt", "u.npy"))
+    assert chosen(text.apply(rows)) == chosen(binary.apply(rows))
+    assert len(chosen(text.apply(rows))) == len({n for n in picks if n < len(rows)})
+    assert text.fingerprint == binary.fingerprint != ""
+
+
+@pytest.mark.parametrize("name", ["none.txt", "none.npy", "bad.npy", "floats.npy"])
+def test_a_list_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    np.save(tmp_path / "floats.npy", np.zeros(3))
+    with pytest.raises(DataError, match=f"list of uids .*{name} cannot be read"):
+        read_uids(str(tmp_path / name))
+
+
+def test_a_list_that_has_changed_is_another_selection(tmp_path: Path) -> None:
+    path = tmp_path / "u.txt"
+    path.write_text(uid(1))
+    before = Selection(uids=str(path)).fingerprint
+    path.write_text(uid(2))
+    assert Selection(uids=str(path)).fingerprint != before
+
+
+def test_uids_need_the_column(tmp_path: Path) -> None:
+    (tmp_path / "u.txt").write_text(uid(1))
+    with pytest.raises(DataError, match=r"no column 'uid'[^$]*caption"):
+        Selection(uids=str(tmp_path / "u.txt")).apply(table([3], uids=False))
+
+
+def test_taking_more_than_there_is_names_what_was_removed() -> None:
+    with pytest.raises(DataError, match=r"3 rows are left[^$]*MinImageSide.* removed 7"):
+        Selection((MinImageSide(60),), take=5).apply(table([10]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"fraction": 0}, {"fraction": 1.1}, {"take": -1}, {"take": 1.0}, {"filters": (len,)}],
+)
+def test_impossible_selections_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=f"Selection.{next(iter(fields))}"):
+        Selection(**fields)
+
+
+def test_a_selection_is_a_value_with_a_fingerprint_of_its_content() -> None:
+    one, same, other = Selection((Length(),)), Selection((Length(),)), Selection((Length(3),))
+    assert one == pickle.loads(pickle.dumps(same)) and hash(one) == hash(same)
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    assert len({Selection(take=1).fingerprint, Selection(fraction=0.5).fingerprint}) == 2
+    assert one.columns == {"caption", "key"}
+
+
+@given(
+    sources=st.lists(st.tuples(st.integers(1, 50), st.floats(0, 5)), min_size=1, max_size=5),
+    num_samples=st.integers(1, 500),
+)
+def test_a_mixture_shares_out_every_sample_by_weight(
+    sources: list[tuple[int, float]], num_samples: int
+) -> None:
+    sizes, weights = [n for n, _ in sources], [w for _, w in sources]
+    if sum(weights) < 1e-6:
+        return
+    shares = mixture(sizes, weights, num_samples)
+    assert sum(share.num_samples for share in shares) == num_samples
+    for size, weight, share in zip(sizes, weights, shares, strict=True):
+        assert abs(share.num_samples - num_samples * weight / sum(weights)) < 1 + 1e-6
+        assert share.num_samples == share.repeats * size + share.extra and share.extra < size
+        drawn = copies(np.array([f"r{n}" for n in range(size)], object), share)
+        assert Counter(drawn.tolist())[share.repeats + 1] == share.extra
+        assert drawn.sum() == share.num_samples
+
+
+def test_a_mixture_of_given_counts() -> None:
+    assert mixture([10, 40], [1, 1]) == (Share(25, 2, 5), Share(25, 0, 25))
+    # 3.5, 2.1 and 1.4 of 7: the one that is left goes where most was cut off.
+    assert [s.num_samples for s in mixture([9, 9, 9], [0.5, 0.3, 0.2], 7)] == [4, 2, 1]
+    assert mixture([10, 40], [0, 1]) == (Share(0, 0, 0), Share(50, 1, 10))
+    for sizes, weights in ([1], [1, 1]), ([1, 1], [0, 0]), ([1, 1], [-1, 2]), ([0, 1], [1, 1]):
+        with pytest.raises(DataError, match="the mixture"):
+            mixture(sizes, weights)
+
+
+def test_copies_are_nested() -> None:
+    names = np.array([f"r{n}" for n in range(30)], object)
+    small, large = copies(names, Share(7, 0, 7)), copies(names, Share(12, 0, 12))
+    assert (small <= large).all()
