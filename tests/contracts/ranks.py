@@ -1,7 +1,8 @@
-"""One rank of several, for `test_terms_ranks`: run as `ranks.py RANK WORLD STORE OUT`.
+"""One rank of several, for `test_terms.py`: run as `ranks.py RANK WORLD STORE OUT`.
 
-Steps every term twice on its part of the batches and saves what 1 rank would have: losses and
-gradients averaged over ranks, as DDP averages them.
+Steps every term twice on its part of the batches, and whole models with batch norms in their
+tower, and saves what 1 rank would have: losses and gradients averaged over ranks, as DDP averages
+them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,34 @@ import torch
 import torch.distributed as dist
 from terms import LEVELS, ROWS, features, name_of, thetas, values, widths
 
+from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
 from ablate.model.gather import Gather
+from ablate.model.pretrainer import Pretrainer
 from ablate.model.term import Term
+from ablate.model.towers.image import ImageTower
+from ablate.model.towers.text import TextTower
+from ablate.study.recipe import Recipe
+from ablate.study.scale import DEMO
+from ablate.variants import DEFILIP, SLIP
 
-STEPS = 2
+STEPS, CONTEXT, VOCABULARY = 2, 8, 49_409
+MODELS = {"slip": SLIP, "defilip": DEFILIP}
+
+
+def batch(rows: int) -> dict[str, torch.Tensor]:
+    """Random columns for every view."""
+    rng = torch.Generator().manual_seed(0)
+
+    def integers(high: int, *shape: int) -> torch.Tensor:
+        return torch.randint(0, high, shape, generator=rng)
+
+    out = {v.name: integers(256, rows, 32, 32, 3).byte() for v in (IMAGE, IMAGE_A, IMAGE_B)}
+    for view in (TEXT, TEXT_AUG, TEXT_MASKED):
+        out[view.name] = integers(VOCABULARY, rows, CONTEXT).int()
+        out[view.length] = 3 + integers(CONTEXT - 2, rows).int()
+    masked = torch.rand(rows, CONTEXT, generator=rng) < 0.3
+    out[TEXT_MASKED.target] = torch.where(masked, out[TEXT_MASKED.name], -100)
+    return out
 
 
 def steps(term: Term, rank: int, world: int, *, uneven: bool = False) -> dict[str, Any]:
@@ -55,6 +80,27 @@ def steps(term: Term, rank: int, world: int, *, uneven: bool = False) -> dict[st
     return out
 
 
+def model_step(name: str, rank: int, world: int) -> dict[str, Any]:
+    """Loss, gradients and running statistics of a small ResNet's model, of the whole batch."""
+    text = TextTower(layers=1, width=32, heads=2, context=CONTEXT)
+    objective = DEMO.shrink(Recipe(objective=MODELS[name])).objective
+    model = Pretrainer(
+        ImageTower("modified_resnet_small", 32), text, objective, embed_dim=24, seed=0
+    )
+    sizes = split(world, uneven=True)
+    mine = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+    gather = Gather(tuple(sizes) if world > 1 else (), rank)
+    loss = model({column: x[mine] for column, x in batch(ROWS).items()}, gather)["loss"]
+    loss.backward()
+    out = {"loss": averaged(loss.detach(), world)}
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        out[f"grad {parameter_name}"] = averaged(parameter.grad, world)
+    for buffer_name, buffer in model.named_buffers():
+        out[f"buffer {buffer_name}"] = buffer.clone()
+    return out
+
+
 def split(world: int, uneven: bool) -> list[int]:
     even = [ROWS // world] * world
     if uneven and world > 1:
@@ -80,11 +126,12 @@ def joined(x: torch.Tensor, sizes: list[int], world: int) -> torch.Tensor:
 
 def all_terms(rank: int, world: int) -> dict[str, dict[str, Any]]:
     torch.set_num_threads(1)
-    return {
+    found = {
         f"{name_of(term)}{' uneven' if uneven else ''}": steps(term, rank, world, uneven=uneven)
         for uneven in (False, True)
         for term in LEVELS
     }
+    return found | {f"model {name}": model_step(name, rank, world) for name in MODELS}
 
 
 if __name__ == "__main__":

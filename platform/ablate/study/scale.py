@@ -71,7 +71,7 @@ DEMO = Scale(
         "text.context": 16,
         "embed_dim": 128,
         "optimizer.lr": 2e-3,
-        "budget.samples": 120 * 128,
+        "budget.samples": 100 * 128,
         "budget.warmup_samples": 10 * 128,
         "budget.batch": 128,
     },

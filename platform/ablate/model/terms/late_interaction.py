@@ -196,8 +196,8 @@ class LateInteraction(Term):
     `mask_padding`: what stands after a caption's end takes no part, as in the FILIP paper. The
     paper's code lets all 77 positions take part (Sense-GVT/DeCLIP#31), so that a score depends on
     the context's length; False is that. `image_keep` and `text_keep`, 0 for all: the code at its
-    last commit keeps 16 of each; up to May 2022, after the paper, it kept all, which is the
-    default here since the published figures cannot have come from the other.
+    last commit keeps 16 of each; at the time of the paper, and up to May 2022, it kept all. Which
+    of the two the published figures used cannot be told; the default is the code's of that time.
     """
 
     image: View = IMAGE
