@@ -89,9 +89,9 @@ def test_submitted_without_flags_it_runs_into_the_same_results_folder(
     out = submit(cluster)
     trials = Path(cluster["ABLATE_HOME"]) / "results" / "text_encoder_depth" / "trials"
     records = [json.loads(path.read_text()) for path in trials.glob("*/record.json")]
-    assert len(records) == 8
+    assert len(records) == 16
     assert {record["status"] for record in records} == {"completed"}
-    assert "[8/8]" in out  # one line for each finished trial in the job's log
+    assert "[16/16]" in out  # one line for each finished trial in the job's log
     plan = subprocess.run(
         [sys.executable, "studies/text_encoder_depth.py", "--plan", "--json"],
         cwd=ROOT, env=cluster, capture_output=True, text=True, check=True,
@@ -104,4 +104,4 @@ def test_submitted_without_flags_it_runs_into_the_same_results_folder(
 def test_submitted_with_a_working_dir_it_finds_the_same_trials(cluster: dict[str, str]) -> None:
     environment = {"env_vars": {"PYTHONPATH": "platform"}}
     out = submit(cluster, "--working-dir", ".", "--runtime-env-json", json.dumps(environment))
-    assert "8 done already" in out
+    assert "16 done already" in out

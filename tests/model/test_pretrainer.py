@@ -45,6 +45,17 @@ TOWERS = {"vit": VIT, "resnet": RESNET}
 OBJECTIVES = {name: level["objective"] for name, level in UNIFIED.items()} | {
     f"{name} as released": level["objective"] for name, level in AS_RELEASED.items()
 }
+# The five on a ViT are quick; the rest of the table is for the whole suite.
+EACH = [
+    pytest.param(
+        objective,
+        tower,
+        id=f"{name}-{kind}",
+        marks=[] if name in UNIFIED and kind == "vit" else [pytest.mark.slow],
+    )
+    for name, objective in OBJECTIVES.items()
+    for kind, tower in TOWERS.items()
+]
 VOCABULARY, CONTEXT = 49_409, 12
 
 
@@ -80,8 +91,7 @@ def grads(model: Pretrainer, columns: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize(("objective", "tower"), EACH)
 def test_every_parameter_has_a_gradient(objective: Objective, tower: ImageTower) -> None:
     model = build(objective, tower)
     found = grads(model, batch())
@@ -158,7 +168,15 @@ def test_declip_of_equal_views_with_only_multi_view_is_clip() -> None:
         torch.testing.assert_close(grad, found[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("objective", [CLIP, DEFILIP, SLIP], ids=["clip", "defilip", "slip"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        CLIP,
+        pytest.param(DEFILIP, marks=pytest.mark.slow),
+        pytest.param(SLIP, marks=pytest.mark.slow),
+    ],
+    ids=["clip", "defilip", "slip"],
+)
 def test_micro_batches_give_the_whole_batch_s_loss_and_gradient(objective: Objective) -> None:
     """GradCache: all negatives are kept. Each gradient within 1e-3 of its norm, since
     a batch norm over 12 rows enlarges rounding."""
@@ -177,9 +195,11 @@ def test_micro_batches_are_refused_where_a_norm_would_average_them() -> None:
         build(CLIP, RESNET, micro_batch=4)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_half_precision_gives_the_same_loss_within_two_percent(objective: Objective) -> None:
-    full, half = build(objective), build(objective, precision="bf16")
+@pytest.mark.parametrize(("objective", "tower"), EACH)
+def test_half_precision_gives_the_same_loss_within_two_percent(
+    objective: Objective, tower: ImageTower
+) -> None:
+    full, half = build(objective, tower), build(objective, tower, precision="bf16")
     for step in range(2):
         one, other = full(batch(seed=step))["loss"], half(batch(seed=step))["loss"]
         assert other.dtype == torch.float32
