@@ -64,7 +64,9 @@ class StudyProgress:
         pace.update(samples)
         rate = pace.rate
         left = (cohort.samples - samples) / rate if rate else float("nan")
-        note = f"{rate:,.0f} samples/s · {_clock(left)} left" if rate else STALL
+        # The first samples wait for processes to start, and tell nothing of the pace.
+        begun = rate and samples > cohort.samples / 20
+        note = f"{rate:,.0f} samples/s · {_clock(left)} left" if begun else STALL
         if self._bars is None:
             if time.monotonic() - self._logged >= LOG_SECONDS:
                 self._logged = time.monotonic()
