@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STUDY ?= studies/text_encoder_depth.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check bench mlflow clean
+.PHONY: help install demo test quick check bench mlflow s3 clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; give another with PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed-dev ## measure, as ratios against named baselines
 
 mlflow: $(VENV)/.installed ## show the runs at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${ABLATE_HOME:-$$HOME/.ablate}/mlflow.db --port 5000
+
+s3: $(VENV)/.installed-dev ## run an S3 server with a bucket 'corpus' until Ctrl-C
+	@$(BIN)/python -m ablate.data.demo.s3_server
 
 clean: ## remove the virtual environment (state under ~/.ablate stays)
 	rm -rf $(VENV)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from ablate.data import demo
 from ablate.data.index import index_folder
 from ablate.data.manifest import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
+from ablate.data.remote import open_remote
 from ablate.errors import DataError, nearest
 
 HOLDOUT_ONE_IN = 20  # rows kept for evaluation where a corpus brings no test split of its own
@@ -21,7 +23,8 @@ HOLDOUT_MAX = 2_000  # and at most so many of them: their captions are the candi
 class Corpus:
     """Image-text shards, and the caption to read from them.
 
-    `uri` is a folder of webdataset tars or the name of a demo corpus (`demo:emoji`).
+    `uri` is a folder of webdataset tars, the same in a bucket (`s3://bucket/prefix`, a glob, or a
+    brace range like `{00000..01242}.tar`), or the name of a demo corpus (`demo:emoji`).
     `caption` is a field of the sample's json member, or `txt` for its text member.
     `test_split` names the evaluation split; a folder without one keeps a part of its rows.
     `window_shards` shards are shuffled together; more mixes better and holds more in memory.
@@ -101,19 +104,32 @@ class OpenCorpus:
     test: Rows
     fingerprint: str
     manifest: Manifest
+    split: str  # the one that is trained on
 
 
 def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
     """Find and count the shards of `corpus`. Raises DataError when they are not as stated."""
+    if "://" in corpus.uri:
+        remote = open_remote(corpus.uri, home / "indexes")
+        return _opened(corpus, corpus.uri, remote.manifest, remote.places, own=remote.own)
     folder = _folder(corpus, home)
     own = not (folder / MANIFEST_NAME).exists()
     manifest = index_folder(folder, home / "indexes") if own else read_manifest(folder)
+    places = {shard.name: str(folder / shard.name) for shard in manifest.shards}
+    opened = _opened(corpus, str(folder), manifest, places, own=own)
+    _check_shards(folder, manifest, {corpus.split, opened.split, corpus.test_split})
+    return opened
+
+
+def _opened(
+    corpus: Corpus, where: str, manifest: Manifest, places: Mapping[str, str], *, own: bool
+) -> OpenCorpus:
     fingerprint = manifest.fingerprint
 
     def rows(split: str, holdout: bool | None, one_in: int = HOLDOUT_ONE_IN) -> Rows:
         shards = sorted((s for s in manifest.shards if s.split == split), key=lambda s: s.name)
         return Rows(
-            paths=tuple(str(folder / s.name) for s in shards),
+            paths=tuple(places[s.name] for s in shards),
             num_rows=tuple(s.num_samples for s in shards),
             fingerprint=hashlib.sha256(f"{fingerprint}/{split}/{holdout}".encode()).hexdigest(),
             holdout=holdout,
@@ -125,7 +141,7 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
     if split not in splits:
         raise DataError(
             f"corpus '{corpus.uri}' has no split '{split}'",
-            why=f"{folder / MANIFEST_NAME} lists none of that name",
+            why=f"{MANIFEST_NAME} in {where} lists none of that name",
             mend=nearest(split, splits),
         )
     if corpus.test_split in splits and not own:
@@ -134,7 +150,6 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
         total = sum(s.num_samples for s in manifest.shards if s.split == split)
         one_in = max(HOLDOUT_ONE_IN, -(-total // HOLDOUT_MAX))
         train, test = rows(split, False, one_in), rows(split, True, one_in)
-    _check_shards(folder, manifest, {split, corpus.test_split})
     if not train.num_samples or not test.num_samples:
         raise DataError(
             f"corpus '{corpus.uri}' has {train.num_samples} samples to train on and "
@@ -142,7 +157,7 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
             why="a trial needs both",
             mend="give a folder with more samples",
         )
-    return OpenCorpus(corpus, train, test, fingerprint, manifest)
+    return OpenCorpus(corpus, train, test, fingerprint, manifest, split)
 
 
 def _folder(corpus: Corpus, home: Path) -> Path:
@@ -155,12 +170,6 @@ def _folder(corpus: Corpus, home: Path) -> Path:
                 mend=f"ablate prepare {corpus.uri.removeprefix('demo:')}",
             )
         return folder
-    if "://" in corpus.uri:
-        raise DataError(
-            f"corpus '{corpus.uri}' is not a local folder",
-            why="shards are read from mounted folders",
-            mend="mount or copy the shards and give the folder's path",
-        )
     folder = Path(corpus.uri)
     if not folder.is_dir():
         beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []

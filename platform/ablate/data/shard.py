@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.data.storage import read_object
 from ablate.errors import DataError
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
@@ -71,7 +72,12 @@ def split_name(member: str) -> tuple[str, str]:
 
 
 def read_shard(path: str) -> list[RawSample]:
-    """All samples of the tar at `path`. Raises DataError when it is missing or cut short."""
+    """All samples of the tar at `path`, a file or an object in a bucket.
+
+    Raises DataError when it is missing or cut short.
+    """
+    if "://" in path:
+        return list(samples_of(path, io.BytesIO(read_object(path))))
     try:
         blob = Path(path).read_bytes()
     except OSError as error:
@@ -80,7 +86,12 @@ def read_shard(path: str) -> list[RawSample]:
             why=str(error),
             mend="restore the shard, or leave it out of the folder",
         ) from error
-    return list(_group(path, _members(path, io.BytesIO(blob))))
+    return list(samples_of(path, io.BytesIO(blob)))
+
+
+def samples_of(path: str, stream: io.BytesIO) -> Iterator[RawSample]:
+    """The samples of a tar in memory; `path` is for messages."""
+    return _group(path, _members(path, stream))
 
 
 def _members(path: str, stream: io.BytesIO) -> Iterator[tuple[str, bytes]]:

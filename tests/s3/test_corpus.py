@@ -1,0 +1,82 @@
+"""A corpus in a bucket. Oracle: the same shards in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablate.data.augment import STANDARD_SLIP
+from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.data.order import Order
+from ablate.data.rendering import Rendering, Span, render
+from ablate.data.storage import write_object
+from ablate.data.views import IMAGE, TEXT
+from ablate.errors import DataError
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], shapes: Path, request: pytest.FixtureRequest) -> str:
+    prefix = f"s3://corpus/{abs(hash(request.node.name))}"  # one for each test
+    for path in sorted(shapes.glob("*.tar")):
+        write_object(f"{prefix}/{path.name}", path.read_bytes())
+    return prefix
+
+
+def rendered(opened: OpenCorpus) -> dict[str, np.ndarray]:
+    order = Order(
+        opened.train.counts, fingerprint=opened.train.fingerprint, seed=0, window_shards=2
+    )
+    rendering = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), 32, 12, "txt", seed=0)
+    span = Span(0, 64, 64)
+    parts = [
+        part
+        for window in order.between(0, 64)
+        for part in render(opened.train, order, window, span, rendering, 64)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/*.tar", "{}/{{00000..00007}}.tar"])
+def test_it_gives_the_samples_of_the_same_folder(
+    bucket: str, shapes: Path, home: Path, form: str
+) -> None:
+    there = open_corpus(Corpus(uri=form.format(bucket), caption="txt"), home)
+    here = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+    assert there.fingerprint == here.fingerprint
+    ours, theirs = rendered(there), rendered(here)
+    assert ours.keys() == theirs.keys()
+    for name, column in theirs.items():
+        assert (ours[name] == column).all(), name
+
+
+def test_a_shard_is_read_again_only_when_it_has_changed(
+    bucket: str, shapes: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ablate.data.remote as remote
+
+    read: list[str] = []
+    whole = remote.read_object
+    monkeypatch.setattr(remote, "read_object", lambda uri: read.append(uri) or whole(uri))
+    corpus = Corpus(uri=bucket, caption="txt")
+    before = open_corpus(corpus, home)
+    assert len(read) == 8
+    assert open_corpus(corpus, home).fingerprint == before.fingerprint
+    assert len(read) == 8
+    write_object(f"{bucket}/00003.tar", (shapes / "00004.tar").read_bytes())
+    assert open_corpus(corpus, home).fingerprint != before.fingerprint
+    assert len(read) == 9
+
+
+def test_an_empty_prefix_is_refused_in_words(s3: dict[str, str], home: Path) -> None:
+    with pytest.raises(DataError):
+        open_corpus(Corpus(uri="s3://corpus/nothing-here"), home)
+
+
+def test_a_shard_cut_short_is_named(bucket: str, shapes: Path, home: Path) -> None:
+    write_object(f"{bucket}/00002.tar", (shapes / "00002.tar").read_bytes()[:-2000])
+    with pytest.raises(DataError, match=r"00002\.tar is cut short"):
+        open_corpus(Corpus(uri=bucket, caption="txt"), home)

@@ -1,0 +1,160 @@
+"""Storage on a real server. Oracle: the same files in a local folder, and counted requests."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.data.storage import WeatherError, exists, list_objects, read_object, write_object
+from ablate.errors import DataError
+
+pytestmark = pytest.mark.s3
+NAMES = [f"{n:05}.tar" for n in range(12)] + ["extra.parquet", "notes.txt", "deep/00000.tar"]
+CONTENT = bytes(range(256)) * 2_000
+
+
+@pytest.fixture(scope="module")
+def twins(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The same files in a folder and in the bucket."""
+    folder = str(tmp_path_factory.mktemp("twin"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_server.items():
+            patch.setenv(name, value)
+        for number, name in enumerate(NAMES):
+            for place in (folder, "s3://corpus/twin"):
+                write_object(f"{place}/{name}", CONTENT[: 1000 + number])
+        write_object("s3://corpus/twin/big.bin", CONTENT)
+    return folder, "s3://corpus/twin"
+
+
+BIG = "s3://corpus/twin/big.bin"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("", "/", "/*.tar", "/0000?.tar", "/0000[1-3].tar", "/0000[!1-3].tar", "/*/*.tar"),
+        *("/{00000..00011}.tar", "/{00001,extra}.*", "/00003.tar", "/{00003..00003}.tar"),
+    ],
+)
+def test_a_bucket_lists_as_a_folder_does(s3: Any, twins: tuple[str, str], pattern: str) -> None:
+    local, remote = (
+        [(o.uri.removeprefix(place), o.num_bytes) for o in list_objects(place + pattern)]
+        for place in twins
+    )
+    assert local
+    assert remote == local
+    assert local == sorted(local)
+
+
+def test_reads_equal_the_bytes(s3: Any, twins: tuple[str, str]) -> None:
+    assert read_object(BIG) == CONTENT
+    for start, stop in ((0, 1), (5, 999), (100_000, None), (511_999, 9**9), (7, 7), (9**9, None)):
+        assert read_object(BIG, start=start, stop=stop) == CONTENT[start:stop]
+
+
+def test_an_etag_changes_with_the_content(s3: Any) -> None:
+    uri = "s3://corpus/etag/one.tar"
+    tags = []
+    for content in (b"one", b"two", b"one"):
+        write_object(uri, content)
+        tags += [found.etag for found in list_objects(uri)]
+    assert tags[0] == tags[2] != tags[1]
+    assert exists(uri)
+    assert not exists(uri + "x")
+
+
+def calm(weather: Any, kind: str, times: int) -> None:
+    if kind.isdigit():
+        weather.statuses = [int(kind)] * times
+    elif kind == "delay":
+        weather.delays, weather.delay_seconds = times, 1.5
+    else:
+        setattr(weather, kind, times)
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "429", "cuts", "resets", "delay"])
+@pytest.mark.parametrize("deed", ["read", "list"])
+def test_weather_that_ends_is_waited_out(
+    weather: Any, twins: Any, kind: str, deed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABLATE_READ_TIMEOUT_SECONDS", "0.5")
+    calm(weather, kind, 2)
+    if deed == "read":
+        assert read_object(BIG) == CONTENT
+    else:
+        assert len(list_objects(twins[1])) == 13
+    assert len(weather.requests) >= 3
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "cuts", "resets", "delay"])
+def test_weather_that_stays_is_said_in_words(
+    weather: Any, twins: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABLATE_READ_TIMEOUT_SECONDS", "0.3")
+    calm(weather, kind, 99)
+    with pytest.raises(WeatherError, match=r"3 attempts in [0-9.]+ s") as caught:
+        read_object(BIG)
+    assert BIG in str(caught.value)
+    assert "ABLATE_READ_ATTEMPTS" in caught.value.mend
+    assert len(weather.requests) <= 6  # at most a HEAD and a GET an attempt
+
+
+def test_what_waiting_does_not_mend_is_asked_once(weather: Any, twins: Any) -> None:
+    with pytest.raises(DataError, match=r"absent\.tar is gone") as caught:
+        read_object("s3://corpus/twin/absent.tar")
+    assert not isinstance(caught.value, WeatherError)
+    assert len(weather.requests) == 1
+    for status in (400, 403, 404):
+        weather.requests.clear()
+        weather.statuses = [status]
+        with pytest.raises(DataError) as caught:
+            read_object(BIG)
+        assert not isinstance(caught.value, WeatherError)
+        assert len(weather.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+@pytest.mark.parametrize("deed", [read_object, list_objects])
+def test_wrong_credentials_are_named_and_not_shown(
+    weather: Any, twins: Any, monkeypatch: pytest.MonkeyPatch, name: str, deed: Any
+) -> None:
+    monkeypatch.setenv(name, "wrongwrongwrong")
+    with pytest.raises(DataError, match="refuses the credentials") as caught:
+        deed(BIG)
+    assert len(weather.requests) == 1
+    for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert os.environ[secret] not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_named(s3: Any) -> None:
+    with pytest.raises(DataError, match="there is no bucket 'nowhere'"):
+        list_objects("s3://nowhere/a/*.tar")
+
+
+@pytest.mark.parametrize("deed", [read_object, list_objects])
+def test_an_endpoint_without_a_server_is_named(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, deed: Any
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(WeatherError, match="nothing can be reached") as caught:
+            deed(BIG)
+    assert url in str(caught.value)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_missing_is_named_with_the_nearest(s3: Any, twins: Any, place: int) -> None:
+    with pytest.raises(DataError, match="10 of the 22 shards") as caught:
+        list_objects(twins[place] + "/{00000..00021}.tar")
+    assert "00016.tar and 5 more" in str(caught.value)
+    with pytest.raises(DataError, match=r"Did you mean 'extra\.parquet'"):
+        list_objects(twins[place] + "/extras.parquet")
+    with pytest.raises(DataError, match="Did you mean 'twin") as caught:
+        list_objects(str(Path(twins[place]).parent).replace("s3:/c", "s3://c") + "/twinn")
