@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import open_clip
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ablate.data import tokenizer
@@ -35,6 +35,8 @@ def test_ids_are_those_of_open_clip(context: int) -> None:
     assert (ids[np.arange(len(ids)), lengths - 1] == tokenizer.END).all()
 
 
+@example("\u00cd\x85")  # mended to U+0345, a mark whose upper case is a letter
+@example("a\u0345b")
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cn", "Co", "Cs")), max_size=40))
 def test_ids_are_those_of_open_clip_for_any_text(caption: str) -> None:

@@ -196,14 +196,14 @@ def test_micro_batches_are_refused_where_a_norm_would_average_them() -> None:
 
 
 @pytest.mark.parametrize(("objective", "tower"), EACH)
-def test_half_precision_gives_the_same_loss_within_two_percent(
+def test_half_precision_gives_the_same_loss_within_five_percent(
     objective: Objective, tower: ImageTower
 ) -> None:
     full, half = build(objective, tower), build(objective, tower, precision="bf16")
     for step in range(2):
         one, other = full(batch(seed=step))["loss"], half(batch(seed=step))["loss"]
         assert other.dtype == torch.float32
-        assert other.item() == pytest.approx(one.item(), rel=0.02, abs=0.02)
+        assert other.item() == pytest.approx(one.item(), rel=0.05, abs=0.02)
 
 
 @pytest.mark.slow
