@@ -13,9 +13,11 @@ from ablate.errors import StudyError
 from ablate.model.gather import Gather
 from ablate.model.objective import Objective
 from ablate.model.terms.infonce import InfoNCE, info_nce
+from ablate.model.terms.late_interaction import LateInteraction
 from ablate.model.terms.masked_lm import MaskedLM, masked_lm_loss
 from ablate.model.terms.multi_view import MultiView
 from ablate.model.terms.nearest_text import NearestText, Queue, nearest_text_loss
+from ablate.model.terms.simclr import SimCLR
 from ablate.model.terms.simsiam import SimSiam, simsiam_loss
 
 
@@ -206,7 +208,11 @@ def test_multi_view_pairs_every_image_with_every_caption() -> None:
             lambda: MultiView(IMAGE, IMAGE, TEXT, TEXT, skip_first=True),
             "skips its first pair and has no other",
         ),
-        (lambda: NearestText(size=0), "NearestText.size is 0"),
+        (lambda: 1.0 * NearestText(size=0), "NearestText.size is 0"),
+        (lambda: 1.0 * LateInteraction(text_keep=-1), "LateInteraction.text_keep is -1"),
+        (lambda: Objective(it=SimSiam(norm="sinced")), "SimSiam.norm is 'sinced'"),  # type: ignore[arg-type]
+        (lambda: 1.0 * MaskedLM(attention="both"), "MaskedLM.attention is 'both'"),  # type: ignore[arg-type]
+        (lambda: 1.0 * SimCLR(hidden=0), "SimCLR.hidden is 0"),
     ],
 )
 def test_a_term_that_makes_no_sense_is_refused(make: object, words: str) -> None:

@@ -6,18 +6,19 @@ and which heads exist. A term with weight 0 is absent, and costs and changes not
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from ablate.data.views import Modality, View
-from ablate.errors import StudyError
+from ablate.errors import StudyError, nearest
 from ablate.model.gather import Gather
 
 Kind = Literal["embed", "pooled", "tokens", "context", "mask", "targets"]
@@ -185,3 +186,30 @@ class Weighted:
                 mend="give a weight of 0 (absent) or more",
             )
         object.__setattr__(self, "weight", float(self.weight))  # 1 and 1.0 are one key
+        _check_fields(self.term)
+
+
+def _check_fields(term: Any) -> None:
+    """Raise StudyError for a choice that does not exist, or a size that is not one.
+
+    Here for every term at once: a misspelt level would otherwise pass for one of the others.
+    """
+    if not dataclasses.is_dataclass(term):  # a term may be any subclass of Term
+        return
+    hints = get_type_hints(type(term))
+    for field in dataclasses.fields(term):
+        value, hint = getattr(term, field.name), hints[field.name]
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise StudyError(
+                f"{type(term).__name__}.{field.name} is {value!r}",
+                why="it is one of a few named choices",
+                mend=nearest(value, get_args(hint)),
+            )
+        # A number of things is 1 or more; 0 only where that is the default, and says "none".
+        least = 0 if field.default == 0 else 1
+        if hint is int and value < least:
+            raise StudyError(
+                f"{type(term).__name__}.{field.name} is {value}",
+                why="it counts dimensions, tokens or rows",
+                mend=f"give {least} or more",
+            )

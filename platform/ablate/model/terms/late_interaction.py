@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate.data.views import IMAGE, TEXT, View
-from ablate.errors import StudyError
 from ablate.model.gather import Gather
 from ablate.model.term import Feature, Features, Temperature, Term, TermModule, expect
 
@@ -211,13 +210,6 @@ class LateInteraction(Term):
     def __post_init__(self) -> None:
         expect(self, "image", self.image)
         expect(self, "text", self.text)
-        for name, least in (("dim", 1), ("image_keep", 0), ("text_keep", 0)):
-            if getattr(self, name) < least:
-                raise StudyError(
-                    f"LateInteraction.{name} is {getattr(self, name)}",
-                    why="it counts dimensions or tokens",
-                    mend=f"give {least} or more",
-                )
 
     @property
     def needs(self) -> frozenset[Feature]:

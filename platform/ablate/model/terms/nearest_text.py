@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ablate.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED, View
-from ablate.errors import StudyError
 from ablate.model.gather import Gather, world_size
 from ablate.model.term import Feature, Features, Temperature, Term, TermModule, expect
 
@@ -73,12 +72,6 @@ class NearestText(Term):
     def __post_init__(self) -> None:
         expect(self, "image", self.image_a, self.image_b)
         expect(self, "text", self.text_a, self.text_b)
-        if self.size < 1:
-            raise StudyError(
-                f"NearestText.size is {self.size}",
-                why="an empty queue has no neighbours",
-                mend="give 1 or more; the released code's is 65536",
-            )
 
     @property
     def images(self) -> tuple[View, ...]:
