@@ -20,10 +20,12 @@ from ablate.study.scale import scale_named
 from ablate.study.study import Study, checked_seeds, parse_setting
 
 if TYPE_CHECKING:
-    from ablate.data.corpus import OpenCorpus
+    from ablate.data.corpus import Corpus, OpenCorpus
     from ablate.run.launch import Outcome
     from ablate.run.store import Store
     from ablate.track.ledger import StudyEntry
+
+    Corpora = Mapping[Corpus, OpenCorpus]
 
 COMPLETE, TRIALS_MISSING, WRONG = 0, 1, 2
 CLOSE_SECONDS = 30.0
@@ -238,41 +240,41 @@ def _plan_text(chosen: Plan) -> str:
 
 
 def _run(options: _Options) -> int:
-    from ablate.data.corpus import open_corpus
-    from ablate.run.launch import one_corpus
+    from ablate.data.corpus import open_corpora
+    from ablate.run.launch import check_one_test
     from ablate.run.lock import StudyHeldError, study_lock
     from ablate.run.resources import check_batch
     from ablate.run.store import Store
     from ablate.track.connection import check_tracking, default_tracking_uri
 
     chosen = options.plan
-    one_corpus(chosen)
     check_batch(chosen, options.workers)
     store = Store(options.storage).sub(chosen.study.name)
-    corpus_uri = chosen.trials[0].recipe.corpus.uri
-    _prepare(corpus_uri)
+    stated = [trial.recipe.corpus for trial in chosen.trials]
+    _prepare(stated)
     _prepare_synonyms(chosen)
-    corpus = open_corpus(chosen.trials[0].recipe.corpus, home())
+    corpora = open_corpora(stated, home())
+    check_one_test(corpora.values())
     check_tracking(options.tracking_uri or default_tracking_uri(home()))
     try:
         with study_lock(store):  # before the ledger is opened: that ends what still runs in it
-            return _run_alone(options, corpus, store)
+            return _run_alone(options, corpora, store)
     except StudyHeldError as held:
         print(f"error: {held}", file=sys.stderr)
         return TRIALS_MISSING
 
 
-def _run_alone(options: _Options, corpus: OpenCorpus, store: Store) -> int:
+def _run_alone(options: _Options, corpora: Corpora, store: Store) -> int:
     from ablate.run.launch import connect, read_outcome, record_files, run_plan
     from ablate.run.resources import check_disk
 
     chosen = options.plan
-    before = read_outcome(store, chosen.trials, corpus.fingerprint)
-    _say_start(options, corpus, store, len(before.records))
+    before = read_outcome(store, chosen.trials, corpora)
+    _say_start(options, corpora, store, len(before.records))
     left = len(chosen.trials) - len(before.records)
     if left:
         check_disk(chosen, store.free_bytes(), options.storage)
-    tracking = _open_ledger(options, corpus)
+    tracking = _open_ledger(options, corpora)
     outcome = before
     try:
         # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
@@ -282,7 +284,7 @@ def _run_alone(options: _Options, corpus: OpenCorpus, store: Store) -> int:
             print(f"ray     {connect()}", file=sys.stderr)
             outcome = run_plan(
                 chosen,
-                corpus,
+                corpora,
                 store,
                 tracking.ledger,
                 num_workers=options.workers,
@@ -290,7 +292,7 @@ def _run_alone(options: _Options, corpus: OpenCorpus, store: Store) -> int:
                 code_version=_code_version(),
             )
     finally:
-        _finish(options, outcome, corpus, store, tracking)
+        _finish(options, outcome, corpora, store, tracking)
     missing = outcome.missing(chosen.trials)
     for trial in missing:
         ended = outcome.records.get(trial.key)
@@ -311,21 +313,29 @@ def _prepare_synonyms(chosen: Plan) -> None:
         prepare_wordnet(home())
 
 
-def _prepare(uri: str) -> None:
-    """Build a demo corpus that is not there yet; an own folder needs nothing."""
-    if uri.startswith("demo:"):
-        from ablate.data.demo import prepare_demo
+def _prepare(corpora: Sequence[Corpus]) -> None:
+    """Build the demo corpora that are not there yet; an own folder needs nothing."""
+    from ablate.data.demo import PREFIX, prepare_demo
+    from ablate.data.sources import parse_sources
 
-        prepare_demo(uri.removeprefix("demo:"), home())
+    places = {uri for corpus in corpora for uri in (corpus.uri, corpus.test_uri) if uri}
+    for uri in sorted({source.uri for place in places for source in parse_sources(place)}):
+        if uri.startswith(PREFIX):
+            prepare_demo(uri.removeprefix(PREFIX), home())
 
 
-def _say_start(options: _Options, corpus: OpenCorpus, store: Store, done: int) -> None:
+def _say_start(options: _Options, corpora: Corpora, store: Store, done: int) -> None:
     chosen = options.plan
+    opened = list(corpora.values())
+    pairs = sorted({corpus.train.num_samples for corpus in opened})
+    counts = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
+    several = f" in {len(opened)} selections" if len(opened) > 1 else ""
+    marks = sorted({corpus.fingerprint[:12] for corpus in opened})
     say = [
         f"study   {chosen.study.name}: {chosen.study.question}",
         f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
-        f"data    {corpus.corpus.uri}: {corpus.train.num_samples:,} pairs to train on, "
-        f"{corpus.test.num_samples:,} held out, fingerprint {corpus.fingerprint[:12]}",
+        f"data    {_uris(chosen)}: {counts} pairs to train on{several}, "
+        f"{opened[0].test.num_samples:,} held out, fingerprint {', '.join(marks)}",
         f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
         f"results {store.uri}",
     ]
@@ -342,7 +352,7 @@ class _Tracking:
     identity: str
 
 
-def _open_ledger(options: _Options, corpus: OpenCorpus) -> _Tracking:
+def _open_ledger(options: _Options, corpora: Corpora) -> _Tracking:
     from ablate.track.connection import default_tracking_uri, prepare_store
     from ablate.track.mlflow_ledger import MlflowLedger
 
@@ -350,37 +360,66 @@ def _open_ledger(options: _Options, corpus: OpenCorpus) -> _Tracking:
     name = options.plan.study.name
     experiment = prepare_store(uri, name)
     ledger = MlflowLedger(uri, name)
-    entry = _entry(options.plan, corpus)
+    entry = _entry(options.plan, corpora)
     ledger.open_study(entry)
     return _Tracking(ledger, uri, experiment, entry.identity)
 
 
-def _entry(chosen: Plan, corpus: OpenCorpus) -> StudyEntry:
+def _entry(chosen: Plan, corpora: Corpora) -> StudyEntry:
     from ablate.track.ledger import StudyEntry
 
     return StudyEntry(
         study=chosen.study.name,
         scale=chosen.scale.name,
         question=chosen.study.question,
-        design=_design(chosen, corpus),
+        design=_design(chosen, corpora),
         params=_constants(chosen),
         tags={
-            "ablate.data_fingerprint": corpus.fingerprint,
+            "ablate.data_fingerprint": ", ".join(sorted({c.fingerprint for c in corpora.values()})),
             "mlflow.source.name": Path(sys.argv[0]).name,
             "mlflow.source.git.commit": _code_version()["git_commit"],
         },
     )
 
 
-def _design(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
-    data = {
+def _design(chosen: Plan, corpora: Corpora) -> dict[str, Any]:
+    opened = list(corpora.values())
+    data: dict[str, Any] = {
+        "uri": _uris(chosen),
+        "num_test_samples": opened[0].test.num_samples,
+        "sources": sorted({source.name for corpus in opened for source in corpus.sources}),
+    }
+    if len(opened) == 1 and not opened[0].steps:
+        data |= {"fingerprint": opened[0].fingerprint, "num_samples": opened[0].train.num_samples}
+    else:
+        data["selections"] = [_selection(chosen, corpus) for corpus in opened]
+    return chosen.design() | {"data": data}
+
+
+def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
+    """The pairs of some of the cells, and what each step of their choice removed."""
+    of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
+    cells = {
+        " ".join(f"{name}={level}" for name, level in trial.cell if name in of_data)
+        for trial in chosen.trials
+        if trial.recipe.corpus == corpus.corpus
+    }
+    return {
+        "cells": sorted(cells),
         "uri": corpus.corpus.uri,
+        "caption": corpus.corpus.caption,
         "fingerprint": corpus.fingerprint,
         "num_samples": corpus.train.num_samples,
-        "num_test_samples": corpus.test.num_samples,
-        "sources": [source.name for source in corpus.manifest.sources],
+        "steps": [
+            {"name": step.name, "num_rows": step.num_rows, "num_removed": step.num_removed}
+            for step in corpus.steps
+        ],
     }
-    return chosen.design() | {"data": data}
+
+
+def _uris(chosen: Plan) -> str:
+    """The places that the trials read from."""
+    return ", ".join(sorted({trial.recipe.corpus.uri for trial in chosen.trials}))
 
 
 def _constants(chosen: Plan) -> dict[str, Any]:
@@ -438,13 +477,13 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 def _finish(
     options: _Options,
     outcome: Outcome,
-    corpus: OpenCorpus,
+    corpora: Corpora,
     store: Store,
     tracking: _Tracking,
 ) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
     chosen = options.plan
-    design = _design(chosen, corpus)
+    design = _design(chosen, corpora)
     report = _write_report(design, _rows(chosen, outcome), store, chosen.variation)
     tracking.ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
     unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
@@ -518,7 +557,7 @@ def _identity(chosen: Plan) -> str:
     """The study's identity in the ledger, without opening its corpus."""
     from ablate.track.ledger import StudyEntry
 
-    design = chosen.design() | {"data": {"uri": chosen.trials[0].recipe.corpus.uri}}
+    design = chosen.design() | {"data": {"uri": _uris(chosen)}}
     study, scale = chosen.study, chosen.scale
     return StudyEntry(study.name, scale.name, study.question, design).identity
 

@@ -30,7 +30,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ablate import Factor, Recipe, Study
 from ablate.data import tokenizer
-from ablate.data.corpus import open_corpus
+from ablate.data.corpus import open_corpora
 from ablate.data.shard import read_shard
 from ablate.model.pretrainer import Pretrainer
 from ablate.run.launch import RAY_SETTINGS, connect, run_plan
@@ -76,10 +76,10 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
     what = study_plan(shapes, num_variants)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        corpus = open_corpus(what.trials[0].recipe.corpus, Path(folder))
+        corpora = open_corpora([what.trials[0].recipe.corpus], Path(folder))
         outcome = run_plan(
             what,
-            corpus,
+            corpora,
             Store(folder),
             InMemoryLedger(),
             num_workers=1,

@@ -14,11 +14,19 @@ from PIL import Image
 
 from ablate.data.augment import MAX_PIXELS, CenterCrop, decode
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.index import index_folder
 from ablate.data.manifest import MANIFEST_NAME, Manifest, Source, read_manifest, write_manifest
 from ablate.data.order import Order
-from ablate.data.rendering import Columns, Rendering, Span, columns, render, render_test_set
-from ablate.data.shard import RawSample, SampleFault, read_shard
+from ablate.data.rendering import (
+    Columns,
+    Numbered,
+    Rendering,
+    Span,
+    columns,
+    render,
+    render_test_set,
+)
+from ablate.data.shard import Fault, RawSample, SampleFault, read_shard
+from ablate.data.source import open_source
 from ablate.data.views import IMAGE, TEXT
 from ablate.errors import DataError
 
@@ -161,10 +169,10 @@ BAD: dict[str, tuple[Callable[[], Members], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_sample_is_named_with_its_key_and_keeps_its_place_blank(name: str) -> None:
     make, words = BAD[name]
-    good = [(n, RawSample(f"k{n}", sound(n + 50))) for n in range(3)]
-    spoiled = [good[0], (1, RawSample("k1", make())), good[2]]
+    good = [Numbered(n, "s.tar", RawSample(f"k{n}", sound(n + 50))) for n in range(3)]
+    spoiled = [good[0], Numbered(1, "s.tar", RawSample("k1", make())), good[2]]
     plain, found = columns(good, RENDERING, 0), columns(spoiled, RENDERING, 0)
-    assert found["fault"][1].startswith(f"k1: {words}")
+    assert str(Fault.parse(found["fault"][1])).startswith(f"s.tar/k1: {words}")
     assert list(found["fault"][[0, 2]]) == ["", ""]
     assert list(found["id"]) == [0, 1, 2]
     assert not found["image"][1].any()
@@ -196,11 +204,12 @@ def test_a_bad_sample_shifts_no_other_in_the_stream(folder: Path, home: Path) ->
     before = stream(opened(folder, home))
     samples = [(s.key, s.members) for s in read_shard(str(folder / "00001.tar"))]
     bad = opened(folder, home).train.of_shard(1)[4]
-    samples[bad] = (samples[bad][0], samples[bad][1] | {"png": b"spoiled"})
+    samples[bad] = (samples[bad][0], {**samples[bad][1]} | {"png": b"spoiled"})
     write_tar(folder / "00001.tar", samples)
     after = stream(opened(folder, home))
     place = np.flatnonzero(after["id"] == (1 << 32) | bad)
-    assert [str(fault).partition(":")[0] for fault in after["fault"][place]] == [samples[bad][0]]
+    faults = [Fault.parse(line) for line in after["fault"][place]]
+    assert [(fault.shard, fault.key) for fault in faults] == [("00001.tar", samples[bad][0])]
     for column in before:
         np.testing.assert_array_equal(
             np.delete(after[column], place, 0), np.delete(before[column], place, 0)
@@ -210,14 +219,15 @@ def test_a_bad_sample_shifts_no_other_in_the_stream(folder: Path, home: Path) ->
 
 def test_a_bad_held_out_sample_is_left_out_and_named(folder: Path, home: Path) -> None:
     corpus = opened(folder, home)
-    shard = next(s for s in range(3) if corpus.test.of_shard(s))
+    shard = next(s for s in range(3) if len(corpus.test.of_shard(s)))
     bad = corpus.test.of_shard(shard)[0]
     path = folder / f"{shard:05}.tar"
     samples = [(s.key, s.members) for s in read_shard(str(path))]
-    samples[bad] = (samples[bad][0], samples[bad][1] | {"txt": b"\xff"})
+    samples[bad] = (samples[bad][0], {**samples[bad][1]} | {"txt": b"\xff"})
     write_tar(path, samples)
-    found = render_test_set(corpus.test, RENDERING)
-    assert found.faults == (f"{samples[bad][0]}: caption is not UTF-8 at byte 0",)
+    found = render_test_set(opened(folder, home).test, RENDERING)
+    reason = "caption is not UTF-8 at byte 0"
+    assert found.faults == (Fault(path.name, samples[bad][0], reason),)
     assert len(found.images) == len(found.captions) == corpus.test.num_samples - 1
 
 
@@ -261,13 +271,13 @@ def test_every_kind_of_picture_becomes_rgb_on_white(
 
 
 def with_manifest(folder: Path, tmp_path: Path) -> Manifest:
-    manifest = index_folder(folder, tmp_path / "indexes")
+    manifest = open_source(str(folder), tmp_path).manifest
     write_manifest(manifest, folder)
     return manifest
 
 
 def test_a_manifest_reads_as_it_was_written(folder: Path, tmp_path: Path) -> None:
-    plain = index_folder(folder, tmp_path / "indexes")
+    plain = open_source(str(folder), tmp_path).manifest
     source = Source("n", "p", "1", "MIT", "someone, é", 3)
     fields = {name: getattr(plain, name) for name in ("name", "version", "shards", "fingerprint")}
     manifest = Manifest(**fields, captions=("raw", "clean"), sources=(source,))
@@ -289,9 +299,9 @@ def test_a_shard_changed_or_gone_after_the_manifest_was_written_is_refused(
 ) -> None:
     with_manifest(folder, tmp_path)
     corpus = Corpus(uri=str(folder), split="all", caption="txt")
-    assert open_corpus(corpus, home).manifest.name == "pairs"
+    open_corpus(corpus, home)
     write_tar(folder / "00001.tar", [(f"{n}", sound(n)) for n in range(5)])
-    with pytest.raises(DataError, match=r"00001\.tar has .* bytes\n  why:  the manifest says"):
+    with pytest.raises(DataError, match=r"00001\.tar has .* bytes\n  why:  manifest.json says"):
         open_corpus(corpus, home)
     (folder / "00001.tar").unlink()
     with pytest.raises(DataError, match=r"00001\.tar has gone"):
@@ -314,7 +324,7 @@ def test_a_shard_changed_at_its_size_after_the_manifest_was_written_is_refused(
     corpus = Corpus(uri=str(folder), split="all", caption="txt")
     later = (folder / MANIFEST_NAME).stat().st_mtime_ns + 10**9
     os.utime(folder / "00000.tar", ns=(later, later))  # touched, or copied: the same content
-    assert open_corpus(corpus, home).manifest.name == "pairs"
+    open_corpus(corpus, home)
     recolour(folder / "00001.tar", later)
     with pytest.raises(
         DataError, match=r"00001\.tar has changed since(.|\n)*sha256(.|\n)*mend: restore the shard"
@@ -342,16 +352,16 @@ def test_a_split_that_is_not_there_is_refused_with_the_nearest(
 
 def test_an_index_is_kept_and_only_changed_shards_are_read_again(folder: Path, home: Path) -> None:
     """An unread shard keeps its entry even when its bytes are spoiled behind its size and time."""
-    first = opened(folder, home).manifest
+    first = open_source(str(folder), home).manifest
     path = folder / "00000.tar"
     stat = path.stat()
     path.write_bytes(b"x" * stat.st_size)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     write_tar(folder / "00001.tar", [(f"{n}", sound(n)) for n in range(30)])
     second = opened(folder, home)
-    assert second.manifest.shards[0] == first.shards[0]
-    assert second.manifest.shards[1].num_samples == 30
-    assert second.manifest.shards[2] == first.shards[2]
+    assert open_source(str(folder), home).manifest.shards[0] == first.shards[0]
+    assert open_source(str(folder), home).manifest.shards[1].num_samples == 30
+    assert open_source(str(folder), home).manifest.shards[2] == first.shards[2]
     assert second.fingerprint != first.fingerprint
 
 
@@ -359,24 +369,22 @@ def test_an_index_is_kept_and_only_changed_shards_are_read_again(folder: Path, h
 def test_an_index_notices_a_shard_of_the_same_size_but_another_time(
     folder: Path, home: Path, seconds: int
 ) -> None:
-    first = opened(folder, home).manifest
+    first = open_source(str(folder), home).manifest
     path = folder / "00001.tar"
     recolour(path, path.stat().st_mtime_ns + seconds * 10**9)
-    second = opened(folder, home).manifest
+    second = open_source(str(folder), home).manifest
     assert second.shards[1].sha256 != first.shards[1].sha256
     assert [second.shards[n] for n in (0, 2)] == [first.shards[n] for n in (0, 2)]
     assert second.fingerprint != first.fingerprint
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"00000.tar": 1}'])
-def test_an_index_whose_times_cannot_be_read_is_made_again(
-    folder: Path, home: Path, text: str
-) -> None:
-    first = opened(folder, home).manifest
-    (times,) = home.glob("indexes/*/times.json")
-    times.write_text(text)
-    assert opened(folder, home).manifest == first
-    assert "00002.tar" in times.read_text()
+def test_an_index_that_cannot_be_read_is_made_again(folder: Path, home: Path, text: str) -> None:
+    first = open_source(str(folder), home).manifest
+    (kept,) = home.glob("indexes/*/index.json")
+    kept.write_text(text)
+    assert open_source(str(folder), home).manifest == first
+    assert "00002.tar" in kept.read_text()
 
 
 def test_a_fingerprint_is_of_the_content_and_not_of_the_place(
@@ -393,7 +401,7 @@ def test_hold_out_and_training_rows_are_disjoint_and_cover_everything(
     for shard in range(3):
         train, test = corpus.train.of_shard(shard), corpus.test.of_shard(shard)
         assert not set(train) & set(test)
-        assert sorted(train + test) == list(range(40))
+        assert sorted([*train, *test]) == list(range(40))
     assert corpus.train.num_samples + corpus.test.num_samples == 120
     assert corpus.test.num_samples > 0
     assert corpus.train.fingerprint != corpus.test.fingerprint

@@ -20,10 +20,8 @@ from ablate.data.selection import (
     UID_DTYPE,
     Selected,
     Selection,
-    Share,
     Table,
     copies,
-    mixture,
     read_uids,
 )
 from ablate.errors import DataError
@@ -222,37 +220,21 @@ def test_a_selection_is_a_value_with_a_fingerprint_of_its_content() -> None:
     assert one.columns == {"caption", "key"}
 
 
-@given(
-    sources=st.lists(st.tuples(st.integers(1, 50), st.floats(0, 5)), min_size=1, max_size=5),
-    num_samples=st.integers(1, 500),
-)
-def test_a_mixture_shares_out_every_sample_by_weight(
-    sources: list[tuple[int, float]], num_samples: int
-) -> None:
-    sizes, weights = [n for n, _ in sources], [w for _, w in sources]
-    if sum(weights) < 1e-6:
-        return
-    shares = mixture(sizes, weights, num_samples)
-    assert sum(share.num_samples for share in shares) == num_samples
-    for size, weight, share in zip(sizes, weights, shares, strict=True):
-        assert abs(share.num_samples - num_samples * weight / sum(weights)) < 1 + 1e-6
-        assert share.num_samples == share.repeats * size + share.extra and share.extra < size
-        drawn = copies(np.array([f"r{n}" for n in range(size)], object), share)
-        assert Counter(drawn.tolist())[share.repeats + 1] == share.extra
-        assert drawn.sum() == share.num_samples
+@given(size=st.integers(1, 60), weight=st.floats(0.01, 5))
+def test_a_weight_says_how_often_each_row_comes(size: int, weight: float) -> None:
+    drawn = copies(np.array([f"r{n}" for n in range(size)], object), weight)
+    assert set(drawn.tolist()) <= {int(weight), int(weight) + 1}
+    assert abs(drawn.sum() - weight * size) <= 0.5 + 1e-9
 
 
-def test_a_mixture_of_given_counts() -> None:
-    assert mixture([10, 40], [1, 1]) == (Share(25, 2, 5), Share(25, 0, 25))
-    # 3.5, 2.1 and 1.4 of 7: the one that is left goes where most was cut off.
-    assert [s.num_samples for s in mixture([9, 9, 9], [0.5, 0.3, 0.2], 7)] == [4, 2, 1]
-    assert mixture([10, 40], [0, 1]) == (Share(0, 0, 0), Share(50, 1, 10))
-    for sizes, weights in ([1], [1, 1]), ([1, 1], [0, 0]), ([1, 1], [-1, 2]), ([0, 1], [1, 1]):
-        with pytest.raises(DataError, match="the mixture"):
-            mixture(sizes, weights)
+def test_given_weights() -> None:
+    names = np.array([f"r{n}" for n in range(10)], object)
+    assert copies(names, 1).tolist() == [1] * 10
+    assert copies(names, 3).tolist() == [3] * 10
+    assert Counter(copies(names, 2.5).tolist()) == {2: 5, 3: 5}
 
 
 def test_copies_are_nested() -> None:
     names = np.array([f"r{n}" for n in range(30)], object)
-    small, large = copies(names, Share(7, 0, 7)), copies(names, Share(12, 0, 12))
-    assert (small <= large).all()
+    small, large = copies(names, 0.25), copies(names, 0.4)
+    assert (small <= large).all() and small.sum() < large.sum()

@@ -18,7 +18,7 @@ from ablate.data import tokenizer
 from ablate.data.augment import MOCOV2, SLIP, decode, sample_rng
 from ablate.data.eda import EDA
 from ablate.data.masking import NOT_MASKED, Masking
-from ablate.data.rendering import Columns, Rendering, columns
+from ablate.data.rendering import Columns, Numbered, Rendering, columns
 from ablate.data.shard import RawSample
 from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED, View
 
@@ -39,7 +39,9 @@ def caption(number: int) -> str:
 
 
 SAMPLES = [
-    (number, RawSample(f"{number}", {"png": noise(number), "txt": caption(number).encode()}))
+    Numbered(
+        number, "s", RawSample(f"{number}", {"png": noise(number), "txt": caption(number).encode()})
+    )
     for number in range(12)
 ]
 ALL = Rendering(
@@ -88,7 +90,7 @@ def test_the_two_strong_views_of_a_sample_differ() -> None:
 
 def test_views_are_the_augmentations_of_the_sample_by_its_own_generator() -> None:
     views = columns(SAMPLES, ALL, 2)
-    for row, (number, sample) in enumerate(SAMPLES):
+    for row, (number, _, sample) in enumerate(SAMPLES):
         picture, text = decode(sample.image()), tokenizer.clean(caption(number))
         strong = MOCOV2(picture, 16, sample_rng(7, number, 2, "image_a"))
         assert (views["image_a"][row] == strong).all()
@@ -145,7 +147,9 @@ def test_a_picture_is_decoded_and_a_caption_tokenised_once_for_all_who_read_it(
 
 def test_a_faulty_sample_is_blank_in_every_view_and_shifts_no_other() -> None:
     broken = [*SAMPLES]
-    broken[4] = (4, RawSample("4", {"png": b"no picture", "txt": b"a caption of some words"}))
+    broken[4] = Numbered(
+        4, "s", RawSample("4", {"png": b"no picture", "txt": b"a caption of some words"})
+    )
     views, sound = columns(broken, ALL, 0), columns(SAMPLES, ALL, 0)
     assert views["fault"][4]
     assert (views["text_masked_target"][4] == NOT_MASKED).all()

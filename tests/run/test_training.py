@@ -206,7 +206,7 @@ def test_faulty_samples_are_left_out_of_the_loss_and_shift_nothing(
 ) -> None:
     one = recipe(shapes, 1)
     columns = next(batches(corpus, cohort(one)))
-    columns["fault"][[3, 7]] = "x: picture does not decode"
+    columns["fault"][[3, 7]] = "s.tar\tx\tpicture does not decode"
     training = CohortTraining(cohort(one), CPU)
     training.step(columns)
     kept = [i for i in range(BATCH) if i not in (3, 7)]
@@ -221,9 +221,10 @@ def test_faulty_samples_are_left_out_of_the_loss_and_shift_nothing(
 def test_too_many_faults_stop_the_trial_with_their_names(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 1)
     columns = next(batches(corpus, cohort(one)))
-    columns["fault"][:11] = "000000001: picture does not decode"
+    columns["fault"][:11] = "s.tar\t000000001\tpicture does not decode"
     training = CohortTraining(cohort(one), CPU)
     training.step(columns)
+    training.collect()
     with pytest.raises(DataError, match=r"11 of 32 samples .*\n.*000000001: picture"):
         training.check_faults()
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import ray
 
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.order import ROW_BITS
+from ablate.data.corpus import Corpus, open_corpora, open_corpus
+from ablate.data.order import SHARD_BIT
 from ablate.data.rendering import Span, render
 from ablate.data.stream import stream
 from ablate.run.cohort import order_of, rendering_of
@@ -51,10 +51,10 @@ def small(shapes: Path, **overrides: object) -> Plan:
 
 def run(what: Plan, folder: Path, num_workers: int) -> tuple[Outcome, InMemoryLedger]:
     ledger = InMemoryLedger()
-    corpus = open_corpus(what.trials[0].recipe.corpus, folder / "home")
+    corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
     outcome = run_plan(
         what,
-        corpus,
+        corpora,
         Store(str(folder / f"results-{num_workers}")),
         ledger,
         num_workers=num_workers,
@@ -125,4 +125,4 @@ def test_the_ray_stream_equals_a_plain_loop(
         assert [len(columns["id"]) for columns in got] == [batch // world] * steps
         for name, column in whole.items():
             assert (np.concatenate([columns[name] for columns in got]) == column).all(), name
-        assert set(whole["id"] >> ROW_BITS) == set(range(8))
+        assert set(whole["id"] >> SHARD_BIT) == set(range(8))

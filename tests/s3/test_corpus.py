@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.data import index
 from ablate.data.augment import STANDARD_SLIP
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
 from ablate.data.order import Order
@@ -56,11 +57,15 @@ def test_it_gives_the_samples_of_the_same_folder(
 def test_a_shard_is_read_again_only_when_it_has_changed(
     bucket: str, shapes: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ablate.data.remote as remote
-
     read: list[str] = []
-    whole = remote.read_object
-    monkeypatch.setattr(remote, "read_object", lambda uri: read.append(uri) or whole(uri))
+    whole = index.read_object
+
+    def noted(uri: str) -> bytes:
+        if uri.endswith(".tar"):
+            read.append(uri)
+        return whole(uri)
+
+    monkeypatch.setattr(index, "read_object", noted)
     corpus = Corpus(uri=bucket, caption="txt")
     before = open_corpus(corpus, home)
     assert len(read) == 8

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ablate.data.corpus import Corpus
+from ablate.data.filters.length import Length
 from ablate.errors import StudyError
 from ablate.model.objective import Objective
 from ablate.model.term import Temperature
@@ -28,6 +29,7 @@ NEW: dict[str, Any] = {
     "corpus.caption": "raw",
     "image.name": "vit_small_patch16_224",
     "image.options": {"depth": 4},
+    "corpus.filters": (Length(),),
     "precision": "bf16",
     "text.heads": 4,
     "image.norm": "local",
@@ -44,7 +46,11 @@ def changed(path: str) -> Any:
     old = BASE.get(path)
     if isinstance(old, bool):
         return not old
-    return NEW[path] if path in NEW else old / 2 if isinstance(old, float) else old * 2 or 1
+    if path in NEW:
+        return NEW[path]
+    if isinstance(old, str):
+        return old * 2 or "x"
+    return old / 2 if isinstance(old, float) else old * 2 or 1
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "12345"])
@@ -98,7 +104,8 @@ def test_patch_changes_one_field_of_a_copy_and_get_reads_it() -> None:
 
 
 def test_flatten_holds_what_get_reads() -> None:
-    assert all(BASE.flatten()[path] == BASE.get(path) for path in FIELDS if "options" not in path)
+    told = ("corpus.filters", *(path for path in FIELDS if "options" in path))  # in words
+    assert all(BASE.flatten()[path] == BASE.get(path) for path in FIELDS if path not in told)
     assert BASE.flatten()["objective.clip.weight"] == 1.0
     assert BASE.flatten()["objective.clip.term"] == "InfoNCE"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablate.analyze.columns import completed, label_text
@@ -29,11 +29,33 @@ def design_section(found: Findings) -> Section:
         ["Secondary responses", ", ".join(design["responses"][1:]) or NONE],
         *(
             [f"Data {name.removeprefix('num_').replace('_', ' ')}", text]
-            for name, text in flat(design.get("data", {}))
+            for name, text in flat(
+                {k: v for k, v in design.get("data", {}).items() if k != "selections"}
+            )
         ),
     ]
     factors = Table(["Factor", "Levels", "Baseline", "Sets"], rows)
-    return Section("Design", tables=[factors, Table(["", ""], facts)])
+    selections = design.get("data", {}).get("selections", [])
+    chosen = [_selections(selections)] if selections else []
+    return Section("Design", tables=[factors, Table(["", ""], facts), *chosen])
+
+
+def _selections(selections: Sequence[Mapping[str, Any]]) -> Table:
+    """The training pairs of each data level, and what each rule removed of what was left."""
+    rows = [
+        [
+            ", ".join(selection["cells"]) or NONE,
+            selection["caption"],
+            number(selection["num_samples"], 0),
+            "; ".join(
+                f"{step['name']} removed {step['num_removed']:,} of {step['num_rows']:,}"
+                for step in selection["steps"]
+            )
+            or NONE,
+        ]
+        for selection in selections
+    ]
+    return Table(["Data", "Caption", "Pairs", "Chosen by"], rows, frozenset({2}))
 
 
 def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Section:
@@ -45,6 +67,12 @@ def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Sectio
     if not rows:
         return Section("Provenance", ["No sample order was recorded."], tables=tables)
     tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({1})))
+    if len(found.design.get("data", {}).get("selections", [])) > 1:
+        words = (
+            "The data are a factor: within a seed, trials of the same data saw the same samples "
+            "in the same order (equal hashes), and trials of other data saw others."
+        )
+        return Section("Provenance", [words], tables=tables, is_small=True)
     words = (
         "Within each seed all completed trials saw the same samples in the same order (equal "
         "hashes), so their differences are paired."

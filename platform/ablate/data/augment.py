@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ablate.data import distort
 from ablate.data.bounds import as_floats, ranges, refused, shares
@@ -22,6 +22,7 @@ from ablate.data.shard import SampleFault
 from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, View
 
 MAX_PIXELS = 64_000_000  # above it a picture is a decompression bomb, not a photograph
+ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 
 
 class ImageAugmentation(Protocol):
@@ -31,16 +32,28 @@ class ImageAugmentation(Protocol):
         self, picture: Image.Image, size: int, rng: np.random.Generator
     ) -> NDArray[np.uint8]: ...
 
+    def needed_side(self, size: int) -> int:
+        """Pixels that a picture's shorter side must have for no crop to be enlarged by it."""
+        ...
 
-def decode(content: bytes) -> Image.Image:
+
+def decode(content: bytes, side: int = 0) -> Image.Image:
     """RGB picture from PNG, JPEG or WebP bytes; transparency is laid on white.
 
+    Turned upright as its EXIF says, the first frame of an animation. With `side`, a JPEG may
+    come at 1/2, 1/4 or 1/8 of its size, as long as neither side falls below: the library then
+    leaves out the frequencies that a smaller picture would lose anyway.
     Raises SampleFault when it does not decode or is larger than MAX_PIXELS.
     """
     try:
         picture: Image.Image = Image.open(io.BytesIO(content))
         if picture.width * picture.height > MAX_PIXELS:
             raise SampleFault(f"picture of {picture.width} x {picture.height} pixels is too large")
+        if side and picture.format == "JPEG" and picture.mode in ("RGB", "L"):
+            picture.draft(picture.mode, (side, side))
+        upright = picture.getexif().get(ORIENTATION, 1) if "exif" in picture.info else 1
+        if upright in range(2, 9):
+            picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):
             # 16 bits a pixel: Pillow's own conversion clips at 255 instead of scaling.
             wide = np.clip(np.asarray(picture, dtype=np.int64), 0, 65_535)
@@ -84,6 +97,9 @@ class RandomResizedCrop:
         self, picture: Image.Image, size: int, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
         return pixels(_cropped(self, picture, size, rng))
+
+    def needed_side(self, size: int) -> int:
+        return _needed_side(self, size)
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,9 @@ class Strong:
             picture = distort.flip(picture)
         return pixels(picture)
 
+    def needed_side(self, size: int) -> int:
+        return _needed_side(self, size)
+
     def _jitter(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         steps = (
             (distort.brightness, self.brightness),
@@ -187,6 +206,12 @@ def _cropped(
     return picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
+def _needed_side(crop: RandomResizedCrop | Strong, size: int) -> int:
+    """The smallest crop's shorter side is the picture's, times sqrt(area / aspect)."""
+    aspect = max(crop.max_aspect, 1 / crop.min_aspect)
+    return math.ceil(size * math.sqrt(aspect / crop.min_area))
+
+
 def _check_crop(crop: RandomResizedCrop | Strong) -> None:
     as_floats(crop, "min_area", "max_area", "min_aspect", "max_aspect")
     ranges(crop, "min_area", "max_area", "min_aspect", "max_aspect", least=0, above=True)
@@ -210,6 +235,9 @@ class CenterCrop:
         left, top = (picture.width - side) / 2, (picture.height - side) / 2
         box = (left, top, left + side, top + side)
         return pixels(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+    def needed_side(self, size: int) -> int:
+        return math.ceil(size * self.ratio)
 
 
 def pixels(picture: Image.Image) -> NDArray[np.uint8]:

@@ -1,117 +1,303 @@
-"""Counts the samples of a folder of tars that brings no manifest, once."""
+"""What one pass over a source's shards finds: counts, contents, offsets, and bad samples.
+
+Kept as `index.json` (a list of shards), `members/SHARD.parquet` (where each sample's members
+lie) and `bad_samples.parquet`, in `_ablate/` beside the shards or under ABLATE_HOME. A shard is
+read again only when its etag has changed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ablate.data.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    ShardEntry,
-    fingerprint,
-    read_manifest,
-    write_manifest,
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ablate.data import parquet
+from ablate.data.shard import (
+    IMAGE_EXTENSIONS,
+    MAX_CAPTION_BYTES,
+    RawSample,
+    SampleFault,
+    Spans,
+    spans_of,
 )
-from ablate.data.shard import Keys, cut_short
+from ablate.data.sources import has_braces, literal_prefix
+from ablate.data.storage import Object, list_objects, read_object, write_object
+from ablate.data.tar import cut_short
 from ablate.errors import DataError
 
-SPLIT = "all"  # a folder without a manifest is one split
-TIMES_NAME = "times.json"  # beside the kept manifest: per shard its time, and the sha256 read then
+FORMAT = "ablate-index/1"
+FOLDER, INDEX_NAME, BAD_NAME = "_ablate", "index.json", "bad_samples.parquet"
+BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
+THREADS = 8  # shards read at a time where nobody else spreads the work
 
-Times = dict[str, tuple[int, str]]
+Bad = tuple[str, str, str]  # shard, key, reason
 
 
-def index_folder(folder: Path, indexes: Path) -> Manifest:
-    """The manifest of `folder`, read from its tars; kept under `indexes` for the next time.
+@dataclass(frozen=True)
+class IndexedShard:
+    """A shard as it was read: its name in the source, and what it holds.
 
-    Only shards that are new or have changed (size or time) are read again.
-    Raises DataError for a folder without tars, and for a tar that is cut short.
+    `etag` changes with the content; `captions` are the fields of its first sample that hold text.
     """
-    paths = sorted(folder.glob("*.tar"))
-    if not paths:
-        found = sorted(p.name for p in folder.iterdir())[:5]
+
+    name: str
+    num_samples: int
+    num_bytes: int
+    etag: str
+    sha256: str
+    num_bad: int
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Index:
+    """The shards of a source by name, and where the index is kept ("" for nowhere)."""
+
+    shards: tuple[IndexedShard, ...]
+    kept: str = ""
+    num_read: int = 0  # shards that had to be read
+
+    @property
+    def num_samples(self) -> int:
+        return sum(shard.num_samples for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard to be read; its members' offsets are written under `members`, if that is set."""
+
+    name: str
+    found: Object
+    members: str
+
+
+Read = tuple[IndexedShard, list[Bad]]
+Spread = Callable[[Callable[[Job], Read], Sequence[Job]], Iterable[Read]]
+
+
+def in_threads(work: Callable[[Job], Read], jobs: Sequence[Job]) -> Iterator[Read]:
+    """`work` of each job, in their order: reading and hashing leave Python's lock."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(work, jobs)
+
+
+def shards_of(uri: str) -> dict[str, Object]:
+    """The shards that `uri` names, by their name below its folder.
+
+    A parquet file beside a tar of its name is img2dataset's table about that tar, and no shard.
+    """
+    folder = folder_of(uri)
+    found = {o.uri[len(folder) :]: o for o in list_objects(uri) if f"/{FOLDER}/" not in o.uri}
+    tars = {name.removesuffix(".tar") for name in found if name.endswith(".tar")}
+    return {
+        name: item
+        for name, item in found.items()
+        if name.endswith(".tar")
+        or (name.endswith(".parquet") and name.removesuffix(".parquet") not in tars)
+    }
+
+
+def folder_of(uri: str) -> str:
+    """The folder below which every shard of `uri` lies, with its `/`."""
+    literal = literal_prefix(uri.split("{", 1)[0] if has_braces(uri) else uri)
+    if literal == uri and not uri.endswith((".tar", ".parquet")):
+        return uri.rstrip("/") + "/"
+    return literal[: literal.rindex("/") + 1]
+
+
+def index_source(
+    uri: str,
+    read_from: Sequence[str],
+    write_to: Sequence[str],
+    *,
+    spread: Spread = in_threads,
+    members: bool = False,
+) -> Index:
+    """The index of `uri`, of which only new and changed shards are read.
+
+    What is known is looked up in all of `read_from`; what was read is written to the first of
+    `write_to` that can be written, with `members` the offsets too. Raises DataError for a source
+    without shards, and for a shard that is damaged.
+    """
+    found = shards_of(uri)
+    if not found:
         raise DataError(
-            f"folder {folder} holds no .tar shards",
-            why=f"it holds {', '.join(found)}" if found else "it is empty",
+            f"'{uri}' holds no .tar shards, and no .parquet of its own",
             mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
         )
-    kept = indexes / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    known: dict[str, ShardEntry] = {}
-    if (kept / MANIFEST_NAME).exists():
-        known = {shard.name: shard for shard in read_manifest(kept).shards}
-    times = _read_times(kept)
-    shards: tuple[ShardEntry, ...] = ()
-    new_times: Times = {}
-    for path in paths:
-        modified_ns = path.stat().st_mtime_ns  # before it is read: what changes later is noticed
-        entry = _entry(path, known.get(path.name), times.get(path.name), kept)
-        shards += (entry,)
-        new_times[path.name] = (modified_ns, entry.sha256)
-    manifest = Manifest(
-        name=folder.name,
-        version="1",
-        captions=(),
-        shards=shards,
-        sources=(),
-        fingerprint=fingerprint(shards),
+    same: dict[str, IndexedShard] = {}
+    kept: list[Bad] = []
+    for place in read_from:
+        taken = {
+            shard.name: shard
+            for shard in _read(place)
+            if shard.name not in same and _is_same(shard, found.get(shard.name))
+        }
+        same |= taken
+        if any(shard.num_bad for shard in taken.values()):
+            kept += [fault for fault in _read_bad(place) if fault[0] in taken]
+    left = [name for name in found if name not in same]
+    if not left:
+        return Index(tuple(same[name] for name in sorted(found)))
+    # Writing what is known tries the place, and shows the time by its disk's clock.
+    place = next((place for place in write_to if _written(place, kept)), "")
+    begun_ns = _clock_ns(place)
+    inside = f"{place}/members" if place and members else ""
+    for shard, faults in spread(read_shard_index, [Job(n, found[n], inside) for n in left]):
+        same[shard.name] = shard
+        kept += faults
+    index = Index(tuple(same[name] for name in sorted(found)), place, len(left))
+    if place:
+        _written(place, sorted(kept))
+        _write(index, begun_ns)
+    return index
+
+
+def read_shard_index(job: Job) -> Read:
+    """Read one shard whole. Raises DataError where it is damaged, or holds nothing."""
+    uri = job.found.uri
+    content = read_object(uri)
+    faults: list[Bad] = []
+    captions: tuple[str, ...] = ()
+    if uri.endswith(".parquet"):
+        num_samples = parquet.count(uri, content)
+        captions = parquet.text_columns(uri, content)
+    else:
+        spans = spans_of(uri, content)
+        num_samples = len(spans)
+        for key, places in spans:
+            if reason := _fault(places, content):
+                faults.append((job.name, key, reason))
+        if spans:
+            captions = _captions(spans[0], content)
+        if job.members:
+            write_object(f"{job.members}/{job.name}.parquet", _offsets(spans))
+    if not num_samples:
+        raise cut_short(uri, "it holds no samples")
+    digest = hashlib.sha256(content).hexdigest()
+    shard = IndexedShard(
+        job.name, num_samples, len(content), job.found.etag, digest, len(faults), captions
     )
-    kept.mkdir(parents=True, exist_ok=True)
-    _write_times(new_times, kept)
-    write_manifest(manifest, kept)
-    return manifest
+    return shard, faults
 
 
-def _read_times(kept: Path) -> Times:
-    """The kept times; none where they cannot be read, so that every shard is read again."""
+def _fault(spans: Spans, content: bytes) -> str:
+    """What can be seen of a sample's faults without decoding its picture."""
+    picture = next((spans[e] for e in IMAGE_EXTENSIONS if e in spans), None)
+    if picture is None:
+        return f"no picture (it has {', '.join(sorted(spans))})"
+    if picture[0] == picture[1]:
+        return "the picture has zero bytes"
+    if "txt" not in spans:
+        return "" if "json" in spans else "no caption: neither txt nor json"
+    start, stop = spans["txt"]
+    if stop - start > MAX_CAPTION_BYTES:
+        return f"caption of {stop - start:,} bytes"
     try:
-        values = json.loads((kept / TIMES_NAME).read_text(encoding="utf-8"))
-        return {str(name): (int(ns), str(sha256)) for name, (ns, sha256) in values.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+        text = content[start:stop].decode()
+    except UnicodeDecodeError as error:
+        return f"caption is not UTF-8 at byte {error.start}"
+    return "" if text.strip() else "caption is empty"
 
 
-def _write_times(times: Times, kept: Path) -> None:
-    partial = kept / f".{TIMES_NAME}.{os.getpid()}"
-    partial.write_text(json.dumps(times, indent=1), encoding="utf-8")
-    partial.replace(kept / TIMES_NAME)
-
-
-def _entry(
-    path: Path, known: ShardEntry | None, time: tuple[int, str] | None, kept: Path
-) -> ShardEntry:
-    stat = path.stat()
-    if known and known.num_bytes == stat.st_size:
-        # The very time, since a copy may bring an older one; and with the sha256, since two
-        # processes that index at once may leave the manifest of one and the times of the other.
-        same = time == (stat.st_mtime_ns, known.sha256)
-        # A clock's tick is coarse: in that of the index, a change may not show in the time.
-        if same and stat.st_mtime_ns < (kept / MANIFEST_NAME).stat().st_mtime_ns:
-            return known
-    if stat.st_size == 0:
-        raise cut_short(str(path), "it has zero bytes")
-    keys = Keys(str(path))
+def _captions(sample: tuple[str, Spans], content: bytes) -> tuple[str, ...]:
+    key, spans = sample
+    start, stop = spans.get("json", (0, 0))
     try:
-        with tarfile.open(path, mode="r:") as tar:
-            for member in tar:
-                if member.isfile():
-                    keys.begins_sample(member.name)
-                    if member.offset_data + member.size > stat.st_size:
-                        raise tarfile.ReadError(
-                            f"member {member.name} ends at byte "
-                            f"{member.offset_data + member.size:,} of {stat.st_size:,}"
-                        )
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise cut_short(str(path), str(error)) from error
-    if not keys.num_samples:
-        raise cut_short(str(path), "it holds no samples")
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        opened.seek(-min(1024, stat.st_size), 2)
-        if any(opened.read()):
-            # Cut between two members, a tar reads to its end without complaint.
-            raise cut_short(str(path), "it does not end with a tar's two blocks of zeros")
-    return ShardEntry(path.name, SPLIT, keys.num_samples, stat.st_size, digest)
+        values = RawSample(key, {"json": content[start:stop]} if stop else {}).fields()
+    except SampleFault:  # a fault of this sample, and not of the shard
+        values = {}
+    fields = {name for name, value in values.items() if isinstance(value, str)}
+    return tuple(sorted(fields | ({"txt"} & spans.keys())))
+
+
+def _offsets(spans: Sequence[tuple[str, Spans]]) -> bytes:
+    """Per member: the sample's row and key, the extension, first byte and the one past it."""
+    lines = [
+        (row, key, extension, start, stop)
+        for row, (key, places) in enumerate(spans)
+        for extension, (start, stop) in places.items()
+    ]
+    names = ("row", "key", "extension", "start", "stop")
+    columns = zip(*lines, strict=True) if lines else [[]] * len(names)
+    table = pa.table({name: list(column) for name, column in zip(names, columns, strict=True)})
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def bad_samples(bad: Iterable[Bad]) -> bytes:
+    """The parquet file of bad samples: shard, key, reason."""
+    rows = list(bad)
+    columns = [[row[n] for row in rows] for n in range(3)]
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=BAD_SCHEMA), out)
+    return out.getvalue()
+
+
+def _read_bad(place: str) -> list[Bad]:
+    try:
+        table = pq.read_table(io.BytesIO(read_object(f"{place}/{BAD_NAME}")))
+        return [(row["shard"], row["key"], row["reason"]) for row in table.to_pylist()]
+    except (DataError, pa.ArrowInvalid, KeyError):
+        return []
+
+
+def _is_same(known: IndexedShard, found: Object | None) -> bool:
+    return found is not None and (known.etag, known.num_bytes) == (found.etag, found.num_bytes)
+
+
+def _read(place: str) -> list[IndexedShard]:
+    """The shards that the index in `place` knows; none where it cannot be believed."""
+    try:
+        values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
+        if values["format"] != FORMAT:
+            return []
+        listed = values["shards"]
+        shards = [
+            IndexedShard(**dict(zip(listed, row, strict=True)))
+            for row in zip(*listed.values(), strict=True)
+        ]
+        # A disk's clock is coarse: a change in the tick of the reading does not show in the time.
+        # A bucket's etag is no time, and does not begin with one of 19 digits.
+        return [
+            replace(shard, captions=tuple(shard.captions))
+            for shard in shards
+            if not (time_ns := _time_ns(shard.etag)) or time_ns < int(values["begun_ns"])
+        ]
+    except (DataError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _time_ns(etag: str) -> int:
+    first, dash, _ = etag.partition("-")
+    return int(first) if dash and first.isdigit() and len(first) == 19 else 0
+
+
+def _write(index: Index, begun_ns: int) -> None:
+    rows = [asdict(shard) for shard in index.shards]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    values = {"format": FORMAT, "begun_ns": begun_ns, "shards": columns}
+    write_object(f"{index.kept}/{INDEX_NAME}", json.dumps(values).encode())
+
+
+def _clock_ns(place: str) -> int:
+    written = Path(place) / BAD_NAME
+    return written.stat().st_mtime_ns if place and written.exists() else time.time_ns()
+
+
+def _written(place: str, bad: Sequence[Bad]) -> bool:
+    """Whether the bad samples could be written to `place`: rights are not told beforehand."""
+    try:
+        write_object(f"{place}/{BAD_NAME}", bad_samples(bad))
+    except DataError:
+        return False
+    return True

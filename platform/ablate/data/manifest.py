@@ -75,14 +75,22 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in `folder`. Raises DataError where there is none that can be believed."""
     path = folder / MANIFEST_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise DataError(
             f"{folder} has no {MANIFEST_NAME}",
             why="it says which shards belong to the corpus",
             mend="build the corpus again",
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise _unreadable(str(path), str(error)) from error
+
+
+def parse_manifest(content: bytes, path: str) -> Manifest:
+    """The manifest in `content`, which was read from `path`. Raises DataError as above."""
+    try:
+        values = json.loads(content)
+    except ValueError as error:
         raise _unreadable(path, str(error)) from error
     found = values.get("format") if isinstance(values, dict) else None
     if found != FORMAT:
@@ -106,7 +114,7 @@ def _parsed(values: dict[str, Any]) -> Manifest:
     )
 
 
-def _check(path: Path, manifest: Manifest) -> None:
+def _check(path: str, manifest: Manifest) -> None:
     """Raise DataError where a value is of the wrong kind, or the parts contradict each other."""
     seen: set[str] = set()
     for shard in manifest.shards:
@@ -130,7 +138,7 @@ def _check(path: Path, manifest: Manifest) -> None:
         )
 
 
-def _unreadable(path: Path, why: str) -> DataError:
+def _unreadable(path: str, why: str) -> DataError:
     return DataError(
         f"{path} cannot be read", why=why, mend="remove the folder and build the corpus again"
     )

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-ROW_BITS = 32  # a sample's id is (shard << ROW_BITS) | row, unique and stable in a corpus
+SHARD_BIT, COPY_BIT = 32, 24  # where a sample's id holds the shard, and which copy it is
+MAX_ROWS = 1 << COPY_BIT
+
+
+def sample_id(shard: int, row: int, copy: int = 0) -> int:
+    """An id unique and stable in a corpus: 31 bits of shard, 8 of copy, 24 of row.
+
+    Copies of a row that comes more than once in an epoch are other samples: each is augmented
+    in its own way.
+    """
+    return (shard << SHARD_BIT) | (copy << COPY_BIT) | row
 
 
 def derive(*parts: object) -> int:

@@ -5,23 +5,26 @@ No Ray in here: a Ray task, a plain loop and a test call the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ablate.data import tokenizer
 from ablate.data.augment import CenterCrop, ImageAugmentation, decode, sample_rng
-from ablate.data.corpus import Rows
 from ablate.data.eda import EDA
 from ablate.data.masking import Masking
-from ablate.data.order import ROW_BITS, Order, Window, owned
-from ablate.data.shard import RawSample, SampleFault, read_shard
+from ablate.data.order import Order, Window, owned, sample_id
+from ablate.data.rows import Rows
+from ablate.data.shard import Fault, RawSample, SampleFault, read_shard
 from ablate.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
 
 Columns = dict[str, NDArray[Any]]
+MAX_READS = 4  # shards of a window that are read at a time
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Rendering:
     """How samples become arrays: the views that some term reads, and their sizes.
 
     `images` maps each image view to its augmentation; `texts` lists the text views, of which
-    TEXT_AUG is changed by `text_augmentation` and TEXT_MASKED by `masking`.
+    TEXT_AUG is changed by `text_augmentation` and TEXT_MASKED by `masking`. `decode_side` is
+    how small a picture may be decoded (0: whole): see `decode`.
     """
 
     images: Mapping[View, ImageAugmentation]
@@ -40,6 +44,11 @@ class Rendering:
     seed: int
     text_augmentation: EDA = EDA()
     masking: Masking = Masking()
+    test_caption: str = ""
+    decode_side: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "test_caption", self.test_caption or self.caption)
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ def render(
 
     Columns: each image view uint8 [n, S, S, 3], each text view int32 [n, context] with its
     lengths [n] (a masked one with its targets too), `id` int64 [n], and `fault` str [n], empty
-    for a sound sample. A faulty sample keeps its place, blank, so that it shifts no other;
-    whoever trains leaves it out.
+    for a sound sample (see `Fault.line`). A faulty sample keeps its place, blank, so that it
+    shifts no other; whoever trains leaves it out.
     """
     positions = owned(
         window,
@@ -74,43 +83,60 @@ def render(
     if not len(positions):
         return
     picks = order.rows(window)[positions]
-    shards = {shard: _Shard(rows, shard) for shard in sorted(set(picks[:, 0].tolist()))}
+    shards = _Shards(rows, sorted(set(picks[:, 0].tolist())))
     for first in range(0, len(picks), chunk):
         part = picks[first : first + chunk]
-        samples = [shards[shard].sample(position) for shard, position in part.tolist()]
+        samples = [shards.sample(shard, position) for shard, position in part.tolist()]
         yield columns(samples, rendering, window.epoch)
 
 
-class _Shard:
-    """One shard in memory, addressed by position among the rows of the split."""
+class _Shards:
+    """Some shards in memory, their samples addressed by position among the rows of the split."""
 
-    def __init__(self, rows: Rows, shard: int) -> None:
-        self._shard = shard
-        self._samples = read_shard(rows.paths[shard])
-        self._rows = rows.of_shard(shard)
+    def __init__(self, rows: Rows, shards: Sequence[int]) -> None:
+        self._rows = {shard: rows.of_shard(shard) for shard in shards}
+        self._names = {shard: PurePosixPath(rows.paths[shard]).name for shard in shards}
 
-    def sample(self, position: int) -> tuple[int, RawSample]:
-        row = self._rows[position]
-        return (self._shard << ROW_BITS) | row, self._samples[row]
+        def read(shard: int) -> list[RawSample]:
+            return read_shard(rows.paths[shard], rows.etag(shard))
+
+        # A bucket answers several requests in the time of one.
+        with ThreadPoolExecutor(MAX_READS) as pool:
+            self._samples = dict(zip(shards, pool.map(read, shards), strict=True))
+
+    def sample(self, shard: int, position: int) -> Numbered:
+        rows = self._rows[shard]
+        row = int(rows[position])
+        copy = position - int(np.searchsorted(rows, row))
+        number = sample_id(shard, row, copy)
+        return Numbered(number, self._names[shard], self._samples[shard][row])
 
 
-def columns(samples: list[tuple[int, RawSample]], rendering: Rendering, epoch: int) -> Columns:
+class Numbered(NamedTuple):
+    """A sample with its id and the name of its shard."""
+
+    id: int
+    shard: str
+    sample: RawSample
+
+
+def columns(samples: Sequence[Numbered], rendering: Rendering, epoch: int) -> Columns:
     """Arrays of `samples` as described at `render`."""
     n, size = len(samples), rendering.image_size
     images = {view: np.zeros((n, size, size, 3), np.uint8) for view in rendering.images}
     captions, faults = [""] * n, [""] * n
-    for i, (sample_id, sample) in enumerate(samples):
+    for i, (number, shard, sample) in enumerate(samples):
         try:
-            picture = decode(sample.image())
+            picture = decode(sample.image(), rendering.decode_side)
             captions[i] = sample.caption(rendering.caption)
             for view, augmentation in rendering.images.items():
-                rng = sample_rng(rendering.seed, sample_id, epoch, view.name)
+                rng = sample_rng(rendering.seed, number, epoch, view.name)
                 images[view][i] = augmentation(picture, size, rng)
         except SampleFault as fault:
-            captions[i], faults[i] = "", f"{sample.key}: {fault}"
+            captions[i], faults[i] = "", Fault(shard, sample.key, str(fault)).line
     out: Columns = {view.name: array for view, array in images.items()}
-    out |= _texts([sample_id for sample_id, _ in samples], captions, rendering, epoch)
-    out["id"] = np.array([sample_id for sample_id, _ in samples], np.int64)
+    out |= _texts([number for number, _, _ in samples], captions, rendering, epoch)
+    out["id"] = np.array([number for number, _, _ in samples], np.int64)
     out["fault"] = np.array(faults, dtype=object)
     return out
 
@@ -149,7 +175,7 @@ class TestSet:
     images: NDArray[np.uint8]
     captions: tuple[str, ...]
     ids: NDArray[np.int64]
-    faults: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
 
 def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1) -> TestSet:
@@ -158,20 +184,23 @@ def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: i
     images: list[NDArray[np.uint8]] = []
     captions: list[str] = []
     ids: list[int] = []
-    faults: list[str] = []
+    faults: list[Fault] = []
     number = 0
+    needed = crop.needed_side(rendering.image_size)
     for shard in range(len(rows.paths)):
-        held = _Shard(rows, shard)
+        if not rows.counts[shard]:
+            continue
+        held = _Shards(rows, [shard])
         for position in range(rows.counts[shard]):
             number += 1
             if (number - 1) % world != rank:
                 continue
-            sample_id, sample = held.sample(position)
+            sample_id, name, sample = held.sample(shard, position)
             try:
-                picture = decode(sample.image())
-                caption = tokenizer.clean(sample.caption(rendering.caption))
+                picture = decode(sample.image(), needed)
+                caption = tokenizer.clean(sample.caption(rendering.test_caption))
             except SampleFault as fault:
-                faults.append(f"{sample.key}: {fault}")
+                faults.append(Fault(name, sample.key, str(fault)))
                 continue
             images.append(crop(picture, rendering.image_size))
             captions.append(caption)

@@ -253,3 +253,16 @@ def write(uri: str, content: bytes) -> None:
 def exists(uri: str) -> bool:
     found, _ = files(uri, deep=False)
     return any(entry[0] == uri for entry in found)
+
+
+def etag(uri: str) -> str:
+    """The object's etag, as `files` gives it."""
+    if uri.startswith("gs:"):
+        found, _ = _google_files(uri, deep=False)
+        for name, _, value in found:
+            if name == uri:
+                return value
+        raise gone(uri)
+    bucket, key = split(uri)
+    answer = _ask(uri, f"asking for {uri}", "head_object", {"Bucket": bucket, "Key": key})
+    return str(answer["ETag"]).strip('"')

@@ -207,56 +207,17 @@ def _as_bytes(uids: Sequence[Any]) -> NDArray[np.bytes_]:
     return np.asarray(encoded, dtype=np.bytes_)
 
 
-@dataclass(frozen=True)
-class Share:
-    """What a source gives to a mixture: every row `repeats` times, `extra` rows once more."""
+def copies(identities: NDArray[Any], weight: float) -> NDArray[np.int64]:
+    """How often each row of a source with `weight` comes in an epoch: int64 [n].
 
-    num_samples: int
-    repeats: int
-    extra: int
-
-
-def mixture(
-    counts: Sequence[int], weights: Sequence[float], num_samples: int = 0
-) -> tuple[Share, ...]:
-    """How often each source's rows come, so that `num_samples` are shared out by `weights`.
-
-    `counts` rows of each source; 0 `num_samples` is as many as there are rows. What is left of a
-    division goes to the largest remainders, to the first of equals. Raises DataError for weights
-    that cannot be met.
+    Each row so often as the weight's whole part says, and of the rest a part by the smallest
+    hashes: at 2.5, every row twice, and half of them once more.
     """
-    total = num_samples or sum(counts)
-    if len(counts) != len(weights):
-        why = f"there are {len(counts)} sources"
-        raise _bad_mixture(f"has {len(weights)} weights", why, "give each source one weight")
-    if not all(np.isfinite(w) and w >= 0 for w in weights) or not sum(weights) > 0:
-        why = "they are finite, none is below 0, and some is above"
-        raise _bad_mixture(f"has the weights {tuple(weights)}", why, "mend the weights")
-    for number, (count, weight) in enumerate(zip(counts, weights, strict=True)):
-        if weight > 0 and count <= 0:
-            why = f"it has the weight {weight:g}"
-            raise _bad_mixture(f"has no rows in source {number}", why, "leave the source out")
-    exact = [total * weight / sum(weights) for weight in weights]
-    given = [int(value) for value in exact]
-    by_remainder = sorted(range(len(given)), key=lambda n: (given[n] - exact[n], n))
-    for number in [n for n in by_remainder if weights[n] > 0][: total - sum(given)]:
-        given[number] += 1
-    return tuple(
-        Share(n, *divmod(n, count)) if count else Share(0, 0, 0)
-        for n, count in zip(given, counts, strict=True)
-    )
-
-
-def copies(identities: NDArray[Any], share: Share) -> NDArray[np.int64]:
-    """How often each row of a source comes: int64 [n], the extra rows by the smallest hashes."""
-    drawn = np.full(len(identities), share.repeats, np.int64)
-    drawn[by_hash(identities)[: share.extra]] += 1
+    drawn = np.full(len(identities), int(weight), np.int64)
+    extra = round((weight - int(weight)) * len(identities))
+    drawn[by_hash(identities)[:extra]] += 1
     return drawn
 
 
 def _wrong(field: str, value: object, why: str, mend: str) -> DataError:
     return DataError(f"Selection.{field} is {value!r}", why=why, mend=mend)
-
-
-def _bad_mixture(what: str, why: str, mend: str) -> DataError:
-    return DataError(f"the mixture {what}", why=why, mend=mend)

@@ -1,19 +1,20 @@
-"""One webdataset tar, read whole: its samples in the order in which they stand."""
+"""One shard, a webdataset tar or a parquet file, read whole: its samples in their order."""
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-from ablate.data.storage import read_object
+from ablate.data import parquet, tar
+from ablate.data.storage import etag_of, read_object
 from ablate.errors import DataError
 
-IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
+IMAGE_EXTENSIONS = ("img", "jpeg", "jpg", "png", "webp")  # `img` is a parquet file's
 MAX_CAPTION_BYTES = 20_000  # longer is a scraping accident, not a caption
+
+Spans = dict[str, tuple[int, int]]  # extension to the member's first byte and the one past it
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,21 @@ class RawSample:
     """The members of one key: extension to bytes."""
 
     key: str
-    members: dict[str, bytes]
+    members: Mapping[str, bytes]
 
     def image(self) -> bytes:
         """The picture's bytes. Raises SampleFault where the sample has none."""
-        for extension in sorted(IMAGE_EXTENSIONS):
+        for extension in IMAGE_EXTENSIONS:
             if extension in self.members:
                 return self.members[extension]
         raise SampleFault(f"no picture (it has {', '.join(sorted(self.members))})")
 
     def caption(self, field: str) -> str:
-        """The caption in `field` of the json member, or in the text member for `txt`."""
-        if field == "txt" or "json" not in self.members:
+        """The caption in `field` of the json member, or in the text member for `txt`.
+
+        Raises SampleFault for one that is missing, empty, too long or not UTF-8.
+        """
+        if "json" not in self.members or (field == "txt" and "txt" in self.members):
             raw = self.members.get("txt")
             if raw is None:
                 raise SampleFault(f"no caption: neither txt nor json for field '{field}'")
@@ -48,20 +52,50 @@ class RawSample:
             raise SampleFault("caption is empty")
         return text
 
-    def _from_json(self, field: str) -> str:
+    def fields(self) -> dict[str, object]:
+        """The json member's fields; none where it holds no object.
+
+        Raises SampleFault where it does not parse.
+        """
         try:
-            values = json.loads(self.members["json"])
-        except ValueError as error:
+            values = json.loads(self.members.get("json", b"{}"))
+        except (ValueError, RecursionError) as error:
             raise SampleFault(f"json member does not parse: {error}") from None
-        value = values.get(field) if isinstance(values, dict) else None
+        return values if isinstance(values, dict) else {}
+
+    def _from_json(self, field: str) -> str:
+        values = self.fields()
+        value = values.get(field)
         if not isinstance(value, str):
-            known = ", ".join(sorted(values)) if isinstance(values, dict) else "none"
+            known = ", ".join(sorted(values)) or "none"
             raise SampleFault(f"json has no caption field '{field}' (it has {known})")
+        if len(value) > MAX_CAPTION_BYTES:
+            raise SampleFault(f"caption of {len(value):,} characters")
         return value
 
 
 class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
     """One sample cannot be used; the message is the reason that the trial's record keeps."""
+
+
+class Fault(NamedTuple):
+    """A sample that cannot be used: its shard, its key, and why."""
+
+    shard: str
+    key: str
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """As one text, which `parse` reads back."""
+        return "\t".join(" ".join(part.split()) for part in self)
+
+    @classmethod
+    def parse(cls, line: str) -> Fault:
+        return cls(*line.split("\t"))
+
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.key}: {self.reason}"
 
 
 def split_name(member: str) -> tuple[str, str]:
@@ -71,92 +105,68 @@ def split_name(member: str) -> tuple[str, str]:
     return (f"{folder}/{stem}" if folder else stem), extension.lower()
 
 
-def read_shard(path: str) -> list[RawSample]:
-    """All samples of the tar at `path`, a file or an object in a bucket.
+def read_shard(path: str, etag: str = "") -> list[RawSample]:
+    """All samples of the shard at `path`, a file or an object in a bucket.
 
-    Raises DataError when it is missing or cut short.
+    Raises DataError when it is missing or cut short, and when it is not the one that had `etag`
+    ("" for any).
     """
-    if "://" in path:
-        return list(samples_of(path, io.BytesIO(read_object(path))))
-    try:
-        blob = Path(path).read_bytes()
-    except OSError as error:
+    if etag and (now := etag_of(path)) != etag:
         raise DataError(
-            f"shard {path} cannot be read",
-            why=str(error),
-            mend="restore the shard, or leave it out of the folder",
-        ) from error
-    return list(samples_of(path, io.BytesIO(blob)))
+            f"shard {path} has changed since the corpus was indexed",
+            why=f"it was {etag} then and is {now} now: these samples are not those of the others",
+            mend="restore the shard, or start the study again, as one on another corpus",
+        )
+    return samples_of(path, read_object(path))
 
 
-def samples_of(path: str, stream: io.BytesIO) -> Iterator[RawSample]:
-    """The samples of a tar in memory; `path` is for messages."""
-    return _group(path, _members(path, stream))
+def samples_of(path: str, content: bytes) -> list[RawSample]:
+    """The samples of a shard in memory; `path` is for messages, and its end says the format."""
+    if path.endswith(".parquet"):
+        return [RawSample(key, members) for key, members in parquet.samples(path, content)]
+    return [RawSample(key, _Slices(content, spans)) for key, spans in spans_of(path, content)]
 
 
-def _members(path: str, stream: io.BytesIO) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                opened = tar.extractfile(member)
-                content = opened.read() if opened else b""
-                if len(content) != member.size:
-                    raise tarfile.ReadError(f"member {member.name} ends early")
-                yield member.name, content
-    except (tarfile.TarError, EOFError) as error:
-        raise cut_short(path, str(error)) from error
+class _Slices(Mapping[str, bytes]):
+    """Members cut out of their shard when they are asked for: what is not read is not copied."""
+
+    __slots__ = ("_content", "_spans")
+
+    def __init__(self, content: bytes, spans: Spans) -> None:
+        self._content, self._spans = content, spans
+
+    def __getitem__(self, extension: str) -> bytes:
+        start, stop = self._spans[extension]
+        return self._content[start:stop]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spans)
+
+    def __len__(self) -> int:
+        return len(self._spans)
 
 
-def cut_short(path: str, why: str) -> DataError:
-    """The error for a tar that does not end as a tar ends."""
-    return DataError(
-        f"shard {path} is cut short or is not a tar",
-        why=why,
-        mend="copy it again, or leave it out of the folder",
-    )
+def spans_of(path: str, content: bytes) -> list[tuple[str, Spans]]:
+    """Key and members of each sample of a tar.
 
-
-def _group(path: str, members: Iterator[tuple[str, bytes]]) -> Iterator[RawSample]:
-    """Members of one key stand together; a key that comes back is two samples under one name."""
-    keys = Keys(path)
-    group: dict[str, bytes] = {}
-    for name, content in members:
-        before = keys.current
-        if keys.begins_sample(name) and group:
-            yield RawSample(before, group)
-            group = {}
-        group[split_name(name)[1]] = content
-    if group:
-        yield RawSample(keys.current, group)
-
-
-class Keys:
-    """The keys of a shard as its members pass by. Raises DataError for one that comes twice."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.current = path, ""
-        self._seen: set[str] = set()
-        self._extensions: set[str] = set()
-
-    def begins_sample(self, member: str) -> bool:
-        """Whether the member named `member` is the first of its sample."""
-        key, extension = split_name(member)
-        begins = key != self.current or not self._seen
-        if (begins and key in self._seen) or (not begins and extension in self._extensions):
+    The members of one key stand together: one that comes back is two samples under one name.
+    Raises DataError for it, and for a tar that is damaged.
+    """
+    found: list[tuple[str, Spans]] = []
+    seen: set[str] = set()
+    current, spans = "", Spans()
+    for member in tar.members(path, content):
+        key, extension = split_name(member.name)
+        begins = not found or key != current
+        if key in seen if begins else extension in spans:
             raise DataError(
-                f"shard {self.path} has the key '{key}' twice",
+                f"shard {path} has the key '{key}' twice",
                 why="the members of one sample must stand together, under a key of their own",
                 mend="write the shard again with unique keys",
             )
         if begins:
-            self._extensions = set()
-        self.current = key
-        self._seen.add(key)
-        self._extensions.add(extension)
-        return begins
-
-    @property
-    def num_samples(self) -> int:
-        return len(self._seen)
+            current, spans = key, Spans()
+            found.append((key, spans))
+            seen.add(key)
+        spans[extension] = (member.start, member.stop)
+    return found

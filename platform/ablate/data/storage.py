@@ -30,6 +30,7 @@ __all__ = [
     "Object",
     "Source",
     "WeatherError",
+    "etag_of",
     "exists",
     "list_objects",
     "parse_sources",
@@ -86,6 +87,17 @@ def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
         raise DataError(
             f"{uri} cannot be read", why=str(error), mend="restore the file, or its permissions"
         ) from error
+
+
+def etag_of(uri: str) -> str:
+    """What tells this content of `uri` from another; as in `Object`. Raises DataError if gone."""
+    uri = absolute(uri)
+    if "://" in uri:
+        return s3.etag(uri)
+    try:
+        return _local_etag(Path(uri).stat())
+    except OSError as error:
+        raise s3.gone(uri) from error
 
 
 def write_object(uri: str, content: bytes) -> None:
@@ -166,8 +178,12 @@ def _files(prefix: str, *, deep: bool) -> Iterable[Found]:
     for path in paths:
         if str(path).startswith(prefix) and path.is_file():
             stat = path.stat()
-            found.append((str(path), stat.st_size, f"{stat.st_mtime_ns}-{stat.st_size}"))
+            found.append((str(path), stat.st_size, _local_etag(stat)))
     return found
+
+
+def _local_etag(stat: os.stat_result) -> str:
+    return f"{stat.st_mtime_ns}-{stat.st_size}"
 
 
 def _nothing(uri: str, pattern: str) -> DataError:

@@ -14,9 +14,9 @@ import numpy as np
 import ray
 import ray.data
 
-from ablate.data.corpus import Rows
 from ablate.data.order import Order
 from ablate.data.rendering import Columns, Rendering, Span, render
+from ablate.data.rows import Rows
 
 LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
 CHUNK_ROWS = 256  # rows a task emits at a time: bounds its memory, and the first batch's delay

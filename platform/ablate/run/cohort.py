@@ -16,6 +16,7 @@ from torch import Tensor
 from ablate.data.corpus import OpenCorpus
 from ablate.data.order import Order
 from ablate.data.rendering import Columns, Rendering
+from ablate.data.shard import Fault
 from ablate.data.views import View
 from ablate.errors import DataError
 from ablate.model.gather import Gather, largest_over_ranks
@@ -23,7 +24,6 @@ from ablate.run.variant import Variant
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Recipe
 
-NAMED_FAULTS = 50  # faulty samples named in a record; all are counted
 LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
 
 
@@ -45,7 +45,8 @@ class CohortTraining:
         self.step_number = 0
         self.seconds = 0.0
         self.num_faults = 0
-        self.faults: list[str] = []
+        self.faults: set[Fault] = set()
+        self._new_faults: list[str] = []
         self._digest = hashlib.sha256(b"").hexdigest()
         self._ids: list[np.ndarray[Any, np.dtype[np.int64]]] = []
         self._last = time.perf_counter()
@@ -69,7 +70,7 @@ class CohortTraining:
         ranks it is raised instead, since the others wait for this one in a collective.
         """
         self._ids.append(columns["id"])
-        self._note_faults(columns["fault"])
+        self._new_faults += [str(fault) for fault in columns["fault"] if fault]
         batch = to_tensors(columns, self.cohort.recipe, self.device)
         gather = Gather.of_batch(len(batch["id"]), self.device)
         for variant in self.variants.values():
@@ -87,13 +88,6 @@ class CohortTraining:
                 variant.optimizer.zero_grad(set_to_none=True)
         self.step_number += 1
 
-    def _note_faults(self, faults: np.ndarray[Any, Any]) -> None:
-        found = [str(fault) for fault in faults if fault]
-        self.num_faults += len(found)
-        for fault in found:
-            if fault not in self.faults and len(self.faults) < NAMED_FAULTS:
-                self.faults.append(fault)
-
     def check_faults(self) -> None:
         """Raise DataError when more samples are unreadable than the corpus allows."""
         corpus = self.cohort.recipe.corpus
@@ -103,7 +97,7 @@ class CohortTraining:
                 f"{self.num_faults:,} of {self.samples_seen:,} samples of '{corpus.uri}' "
                 "cannot be used",
                 why=f"at most {corpus.max_bad_fraction:.2%} may; "
-                f"the first: {'; '.join(self.faults[:3])}",
+                f"some: {'; '.join(str(fault) for fault in sorted(self.faults)[:3])}",
                 mend="mend the shards, or allow more with --set corpus.max_bad_fraction=0.05",
             )
 
@@ -112,7 +106,7 @@ class CohortTraining:
         now = time.perf_counter()
         self.seconds += now - self._last
         self._last = now
-        self._fold_order()
+        self._fold()
         points: list[Point] = []
         for key, variant in self.variants.items():
             point = variant.collect()
@@ -121,18 +115,24 @@ class CohortTraining:
                 points.append(Point(key, int(point["samples"]), metrics))
         return points
 
-    def _fold_order(self) -> None:
-        """Roll the global batches since the last call into the hash, whoever read which part."""
+    def _fold(self) -> None:
+        """Take up what all ranks read since the last call: the global batches, and the faults.
+
+        Whoever read which part, the order's hash and the list of faults are the same.
+        """
         if not self._ids:
             return
-        mine = np.stack(self._ids)
+        mine = (np.stack(self._ids), self._new_faults)
         parts: list[Any] = [mine]
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             parts = [None] * dist.get_world_size()
             dist.all_gather_object(parts, mine)
-        for row in np.concatenate(parts, axis=1):
+        for row in np.concatenate([ids for ids, _ in parts], axis=1):
             self._digest = roll(self._digest, row)
-        self._ids = []
+        for _, lines in parts:
+            self.num_faults += len(lines)
+            self.faults |= {Fault.parse(line) for line in lines}
+        self._ids, self._new_faults = [], []
 
     @property
     def order_hash(self) -> str:
@@ -143,7 +143,7 @@ class CohortTraining:
             "step_number": self.step_number,
             "seconds": self.seconds,
             "num_faults": self.num_faults,
-            "faults": self.faults,
+            "faults": [fault.line for fault in sorted(self.faults)],
             "order_hash": self._digest,
             "variants": {key: variant.state_dict() for key, variant in self.variants.items()},
         }
@@ -151,7 +151,8 @@ class CohortTraining:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.step_number = state["step_number"]
         self.seconds = state["seconds"]
-        self.num_faults, self.faults = state["num_faults"], list(state["faults"])
+        self.num_faults = state["num_faults"]
+        self.faults = {Fault.parse(line) for line in state["faults"]}
         self._digest = state["order_hash"]
         for key, variant in self.variants.items():
             variant.load_state_dict(state["variants"][key])
@@ -214,5 +215,12 @@ def rendering_of(cohort: Cohort) -> Rendering:
         image_size=recipe.image.size,
         context=recipe.text.context,
         caption=recipe.corpus.caption,
+        test_caption=recipe.corpus.held_out_caption,
+        # Of every view that the recipe describes, read or not: a variant sees the same pixels
+        # alone as beside others.
+        decode_side=max(
+            view.needed_side(recipe.image.size)
+            for view in (recipe.augment.image, recipe.augment.image_a, recipe.augment.image_b)
+        ),
         seed=recipe.seed,
     )

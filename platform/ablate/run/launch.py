@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from ablate.data.corpus import OpenCorpus
+from ablate.data.corpus import Corpus, OpenCorpus
 from ablate.errors import StudyError
 from ablate.run.progress import StudyProgress
 from ablate.run.resources import KEPT_CHECKPOINTS, Layout, lay_out
@@ -63,7 +63,9 @@ class Outcome:
         ]
 
 
-def read_outcome(store: Store, trials: Sequence[Trial], fingerprint: str | None) -> Outcome:
+def read_outcome(
+    store: Store, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
+) -> Outcome:
     """The records that the results folder holds for `trials`.
 
     A record of other data (another fingerprint behind the same address) is not one of them.
@@ -74,7 +76,8 @@ def read_outcome(store: Store, trials: Sequence[Trial], fingerprint: str | None)
         if values is None:
             continue
         record = TrialRecord.from_json(values)
-        if fingerprint is None or record.data_fingerprint == fingerprint:
+        corpus = corpora[trial.recipe.corpus] if corpora else None
+        if corpus is None or record.data_fingerprint == corpus.fingerprint:
             outcome.records[trial.key] = record
         else:
             outcome.reasons[trial.key] = "recorded on other data; the corpus has changed"
@@ -128,7 +131,7 @@ def cohorts_to_run(store: Store, plan: Plan, outcome: Outcome) -> list[Cohort]:
 
 def run_plan(
     plan: Plan,
-    corpus: OpenCorpus,
+    corpora: Mapping[Corpus, OpenCorpus],
     store: Store,
     ledger: Ledger,
     *,
@@ -138,10 +141,9 @@ def run_plan(
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
-    `corpus` is that of every trial that reads the same uri. Raises ResourceError before
-    anything starts when a cohort cannot fit.
+    Raises ResourceError before anything starts when a cohort cannot fit.
     """
-    outcome = read_outcome(store, plan.trials, corpus.fingerprint)
+    outcome = read_outcome(store, plan.trials, corpora)
     cohorts = cohorts_to_run(store, plan, outcome)
     progress = StudyProgress(len(plan.trials), len(outcome.records))
     if not cohorts:
@@ -156,7 +158,7 @@ def run_plan(
             study=plan.study.name,
             scale=plan.scale.name,
             cohort=cohort,
-            corpus=corpus,
+            corpus=corpora[cohort.recipe.corpus],
             storage=store.uri,
             code_version=code_version,
             threads=layout.threads,
@@ -341,7 +343,7 @@ def record_files(store: Store, key: str) -> dict[str, Path]:
     """The small files beside a record that the ledger keeps, where the folder is local."""
     if not store.local:
         return {}
-    names = ("examples.parquet", "bad_samples.json")
+    names = ("examples.parquet", "bad_samples.parquet")
     paths = {name: Path(store.path("trials", key, name)) for name in names}
     return {name: path for name, path in paths.items() if path.exists()}
 
@@ -378,12 +380,23 @@ def _stoppable(watcher: _Watcher) -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def one_corpus(plan: Plan) -> None:
-    """Raise StudyError when trials of a plan read different corpora: fingerprints differ then."""
-    uris = sorted({trial.recipe.corpus.uri for trial in plan.trials})
-    if len(uris) > 1:
+def check_one_test(corpora: Iterable[OpenCorpus]) -> None:
+    """Raise StudyError where trials would be scored on different pictures or names.
+
+    A difference between their numbers would then say nothing about what they learned from.
+    """
+    opened = list(corpora)
+    captions = sorted({c.corpus.held_out_caption for c in opened})
+    if len(captions) > 1:
         raise StudyError(
-            f"the study reads {len(uris)} corpora: {', '.join(uris)}",
-            why="a study runs on one corpus",
-            mend="make a study for each",
+            f"trials would be scored on different captions: {', '.join(captions)}",
+            why="the names to choose among are the held-out captions, and some are easier",
+            mend=f"set Corpus.test_caption to one of them for all: test_caption='{captions[0]}'",
+        )
+    if len({c.test.fingerprint for c in opened}) > 1:
+        uris = sorted({c.corpus.uri for c in opened})
+        raise StudyError(
+            f"trials would be scored on different pictures: {', '.join(uris)}",
+            why="each corpus has a held-out part of its own, and some are easier",
+            mend=f"set Corpus.test_uri to one corpus for all: test_uri='{uris[0]}'",
         )

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from ablate.data.corpus import OpenCorpus
+from ablate.data.index import bad_samples
 from ablate.data.rendering import Span, TestSet, render_test_set
 from ablate.data.stream import stream
 from ablate.errors import AblateError
@@ -197,7 +198,8 @@ class _Rank:
         # Last: a record says that everything beside it is whole.
         name = "failure.json" if status == "failed" else "record.json"
         if self.training.faults:
-            self.store.write_json(self.training.faults, "trials", key, "bad_samples.json")
+            faults = bad_samples(sorted(self.training.faults))
+            self.store.write_bytes(faults, "trials", key, "bad_samples.parquet")
         self.store.write_json(record.to_json(), "trials", key, name)
 
     def _as_record(self, variant: Variant, status: Any, metrics: dict[str, float]) -> TrialRecord:
@@ -234,6 +236,13 @@ class _Rank:
             "cost/text_tokens": float(variant.text_tokens * self.world),
             "cost/num_params": float(sum(p.numel() for p in variant.model.parameters())),
             "data/bad_samples": float(training.num_faults),
+            "data/num_samples": float(self.assignment.corpus.train.num_samples),
+        } | {
+            # Named by the rule alone: its settings are in the recipe.
+            f"data/removed/{number}_{step.name.partition('(')[0].partition('=')[0]}": float(
+                step.num_removed
+            )
+            for number, step in enumerate(self.assignment.corpus.steps, 1)
         }
 
     def _test_set(self) -> tuple[TestSet, Candidates]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 from ablate.data.augment import MOCOV2, STANDARD_SLIP, RandomResizedCrop, Strong
 from ablate.data.corpus import Corpus
 from ablate.data.eda import EDA
+from ablate.data.filters.filter import Filter
 from ablate.data.masking import Masking
 from ablate.data.views import View
 from ablate.errors import StudyError, nearest
@@ -21,7 +22,7 @@ from ablate.model.term import Weighted
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
 
-SCHEMA = 2  # part of every key: raised when the same fields come to mean something else
+SCHEMA = 3  # part of every key: raised when the same fields come to mean something else
 
 Value = str | int | float | bool | None
 
@@ -288,6 +289,6 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
             path = f"{prefix}.{f.name}" if prefix else f.name
             yield from _flat(path, getattr(value, f.name))
     elif isinstance(value, tuple):
-        yield prefix, json.dumps(value)
+        yield prefix, json.dumps([v.name if isinstance(v, Filter) else v for v in value])
     else:
         yield prefix, value

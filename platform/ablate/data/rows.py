@@ -1,0 +1,104 @@
+"""The rows of a split: which shards, which rows of them, and how often each comes."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOLDOUT_ONE_IN = 20  # rows kept for evaluation where a corpus brings no test split of its own
+HOLDOUT_MAX = 2_000  # and at most so many of them: their captions are the candidate names
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a selection leaves: for all shards end to end, row numbers [m], ascending in a shard.
+
+    `stops` [shards] says where each shard's rows end. A row that comes twice in an epoch stands
+    twice. Two arrays, not a list for each shard: there may be a hundred thousand.
+    """
+
+    rows: NDArray[np.int32]
+    stops: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, shards: NDArray[np.int64], rows: NDArray[np.int64], num_shards: int) -> Chosen:
+        """Of shard and row numbers [m], ascending by shard and row."""
+        counts = np.bincount(shards, minlength=num_shards)
+        return cls(rows.astype(np.int32), np.cumsum(counts))
+
+    def of_shard(self, shard: int) -> NDArray[np.int64]:
+        first = int(self.stops[shard - 1]) if shard else 0
+        return self.rows[first : int(self.stops[shard])].astype(np.int64)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return tuple(np.diff(self.stops, prepend=0).tolist())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a split: per shard its path and the row numbers that belong to it.
+
+    `etags` tell the shards' contents from others; () for shards that nobody watches.
+    `fingerprint` is the content's, not the place's. `holdout`: None for all rows, else those in
+    (True) or not in the part that is held out. `chosen` is what a selection left of them.
+    """
+
+    paths: tuple[str, ...]
+    num_rows: tuple[int, ...]  # rows in the shard, whether they belong to the split or not
+    fingerprint: str
+    holdout: bool | None = None
+    holdout_one_in: int = HOLDOUT_ONE_IN
+    etags: tuple[str, ...] = ()
+    chosen: Chosen | None = None
+
+    def of_shard(self, shard: int) -> NDArray[np.int64]:
+        """The row numbers [n] of `shard` that belong to this split, ascending.
+
+        A row that comes twice in an epoch stands twice.
+        """
+        if self.chosen is not None:
+            return self.chosen.of_shard(shard)
+        everyone = np.arange(self.num_rows[shard])
+        if self.holdout is None:
+            return everyone
+        name = PurePosixPath(self.paths[shard]).name
+        held = _mixed(zlib.crc32(name.encode()), everyone) % np.uint64(self.holdout_one_in) == 0
+        return everyone[held == self.holdout]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows of each shard belong to this split."""
+        if self.chosen is not None:
+            return self.chosen.counts
+        if self.holdout is None:
+            return self.num_rows
+        return tuple(len(self.of_shard(shard)) for shard in range(len(self.paths)))
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of one epoch."""
+        return sum(self.counts)
+
+    def etag(self, shard: int) -> str:
+        return self.etags[shard] if self.etags else ""
+
+
+def _mixed(shard: int, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """64 well-mixed bits for each row, by SplitMix64 (Steele et al. 2014)."""
+    state = (np.uint64(shard) << np.uint64(32)) + rows.astype(np.uint64)
+    with np.errstate(over="ignore"):  # arithmetic is modulo 2^64
+        state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(state ^ (state >> np.uint64(31)))
+
+
+def one_in(num_samples: int) -> int:
+    """Of so many rows, one is held out: a twentieth, and never more than HOLDOUT_MAX."""
+    return max(HOLDOUT_ONE_IN, -(-num_samples // HOLDOUT_MAX))

@@ -1,0 +1,176 @@
+"""One source of a corpus, opened: its shards, where each lies, and how it looked just now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.data import demo
+from ablate.data.index import FOLDER, Spread, folder_of, in_threads, index_source
+from ablate.data.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ShardEntry,
+    fingerprint,
+    parse_manifest,
+    read_manifest,
+)
+from ablate.data.sources import has_braces, has_glob
+from ablate.data.storage import etag_of, exists, list_objects, read_object
+from ablate.errors import DataError, nearest
+
+SPLIT = "all"  # a source without a manifest is one split
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """The shards of one source.
+
+    `places` and `etags` are by the shards' names; `own` where nobody described the shards and
+    the manifest is what was found.
+    """
+
+    uri: str
+    manifest: Manifest
+    places: Mapping[str, str]
+    etags: Mapping[str, str]
+    own: bool
+
+
+def index_places(uri: str, home: Path) -> tuple[str, str]:
+    """Where an index of `uri` is looked for: beside the shards, and under ABLATE_HOME."""
+    mark = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    beside = f"{folder_of(uri)}{FOLDER}"
+    # Two patterns of one folder are two lists of shards.
+    named = uri.rstrip("/") + "/" != folder_of(uri)
+    return (f"{beside}/{mark}" if named else beside), str(home / "indexes" / mark)
+
+
+def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSource:
+    """Find and count the shards of `uri`. Raises DataError when they are not as stated.
+
+    Beside a manifest.json the shards need only be there, with its sizes. Others are read once,
+    and again only when they change.
+    """
+    remote = "://" in uri and not uri.startswith("demo:")
+    folder = uri if remote else str(_folder(uri, home))
+    pattern = has_glob(folder) or has_braces(folder)
+    listed = f"{folder.rstrip('/')}/{MANIFEST_NAME}"
+    if not pattern and (exists(listed) if remote else Path(listed).exists()):
+        return _described(uri, folder, remote=remote)
+    beside, at_home = index_places(folder, home)
+    index = index_source(folder, (beside, at_home), (at_home,), spread=spread)
+    shards = tuple(
+        ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.sha256) for s in index.shards
+    )
+    root = folder_of(folder)
+    manifest = Manifest(
+        name=Path(folder).name,
+        version="1",
+        captions=tuple(sorted(set[str]().union(*(s.captions for s in index.shards)))),
+        shards=shards,
+        sources=(),
+        fingerprint=fingerprint(shards),
+    )
+    return OpenSource(
+        uri,
+        manifest,
+        {s.name: root + s.name for s in shards},
+        {s.name: s.etag for s in index.shards},
+        own=True,
+    )
+
+
+def _described(uri: str, folder: str, *, remote: bool) -> OpenSource:
+    """A folder whose manifest.json says what belongs to it."""
+    root = folder.rstrip("/") + "/"
+    if not remote:
+        manifest = read_manifest(Path(folder))
+        _check_shards(Path(folder), manifest)
+        etags = {s.name: etag_of(root + s.name) for s in manifest.shards}
+    else:
+        listed = root + MANIFEST_NAME
+        manifest = parse_manifest(read_object(listed), listed)
+        found = {item.uri.removeprefix(root): item for item in list_objects(folder)}
+        for shard in manifest.shards:
+            item = found.get(shard.name)
+            _check_size(root + shard.name, shard, item.num_bytes if item else None)
+        etags = {s.name: found[s.name].etag for s in manifest.shards}
+    return OpenSource(uri, manifest, {s.name: root + s.name for s in manifest.shards}, etags, False)
+
+
+def _folder(uri: str, home: Path) -> Path:
+    if uri.startswith("demo:"):
+        folder = demo.resolve(uri, home)
+        if not folder.exists():
+            raise DataError(
+                f"the demo corpus '{uri}' is not built yet",
+                why=f"there is no {folder}",
+                mend=f"ablate prepare {uri.removeprefix('demo:')}",
+            )
+        return folder
+    folder = Path(uri)
+    if not (folder.exists() or has_glob(uri) or has_braces(uri)):
+        beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        hint = nearest(folder.name, beside) if beside else f"There is no {folder.parent} either."
+        raise DataError(
+            f"corpus folder {folder} does not exist",
+            why="--data (or Corpus.uri) names a folder of webdataset tars",
+            mend=hint,
+        )
+    if folder.is_dir() and not any(folder.glob("*.tar")) and not any(folder.glob("*.parquet")):
+        found = sorted(p.name for p in folder.iterdir())[:5]
+        if MANIFEST_NAME not in found:
+            raise DataError(
+                f"folder {folder} holds no .tar shards",
+                why=f"it holds {', '.join(found)}" if found else "it is empty",
+                mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
+            )
+    return folder
+
+
+def _check_shards(folder: Path, manifest: Manifest) -> None:
+    """A shard that is gone or has changed is another corpus: say so before training on it.
+
+    Only shards newer than the manifest are read.
+    """
+    written_ns = (folder / MANIFEST_NAME).stat().st_mtime_ns
+    for shard in manifest.shards:
+        path = folder / shard.name
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            stat = None
+        _check_size(str(path), shard, stat.st_size if stat else None)
+        if stat and stat.st_mtime_ns > written_ns:
+            _check_content(path, shard)
+
+
+def _check_size(place: str, shard: ShardEntry, num_bytes: int | None) -> None:
+    if num_bytes != shard.num_bytes:
+        raise DataError(
+            f"shard {place} {'has gone' if num_bytes is None else f'has {num_bytes:,} bytes'}",
+            why=f"{MANIFEST_NAME} says {shard.num_bytes:,} bytes",
+            mend="restore the shard, or build the corpus anew",
+        )
+
+
+def _check_content(path: Path, shard: ShardEntry) -> None:
+    if not shard.sha256:  # nobody has read the content: the size stands for it
+        return
+    try:
+        with path.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"shard {path} cannot be read", why=str(error), mend="restore the shard"
+        ) from error
+    if found != shard.sha256:
+        raise DataError(
+            f"shard {path} has changed since {MANIFEST_NAME} was written",
+            why=f"it is newer, of the same size, and its sha256 is {found[:12]}…; "
+            f"the manifest says {shard.sha256[:12]}…",
+            mend="restore the shard, or build the corpus anew",
+        )
