@@ -25,7 +25,7 @@ ALLOWED = {
     "run": {"errors", "data", "model", "study", "evaluate", "track"},
     "analyze": {"errors", "study", "track"},
     "command": {"errors", "home", "data", "study", "track", "run", "analyze"},
-    "cli": {"errors", "home", "data"},
+    "cli": {"errors", "home", "data", "run"},
     "__init__": {"command", "data", "model", "study"},
 }
 # Libraries that only these rooms (or files) may import.

@@ -143,7 +143,7 @@ def index_source(
         }
         same |= taken
         if any(shard.num_bad for shard in taken.values()):
-            kept += [fault for fault in _read_bad(place) if fault[0] in taken]
+            kept += [fault for fault in read_bad(place) if fault[0] in taken]
     left = [name for name in found if name not in same]
     if not left:
         return Index(tuple(same[name] for name in sorted(found)))
@@ -243,7 +243,8 @@ def bad_samples(bad: Iterable[Bad]) -> bytes:
     return out.getvalue()
 
 
-def _read_bad(place: str) -> list[Bad]:
+def read_bad(place: str) -> list[Bad]:
+    """The bad samples that the index in `place` names."""
     try:
         table = pq.read_table(io.BytesIO(read_object(f"{place}/{BAD_NAME}")))
         return [(row["shard"], row["key"], row["reason"]) for row in table.to_pylist()]

@@ -1,0 +1,223 @@
+"""The index of a source. Oracles: the tars that were written, and reading each again."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ablate.data import index as indexing
+from ablate.data.corpus import Corpus, open_corpus
+from ablate.data.index import BAD_NAME, FOLDER, INDEX_NAME, Index, Job, Read, index_source
+from ablate.data.shard import read_shard
+from ablate.data.source import index_places, open_source
+from ablate.errors import DataError
+
+
+def picture(shade: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (9, 9), shade % 256).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def tar(path: Path, samples: list[tuple[str, dict[str, bytes]]]) -> None:
+    with tarfile.open(path, "w") as out:
+        for key, members in samples:
+            for extension, content in members.items():
+                member = tarfile.TarInfo(f"{key}.{extension}")
+                member.size = len(content)
+                out.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pairs"
+    made.mkdir()
+    for shard in range(4):
+        numbers = range(shard * 30, shard * 30 + 30)
+        pairs = [(f"{n:04}", {"png": picture(n), "txt": f"no {n}".encode()}) for n in numbers]
+        tar(made / f"{shard:05}.tar", pairs)
+    time.sleep(0.02)  # past the tick of the disk's clock in which they were written
+    return made
+
+
+def indexed(uri: str, home: Path, **options: bool) -> Index:
+    places = index_places(uri, home)
+    return index_source(uri, places, places, **options)
+
+
+def test_only_new_and_changed_shards_are_read(folder: Path, home: Path) -> None:
+    assert indexed(str(folder), home).num_read == 4
+    assert indexed(str(folder), home).num_read == 0
+    tar(folder / "00002.tar", [("a", {"png": picture(1), "txt": b"one"})])
+    tar(folder / "00009.tar", [("b", {"png": picture(2), "txt": b"two"})])
+    again = indexed(str(folder), home)
+    assert again.num_read == 2
+    assert [s.num_samples for s in again.shards] == [30, 30, 1, 30, 1]
+    (folder / "00000.tar").unlink()
+    assert indexed(str(folder), home).shards[0].name == "00001.tar"
+
+
+def test_a_study_uses_the_index_beside_its_corpus(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(str(folder), home)
+
+    def read(job: Job) -> Read:
+        raise AssertionError(f"{job.name} was read again")
+
+    monkeypatch.setattr(indexing, "read_shard_index", read)
+    source = open_source(str(folder), home)
+    assert [s.num_samples for s in source.manifest.shards] == [30] * 4
+    assert source.manifest.captions == ("txt",)
+
+
+def test_offsets_lead_to_the_members(folder: Path, home: Path) -> None:
+    indexed(str(folder), home, members=True)
+    content = (folder / "00001.tar").read_bytes()
+    rows = pq.read_table(folder / FOLDER / "members" / "00001.tar.parquet").to_pylist()
+    samples = read_shard(str(folder / "00001.tar"))
+    assert len(rows) == 60
+    for row in rows:
+        sample = samples[row["row"]]
+        assert sample.key == row["key"]
+        assert content[row["start"] : row["stop"]] == sample.members[row["extension"]]
+
+
+def test_a_folder_that_cannot_be_written_has_its_index_at_home(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = indexing.write_object
+
+    def refuse(uri: str, content: bytes) -> None:
+        if uri.startswith(str(folder)):
+            raise DataError(f"{uri} cannot be written")
+        write(uri, content)
+
+    monkeypatch.setattr(indexing, "write_object", refuse)
+    assert indexed(str(folder), home).kept.startswith(str(home))
+    assert not (folder / FOLDER).exists()
+    assert indexed(str(folder), home).num_read == 0
+
+
+def test_faults_that_show_without_decoding_are_listed(folder: Path, home: Path) -> None:
+    bad = {
+        "none": ({"txt": b"a word"}, "no picture (it has txt)"),
+        "empty": ({"png": b"", "txt": b"a word"}, "the picture has zero bytes"),
+        "blank": ({"png": picture(1), "txt": b" \n"}, "caption is empty"),
+        "latin": ({"png": picture(1), "txt": b"caf\xe9"}, "caption is not UTF-8 at byte 3"),
+        "long": ({"png": picture(1), "txt": b"x" * 100_000}, "caption of 100,000 bytes"),
+        "mute": ({"png": picture(1)}, "no caption: neither txt nor json"),
+    }
+    tar(folder / "00007.tar", [(key, members) for key, (members, _) in bad.items()])
+    found = indexed(str(folder), home)
+    assert [s.num_bad for s in found.shards] == [0, 0, 0, 0, 6]
+    rows = pq.read_table(folder / FOLDER / BAD_NAME).to_pylist()
+    assert {row["key"]: row["reason"] for row in rows} == {k: why for k, (_, why) in bad.items()}
+    assert {row["shard"] for row in rows} == {"00007.tar"}
+    tar(folder / "00008.tar", [("z", {"png": b"", "txt": b"z"})])
+    indexed(str(folder), home)  # what was known stays listed beside what is new
+    assert pq.read_table(folder / FOLDER / BAD_NAME).num_rows == 7
+
+
+def test_a_shard_that_changes_after_it_was_indexed_stops_with_its_name(
+    folder: Path, home: Path
+) -> None:
+    opened = open_corpus(Corpus(uri=str(folder), caption="txt"), home)
+    path = folder / "00002.tar"
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    shard = opened.train.paths.index(str(path))
+    read_shard(opened.train.paths[0], opened.train.etag(0))
+    with pytest.raises(DataError, match=r"00002\.tar has changed since the corpus was indexed"):
+        read_shard(str(path), opened.train.etag(shard))
+
+
+def test_two_patterns_of_one_folder_have_an_index_each(folder: Path, home: Path) -> None:
+    few = indexed(f"{folder}/{{00000..00001}}.tar", home)
+    assert [s.name for s in few.shards] == ["00000.tar", "00001.tar"]
+    assert len(indexed(str(folder), home).shards) == 4
+    assert (folder / FOLDER / INDEX_NAME).exists()
+    assert indexed(f"{folder}/0000[0-2].tar", home).num_samples == 90
+
+
+def parquet(path: Path, numbers: range, image: pa.Array) -> None:
+    pq.write_table(
+        pa.table(
+            {
+                "image": image,
+                "caption": [f"no {n}" for n in numbers],
+                "uid": [f"{n:032x}" for n in numbers],
+                "width": [9 for _ in numbers],
+            }
+        ),
+        path,
+    )
+
+
+@pytest.mark.parametrize("form", ["bytes", "struct"])
+def test_a_parquet_file_is_a_shard_of_its_rows(tmp_path: Path, home: Path, form: str) -> None:
+    made = tmp_path / "rows"
+    made.mkdir()
+    for shard in range(2):
+        numbers = range(shard * 50, shard * 50 + 50)
+        pictures = [picture(n) for n in numbers]
+        values = pictures if form == "bytes" else [{"bytes": p, "path": "x"} for p in pictures]
+        parquet(made / f"{shard}.parquet", numbers, pa.array(values))
+    opened = open_corpus(Corpus(uri=str(made), caption="caption"), home)
+    assert opened.train.num_samples + opened.test.num_samples == 100
+    samples = read_shard(str(made / "1.parquet"))
+    assert [s.caption("caption") for s in samples] == [f"no {n}" for n in range(50, 100)]
+    assert samples[7].image() == picture(57)
+    with pytest.raises(DataError, match="caption"):
+        open_corpus(Corpus(uri=str(made), caption="captoin"), home)
+
+
+def test_a_parquet_file_without_pictures_names_its_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": ["x"], "text": ["y"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"no column of pictures\n.*url, text"):
+        read_shard(str(tmp_path / "a.parquet"))
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"b\.parquet is cut short or is not a parquet file"):
+        read_shard(str(tmp_path / "b.parquet"))
+
+
+def test_img2datasets_layout_is_read_as_it_is(tmp_path: Path, home: Path) -> None:
+    """Tars with a table of the same name and a file of statistics beside each."""
+    made = tmp_path / "laion"
+    made.mkdir()
+    for shard in range(3):
+        keys = [f"{shard:05}{n:04}" for n in range(40)]
+        fields = (
+            b'{"caption": "no %d", "uid": "%032x", "status": "success", "width": 9, "height": 9}'
+        )
+        tar(
+            made / f"{shard:05}.tar",
+            [
+                (key, {"jpg": picture(n), "txt": b"no %d" % n, "json": fields % (n, int(key))})
+                for n, key in enumerate(keys)
+            ],
+        )
+        table = {"key": keys, "caption": ["x"] * 40, "similarity": [n / 40 for n in range(40)]}
+        pq.write_table(pa.table(table), made / f"{shard:05}.parquet")
+        (made / f"{shard:05}_stats.json").write_text("{}")
+    source = open_source(str(made), home)
+    assert [s.name for s in source.manifest.shards] == [f"{n:05}.tar" for n in range(3)]
+    opened = open_corpus(Corpus(uri=str(made), caption="caption"), home)
+    from ablate.data.filters.clip_score import ClipScore
+
+    # The score stands in the table alone.
+    kept = open_corpus(
+        Corpus(uri=str(made), caption="caption", filters=(ClipScore(least=0.5),)), home
+    )
+    assert kept.train.num_samples < opened.train.num_samples
+    for shard in range(3):
+        rows = opened.train.of_shard(shard)
+        assert list(kept.train.of_shard(shard)) == [row for row in rows if row / 40 >= 0.5]

@@ -1,0 +1,72 @@
+"""Where a tar's members lie. Oracle: the standard library's tarfile."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablate.data.tar import BLOCK, members
+from ablate.errors import DataError
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150)
+FILES = st.lists(st.tuples(NAMES, st.binary(max_size=1500)), max_size=6)
+FORMATS = st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+
+
+def packed(files: list[tuple[str, bytes]], form: int, folders: bool = False) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+        for name, content in files:
+            if folders:
+                folder = tarfile.TarInfo("folder")
+                folder.type = tarfile.DIRTYPE
+                tar.addfile(folder)
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+@given(FILES, FORMATS, st.booleans())
+def test_it_finds_what_the_library_finds(
+    files: list[tuple[str, bytes]], form: int, folders: bool
+) -> None:
+    try:
+        content = packed(files, form, folders)
+    except ValueError:  # USTAR has no room for such a name
+        return
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        theirs = [(m.name, m.offset_data, m.offset_data + m.size) for m in tar if m.isfile()]
+    assert [(m.name, m.start, m.stop) for m in members("x.tar", content)] == theirs
+    assert [content[m.start : m.stop] for m in members("x.tar", content)] == [c for _, c in files]
+
+
+@given(st.data())
+def test_a_cut_or_spoiled_tar_is_refused_or_complete(data: st.DataObject) -> None:
+    """Wherever it is cut: an error that names it, or every member that there was."""
+    files = [(f"{n}.jpg", bytes([n]) * (700 * n)) for n in range(1, 4)]
+    content = packed(files, tarfile.USTAR_FORMAT)
+    whole = members("x.tar", content)
+    cut = data.draw(st.integers(0, len(content) - 1))
+    try:
+        assert members("x.tar", content[:cut]) == whole
+    except DataError as error:
+        assert "x.tar is cut short" in str(error)
+
+
+@pytest.mark.parametrize("place", [0, 130, 3 * BLOCK + 5])
+def test_a_spoiled_header_is_refused(place: int) -> None:
+    content = bytearray(packed([("a.jpg", b"x" * 1000), ("b.jpg", b"y")], tarfile.USTAR_FORMAT))
+    content[place] ^= 1
+    with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
+        members("x.tar", bytes(content))
+
+
+def test_what_is_no_tar_is_refused() -> None:
+    for content in (b"", b"x" * 4096, b"PK\3\4" + bytes(2000)):
+        with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
+            members("x.tar", content)
