@@ -488,7 +488,7 @@ def _finish(
     tracking.ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
     unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
-    print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(tracking.uri, tracking.experiment, tracking.identity)
     if unsent:
         print(
@@ -547,7 +547,7 @@ def _report_from_ledger(options: _Options) -> int:
     rows = [_ended(row) for row in read_rows(uri, name, scale, identity=identity)]
     report = _write_report(design, rows, store, chosen.variation)
     print(report.summary)
-    print(f"\nreport  {store.path(chosen.variation, 'report', 'report.html')}")
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(uri, experiment, identity)
     done = sum(row["status"] == "completed" for row in rows)
     return COMPLETE if done == len(design["trials"]) else TRIALS_MISSING

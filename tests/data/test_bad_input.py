@@ -156,7 +156,7 @@ BAD: dict[str, tuple[Callable[[], Members], str]] = {
     "garbage": (lambda: sound(1) | {"png": b"no picture"}, "picture does not decode"),
     "half": (lambda: sound(1) | {"png": picture(side=99)[:90]}, "picture does not decode"),
     "empty": (lambda: sound(1) | {"png": b""}, "picture does not decode"),
-    "bomb": (lambda: sound(1) | {"png": too_large()}, "picture of 8001 x 8001 pixels is too large"),
+    "bomb": (lambda: sound(1) | {"png": too_large()}, "picture is too large: 8001 x 8001 pixels"),
     "no picture": (lambda: {"txt": b"words"}, "no picture"),
     "no caption": (lambda: {"png": picture()}, "no caption"),
     "not UTF-8": (lambda: sound(1) | {"txt": b"caf\xe9"}, "caption is not UTF-8 at byte 3"),

@@ -48,7 +48,7 @@ def decode(content: bytes, side: int = 0) -> Image.Image:
     try:
         picture: Image.Image = Image.open(io.BytesIO(content))
         if picture.width * picture.height > MAX_PIXELS:
-            raise SampleFault(f"picture of {picture.width} x {picture.height} pixels is too large")
+            raise SampleFault(f"picture is too large: {picture.width} x {picture.height} pixels")
         if side and picture.format == "JPEG" and picture.mode in ("RGB", "L"):
             picture.draft(picture.mode, (side, side))
         upright = picture.getexif().get(ORIENTATION, 1) if "exif" in picture.info else 1
@@ -67,6 +67,8 @@ def decode(content: bytes, side: int = 0) -> Image.Image:
         return picture.convert("RGB")
     except SampleFault:
         raise
+    except Image.DecompressionBombError as error:
+        raise SampleFault(f"picture is too large: {error}") from None
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
         raise SampleFault(f"picture does not decode: {error}") from None
 

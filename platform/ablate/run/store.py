@@ -47,6 +47,10 @@ class Store:
     def path(self, *parts: str) -> str:
         return "/".join([self._root.rstrip("/"), *parts])
 
+    def place(self, *parts: str) -> str:
+        """Where a person finds it: a path, or a uri with its scheme."""
+        return "/".join([self.uri.rstrip("/"), *parts])
+
     def exists(self, *parts: str) -> bool:
         return bool(self._fs.get_file_info(self.path(*parts)).type != fs.FileType.NotFound)
 

@@ -1,0 +1,67 @@
+"""A study from a bucket into a bucket. Oracle: the same study from a folder into a folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablate.data import s3 as store
+from ablate.data.storage import read_object, write_object
+
+pytestmark = [pytest.mark.s3, pytest.mark.ray]
+
+STUDY = """
+from ablate import Factor, Recipe, Study, main
+from ablate.variants import CLIP
+
+study = Study(
+    name="from_a_bucket",
+    question="Does it matter where the shards lie?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(Factor("depth", at="text.layers", levels=(1, 2), baseline=1),),
+    responses=("zeroshot/top1_of_100",),
+    seeds=1,
+)
+
+if __name__ == "__main__":
+    main(study)
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "study.py", "--scale", "smoke", "--set", "corpus.caption=txt"]
+    environment = os.environ | {"ABLATE_HOME": str(folder / "home"), "RAY_AUTH_MODE": "disabled"}
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def trials(content: bytes, folder: Path) -> pd.DataFrame:
+    (folder / "trials.csv").write_bytes(content)
+    return pd.read_csv(folder / "trials.csv")
+
+
+def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
+    s3: dict[str, str], shapes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "study.py").write_text(STUDY)
+    for path in sorted(shapes.glob("*.tar")):
+        write_object(f"s3://corpus/shapes/{path.name}", path.read_bytes())
+    there = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
+    assert there.returncode == 0, there.stderr
+    here = run(tmp_path, "--data", str(shapes), "--storage", str(tmp_path / "results"))
+    assert here.returncode == 0, here.stderr
+    kept = [entry[0] for entry in store.files("s3://corpus/results/from_a_bucket/", deep=True)[0]]
+    (found,) = [uri for uri in kept if uri.endswith("report/trials.csv")]
+    (local,) = (tmp_path / "results").glob("**/report/trials.csv")
+    ours, theirs = (trials(c, tmp_path) for c in (read_object(found), local.read_bytes()))
+    same = ["depth", "seed", "status", "zeroshot/top1_of_100", "data_fingerprint", "order_hash"]
+    pd.testing.assert_frame_equal(ours[same], theirs[same])
+    assert "report  s3://corpus/results/from_a_bucket/" in there.stdout
+    again = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
+    assert again.returncode == 0 and "2 done already" in again.stderr
