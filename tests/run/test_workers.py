@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +51,24 @@ def small(shapes: Path, **overrides: object) -> Plan:
     return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
 
 
-def run(what: Plan, folder: Path, num_workers: int) -> tuple[Outcome, InMemoryLedger]:
-    ledger = InMemoryLedger()
+def run(
+    what: Plan,
+    folder: Path,
+    num_workers: int,
+    *,
+    results: str = "",
+    ledger: InMemoryLedger | None = None,
+    checkpoint_seconds: float = 30,
+) -> tuple[Outcome, InMemoryLedger]:
+    ledger = ledger or InMemoryLedger()
     corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
     outcome = run_plan(
         what,
         corpora,
-        Store(str(folder / f"results-{num_workers}")),
+        Store(str(folder / (results or f"results-{num_workers}"))),
         ledger,
         num_workers=num_workers,
-        checkpoint_seconds=30,
+        checkpoint_seconds=checkpoint_seconds,
         code_version=VERSION,
     )
     return outcome, ledger
@@ -79,6 +89,40 @@ def test_two_workers_see_what_one_sees_and_learn_the_same(
         assert a.metrics["zeroshot/num_images"] == b.metrics["zeroshot/num_images"]
         assert len(ledger.points[trial.key]) == len(a.curve) == 12
     assert ledger.statuses == {trial.key: "completed" for trial in what.trials}
+
+
+class Interrupting(InMemoryLedger):
+    """Stops the study, as Ctrl-C does, when so many points have come and a checkpoint is kept."""
+
+    def __init__(self, cohorts: Path, after: int) -> None:
+        super().__init__()
+        self.cohorts, self.after = cohorts, after
+
+    def log(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
+        super().log(key, step, metrics)
+        come = sum(len(points) for points in self.points.values())
+        if come >= self.after and any(self.cohorts.glob("*/checkpoint_*")):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopped_with_two_workers_and_continued_with_one_it_reads_every_sample_once(
+    cluster: None, shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes, **{"image.name": "test_vit", "budget.samples": 6_400})
+    whole, _ = run(what, tmp_path, 1)
+    ledger = Interrupting(tmp_path / "both" / "cohorts", after=4)
+    first, _ = run(what, tmp_path, 2, results="both", ledger=ledger, checkpoint_seconds=0)
+    assert first.interrupted and not first.records
+    kept = len(ledger.points[what.trials[0].key])
+    second, _ = run(what, tmp_path, 1, results="both")
+    assert second.missing(what.trials) == []
+    for trial in what.trials:
+        a, b = whole.records[trial.key], second.records[trial.key]
+        assert a.order_hash == b.order_hash
+        assert [p["samples"] for p in a.curve] == [p["samples"] for p in b.curve]
+        losses = [[point["train/loss"] for point in record.curve] for record in (a, b)]
+        assert np.allclose(*losses, rtol=2e-4)
+    assert 0 < kept < len(whole.records[what.trials[0].key].curve)
 
 
 def test_too_many_bad_samples_end_the_cohort_in_words(

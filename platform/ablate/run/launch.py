@@ -216,6 +216,9 @@ def _tune(
             ),
         )
         tuner.fit()
+        # Tune answers Ctrl-C itself: it stops the cohorts and returns as if all were well.
+        if watcher.unsettled:
+            watcher.stop()
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -314,6 +317,12 @@ class _Watcher(ray.tune.Callback):
             self.outcome.reasons[member.key] = reason
             self.progress.say(f"{member.name}  failed: {reason}")
             self.ledger.finish(failed(self.plan, member, cohort.id, reason))
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a trial that was started has neither ended nor failed."""
+        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
+        return bool(self._opened - ended)
 
     def stop(self) -> None:
         """The study was stopped: what has started is interrupted, not failed."""
