@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import io
 import tarfile
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from ablate.errors import DataError
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
-PLAIN, IGNORED = b"0\0", b"5123467"  # regular files; folders, links and devices
+PLAIN, IGNORED = (
+    frozenset(b"0\0"),
+    frozenset(b"512346"),
+)  # regular files; folders, links and devices
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A regular file in a tar: its bytes are `start` to `stop` - 1 of the whole."""
 
     name: str
@@ -34,52 +38,55 @@ def members(path: str, content: bytes) -> list[Member]:
     """
     if not content:
         raise cut_short(path, "it has zero bytes")
+    places: list[int] = []  # of all headers
     found: list[Member] = []
-    place, size = 0, len(content)
+    place, end = 0, len(content)
     while True:
-        header = content[place : place + BLOCK]
-        if header == ZEROS:
-            return found
-        if len(header) < BLOCK:
+        if place + BLOCK > end:
             # Cut between two members, a tar reads to its end without complaint.
             raise cut_short(path, "it does not end with a tar's two blocks of zeros")
-        kind = header[156:157]
-        length = _octal(header[124:136])
-        if kind not in PLAIN + IGNORED or length is None:
+        if not content[place] and content[place : place + BLOCK] == ZEROS:
+            break
+        kind = content[place + 156]
+        try:
+            length = int(content[place + 124 : place + 135], 8)
+        except ValueError:
             return _by_library(path, content)
-        if not _sound(header):
-            raise cut_short(path, f"the header at byte {place:,} is damaged")
+        if kind not in PLAIN and kind not in IGNORED:
+            return _by_library(path, content)
+        places.append(place)
         start = place + BLOCK
-        name = _name(header)
         if kind in PLAIN:
-            if start + length > size:
-                raise cut_short(
-                    path, f"member {name} ends at byte {start + length:,} of {size:,}: it is cut"
-                )
-            found.append(Member(name, start, start + length))
-            place = start + -(-length // BLOCK) * BLOCK
+            place = start + length
+            if place > end:
+                _check_headers(path, content, places)
+                name = _name(content, places[-1])
+                raise cut_short(path, f"member {name} ends at byte {place:,} of {end:,}: it is cut")
+            found.append(Member(_name(content, places[-1]), start, place))
+            place += -length % BLOCK
         else:
             place = start
+    _check_headers(path, content, places)
+    return found
 
 
-def _octal(field: bytes) -> int | None:
-    """A header's number; None where it is written in another way than octal."""
-    digits = field.strip(b"\0 ")
-    try:
-        return int(digits, 8) if digits else 0
-    except ValueError:
-        return None
+def _check_headers(path: str, content: bytes, places: list[int]) -> None:
+    """Each header's bytes must add up to its checksum, taken with spaces in its place."""
+    if not places:
+        return
+    whole = np.frombuffer(content, np.uint8)
+    headers = whole[np.array(places)[:, None] + np.arange(BLOCK)]
+    sums = headers.sum(1, dtype=np.int64) - headers[:, 148:156].sum(1, dtype=np.int64) + 8 * 32
+    for place, total in zip(places, sums.tolist(), strict=True):
+        said = content[place + 148 : place + 156].strip(b"\0 ")
+        if not said.isdigit() or int(said, 8) != total:
+            raise cut_short(path, f"the header at byte {place:,} is damaged")
 
 
-def _sound(header: bytes) -> bool:
-    """Whether the header's bytes add up to its checksum, taken with spaces in its place."""
-    said = _octal(header[148:156])
-    return said == sum(header) - sum(header[148:156]) + 8 * 32
-
-
-def _name(header: bytes) -> str:
-    name = header[:100].split(b"\0", 1)[0]
-    if header[257:263] == b"ustar\0" and (folder := header[345:500].split(b"\0", 1)[0]):
+def _name(content: bytes, place: int) -> str:
+    name = content[place : place + 100].partition(b"\0")[0]
+    if content[place + 345] and content[place + 257 : place + 263] == b"ustar\0":
+        folder = content[place + 345 : place + 500].partition(b"\0")[0]
         name = folder + b"/" + name
     return name.decode("utf-8", "surrogateescape")
 

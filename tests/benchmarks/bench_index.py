@@ -1,0 +1,91 @@
+"""Shards a second of `ablate index` against reading the same bytes and doing nothing with them.
+
+Both use as many threads and the same whole-shard reads, from a folder and from a real S3 server;
+they take turns, and which is first changes. To reach: 0.7 of the reading alone.
+
+    python tests/benchmarks/bench_index.py [--shards 40] [--mbytes 20] [--repeats 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ablate.data.demo.s3_server import serve
+from ablate.data.index import Job, Read, in_threads, index_source, shards_of
+from ablate.data.storage import read_object, write_object
+
+PICTURE = 20_000  # bytes, as of a JPEG of 256 px
+
+
+def write_shard(path: Path, num_bytes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    with tarfile.open(path, "w") as tar:
+        for n in range(num_bytes // PICTURE):
+            for name, content in (("jpg", rng.bytes(PICTURE)), ("txt", b"a caption of words")):
+                member = tarfile.TarInfo(f"{seed:05}{n:05}.{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def reading(uri: str) -> float:
+    def only_read(job: Job) -> Read:
+        read_object(job.found.uri)
+        return None  # type: ignore[return-value]
+
+    began = time.perf_counter()
+    jobs = [Job(name, found, "") for name, found in shards_of(uri).items()]
+    for _ in in_threads(only_read, jobs):
+        pass
+    return len(jobs) / (time.perf_counter() - began)
+
+
+def indexing(uri: str, kept: Path) -> float:
+    began = time.perf_counter()
+    index = index_source(uri, (), (str(kept),), members=True)
+    return len(index.shards) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=40)
+    parser.add_argument("--mbytes", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "corpus"
+        folder.mkdir()
+        for shard in range(options.shards):
+            write_shard(folder / f"{shard:05}.tar", options.mbytes * 10**6, shard)
+        compare("a folder", str(folder), Path(root), options.repeats)
+        (Path(root) / "seaweed").mkdir()
+        with serve(Path(root) / "seaweed") as reach:
+            os.environ.update(reach)
+            for path in sorted(folder.glob("*.tar")):
+                write_object(f"s3://corpus/bench/{path.name}", path.read_bytes())
+            compare("SeaweedFS", "s3://corpus/bench", Path(root), options.repeats)
+
+
+def compare(where: str, uri: str, root: Path, repeats: int) -> None:
+    reading(uri)  # connections, and the disk's cache
+    rates: dict[str, list[float]] = {"reading": [], "indexing": []}
+    for turn in range(repeats):
+        for name in ("reading", "indexing")[:: 1 if turn % 2 else -1]:
+            kept = root / f"kept-{where[0]}-{turn}"
+            rate = reading(uri) if name == "reading" else indexing(uri, kept)
+            rates[name].append(rate)
+    read, index = (statistics.median(rates[name]) for name in ("reading", "indexing"))
+    print(f"{where}: reading {read:.1f} shards/s, indexing {index:.1f} shards/s", end="")
+    print(f", ratio {index / read:.2f} (to reach 0.7)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""On paper: 100,000 shards of 4,000 pairs, read by 64 workers. No shard exists; the plan does.
+
+What the index weighs, what opening it and planning an epoch takes, what a driver holds in memory,
+and how long a rank needs to find its place in the middle of an epoch. Absolute figures of one
+process, with the same for a tenth of the shards beside them: what does not grow tenfold does not
+depend on the corpus.
+
+    python tests/benchmarks/bench_scale.py [--shards 100000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EACH, WORLD, BATCH = 4_000, 64, 32_768
+
+
+def measure(num_shards: int) -> dict[str, float]:
+    from ablate.data.index import Index, IndexedShard, _read, _write
+    from ablate.data.order import Order, owned
+    from ablate.data.rows import Rows
+
+    found: dict[str, float] = {"samples": num_shards * EACH}
+    before = _peak()
+    shards = tuple(
+        IndexedShard(
+            f"{n:06}.tar",
+            EACH,
+            80_000_000 + n,
+            hashlib.md5(b"%d" % n).hexdigest(),
+            hashlib.sha256(b"%d" % n).hexdigest(),
+            0,
+            ("caption", "txt"),
+        )
+        for n in range(num_shards)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        _write(Index(shards, folder), 0)
+        found["write the index, s"] = time.perf_counter() - began
+        found["index, MB"] = (Path(folder) / "index.json").stat().st_size / 1e6
+        began = time.perf_counter()
+        read = _read(folder)
+        found["read the index, s"] = time.perf_counter() - began
+    began = time.perf_counter()
+    rows = Rows(
+        tuple(f"s3://bucket/prefix/{s.name}" for s in read),
+        tuple(s.num_samples for s in read),
+        "fingerprint",
+        holdout=False,
+        holdout_one_in=num_shards * EACH // 2_000,
+        etags=tuple(s.etag for s in read),
+    )
+    order = Order(rows.counts, fingerprint="f", seed=0, window_shards=4)
+    found["count the rows to train on, s"] = time.perf_counter() - began
+    began = time.perf_counter()
+    windows = sum(1 for _ in order.windows(0))
+    found["plan an epoch, s"] = time.perf_counter() - began
+    found["windows"] = windows
+    start = int(0.9 * order.num_samples) // BATCH * BATCH
+    began = time.perf_counter()
+    window = next(order.between(start, start + 100 * BATCH))
+    mine = owned(window, start=start, stop=2**60, batch=BATCH, rank=17, world=WORLD)
+    order.rows(window)[mine]
+    found["find a rank's place at 90 % of an epoch, s"] = time.perf_counter() - began
+    found["memory of the driver, MB"] = _peak() - before
+    return found
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=100_000)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.shards)))
+        return
+    sizes = [options.shards // 10, options.shards]
+    columns = []
+    for size in sizes:  # each in a process of its own, for its memory
+        command = [sys.executable, __file__, "--measure", "--shards", str(size)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        columns.append(json.loads(done.stdout))
+    print(f"{'shards':<46}{sizes[0]:>14,}{sizes[1]:>14,}{'ratio':>8}")
+    for name in columns[0]:
+        a, b = (column[name] for column in columns)
+        shown = (f"{v:,.0f}" if v >= 100 else f"{v:.3f}" for v in (a, b))
+        print(f"{name:<46}{next(shown):>14}{next(shown):>14}{b / a if a else 0:>8.1f}")
+
+
+if __name__ == "__main__":
+    main()
