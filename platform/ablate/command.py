@@ -303,13 +303,10 @@ def _run_alone(options: _Options, corpora: Corpora, store: Store) -> int:
 
 def _prepare_synonyms(chosen: Plan) -> None:
     """Fetch WordNet if some trial augments its captions with it, and it is nowhere yet."""
-    from ablate.data.views import TEXT_AUG
     from ablate.data.wordnet import prepare_wordnet
+    from ablate.run.launch import reads_synonyms
 
-    recipes = [trial.recipe for trial in chosen.trials]
-    if any(
-        TEXT_AUG in r.objective.views and r.augment.text_aug.synonyms == "wordnet" for r in recipes
-    ):
+    if any(reads_synonyms(trial.recipe) for trial in chosen.trials):
         prepare_wordnet(home())
 
 

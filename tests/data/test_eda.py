@@ -13,7 +13,15 @@ import pytest
 from ablate.data import wordnet
 from ablate.data.augment import sample_rng
 from ablate.data.eda import EDA, STOP_WORDS, delete, replace, swap
-from ablate.data.wordnet import FILES, WordNet, find_wordnet, home_folder, prepare_wordnet
+from ablate.data.wordnet import (
+    FILES,
+    WordNet,
+    find_wordnet,
+    home_folder,
+    install_wordnet,
+    packed_wordnet,
+    prepare_wordnet,
+)
 from ablate.errors import DataError, StudyError
 
 # part: synsets, each its words as they stand in the file.
@@ -145,6 +153,23 @@ def test_the_three_changes_are_equally_likely(small: Path) -> None:
         swapped = sorted(after) == words
         kinds["swap" if swapped else "delete" if len(after) == 1 else "synonym"] += 1
     assert all(abs(kinds[kind] / n - 1 / 3) < 0.045 for kind in ("swap", "delete", "synonym"))
+
+
+def test_a_machine_without_wordnet_gets_the_drivers(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_wordnet(tmp_path / "drivers")
+    monkeypatch.setenv("ABLATE_WORDNET", str(folder))
+    packed = packed_wordnet()
+    monkeypatch.delenv("ABLATE_WORDNET")
+    monkeypatch.setenv("ABLATE_HOME", str(bare))
+    with pytest.raises(DataError, match="there is no WordNet"):
+        find_wordnet()
+    install_wordnet(lambda: packed)
+    assert find_wordnet() == home_folder(bare)
+    for name in FILES:
+        assert (home_folder(bare) / name).read_bytes() == (folder / name).read_bytes()
+    install_wordnet(lambda: pytest.fail("it was asked for again"))
 
 
 def test_without_synonyms_wordnet_is_never_asked(bare: Path) -> None:

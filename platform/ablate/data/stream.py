@@ -17,17 +17,27 @@ import ray.data
 from ablate.data.order import Order
 from ablate.data.rendering import Columns, Rendering, Span, render
 from ablate.data.rows import Rows
+from ablate.data.wordnet import install_wordnet
 
 LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
-CHUNK_ROWS = 256  # rows a task emits at a time: bounds its memory, and the first batch's delay
+# Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
+CHUNK_BYTES = 120_000_000
+CHUNK_ROWS = 2_048
 
 
 def stream(
-    rows: Rows, order: Order, span: Span, rendering: Rendering, *, num_tasks: int = 1
+    rows: Rows,
+    order: Order,
+    span: Span,
+    rendering: Rendering,
+    *,
+    num_tasks: int = 1,
+    wordnet: Any = None,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
-    `num_tasks` run at a time. Columns as in `render`.
+    `num_tasks` run at a time; `wordnet` is a reference to a `packed_wordnet`, for nodes that have
+    none. Columns as in `render`.
     """
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -36,11 +46,26 @@ def stream(
     local = span.batch // span.world
     rest: Columns | None = None
     for leg in _legs(order, span):
-        for block in _blocks(leg, rows, order, span, rendering, num_tasks):
-            rest = block if rest is None else _joined(rest, block)
-            while len(rest["id"]) >= local:
-                yield {name: column[:local] for name, column in rest.items()}
-                rest = {name: column[local:] for name, column in rest.items()}
+        for block in _blocks(leg, rows, order, span, rendering, num_tasks, wordnet):
+            first, size = 0, len(block["id"])
+            if rest is not None:
+                first = local - len(rest["id"])
+                rest = _joined(rest, _part(block, 0, first))
+                if len(rest["id"]) < local:
+                    continue
+                yield rest
+            # Batches inside a block are views of it.
+            while first + local <= size:
+                yield _part(block, first, first + local)
+                first += local
+            rest = _part(block, first, size) if first < size else None
+
+
+def chunk_rows(rendering: Rendering) -> int:
+    """Rows of about CHUNK_BYTES."""
+    image = rendering.image_size**2 * 3 * len(rendering.images)
+    text = rendering.context * 8 * len(rendering.texts)
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, image + text)))
 
 
 def _legs(order: Order, span: Span) -> Iterator[list[dict[str, int]]]:
@@ -61,11 +86,16 @@ def _blocks(
     span: Span,
     rendering: Rendering,
     num_tasks: int,
+    wordnet: Any,
 ) -> Iterator[Columns]:
+    chunk = chunk_rows(rendering)
+
     def task(plan: dict[str, Any]) -> Iterator[Columns]:
+        if wordnet is not None:
+            install_wordnet(lambda: ray.get(wordnet))
         epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
         window = next(w for w in order.windows(epoch) if w.index == index)
-        yield from render(rows, order, window, span, rendering, CHUNK_ROWS)
+        yield from render(rows, order, window, span, rendering, chunk)
 
     dataset = ray.data.from_items(leg, override_num_blocks=len(leg)).map_batches(
         task, batch_size=1, concurrency=num_tasks
@@ -75,7 +105,9 @@ def _blocks(
         yield {name: np.asarray(column) for name, column in block.items()}
 
 
+def _part(columns: Columns, first: int, last: int) -> Columns:
+    return {name: column[first:last] for name, column in columns.items()}
+
+
 def _joined(first: Columns, second: Columns) -> Columns:
-    if not len(first["id"]):
-        return second
     return {name: np.concatenate([first[name], second[name]]) for name in first}

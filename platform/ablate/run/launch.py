@@ -26,12 +26,15 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from ablate.data.corpus import Corpus, OpenCorpus
+from ablate.data.views import TEXT_AUG
+from ablate.data.wordnet import packed_wordnet
 from ablate.errors import StudyError
 from ablate.run.progress import StudyProgress
 from ablate.run.resources import KEPT_CHECKPOINTS, Layout, lay_out
 from ablate.run.store import Store
 from ablate.run.worker import Assignment, train
 from ablate.study.plan import Cohort, Plan
+from ablate.study.recipe import Recipe
 from ablate.study.study import Trial
 from ablate.track.ledger import Ledger, TrialEntry
 from ablate.track.record import TrialRecord
@@ -153,6 +156,9 @@ def run_plan(
     for cohort in cohorts:
         members = [trial.key for trial in cohort.trials]
         store.write_json({"trials": members}, "cohorts", f"{cohort.id}.json")
+    synonyms = any(reads_synonyms(trial.recipe) for c in cohorts for trial in c.trials)
+    # Nodes may have none of their own, and no way to fetch it.
+    wordnet = ray.put(packed_wordnet()) if synonyms else None
     assignments = {
         cohort.id: Assignment(
             study=plan.study.name,
@@ -164,6 +170,7 @@ def run_plan(
             threads=layout.threads,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
+            wordnet=wordnet,
         )
         for cohort in cohorts
     }
@@ -387,6 +394,11 @@ def _stoppable(watcher: _Watcher) -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def reads_synonyms(recipe: Recipe) -> bool:
+    """Whether a view of `recipe` needs WordNet."""
+    return TEXT_AUG in recipe.objective.views and recipe.augment.text_aug.synonyms == "wordnet"
 
 
 def check_one_test(corpora: Iterable[OpenCorpus]) -> None:

@@ -46,6 +46,7 @@ class Assignment:
     threads: int
     num_tasks: int
     checkpoint_seconds: float
+    wordnet: Any = None  # a reference to WordNet's files, where some member reads synonyms
 
 
 def train(config: dict[str, Any]) -> None:
@@ -96,6 +97,7 @@ class _Rank:
             span,
             rendering_of(assignment.cohort),
             num_tasks=assignment.num_tasks,
+            wordnet=assignment.wordnet,
         )
         self._report(save=False)  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.

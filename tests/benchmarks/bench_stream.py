@@ -1,0 +1,102 @@
+"""How soon a stream's first batch comes, what resuming costs, and what ten times the shards cost.
+
+Seconds from asking for a stream to its first batch, at the start of an epoch and at 90 % of one
+(baseline: the start; to reach: within 10 s of it, and 5 s in all), by turns in one warm Ray. Then
+the largest resident size of a process that reads an epoch of few and of ten times as many shards
+(baseline: the few; to reach: 1.1 of it at most).
+
+    python tests/benchmarks/bench_stream.py [--shards 10] [--repeats 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench_ingest import BATCH, CONTEXT, EACH, SIZE, write_corpus
+
+from ablate.data.augment import STANDARD_SLIP
+from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.data.order import Order
+from ablate.data.rendering import Rendering, Span, render
+from ablate.data.views import IMAGE, TEXT
+
+RENDERING = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), SIZE, CONTEXT, "txt", seed=0)
+
+
+def order_of(corpus: OpenCorpus) -> Order:
+    return Order(corpus.train.counts, fingerprint="bench", seed=0, window_shards=4)
+
+
+def first_batch(corpus: OpenCorpus, at: float) -> float:
+    from ablate.data.stream import stream
+
+    order = order_of(corpus)
+    start = int(at * order.num_samples) // BATCH * BATCH
+    span = Span(start, start + 4 * order.num_samples // BATCH * BATCH, BATCH)
+    began = time.perf_counter()
+    batches = stream(corpus.train, order, span, RENDERING, num_tasks=2)
+    next(batches)
+    seconds = time.perf_counter() - began
+    batches.close()  # type: ignore[attr-defined]
+    return seconds
+
+
+def peak(folder: Path) -> float:
+    """MB of this process after an epoch of `folder`."""
+    corpus = open_corpus(Corpus(uri=str(folder), caption="txt"), folder.parent / "home")
+    order = order_of(corpus)
+    span = Span(0, order.num_samples, order.num_samples)
+    for window in order.between(span.start, span.stop):
+        for _ in render(corpus.train, order, window, span, RENDERING, 256):
+            pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shards", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak:
+        print(peak(options.peak))
+        return
+    from ablate.run.launch import connect
+
+    with tempfile.TemporaryDirectory() as root:
+        folders = [Path(root) / str(n) / "corpus" for n in (options.shards, 10 * options.shards)]
+        for folder, factor in zip(folders, (1, 10), strict=True):
+            folder.mkdir(parents=True)
+            write_corpus(folder, options.shards * factor * EACH)
+        connect()
+        corpus = open_corpus(Corpus(uri=str(folders[0]), caption="txt"), Path(root))
+        first_batch(corpus, 0)  # Ray's workers start, and import
+        seconds: dict[float, list[float]] = {0.0: [], 0.9: []}
+        for turn in range(options.repeats):
+            for at in (0.0, 0.9)[:: 1 if turn % 2 else -1]:
+                seconds[at].append(first_batch(corpus, at))
+        start, late = (statistics.median(seconds[at]) for at in (0.0, 0.9))
+        print(f"first batch of {BATCH} at the start of an epoch  {start:.2f} s (to reach 5)")
+        print(f"first batch of {BATCH} at 90 % of an epoch       {late:.2f} s", end="")
+        print(f", {late / start:.2f} of the start's")
+        sizes = []
+        for folder in folders:
+            command = [sys.executable, __file__, "--peak", str(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            sizes.append(float(done.stdout))
+        few, many = sizes
+        print(
+            f"peak of a process  {few:.0f} MB with {options.shards} shards, {many:.0f} MB", end=""
+        )
+        print(f" with {10 * options.shards}: {many / few:.2f} (to reach 1.1 at most)")
+
+
+if __name__ == "__main__":
+    main()
