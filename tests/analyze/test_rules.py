@@ -159,8 +159,11 @@ def test_interaction_contrast_takes_other_factors_out_of_its_error() -> None:
     trials = pd.concat([table().assign(C=c, shift=s) for c, s in (("low", 0.0), ("high", 0.3))])
     trials["top1"] += trials["shift"]
     trials = trials.drop(columns="shift").reset_index(drop=True)
-    naive = interaction_contrast(trials, "top1", "A", "B", block="seed")
+    naive = interaction_contrast(trials, "top1", "A", "B", block="seed", factors=["A", "B"])
     whole = interaction_contrast(trials, "top1", "A", "B", block="seed", factors=["A", "B", "C"])
+    unasked = interaction_contrast(trials, "top1", "A", "B", block="seed")
+    pd.testing.assert_frame_equal(unasked, whole)
+    assert unasked.attrs["averaged_over"] == ["C"]
     assert list(naive["difference"]) == pytest.approx(list(whole["difference"]))
     assert (whole["se"] < naive["se"] / 5).all()
 

@@ -52,7 +52,7 @@ def write_corpus(folder: Path, num_samples: int) -> None:
 
 def cohort_of(folder: Path, num_variants: int, samples: int) -> Cohort:
     study = Study(
-        name="one-stream",
+        name="one_stream",
         question="?",
         base=Recipe.paper(objective=CLIP),
         factors=(Factor("lr", at="optimizer.lr", levels=[n * 1e-4 for n in range(1, 9)]),),

@@ -11,7 +11,6 @@ the largest resident size of a process that reads an epoch of few and of ten tim
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -56,7 +55,9 @@ def peak(folder: Path) -> float:
     for window in order.between(span.start, span.stop):
         for _ in render(corpus.train, order, window, span, RENDERING, 256):
             pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    # Not getrusage: it would tell the parent's peak, which a child inherits.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
 
 def main() -> None:
@@ -88,6 +89,8 @@ def main() -> None:
         print(f", {late / start:.2f} of the start's")
         sizes = []
         for folder in folders:
+            # Indexed beforehand: the stream is what is measured.
+            open_corpus(Corpus(uri=str(folder), caption="txt"), folder.parent / "home")
             command = [sys.executable, __file__, "--peak", str(folder)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             sizes.append(float(done.stdout))

@@ -1,45 +1,37 @@
 """Reads a trials table for one analysis: which rows count, and what each column means.
 
-Only completed trials enter; all planned rows fix the levels. Responses are centred exactly, in
-rational arithmetic, before any float is squared: with 13 equal leading digits (NIST StRD SmLs07)
-the usual sums keep no right digit.
+Only completed trials enter; all planned rows fix the levels.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablate.analyze.faults import AnalysisError as AnalysisError
+from ablate.analyze.responses import Floats as Floats
+from ablate.analyze.responses import centred
 from ablate.analyze.wording import counted
-from ablate.errors import StudyError, nearest
+from ablate.errors import nearest
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Level = Hashable
 
 STATUSES = ("completed", "diverged", "failed", "stopped_early", "never_started")
 # Columns that describe how a trial went, not which trial it was.
-_OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_key")
-_LARGEST_EXPONENT = 140  # squares of larger numbers leave the range of a float
-
-
-class AnalysisError(StudyError):
-    """The trials table, or what was asked of it, allows no answer."""
+OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_key")
 
 
 @dataclass(frozen=True)
 class Observations:
     """The completed trials of one response, centred, with their factor levels as codes.
 
-    `codes[name]` [n] indexes `levels[name]`; `y` [n] is the response minus `centre`.
+    `codes[name]` [n] indexes `levels[name]`, `rows` [n] the table; `y` [n] is less `centre`.
     """
 
     response: str
@@ -50,6 +42,7 @@ class Observations:
     y: Floats
     centre: float
     num_seeds: int
+    rows: Ints
 
     @property
     def is_constant(self) -> bool:
@@ -86,30 +79,30 @@ def observe(
     for name in names:
         levels_of(trials[name], name)  # a missing label is a clearer fault than what follows it
     refuse_duplicates(trials, response, names)
-    keep, exact = _exact_values(trials, response)
-    if not exact:
+    keep, y, centre = centred(trials[response], completed(trials))
+    if not len(y):
         raise AnalysisError(
             f"No completed trial has a value of '{response}'.",
             why=f"The table holds {len(trials)} planned trials.",
             mend="Run the study, or ask for a response that its trials report.",
         )
-    centre = sum(exact, Fraction(0)) / len(exact)
     levels, codes = {}, {}
     for name in (*names, *([block] if block else [])):
+        done = trials.loc[keep, name]
         # A seed that never completed tells nothing of a block; a planned level stays in the grid.
-        planned = trials[name] if name != block else trials.loc[keep, name]
-        levels[name] = levels_of(planned, name)
-        index = {level: i for i, level in enumerate(levels[name])}
-        codes[name] = np.array([index[value] for value in trials.loc[keep, name]], dtype=np.int64)
+        levels[name] = levels_of(trials[name] if name != block else done, name)
+        found = pd.Categorical(done, categories=list(levels[name]))
+        codes[name] = np.array(found.codes, dtype=np.int64)
     return Observations(
         response=response,
         factors=names,
         block=block,
         levels=levels,
         codes=codes,
-        y=np.array([float(value - centre) for value in exact]),
-        centre=float(centre),
+        y=y,
+        centre=centre,
         num_seeds=_num_seeds(trials[keep], codes, names),
+        rows=np.flatnonzero(keep),
     )
 
 
@@ -117,7 +110,7 @@ def completed(trials: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows are completed trials [n]; without a `status` column all are."""
     if "status" not in trials.columns:
         return np.ones(len(trials), dtype=bool)
-    unknown = sorted({str(status) for status in trials["status"]} - set(STATUSES))
+    unknown = sorted({str(status) for status in trials["status"].unique()} - set(STATUSES))
     if unknown:
         raise AnalysisError(
             f"Trial status {unknown[0]!r} is not known.", mend=nearest(unknown[0], STATUSES)
@@ -133,10 +126,10 @@ def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
             mend="Give every planned trial a level of every factor.",
         )
     if isinstance(column.dtype, pd.CategoricalDtype):
-        present = set(column)
+        present = set(column.drop_duplicates())
         return tuple(level for level in column.cat.categories if level in present)
     try:
-        return tuple(sorted(set(column), key=_sort_key))
+        return tuple(sorted(set(column.drop_duplicates()), key=_sort_key))
     except TypeError:
         raise AnalysisError(
             f"Column '{name}' holds values that are no labels, as {column.iloc[0]!r}.",
@@ -160,7 +153,7 @@ def _checked_names(
 ) -> tuple[str, ...]:
     names = (factors,) if isinstance(factors, str) else tuple(factors)
     if not names:
-        raise AnalysisError("No factor was named.", mend="Name at least one factor column.")
+        raise AnalysisError("No factor was named.", mend="Name a factor column.")
     for name in (response, *names, *([block] if block else [])):
         require_column(trials, name)
     if len({response, block, *names}) != len(names) + 2:
@@ -186,7 +179,7 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
         labels = [
             column
             for column in trials.columns
-            if column not in (response, *_OUTCOME_COLUMNS) and "/" not in str(column)
+            if column not in (response, *OUTCOME_COLUMNS) and "/" not in str(column)
         ]
         identity = list(dict.fromkeys((*factors, "seed", *labels)))
     else:
@@ -205,48 +198,10 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
         )
 
 
-def _exact_values(trials: pd.DataFrame, response: str) -> tuple[NDArray[np.bool_], list[Fraction]]:
-    """Which rows are completed and have a value [n], and those values."""
-    keep = completed(trials)
-    exact = []
-    for place, (row, raw) in enumerate(zip(trials.index, trials[response], strict=True)):
-        value = _exact(raw, response, row) if keep[place] else None
-        if value is None:
-            keep[place] = False
-        else:
-            exact.append(value)
-    return keep, exact
-
-
-def _exact(value: Any, response: str, row: Any) -> Fraction | None:
-    """The value as an exact fraction; None for a missing one; raises for anything else."""
-    if value is None or value is pd.NA:
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    fault = AnalysisError(
-        f"'{response}' is {value!r} in row {row}.",
-        why="A response must be a finite number.",
-        mend="Give such a trial the status it had (diverged, failed) and no value.",
-    )
-    if isinstance(value, str):
-        try:
-            value = Decimal(value.strip())
-        except InvalidOperation:
-            raise fault from None
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise fault
-    if math.isnan(value):
-        return None
-    if math.isinf(value) or (value != 0 and abs(Decimal(value).adjusted()) > _LARGEST_EXPONENT):
-        raise fault
-    return Fraction(value)
-
-
 def _num_seeds(rows: pd.DataFrame, codes: dict[str, Ints], factors: tuple[str, ...]) -> int:
     """How often the cells were repeated: the seeds, and never more than runs in one cell."""
-    cells = np.stack([codes[name] for name in factors], axis=1)
-    num_runs = int(np.unique(cells, axis=0, return_counts=True)[1].max())
+    cells = pd.DataFrame({name: codes[name] for name in factors})
+    num_runs = int(cells.groupby(list(factors), sort=False).size().max())
     if "seed" in rows.columns and rows["seed"].notna().any():
         return min(num_runs, int(rows["seed"].nunique()))
     return num_runs

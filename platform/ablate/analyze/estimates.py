@@ -1,8 +1,9 @@
-"""Marginal means, contrasts against a baseline and interaction contrasts, each with its interval.
+"""Marginal means, contrasts (against a baseline, or of all pairs) and interaction contrasts.
 
 The model holds the factors, their two-factor interactions and the block. With `block="seed"` every
 comparison is within seeds, that is paired, and its error is pooled over the whole study; its t
 intervals keep their coverage where a mixed model's normal ones do not (3 seeds: 81 % for 95 %).
+They assume that all cells vary alike; `error="unequal"` does not, at the price of width.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ablate.analyze.columns import AnalysisError, Observations, observe
-from ablate.analyze.linear import Estimate, Fit
-from ablate.analyze.multiplicity import adjust as adjust_p
+from ablate.analyze.crossed import other_factors
+from ablate.analyze.families import checked_method, family_table
+from ablate.analyze.linear import Fit
+from ablate.analyze.multiplicity import METHODS
 from ablate.errors import nearest
 
 
@@ -26,6 +29,7 @@ def marginal_means(
     *,
     block: str | None = None,
     order: int = 2,
+    error: str = "pooled",
 ) -> pd.DataFrame:
     """The mean at each level of `at`, all levels of the other factors counting equally.
 
@@ -37,7 +41,7 @@ def marginal_means(
     names = (at,) if isinstance(at, str) else tuple(at)
     for name in names:
         _require_factor(seen, name)
-    fit = Fit(seen, order)
+    fit = Fit(seen, order, error)
     rows = []
     for codes in itertools.product(*(range(len(seen.levels[name])) for name in names)):
         found = fit.estimate(fit.cell_weights(dict(zip(names, codes, strict=True))), seen.centre)
@@ -60,27 +64,65 @@ def contrasts(
     block: str | None = None,
     adjust: str = "holm",
     order: int = 2,
+    error: str = "pooled",
 ) -> pd.DataFrame:
     """Each level of `of` minus its baseline level; p values adjusted over these comparisons.
 
-    Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. The intervals are
-    95 % each, not simultaneous. Raises AnalysisError when there is nothing to compare.
+    Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` is none,
+    holm, bh, bonferroni, dunnett or tukey; the last two give simultaneous intervals, the others
+    95 % each. `error` is pooled, or unequal when cells differ in variance. Raises AnalysisError
+    when there is nothing to compare.
     """
     seen = observe(trials, response, factors, block)
     _require_factor(seen, of)
     start = seen.code_of(of, baseline)
     others = [code for code in range(len(seen.levels[of])) if code != start]
     if not others:
-        raise AnalysisError(
-            f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with.",
-            mend="Name a factor with two levels or more.",
-        )
-    fit = Fit(seen, order)
+        raise _nothing_to_compare(of, baseline)
+    method = checked_method(adjust)
+    fit = Fit(seen, order, error)
     base = fit.cell_weights({of: start})
-    found = [fit.estimate(fit.cell_weights({of: code}) - base) for code in others]
-    table = _table(found)
+    table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], method)
     table.insert(0, "level", [seen.levels[of][code] for code in others])
-    table.insert(6, "p_adjusted", adjust_p(table["p"], adjust))
+    return table
+
+
+def pairwise(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    *,
+    of: str | Sequence[str],
+    block: str | None = None,
+    adjust: str = "tukey",
+    order: int = 2,
+    error: str = "pooled",
+) -> pd.DataFrame:
+    """Every level of `of` minus every earlier one, with the model's error.
+
+    `of` is a factor, or several for all pairs of their cells (levels are then tuples). Columns
+    level, other, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` as in
+    `contrasts` without dunnett; with tukey the intervals hold together (Tukey-Kramer; with
+    error="unequal" that is Games & Howell 1976). A pair that cannot be estimated leaves the family.
+    """
+    seen = observe(trials, response, factors, block)
+    names = (of,) if isinstance(of, str) else tuple(of)
+    for name in names:
+        _require_factor(seen, name)
+    method = checked_method(adjust, [*METHODS, "tukey"])
+    fit = Fit(seen, order, error)
+    cells = list(itertools.product(*(range(len(seen.levels[name])) for name in names)))
+    if len(cells) < 2:
+        raise _nothing_to_compare(", ".join(names), seen.levels[names[0]][0])
+    means = [fit.cell_weights(dict(zip(names, cell, strict=True))) for cell in cells]
+    known = sum(fit.loadings(mean) is not None for mean in means)
+    pairs = list(itertools.combinations(range(len(cells)), 2))
+    weights = [means[later] - means[first] for first, later in pairs]
+    # Differences can be known where no single mean is, as when a block lacks a level.
+    table = family_table(fit, weights, method, num_means=known if known > 1 else len(cells))
+    for place, side in ((0, 1), (1, 0)):
+        labels = [_label(seen, names, cells[pair[side]], isinstance(of, str)) for pair in pairs]
+        table.insert(place, "other" if place else "level", labels)
     return table
 
 
@@ -91,24 +133,30 @@ def interaction_contrast(
     b: str,
     *,
     block: str | None = None,
-    factors: Sequence[str] = (),
+    factors: Sequence[str] | None = None,
+    error: str = "pooled",
 ) -> pd.DataFrame:
     """How much the effect of `a` changes with `b`, and the simple effects of `a` at each `b`.
 
     For every level a' of `a` and b' of `b` beside the first ones (a0, b0):
     kind "interaction" is (a' - a0 at b') - (a' - a0 at b0), kind "simple" is a' - a0 at one b.
-    Columns kind, a_level, b_level, difference, se, df, t, p, ci_low, ci_high, note; interactions
-    come first. `factors` are all factors of the model, when others than `a` and `b` varied: their
-    levels then count equally. Raises AnalysisError when a factor has one level.
+    Columns kind, a_level, b_level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note;
+    interactions come first. p_adjusted is Holm's, over the interactions and over the simple
+    effects. `factors` are all factors of the model; by default those columns of the table that
+    varied across `a` and `b` (see `crossed`). Their levels count equally and their effects stay out
+    of the error; attrs["averaged_over"] names them. Raises AnalysisError when a factor has one
+    level.
     """
-    seen = observe(trials, response, tuple(dict.fromkeys((a, b, *factors))), block)
+    observe(trials, response, (a, b), block)  # faults of the columns named come first
+    others = other_factors(trials, response, (a, b), block) if factors is None else factors
+    seen = observe(trials, response, tuple(dict.fromkeys((a, b, *others))), block)
     for name in (a, b):
         if len(seen.levels[name]) < 2:
             raise AnalysisError(
                 f"Factor '{name}' has one level, {seen.levels[name][0]!r}: it cannot interact.",
                 mend="Name two factors with two levels or more.",
             )
-    fit = Fit(seen, order=2)
+    fit = Fit(seen, order=2, error=error)
     a_levels, b_levels = seen.levels[a], seen.levels[b]
     simple = {
         (i, j): fit.cell_weights({a: i, b: j}) - fit.cell_weights({a: 0, b: j})
@@ -118,16 +166,27 @@ def interaction_contrast(
     interactions = {(i, j): simple[i, j] - simple[i, 0] for i, j in simple if j > 0}
     labels = [("interaction", a_levels[i], b_levels[j]) for i, j in interactions]
     labels += [("simple", a_levels[i], b_levels[j]) for i, j in simple]
-    table = _table([fit.estimate(w) for w in (*interactions.values(), *simple.values())])
+    families = [list(interactions.values()), list(simple.values())]
+    table = pd.concat([family_table(fit, own, "holm") for own in families], ignore_index=True)
     for place, column in enumerate(("kind", "a_level", "b_level")):
         table.insert(place, column, [label[place] for label in labels])
     table.attrs.update(a=a, b=b, a_baseline=a_levels[0], b_baseline=b_levels[0])
+    table.attrs["averaged_over"] = [name for name in seen.factors if name not in (a, b)]
     return table
 
 
-def _table(found: list[Estimate]) -> pd.DataFrame:
-    table = pd.DataFrame([vars(estimate) for estimate in found])
-    return table.rename(columns={"value": "difference"})
+def _label(
+    seen: Observations, names: tuple[str, ...], cell: tuple[int, ...], is_single: bool
+) -> object:
+    values = tuple(seen.levels[name][code] for name, code in zip(names, cell, strict=True))
+    return values[0] if is_single else values
+
+
+def _nothing_to_compare(factor: str, level: object) -> AnalysisError:
+    return AnalysisError(
+        f"Factor '{factor}' has one level, {level!r}: there is nothing to compare it with.",
+        mend="Name a factor with two levels or more.",
+    )
 
 
 def _require_factor(seen: Observations, name: str) -> None:

@@ -7,21 +7,25 @@ the terms before it (pivoted QR), so empty cells and aliases cost degrees of fre
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg, stats
 
-from ablate.analyze.columns import Floats, Ints, Observations, label_text
+from ablate.analyze.columns import AnalysisError, Floats, Ints, Observations, label_text
+from ablate.analyze.robust import Spread, unequal_spread
+from ablate.analyze.space import RANK_TOLERANCE, Space
+from ablate.errors import nearest
 
 Term = tuple[str, ...]
+ERRORS = ("pooled", "unequal")
 
-_RANK_TOLERANCE = 1e-8
 _ZERO_RESIDUAL = 1e-22  # of the total sum of squares: what rounding leaves of an exact fit
 _CONFIDENCE = 0.95
 # With two seeds a contrast has so few degrees of freedom that only a pooled error is usable.
-_MIN_POOLED_DF = 6
+MIN_POOLED_DF = 6
 
 
 def model_terms(seen: Observations, order: int) -> list[Term]:
@@ -48,28 +52,6 @@ def full_df(seen: Observations, term: Term) -> int:
     return int(np.prod([len(seen.levels[name]) - 1 for name in term]))
 
 
-def added_basis(basis: Floats, columns: Floats) -> Floats:
-    """An orthonormal basis [n, rank] of what `columns` add to the span of `basis`."""
-    if columns.shape[1] == 0:
-        return np.zeros((len(basis), 0))
-    rest = columns
-    for _ in range(2):  # the second pass takes away what rounding left of the first
-        rest = rest - basis @ (basis.T @ rest)
-    q, r, _ = linalg.qr(rest, mode="economic", pivoting=True)
-    scale = float(np.sqrt((columns**2).sum(axis=0)).max())
-    rank = int((np.abs(np.diag(r)) > _RANK_TOLERANCE * scale).sum())
-    return q[:, :rank]
-
-
-def span(seen: Observations, terms: Iterable[Term]) -> Floats:
-    """An orthonormal basis of the intercept and `terms`, in their order."""
-    num_rows = len(seen.y)
-    basis = np.full((num_rows, 1), 1 / np.sqrt(num_rows))
-    for term in terms:
-        basis = np.hstack([basis, added_basis(basis, term_columns(seen, term, seen.codes))])
-    return basis
-
-
 @dataclass(frozen=True)
 class ErrorTerm:
     """The residual of a model and whether it may be used: `refusal` says why not."""
@@ -83,10 +65,8 @@ class ErrorTerm:
         return self.sum_sq / self.df if self.df else float("nan")
 
 
-def error_term(seen: Observations, basis: Floats) -> ErrorTerm:
-    """What `basis` leaves unexplained, under the rules on one and two seeds."""
-    rest = seen.y - basis @ (basis.T @ seen.y)
-    sum_sq, df = float(rest @ rest), len(seen.y) - basis.shape[1]
+def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
+    """A residual, and whether tests and intervals may rest on it."""
     refusal = ""
     if seen.is_constant:
         sum_sq, refusal = 0.0, "the response is the same in every completed trial"
@@ -94,10 +74,8 @@ def error_term(seen: Observations, basis: Floats) -> ErrorTerm:
         refusal = "one seed: no interval and no p"
     elif df == 0:
         refusal = "no degrees of freedom are left for the error: no interval and no p"
-    elif seen.num_seeds == 2 and df < _MIN_POOLED_DF:
-        refusal = (
-            f"two seeds: the pooled error has {df} degrees of freedom, {_MIN_POOLED_DF} needed"
-        )
+    elif seen.num_seeds == 2 and df < MIN_POOLED_DF:
+        refusal = f"two seeds: the pooled error has {df} degrees of freedom, {MIN_POOLED_DF} needed"
     elif sum_sq <= _ZERO_RESIDUAL * float(seen.y @ seen.y):
         refusal = "the seeds agree exactly: there is no error to test against"
     return ErrorTerm(sum_sq, df, refusal)
@@ -118,55 +96,111 @@ class Estimate:
 
 
 class Fit:
-    """A least-squares fit that knows which functions of its parameters the trials determine."""
+    """A least-squares fit that knows which functions of its parameters the trials determine.
 
-    def __init__(self, seen: Observations, order: int) -> None:
+    `error` says what the intervals rest on: "pooled" is one residual variance for all trials,
+    "unequal" lets every cell have its own (see `robust`).
+    """
+
+    def __init__(self, seen: Observations, order: int, error: str = "pooled") -> None:
+        if error not in ERRORS:
+            raise AnalysisError(f"error is {error!r}.", mend=nearest(error, ERRORS))
         self.seen = seen
+        self.kind = error
         self.terms = model_terms(seen, order)
         design = self._rows(seen.codes)
-        left, sizes, right = linalg.svd(design, full_matrices=False)
-        rank = int((sizes > _RANK_TOLERANCE * sizes[0]).sum())
-        self._right = right[:rank]
-        self._scaled = (left[:, :rank] / sizes[:rank]).T
-        self._sizes = sizes[:rank]
-        self.error = error_term(seen, left[:, :rank])
+        # Coded columns hold small whole numbers, so their products are exact and well conditioned:
+        # for many trials this is ten times faster than a QR of the columns themselves.
+        squares, right = linalg.eigh(design.T @ design)
+        kept = squares > RANK_TOLERANCE * squares[-1]
+        self._right: Floats = right[:, kept].T
+        self._sizes: Floats = np.sqrt(squares[kept])
+        self._design = design
+        self._to_basis: Floats = self._right.T / self._sizes
+        self._along: Floats = self._to_basis.T @ (design.T @ seen.y)
+        rest = self.residuals
+        self.error = judged_error(seen, float(rest @ rest), len(rest) - len(self._sizes))
+
+    @cached_property
+    def basis(self) -> Floats:
+        """An orthonormal basis of the whole model [n, rank]."""
+        basis: Floats = self._design @ self._to_basis
+        return basis
+
+    def space(self) -> Space:
+        """Every term in the coordinates of `basis`: comparisons need no trial any more."""
+        widths = [1, *(full_df(self.seen, term) for term in self.terms)]
+        parts = np.split(self._sizes[:, None] * self._right, np.cumsum(widths)[:-1], axis=1)
+        return Space(parts[0], dict(zip(self.terms, parts[1:], strict=True)), self._along)
+
+    @property
+    def residuals(self) -> Floats:
+        """What the model leaves of the response [n]."""
+        rest = self.seen.y
+        for _ in range(2):  # the second pass takes away what rounding left of the first
+            along = self._to_basis.T @ (self._design.T @ rest)
+            rest = rest - self._design @ (self._to_basis @ along)
+        return rest
+
+    @property
+    def leverage(self) -> Floats:
+        """How much of each trial's fitted value is the trial itself [n], 0 to 1."""
+        own: Floats = (self.basis**2).sum(axis=1)
+        return own
 
     def cell_weights(self, fixed: Mapping[str, int]) -> Floats:
         """The mean over all cells where the factors have the `fixed` codes [num_columns].
 
-        Every other factor's levels count equally, filled or not, and so does every block.
+        Every other factor's levels count equally, filled or not, and so does every block: with
+        sum coding their columns average to 0.
         """
-        ranges = [
-            [fixed[name]] if name in fixed else range(len(self.seen.levels[name]))
-            for name in self.seen.factors
-        ]
-        grid = np.array(list(itertools.product(*ranges)), dtype=np.int64)
-        codes = dict(zip(self.seen.factors, grid.T, strict=True))
-        block = self.seen.block
-        if block is None:
-            return self._rows(codes).mean(axis=0)
-        per_block = []
-        for index in range(len(self.seen.levels[block])):
-            codes[block] = np.full(len(grid), index)
-            per_block.append(self._rows(codes).mean(axis=0))
-        return np.mean(per_block, axis=0)
+        parts = [np.ones(1)]
+        for term in self.terms:
+            if all(name in fixed for name in term):
+                codes = {name: np.array([fixed[name]], dtype=np.int64) for name in term}
+                parts.append(term_columns(self.seen, term, codes)[0])
+            else:
+                parts.append(np.zeros(full_df(self.seen, term)))
+        return np.concatenate(parts)
+
+    def loadings(self, weights: Floats) -> Floats | None:
+        """What each trial counts [n] in a function of the parameters; None: not estimable."""
+        coordinates = self._coordinates(weights)
+        if coordinates is None:
+            return None
+        counts: Floats = self._design @ (self._to_basis @ (coordinates / self._sizes))
+        return counts
 
     def estimate(self, weights: Floats, shift: float = 0.0) -> Estimate:
         """The value of a function of the parameters, plus `shift`, with its 95 % t interval."""
         nan = float("nan")
-        coordinates = self._right @ weights
+        coordinates = self._coordinates(weights)
+        if coordinates is None:
+            return Estimate(nan, nan, nan, nan, nan, nan, nan, self._why_not())
+        scaled = coordinates / self._sizes
+        value = float(scaled @ self._along) + shift
+        spread = self._spread(scaled)
+        if spread.refusal:
+            return Estimate(value, nan, nan, nan, nan, nan, nan, spread.refusal)
+        half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, spread.df)) * spread.se
+        p = float(2 * stats.t.sf(abs(value / spread.se), spread.df))
+        low, high = value - half, value + half
+        return Estimate(value, spread.se, spread.df, value / spread.se, p, low, high, "")
+
+    def _spread(self, scaled: Floats) -> Spread:
+        if self.error.refusal:
+            return Spread(float("nan"), float("nan"), self.error.refusal)
+        if self.kind == "unequal":
+            return unequal_spread(self.seen, self.basis, self.residuals, self.basis @ scaled)
+        se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(scaled))
+        return Spread(se, float(self.error.df), "")
+
+    def _coordinates(self, weights: Floats) -> Floats | None:
+        coordinates: Floats = self._right @ weights
         missed = weights - self._right.T @ coordinates
         if np.linalg.norm(missed) > 1e-6 * max(1.0, float(np.linalg.norm(weights))):
-            return Estimate(nan, nan, nan, nan, nan, nan, nan, self._why_not())
-        gap = float(coordinates @ (self._scaled @ self.seen.y))
-        value = gap + shift
-        if self.error.refusal:
-            return Estimate(value, nan, nan, nan, nan, nan, nan, self.error.refusal)
-        df = self.error.df
-        se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(coordinates / self._sizes))
-        half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, df)) * se
-        p = float(2 * stats.t.sf(abs(value / se), df))
-        return Estimate(value, se, float(df), value / se, p, value - half, value + half, "")
+            return None
+        return coordinates
 
     def _rows(self, codes: Mapping[str, Ints]) -> Floats:
         first = next(iter(codes.values()))

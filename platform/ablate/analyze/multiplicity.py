@@ -9,13 +9,13 @@ import numpy as np
 from ablate.analyze.columns import AnalysisError, Floats
 from ablate.errors import nearest
 
-METHODS = ("holm", "bh", "bonferroni")
+METHODS = ("none", "holm", "bh", "bonferroni")
 
 
 def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
     """Adjusted p values [n] in the order given; NaN stays NaN and is no member of the family.
 
-    holm: Holm 1979; bh: Benjamini & Hochberg 1995 (false discovery rate); bonferroni.
+    holm: Holm 1979; bh: Benjamini & Hochberg 1995 (false discovery rate); bonferroni; none.
     """
     name = str(method).lower()
     if name not in METHODS:
@@ -33,7 +33,9 @@ def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
     order = np.argsort(family, kind="stable")
     result = np.empty(num_tests)
     ranks = np.arange(1, num_tests + 1)
-    if name == "bonferroni":
+    if name == "none":
+        result = family
+    elif name == "bonferroni":
         result = family * num_tests
     elif name == "holm":
         result[order] = np.maximum.accumulate(family[order] * (num_tests - ranks + 1))

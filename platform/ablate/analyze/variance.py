@@ -11,15 +11,12 @@ from scipy import stats
 from ablate.analyze.columns import AnalysisError, Floats, Observations, observe
 from ablate.analyze.linear import (
     ErrorTerm,
+    Fit,
     Term,
-    added_basis,
-    error_term,
     full_df,
     missing_cells_text,
-    model_terms,
-    span,
-    term_columns,
 )
+from ablate.analyze.strata import Strata, split
 
 COLUMNS = ("df", "sum_sq", "mean_sq", "F", "p", "partial_eta_sq", "omega_sq", "note")
 
@@ -32,6 +29,7 @@ def anova(
     block: str | None = None,
     order: int = 2,
     typ: int = 2,
+    whole_plot: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The ANOVA table, one row per term (`A`, `A:B`), the block and `Residual`.
 
@@ -40,6 +38,11 @@ def anova(
     rank-deficient design, where that is no hypothesis on marginal means). What cannot be estimated
     is NaN with a note. `partial_eta_sq` is SS / (SS + error SS), `omega_sq` is
     (SS - df * error MS) / (total SS + error MS), at least 0.
+
+    `whole_plot` names columns that together say which trials were run as one unit (one cohort, one
+    data order). Terms that only change from unit to unit are then tested against the variation
+    between units, in row `Residual (whole plot)`, all others against that within; column `stratum`
+    says which. Like R's `aov(y ~ ... + Error(unit))`; Yates 1935.
     Fox & Weisberg, An R Companion to Applied Regression (car::Anova); Olejnik & Algina 2003.
     """
     if typ not in (1, 2, 3):
@@ -47,20 +50,50 @@ def anova(
     if order < 1:
         raise AnalysisError(f"order is {order!r}.", mend="Use 1 (main effects) or more.")
     seen = observe(trials, response, factors, block)
-    terms = model_terms(seen, order)
-    whole = span(seen, terms)
+    fit = Fit(seen, order)
+    terms = fit.terms
+    if whole_plot is not None:
+        if typ == 3:
+            raise AnalysisError("typ=3 has no whole plots.", mend="Use typ=2 with whole_plot.")
+        return _table(_rows_by_stratum(seen, terms, typ, split(seen, trials, terms, whole_plot)))
     if typ == 3:
-        _refuse_deficient(seen, terms, whole)
-    error = error_term(seen, whole)
+        _refuse_deficient(seen, terms, fit.basis)
+    space = fit.space()
     rows = {}
     for place, term in enumerate(terms):
-        others = _compared_with(terms, place, typ)
-        added = added_basis(span(seen, others), term_columns(seen, term, seen.codes))
-        rows[":".join(term)] = _term_row(seen, term, added, error)
-    rows["Residual"] = _residual_row(error)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
+        added = space.added(term, _compared_with(terms, place, typ))
+        rows[":".join(term)] = _term_row(seen, term, added.T @ space.y, fit.error)
+    rows["Residual"] = _residual_row(fit.error)
+    return _table(rows)
+
+
+def _table(rows: dict[str, tuple[float | str, ...]]) -> pd.DataFrame:
+    width = len(next(iter(rows.values())))
+    columns = [*COLUMNS, "stratum"][:width]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     table.index.name = "term"
     return table
+
+
+def _rows_by_stratum(
+    seen: Observations, terms: list[Term], typ: int, strata: Strata
+) -> dict[str, tuple[float | str, ...]]:
+    rows = {}
+    for place, term in enumerate(terms):
+        is_whole = term in strata.whole_terms
+        space, error = strata.between if is_whole else strata.within
+        others = [
+            other
+            for other in _compared_with(terms, place, typ)
+            if (other in strata.whole_terms) == is_whole
+        ]
+        added = space.added(term, others)
+        row = _term_row(seen, term, added.T @ space.y, error)
+        note = "; ".join(str(part) for part in (row[-1], strata.note if is_whole else "") if part)
+        rows[":".join(term)] = (*row[:-1], note, "whole plot" if is_whole else "within")
+    rows["Residual (whole plot)"] = (*_residual_row(strata.between[1]), "whole plot")
+    rows["Residual"] = (*_residual_row(strata.within[1]), "within")
+    return rows
 
 
 def _compared_with(terms: list[Term], place: int, typ: int) -> list[Term]:
@@ -85,10 +118,11 @@ def _refuse_deficient(seen: Observations, terms: list[Term], whole: Floats) -> N
 
 
 def _term_row(
-    seen: Observations, term: Term, added: Floats, error: ErrorTerm
+    seen: Observations, term: Term, along: Floats, error: ErrorTerm
 ) -> tuple[float | str, ...]:
+    """The row of a term whose own directions have the coordinates `along` [df] of the response."""
     nan = float("nan")
-    df, planned = added.shape[1], full_df(seen, term)
+    df, planned = len(along), full_df(seen, term)
     if planned == 0:
         name = next(name for name in term if len(seen.levels[name]) < 2)
         note = f"not estimable: '{name}' has one level, {seen.levels[name][0]}"
@@ -99,7 +133,6 @@ def _term_row(
     notes = []
     if df < planned:
         notes.append(f"{df} of {planned} degrees of freedom: {missing_cells_text(seen)}")
-    along = added.T @ seen.y
     sum_sq = float(along @ along)
     mean_sq = sum_sq / df
     if error.refusal:

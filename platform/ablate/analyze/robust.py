@@ -1,0 +1,104 @@
+"""Standard errors that allow every cell its own variance.
+
+With a block (the seed) the blocks are the independent units, whatever the cells' variances and
+however the trials of one block hang together: the cluster-robust CR2 estimator with Satterthwaite's
+degrees of freedom, which in a complete design is the t test on one value per block. Without a block
+it is HC2, which in cells without a further model is Welch's test.
+Bell & McCaffrey 2002 (Survey Methodology 28:169); Pustejovsky & Tipton 2018 (JBES 36:672);
+MacKinnon & White 1985 (J. Econometrics 29:305); Welch 1947.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablate.analyze.columns import Floats, Observations
+
+_FULL_LEVERAGE = 1e-8  # 1 - leverage below this: the trial is its own fitted value
+_FEWEST_BLOCKS = 3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard error with its degrees of freedom; `refusal` says why there is none."""
+
+    se: float
+    df: float
+    refusal: str
+
+
+def _refused(why: str) -> Spread:
+    return Spread(float("nan"), float("nan"), why)
+
+
+def unequal_spread(
+    seen: Observations, basis: Floats, residuals: Floats, loadings: Floats
+) -> Spread:
+    """The spread of `loadings` [n] @ response, for a model with the orthonormal `basis` [n, p]."""
+    if seen.block is not None:
+        return _by_block(seen, basis, residuals, loadings)
+    return _by_trial(seen, basis, residuals, loadings)
+
+
+def _by_block(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:
+    assert seen.block is not None
+    codes = seen.codes[seen.block]
+    steps, pulls = [], []
+    for block in range(len(seen.levels[seen.block])):
+        rows = np.flatnonzero(codes == block)
+        within = np.eye(len(rows)) - basis[rows] @ basis[rows].T
+        values, vectors = np.linalg.eigh(within)
+        known = values > _FULL_LEVERAGE
+        # The inverse root puts back what the fit took out of this block's residuals; what the
+        # block's own level took is gone, and of no weight in a comparison within blocks.
+        root = (vectors[:, known] / np.sqrt(values[known])) @ vectors[:, known].T
+        pull = root @ loadings[rows]
+        if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
+            continue
+        steps.append(float(pull @ residuals[rows]))
+        whole = np.zeros(len(residuals))
+        whole[rows] = pull
+        pulls.append(whole - basis @ (basis[rows].T @ pull))
+    if len(steps) < _FEWEST_BLOCKS:
+        return _refused(
+            f"unequal variances: {len(steps)} of the blocks hold this comparison, "
+            f"{_FEWEST_BLOCKS} needed"
+        )
+    variance = float(np.sum(np.square(steps)))
+    overlap = np.array(pulls) @ np.array(pulls).T
+    return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
+
+
+def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:
+    left = 1 - (basis**2).sum(axis=1)
+    counts = np.abs(loadings) > 1e-9 * np.linalg.norm(loadings)
+    if (left[counts] < _FULL_LEVERAGE).any():
+        return _refused("unequal variances: a cell of this comparison has a single trial")
+    left = np.maximum(left, _FULL_LEVERAGE)
+    shares = np.where(counts, loadings**2 / left, 0.0)
+    variance = float(shares @ residuals**2)
+    # Degrees of freedom as Welch has them: with the variances found in the cells.
+    cells = np.unique(
+        np.stack([seen.codes[name] for name in seen.factors], axis=1), axis=0, return_inverse=True
+    )[1].reshape(-1)
+    sums = np.bincount(cells, weights=residuals**2)
+    var = (sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE))[cells]
+    # The variance is residuals' D residuals. With H = basis basis', its matrix (I - H) D (I - H)
+    # is D + P K P': traces of its products with the variances V need p columns, not n x n.
+    weighted = shares[:, None] * basis
+    size = basis.shape[1]
+    p = np.hstack([basis, weighted])
+    k = np.block([[basis.T @ weighted, -np.eye(size)], [-np.eye(size), np.zeros((size, size))]])
+    kp = k @ (p.T @ (var[:, None] * p))
+    cross = k @ (p.T @ ((var**2 * shares)[:, None] * p))
+    first = float(shares @ var) + float(np.trace(kp))
+    second = float((shares * var) @ (shares * var)) + float(np.trace(2 * cross + kp @ kp))
+    return _spread(variance, first**2 / second)
+
+
+def _spread(variance: float, df: float) -> Spread:
+    if not (variance > 0 and df > 0):
+        return _refused("the seeds agree exactly: there is no error to test against")
+    return Spread(float(np.sqrt(variance)), df, "")
