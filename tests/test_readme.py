@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import pytest
+
+from ablate.study.recipe import Recipe
+from ablate.variants import CLIP
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,6 +28,9 @@ def test_every_command_is_one_that_a_test_runs() -> None:
         elif words[0] == "ray":
             assert words[1] in ("start", "job")
             assert all(f'"{word}"' in run_elsewhere for word in words if word.startswith("--w"))
+        elif words[0] == "ablate":
+            run_elsewhere_too = (ROOT / "tests" / "s3" / "test_index_command.py").read_text()
+            assert f'"{words[1]}"' in run_elsewhere_too
         else:
             assert command == "python studies/text_encoder_depth.py --plan"
 
@@ -40,6 +47,35 @@ def test_the_plan_command_prints_the_plan(home: Path) -> None:
 def test_the_study_it_shows_is_the_study_file() -> None:
     shown = next(text for kind, text in BLOCKS if kind == "python")
     assert shown == (ROOT / "studies" / "text_encoder_depth.py").read_text()
+
+
+def test_the_data_factors_it_shows_are_factors() -> None:
+    from ablate import Factor
+    from ablate.data.filters.duplicates import ExactDuplicates
+    from ablate.data.filters.length import Length
+
+    shown = next(text for kind, text in BLOCKS if kind == "python" and "corpus.caption" in text)
+    known = {"Factor": Factor, "Length": Length, "ExactDuplicates": ExactDuplicates}
+    factors = [eval(line, known) for line in shown.strip().splitlines()]
+    base = Recipe.paper(objective=CLIP)
+    for factor in factors:
+        resolved = [
+            reduce(lambda recipe, change: recipe.patch(*change), patch.items(), base)
+            for patch in factor.levels.values()
+        ]
+        assert len({recipe.key() for recipe in resolved}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.py")), ids=lambda p: p.stem)
+def test_every_study_that_comes_with_it_plans(path: Path, home: Path) -> None:
+    for scale in ("demo", "paper"):
+        done = subprocess.run(
+            [sys.executable, str(path), "--plan", "--scale", scale],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "total" in done.stdout
 
 
 def test_every_option_it_names_exists(capsys: pytest.CaptureFixture[str]) -> None:
