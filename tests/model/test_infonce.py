@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from open_clip.loss import ClipLoss
+from tests.model.gloo import over_ranks
+from torch import Tensor
 
 from ablate.model.gather import Gather
 from ablate.model.terms.infonce import info_nce
@@ -62,45 +61,24 @@ def test_starts_near_the_logarithm_of_the_batch() -> None:
     assert sum(draws) / len(draws) == pytest.approx(expected, abs=0.03)
 
 
-def _rank(
-    rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[torch.Tensor]]
-) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(sizes))
-    image, text = _features(sum(sizes))
-    first = sum(sizes[:rank])
-    mine = slice(first, first + sizes[rank])
-    weight = torch.nn.Parameter(torch.eye(6).double())
-    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
+ROWS = 12
+
+
+def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
+    """Of rows `mine` among ROWS, by shared weights."""
+    generator = torch.Generator().manual_seed(4)
+    image, text = (torch.randn(ROWS, 6, generator=generator).double() for _ in range(2))
+    weight = torch.eye(6).double().requires_grad_()
     loss = info_nce(image[mine] @ weight, text[mine] @ weight, 9.0, gather=gather)
     loss.backward()
-    for value in (loss.detach(), weight.grad):  # what DDP does: the mean over ranks
-        assert value is not None
-        torch.distributed.all_reduce(value)
-        value /= len(sizes)
-    results[rank] = [loss.detach(), weight.grad]
-    torch.distributed.destroy_process_group()
-
-
-def _features(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(4)
-    return tuple(torch.randn(n, 6, generator=generator).double() for _ in range(2))
+    assert weight.grad is not None
+    return [loss.detach(), weight.grad]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(6, 6), (3, 3, 3, 3), (7, 5)], ids=["2", "4", "2 uneven"])
 def test_ranks_give_the_gradient_of_one(sizes: tuple[int, ...]) -> None:
-    image, text = _features(sum(sizes))
-    weight = torch.nn.Parameter(torch.eye(6).double())
-    loss = info_nce(image @ weight, text @ weight, 9.0)
-    loss.backward()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_rank, args=(sizes, port, results), nprocs=len(sizes))
-        for rank in range(len(sizes)):
-            assert torch.allclose(results[rank][0], loss.detach(), rtol=1e-10)
-            assert torch.allclose(results[rank][1], weight.grad, rtol=1e-8, atol=1e-10)
+    loss, gradient = loss_and_gradient(slice(0, ROWS), Gather())
+    for found in over_ranks(loss_and_gradient, sizes):
+        torch.testing.assert_close(found[0], loss, rtol=1e-10, atol=0)
+        torch.testing.assert_close(found[1], gradient, rtol=1e-8, atol=1e-10)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from tests.model.gloo import over_ranks
 from torch import Tensor
 
 import ablate.model.terms.late_interaction as module
@@ -244,29 +242,9 @@ def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
     return out
 
 
-def _rank(rank: int, sizes: tuple[int, ...], port: int, results: dict[int, list[Tensor]]) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=len(sizes))
-    first = sum(sizes[:rank])
-    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
-    found = loss_and_gradient(slice(first, first + sizes[rank]), gather)
-    for value in found:  # what DDP does: the mean over ranks
-        torch.distributed.all_reduce(value)
-        value /= len(sizes)
-    results[rank] = found
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with mp.Manager() as manager:
-        results = manager.dict()
-        mp.spawn(_rank, args=((5, 3), port, results), nprocs=2)
-        ranks = [results[0], results[1]]
+    ranks = over_ranks(loss_and_gradient, (5, 3))
     one = loss_and_gradient(slice(0, 8), Gather())
     for found in ranks:
         for ours, theirs in zip(found, one, strict=True):

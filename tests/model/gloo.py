@@ -1,0 +1,46 @@
+"""A loss over several gloo ranks, for tests: what DDP would make of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from ablate.model.gather import Gather
+
+Values = Callable[[slice, Gather], list[Tensor]]
+
+
+def over_ranks(values: Values, sizes: tuple[int, ...]) -> list[list[Tensor]]:
+    """Of each rank, the mean over ranks of `values(rows, gather)`; rank r has sizes[r] rows.
+
+    `values` is a function of a module, since the ranks are processes that import it.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.spawn(_rank, args=(values, sizes, port, results), nprocs=len(sizes))
+        return [results[rank] for rank in range(len(sizes))]
+
+
+def _rank(
+    rank: int, values: Values, sizes: tuple[int, ...], port: int, results: dict[int, list[Tensor]]
+) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=len(sizes))
+    first = sum(sizes[:rank])
+    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
+    found = values(slice(first, first + sizes[rank]), gather)
+    for value in found:
+        dist.all_reduce(value)
+        value /= len(sizes)
+    results[rank] = found
+    dist.destroy_process_group()
