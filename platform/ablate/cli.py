@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError
@@ -31,14 +32,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="also read what filters ask for: captions, picture sizes, digests",
     )
+    report = commands.add_parser("report", help="the report of a study, from MLflow alone")
+    report.add_argument("name", help="the study's name")
+    report.add_argument("--out", metavar="FOLDER", help="where it goes (NAME-report)")
+    compare = commands.add_parser("compare", help="do the effects that two studies share agree?")
+    compare.add_argument("names", nargs=2, metavar="STUDY", help="a study's name, or NAME:SCALE")
+    compare.add_argument(
+        "--response", default="", help="the first study's primary one, if not given"
+    )
+    for command in (report, compare):
+        command.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", ""))
+    report.add_argument("--scale", default="", help="the newest run's, if not given")
     args = parser.parse_args(argv)
     try:
         if args.command == "prepare":
             from ablate.data.demo import prepare_demo
 
             print(prepare_demo(args.name, home()))
-        else:
+        elif args.command == "index":
             _index(args.uri, columns=args.columns)
+        elif args.command == "report":
+            _report(args.name, args.scale, args.tracking_uri, args.out)
+        else:
+            _compare(args.names, args.tracking_uri, args.response)
     except AblateError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -70,6 +86,35 @@ def _index(uri: str, *, columns: bool) -> None:
             names = sorted(opened.places)
             barred = _with_bar(spread, "reading columns")
             table.read_columns(opened, names, {"key"}, "txt", home(), spread=barred)
+
+
+def _report(name: str, scale: str, tracking_uri: str, out: str | None) -> None:
+    from ablate.analyze.report import write_report
+    from ablate.recall import recall
+
+    study = recall(name, scale=scale, tracking_uri=tracking_uri)
+    folder = Path(out or f"{name}-report")
+    report = write_report(study.design, study.trials, folder, {})
+    print(report.summary)
+    print(f"\nreport  {folder.absolute() / 'report.html'}")
+
+
+def _compare(names: Sequence[str], tracking_uri: str, response: str) -> None:
+    from ablate.analyze.compare import compare
+    from ablate.recall import recall
+
+    pairs = []
+    for name in names:
+        study, _, scale = name.partition(":")
+        found = recall(study, scale=scale, tracking_uri=tracking_uri)
+        pairs.append((found.design, found.trials))
+    table = compare(pairs[0], pairs[1], response)
+    response = response or pairs[0][0]["responses"][0]
+    print(
+        f"{response}: differences from the baseline in {names[0]} (first) and {names[1]} (second),"
+    )
+    print("and the second less the first with its 95 % interval\n")
+    print(table.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep="-"))
 
 
 def _with_bar(spread: Callable[..., Any], words: str) -> Callable[..., Any]:

@@ -20,6 +20,8 @@ from ablate.study.scale import scale_named
 from ablate.study.study import Study, checked_seeds, parse_setting
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablate.data.corpus import Corpus, OpenCorpus
     from ablate.run.launch import Outcome
     from ablate.run.store import Store
@@ -479,9 +481,12 @@ def _finish(
     tracking: _Tracking,
 ) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
+    from ablate.recall import table_of
+
     chosen = options.plan
     design = _design(chosen, corpora)
-    report = _write_report(design, _rows(chosen, outcome), store, chosen.variation)
+    table = table_of(design, _rows(chosen, outcome))
+    report = _write_report(design, table, store, chosen.variation)
     tracking.ledger.attach({f"report/{path.name}": path for path in report.paths.values()})
     unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
@@ -509,16 +514,10 @@ def _print_ui(uri: str, experiment: str, identity: str) -> None:
 
 
 def _write_report(
-    design: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], store: Store, variation: str
+    design: Mapping[str, Any], table: pd.DataFrame, store: Store, variation: str
 ) -> Any:
     from ablate.analyze.report import write_report
-    from ablate.analyze.trials import trials_table
 
-    planned = {trial["key"]: trial.get("recipe", {}) for trial in design["trials"]}
-    table = trials_table(
-        dict(design),
-        [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned],
-    )
     provenance = {"code_version": _code_version()}
     if store.local:
         folder = Path(store.path(variation, "report"))
@@ -530,24 +529,23 @@ def _write_report(
 
 
 def _report_from_ledger(options: _Options) -> int:
+    from ablate.recall import recall
     from ablate.run.store import Store
-    from ablate.track.connection import default_tracking_uri, find_experiment
-    from ablate.track.reader import read_design, read_rows
 
     chosen = options.plan
-    uri = options.tracking_uri or default_tracking_uri(home())
-    experiment = find_experiment(uri, chosen.study.name)
+    study = recall(
+        chosen.study.name,
+        scale=chosen.scale.name,
+        tracking_uri=options.tracking_uri,
+        identity=_identity(chosen),
+    )
     store = Store(options.storage).sub(chosen.study.name)
-    identity = _identity(chosen)
-    name, scale = chosen.study.name, chosen.scale.name
-    design = read_design(uri, name, scale, identity=identity)
-    rows = [_ended(row) for row in read_rows(uri, name, scale, identity=identity)]
-    report = _write_report(design, rows, store, chosen.variation)
+    report = _write_report(study.design, study.trials, store, chosen.variation)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
-    _print_ui(uri, experiment, identity)
-    done = sum(row["status"] == "completed" for row in rows)
-    return COMPLETE if done == len(design["trials"]) else TRIALS_MISSING
+    _print_ui(study.uri, study.experiment, study.identity)
+    complete = bool((study.trials["status"] == "completed").all())
+    return COMPLETE if complete else TRIALS_MISSING
 
 
 def _identity(chosen: Plan) -> str:
@@ -557,10 +555,3 @@ def _identity(chosen: Plan) -> str:
     design = chosen.design() | {"data": {"uri": _uris(chosen)}}
     study, scale = chosen.study, chosen.scale
     return StudyEntry(study.name, scale.name, study.question, design).identity
-
-
-def _ended(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the analysis knows it: what runs, or was interrupted, has not ended."""
-    if row["status"] in ("running", "interrupted"):
-        return row | {"status": "never_started", "reason": row.get("reason") or row["status"]}
-    return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import json
 import math
@@ -245,6 +246,16 @@ class Study:
                     why="two cells that compute the same thing cannot differ",
                     mend="remove one of the levels, or the --set that makes them equal",
                 )
+
+    def results(self, *, scale: str = "", tracking_uri: str = "") -> Any:
+        """A pandas table, one row for each planned trial, as MLflow has them: for notebooks.
+
+        Of the newest run, at `scale` where it is given; columns as in `ablate.analyze`. Raises
+        TrackingError where the study has not run.
+        """
+        # By name: a study knows nothing of where results are kept, and imports nothing of it.
+        recall = importlib.import_module("ablate.recall").recall
+        return recall(self.name, scale=scale, tracking_uri=tracking_uri).trials
 
     def responses_at(self, scale: Scale) -> tuple[str, ...]:
         """The responses, the primary first, as `scale` can resolve them."""

@@ -15,10 +15,16 @@ from ablate.track.mlflow_run import PARENT, Run, search
 def read_design(uri: str, study: str, scale: str, *, identity: str = "") -> dict[str, Any]:
     """The design of a study as it was last opened.
 
-    Of several (other data, other overrides) the newest, or the one whose `StudyEntry.identity`
-    is given. Raises TrackingError when there is none, or when its file is not to be had.
+    "" is any scale. Of several (other data, other overrides) the newest, or the one whose
+    `StudyEntry.identity` is given. Raises TrackingError when there is none, or when its file is
+    not to be had.
     """
     return _json_artifact(_study_run(uri, study, scale, identity), "design.json")
+
+
+def run_identity(uri: str, study: str, scale: str) -> str:
+    """The `StudyEntry.identity` of the newest run of `study`, of any scale for ""."""
+    return _study_run(uri, study, scale, "").tags.get("ablate.study_run", "")
 
 
 def read_rows(uri: str, study: str, scale: str, *, identity: str = "") -> list[dict[str, Any]]:
@@ -66,7 +72,7 @@ def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
     wanted = [
         run
         for run in runs
-        if run.tags.get("ablate.scale") == scale
+        if scale in ("", run.tags.get("ablate.scale"))
         and identity in ("", run.tags.get("ablate.study_run"))
     ]
     if not wanted:

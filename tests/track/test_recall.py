@@ -1,0 +1,72 @@
+"""A study read back for a notebook or a report. Oracle: the records that the ledger was told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.cli import main
+from ablate.errors import TrackingError
+from ablate.recall import recall
+from ablate.study.factor import Factor
+from ablate.study.recipe import Recipe
+from ablate.study.study import Study
+from ablate.variants import CLIP
+
+World = Any  # conftest.World
+
+
+@pytest.fixture
+def told(world: World) -> World:
+    ledger = world.ledger()
+    ledger.open_study(world.entry())
+    ledger.finish(world.record(0), {})
+    ledger.finish(world.record(1, status="diverged", reason="loss is NaN"), {})
+    assert not ledger.close(60)
+    return world
+
+
+def test_a_study_gives_its_results_as_a_table(told: World) -> None:
+    study = Study(
+        name="text_depth",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(3, 6)),),
+        responses=("zeroshot/top1",),
+    )
+    table = study.results(tracking_uri=told.uri)
+    planned = told.entry().planned
+    assert list(table["key"]) == list(planned)
+    expected = told.record(0)
+    first = table.set_index("key").loc[expected.key]
+    assert first["zeroshot/top1"] == expected.metrics["zeroshot/top1"]
+    assert (first["depth"], first["supervision"]) == tuple(
+        expected.cell[name] for name in ("depth", "supervision")
+    )
+    statuses = table.set_index("key")["status"]
+    assert statuses[told.record(1).key] == "diverged"
+    assert statuses[told.record(0).key] == "completed"
+    assert study.results(scale="demo", tracking_uri=told.uri).equals(table)
+    with pytest.raises(TrackingError, match="paper"):
+        study.results(scale="paper", tracking_uri=told.uri)
+
+
+def test_a_report_needs_the_studys_name_alone(
+    told: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["report", "text_depth", "--tracking-uri", told.uri, "--out", str(out)]) == 0
+    assert (out / "report.html").exists() and (out / "trials.csv").exists()
+    assert str(out / "report.html") in capsys.readouterr().out
+    assert main(["report", "text_dept", "--tracking-uri", told.uri]) == 2
+    assert "Did you mean 'text_depth'" in capsys.readouterr().err
+
+
+def test_a_study_agrees_with_itself(told: World, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "text_depth"
+    assert main(["compare", name, f"{name}:demo", "--tracking-uri", told.uri]) == 0
+    told_of = capsys.readouterr().out
+    assert "zeroshot/top1: differences from the baseline in text_depth" in told_of
+    assert recall(name, tracking_uri=told.uri).identity == told.entry().identity
