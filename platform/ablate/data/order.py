@@ -1,4 +1,6 @@
-"""Which sample comes when: a pure function of (fingerprint, seed, epoch), and of nothing else.
+"""Which sample comes when: a pure function of (fingerprint, filters, seed, epoch), and no more.
+
+The fingerprint that is given to an Order is that of the rows: a selection's own is part of it.
 
 Shards are permuted for each epoch, taken in windows of a few, and the rows of a window are
 permuted among themselves; an epoch is every row exactly once. The stream of samples is the
