@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def test_the_data_factors_it_shows_are_factors() -> None:
 
     shown = next(text for kind, text in BLOCKS if kind == "python" and "corpus.caption" in text)
     known = {"Factor": Factor, "Length": Length, "ExactDuplicates": ExactDuplicates}
-    factors = [eval(line, known) for line in shown.strip().splitlines()]
+    lines = [ast.unparse(statement) for statement in ast.parse(shown).body]
+    factors = [eval(line, known) for line in lines]
+    assert len(factors) == 3
     base = Recipe.paper(objective=CLIP)
     for factor in factors:
         resolved = [

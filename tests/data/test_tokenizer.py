@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import open_clip
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from ablate.data import tokenizer
@@ -40,6 +42,9 @@ def test_ids_are_those_of_open_clip(context: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cn", "Co", "Cs")), max_size=40))
 def test_ids_are_those_of_open_clip_for_any_text(caption: str) -> None:
+    # Mending may make characters that are in no version of Unicode yet: whether such a one is a
+    # letter, two libraries need not agree.
+    assume(all(unicodedata.category(c) != "Cn" for c in tokenizer.clean(caption)))
     ids, _ = tokenizer.encode([caption], 32)
     assert (ids == PEER([caption], context_length=32).numpy()).all()
 
