@@ -1,6 +1,6 @@
 """Do clean captions and filtered pairs help, apart from how many pairs there are?"""
 
-from ablate import Corpus, Factor, Recipe, Study, main
+from ablate import Claim, Contrast, Corpus, Factor, Recipe, Study, main
 from ablate.data.filters.characters import Characters
 from ablate.data.filters.file_names import FileNames
 from ablate.data.filters.length import Length
@@ -41,6 +41,19 @@ study = Study(
         Factor("supervision", at="objective", levels={"clip": CLIP, "declip": DECLIP}),
     ),
     responses=("zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
+    claims=(
+        Claim(
+            "filtered",
+            "As many pairs teach more when they pass the filters.",
+            Contrast("pairs", "filtered", "drawn"),
+            source="arXiv 2203.05796",
+        ),
+        Claim(
+            "clean",
+            "Clean captions teach more than raw ones.",
+            Contrast("caption", "clean", "raw"),
+        ),
+    ),
     # 24 trials: as many as a laptop trains in some minutes.
     seeds=2,
     scales={

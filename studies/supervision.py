@@ -1,6 +1,6 @@
 """Which supervision helps which image tower? The paper's main table."""
 
-from ablate import Factor, Recipe, Study, main
+from ablate import Claim, Contrast, Factor, Recipe, Study, main
 from ablate.study.published import Published
 from ablate.variants import CLIP, UNIFIED
 
@@ -27,6 +27,40 @@ PUBLISHED = Published(
     },
 )
 
+PAPER = "arXiv 2203.05796"
+
+
+def over(level: str, base: str, model: str, direction: str = "above") -> Contrast:
+    """One supervision against another on one image tower."""
+    return Contrast("supervision", level, base, at={"model": model}, direction=direction)
+
+
+CLAIMS = (
+    *(
+        Claim(
+            f"{name}_by_tower",
+            f"{name.upper()} helps a ViT and hurts a ConvNet.",
+            over(name, "clip", "vit"),
+            over(name, "clip", "resnet", "below"),
+            source=PAPER,
+        )
+        for name in ("slip", "filip")
+    ),
+    Claim(
+        "declip_helps_both",
+        "DeCLIP helps both towers.",
+        over("declip", "clip", "vit"),
+        over("declip", "clip", "resnet"),
+        source=PAPER,
+    ),
+    Claim(
+        "defilip_best",
+        "DeFILIP is the best on a ViT.",
+        *(over("defilip", base, "vit") for base in ("clip", "slip", "filip", "declip")),
+        source=PAPER,
+    ),
+)
+
 study = Study(
     name="supervision",
     question="Which supervision helps which image tower?",
@@ -37,6 +71,7 @@ study = Study(
     ),
     responses=("zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
     published=PUBLISHED,
+    claims=CLAIMS,
 )
 
 if __name__ == "__main__":

@@ -1,7 +1,23 @@
 """Does a shallow text encoder cost accuracy, and does richer supervision change that?"""
 
-from ablate import Factor, Recipe, Study, main
+from ablate import Claim, Contrast, Factor, Recipe, Study, main
 from ablate.variants import CLIP, DECLIP
+
+PAPER = "arXiv 2203.05796"
+CLAIMS = (
+    Claim(
+        "depth",
+        "Three text layers instead of twelve cost less than one point.",
+        Contrast("depth", 3, 12, direction="above", margin=-0.01),
+        source=PAPER,
+    ),
+    Claim(
+        "depth_by_supervision",
+        "Under richer supervision they cost less than under CLIP's.",
+        Contrast("depth", 3, 12, at={"supervision": "declip"}, less_at={"supervision": "clip"}),
+        source=PAPER,
+    ),
+)
 
 study = Study(
     name="text_encoder_depth",
@@ -12,6 +28,7 @@ study = Study(
         Factor("supervision", at="objective", levels={"clip": CLIP, "declip": DECLIP}),
     ),
     responses=("zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
+    claims=CLAIMS,
     # In a laptop's minutes a small ResNet learns more than twice what a small ViT does.
     scales={"demo": {"image.name": "resnet50_clip"}, "smoke": {"image.name": "resnet50_clip"}},
 )

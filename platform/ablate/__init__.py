@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ablate.command import main
     from ablate.data.corpus import Corpus
     from ablate.model.objective import Objective
+    from ablate.study.claim import Claim, Contrast
     from ablate.study.factor import Factor
     from ablate.study.recipe import Budget, Recipe
     from ablate.study.study import Study
@@ -18,6 +19,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Budget": "ablate.study.recipe",
+    "Claim": "ablate.study.claim",
+    "Contrast": "ablate.study.claim",
     "Corpus": "ablate.data.corpus",
     "Factor": "ablate.study.factor",
     "Objective": "ablate.model.objective",
@@ -25,7 +28,17 @@ _HOMES = {
     "Study": "ablate.study.study",
     "main": "ablate.command",
 }
-__all__ = ["Budget", "Corpus", "Factor", "Objective", "Recipe", "Study", "main"]
+__all__ = [
+    "Budget",
+    "Claim",
+    "Contrast",
+    "Corpus",
+    "Factor",
+    "Objective",
+    "Recipe",
+    "Study",
+    "main",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,8 @@ from ablate.data.order import SHARD_BIT
 from ablate.data.rendering import Span, render
 from ablate.data.stream import stream
 from ablate.run.cohort import order_of, rendering_of
-from ablate.run.launch import Outcome, run_plan
+from ablate.run.launch import run_plan
+from ablate.run.outcome import Outcome
 from ablate.run.store import Store
 from ablate.study.factor import Factor
 from ablate.study.plan import Cohort, Plan, plan

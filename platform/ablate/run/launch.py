@@ -10,13 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -29,15 +24,17 @@ from ablate.data.corpus import Corpus, OpenCorpus
 from ablate.data.views import TEXT_AUG
 from ablate.data.wordnet import packed_wordnet
 from ablate.errors import StudyError
+from ablate.run.outcome import Outcome, read_outcome
 from ablate.run.progress import StudyProgress
+from ablate.run.rehearse import Rehearsal, rehearse
 from ablate.run.resources import KEPT_CHECKPOINTS, Layout, lay_out
 from ablate.run.store import Store
+from ablate.run.watch import Watcher, stoppable
 from ablate.run.worker import Assignment, train
 from ablate.study.plan import Cohort, Plan
 from ablate.study.recipe import Recipe
-from ablate.study.study import Trial
-from ablate.track.ledger import Ledger, TrialEntry
-from ablate.track.record import TrialRecord
+from ablate.study.surface import Surface
+from ablate.track.ledger import Ledger
 
 MAX_FAILURES = 3  # of a cohort's workers or nodes, each from the last checkpoint
 RAY_SETTINGS = {
@@ -47,44 +44,6 @@ RAY_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-
-@dataclass
-class Outcome:
-    """What became of every planned trial, by key."""
-
-    records: dict[str, TrialRecord] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
-
-    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Trials that are not completed."""
-        return [
-            t
-            for t in trials
-            if t.key not in self.records or self.records[t.key].status != "completed"
-        ]
-
-
-def read_outcome(
-    store: Store, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
-) -> Outcome:
-    """The records that the results folder holds for `trials`.
-
-    A record of other data (another fingerprint behind the same address) is not one of them.
-    """
-    outcome = Outcome()
-    for trial in trials:
-        values = store.read_json("trials", trial.key, "record.json")
-        if values is None:
-            continue
-        record = TrialRecord.from_json(values)
-        corpus = corpora[trial.recipe.corpus] if corpora else None
-        if corpus is None or record.data_fingerprint == corpus.fingerprint:
-            outcome.records[trial.key] = record
-        else:
-            outcome.reasons[trial.key] = "recorded on other data; the corpus has changed"
-    return outcome
 
 
 def connect() -> str:
@@ -141,10 +100,12 @@ def run_plan(
     num_workers: int,
     checkpoint_seconds: float,
     code_version: dict[str, str],
+    surface: Surface | None = None,
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
-    Raises ResourceError before anything starts when a cohort cannot fit.
+    With a `surface` trials measure it instead of training, and no corpus is read. Raises
+    ResourceError before anything starts when a cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
     cohorts = cohorts_to_run(store, plan, outcome)
@@ -156,10 +117,36 @@ def run_plan(
     for cohort in cohorts:
         members = [trial.key for trial in cohort.trials]
         store.write_json({"trials": members}, "cohorts", f"{cohort.id}.json")
+    jobs: Mapping[str, Assignment | Rehearsal]
+    if surface is None:
+        loop, jobs = (
+            train,
+            _assignments(plan, cohorts, corpora, store, layout, checkpoint_seconds, code_version),
+        )
+    else:
+        loop, jobs = rehearse, _rehearsals(plan, cohorts, surface, store, code_version)
+    watcher = Watcher(plan, store, ledger, progress, outcome, cohorts)
+    try:
+        _tune(loop, jobs, layout, store, watcher)
+    finally:
+        progress.close()
+    return outcome
+
+
+def _assignments(
+    plan: Plan,
+    cohorts: Sequence[Cohort],
+    corpora: Mapping[Corpus, OpenCorpus],
+    store: Store,
+    layout: Layout,
+    checkpoint_seconds: float,
+    code_version: dict[str, str],
+) -> dict[str, Assignment]:
+    """What the workers of each cohort are told to train, by the cohort's id."""
     synonyms = any(reads_synonyms(trial.recipe) for c in cohorts for trial in c.trials)
     # Nodes may have none of their own, and no way to fetch it.
     wordnet = ray.put(packed_wordnet()) if synonyms else None
-    assignments = {
+    return {
         cohort.id: Assignment(
             study=plan.study.name,
             scale=plan.scale.name,
@@ -174,23 +161,45 @@ def run_plan(
         )
         for cohort in cohorts
     }
-    watcher = _Watcher(plan, store, ledger, progress, outcome, cohorts)
-    try:
-        _tune(assignments, layout, store, watcher)
-    finally:
-        progress.close()
-    return outcome
+
+
+def _rehearsals(
+    plan: Plan,
+    cohorts: Sequence[Cohort],
+    surface: Surface,
+    store: Store,
+    code_version: dict[str, str],
+) -> dict[str, Rehearsal]:
+    """The same for cohorts that only pretend."""
+    costs = plan.costs()
+    return {
+        cohort.id: Rehearsal(
+            study=plan.study.name,
+            scale=plan.scale.name,
+            cohort=cohort,
+            surface=surface,
+            responses=plan.responses,
+            costs={trial.key: costs[trial.key] for trial in cohort.trials},
+            storage=store.uri,
+            code_version=code_version,
+        )
+        for cohort in cohorts
+    }
 
 
 def _tune(
-    assignments: Mapping[str, Assignment], layout: Layout, store: Store, watcher: _Watcher
+    loop: Callable[[dict[str, Any]], None],
+    jobs: Mapping[str, Assignment | Rehearsal],
+    layout: Layout,
+    store: Store,
+    watcher: Watcher,
 ) -> None:
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS)
-        assignment = assignments[config["cohort"]]
+        job = jobs[config["cohort"]]
         TorchTrainer(
-            train,
-            train_loop_config={"assignment": assignment},
+            loop,
+            train_loop_config={"assignment": job},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=layout.num_workers,
                 use_gpu=layout.use_gpu,
@@ -198,7 +207,7 @@ def _tune(
                 | ({"GPU": 1} if layout.use_gpu else {}),
             ),
             run_config=ray.train.RunConfig(
-                name=assignment.cohort.id,
+                name=job.cohort.id,
                 storage_path=store.sub("cohorts").uri,
                 failure_config=ray.train.FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
@@ -208,11 +217,11 @@ def _tune(
 
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     scratch = tempfile.mkdtemp(prefix="ablate-tune-")
-    with _stoppable(watcher):
+    with stoppable(watcher):
         tuner = ray.tune.Tuner(
             # The trial only waits for its workers; without CPUs of its own it starves no task.
             ray.tune.with_resources(run_cohort, {"memory": 100e6}),
-            param_space={"cohort": ray.tune.grid_search(list(assignments))},
+            param_space={"cohort": ray.tune.grid_search(list(jobs))},
             tune_config=ray.tune.TuneConfig(max_concurrent_trials=layout.concurrent),
             run_config=ray.tune.RunConfig(
                 name="schedule",
@@ -227,173 +236,6 @@ def _tune(
         if watcher.unsettled:
             watcher.stop()
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-class _Watcher(ray.tune.Callback):
-    """Carries what cohorts report to the ledger and to the person who watches."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        ledger: Ledger,
-        progress: StudyProgress,
-        outcome: Outcome,
-        cohorts: Sequence[Cohort],
-    ) -> None:
-        self.plan, self.store, self.ledger = plan, store, ledger
-        self.progress, self.outcome = progress, outcome
-        self.cohorts = {cohort.id: cohort for cohort in cohorts}
-        self._opened: set[str] = set()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
-        return (ray.tune.Callback, ())
-
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        cohort = self.cohorts[trial.config["cohort"]]
-        self.progress.begin(cohort)
-        for member in cohort.trials:
-            if member.key in self.outcome.records:
-                continue
-            self._opened.add(member.key)
-            self.ledger.open_trial(
-                TrialEntry(
-                    key=member.key,
-                    cell=dict(member.cell),
-                    seed=member.seed,
-                    cohort=cohort.id,
-                    recipe=member.recipe.flatten(),
-                )
-            )
-
-    def on_trial_result(
-        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        cohort = self.cohorts[trial.config["cohort"]]
-        if result.get("error"):
-            self._fail(cohort, result["error"])
-            return
-        if "points" not in result:
-            return
-        self.progress.update(cohort, int(result["samples"]))
-        for key, samples, metrics in result["points"]:
-            self.ledger.log(key, int(samples), metrics)
-        for key in result["finished"]:
-            self._finish(cohort, key)
-
-    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._settle(trial, "the cohort ended without a record of it")
-
-    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._settle(trial, _root_cause(getattr(trial, "get_error", lambda: None)()))
-
-    def _settle(self, trial: Any, reason: str) -> None:
-        """A report may be lost with its worker, a record may not: look into the folder."""
-        cohort = self.cohorts[trial.config["cohort"]]
-        for member in cohort.trials:
-            self._finish(cohort, member.key)
-        if all(member.key in self.outcome.records for member in cohort.trials):
-            # Every member has its record and its weights: nothing will ever be resumed.
-            self.store.remove("cohorts", cohort.id)
-            self.store.remove("cohorts", f"{cohort.id}.json")
-        self._fail(cohort, reason)
-
-    def _finish(self, cohort: Cohort, key: str) -> None:
-        if key in self.outcome.records or key in self.outcome.reasons:
-            return
-        for name in ("record.json", "failure.json"):
-            values = self.store.read_json("trials", key, name)
-            if values is not None:
-                break
-        else:
-            return
-        record = TrialRecord.from_json(values)
-        if record.status == "failed":
-            self.outcome.reasons[key] = record.reason
-        else:
-            self.outcome.records[key] = record
-        name = next(t.name for t in cohort.trials if t.key == key)
-        self.progress.finished(name, record.status, dict(record.metrics), self.plan.responses[0])
-        self.ledger.finish(record, record_files(self.store, key))
-
-    def _fail(self, cohort: Cohort, reason: str) -> None:
-        for member in cohort.trials:
-            if member.key in self.outcome.records or member.key in self.outcome.reasons:
-                continue
-            self.outcome.reasons[member.key] = reason
-            self.progress.say(f"{member.name}  failed: {reason}")
-            self.ledger.finish(failed(self.plan, member, cohort.id, reason))
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether a trial that was started has neither ended nor failed."""
-        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
-        return bool(self._opened - ended)
-
-    def stop(self) -> None:
-        """The study was stopped: what has started is interrupted, not failed."""
-        self.outcome.interrupted = True
-        for key in self._opened:
-            if key not in self.outcome.records and key not in self.outcome.reasons:
-                self.ledger.interrupt(key, "the study was stopped")
-                self.outcome.reasons[key] = "stopped; the same command goes on"
-
-
-def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
-    """The record of a trial that ended without one of its own."""
-    return TrialRecord(
-        key=trial.key,
-        study=plan.study.name,
-        scale=plan.scale.name,
-        cell=dict(trial.cell),
-        seed=trial.seed,
-        cohort=cohort,
-        status="failed",
-        reason=reason,
-        recipe=trial.recipe.flatten(),
-    )
-
-
-def record_files(store: Store, key: str) -> dict[str, Path]:
-    """The small files beside a record that the ledger keeps, where the folder is local."""
-    if not store.local:
-        return {}
-    names = ("examples.parquet", "bad_samples.parquet")
-    paths = {name: Path(store.path("trials", key, name)) for name in names}
-    return {name: path for name, path in paths.items() if path.exists()}
-
-
-def _root_cause(error: Any) -> str:
-    """The last line of what a worker raised, without the frames of Ray around it."""
-    if error is None:
-        return "the cohort's workers failed; Ray's log has the reason"
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        error = next(iter(failures.values()))
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1][:500] if lines else type(error).__name__
-
-
-@contextmanager
-def _stoppable(watcher: _Watcher) -> Iterator[None]:
-    """SIGTERM (a job's stop) ends a study as Ctrl-C does: Tune saves, and statuses come true."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: Any) -> None:
-        watcher.stop()
-        raise KeyboardInterrupt
-
-    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        watcher.stop()
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def reads_synonyms(recipe: Recipe) -> bool:

@@ -192,7 +192,7 @@ class _Rank:
         key = variant.trial.key
         if status == "completed":
             if result is not None:
-                self.store.write_bytes(_examples(result), "trials", key, "examples.parquet")
+                self.store.write_bytes(example_table(result), "trials", key, "examples.parquet")
             weights = io.BytesIO()
             torch.save(variant.model.state_dict(), weights)
             self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
@@ -286,7 +286,7 @@ def _last(variant: Variant) -> dict[str, float]:
     }
 
 
-def _examples(result: ZeroShot) -> bytes:
+def example_table(result: ZeroShot) -> bytes:
     """Per picture: its id, and how many names scored at least as high as its own."""
     table = pa.table(
         {"id": result.ids, "among_all": result.among_all, "among_100": result.among_100}

@@ -105,6 +105,7 @@ class Plan:
             },
             "responses": list(self.responses),
             **({"published": published.to_json()} if published is not None else {}),
+            **({"claims": [c.to_json() for c in self.study.claims]} if self.study.claims else {}),
             "seeds": sorted({trial.seed for trial in self.trials}),
             "trials": [
                 {

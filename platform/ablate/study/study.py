@@ -14,6 +14,7 @@ from typing import Any
 
 from ablate.data.corpus import Corpus
 from ablate.errors import AblateError, StudyError, nearest
+from ablate.study.claim import Claim, check_claims
 from ablate.study.factor import Factor, Label
 from ablate.study.fraction import Fraction
 from ablate.study.published import Published
@@ -62,8 +63,9 @@ class Study:
     themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
     factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
-    others that the report sets beside the study's own. Everything is checked here, at definition:
-    a wrong path, level or patch raises StudyError before anything starts.
+    others that the report sets beside the study's own; `claims` are what the study expects, judged
+    in the report. Everything is checked here, at definition: a wrong path, level or patch raises
+    StudyError before anything starts.
     """
 
     def __init__(
@@ -78,13 +80,14 @@ class Study:
         scales: Mapping[str, Mapping[str, Any]] | None = None,
         fraction: Sequence[str] = (),
         published: Published | None = None,
+        claims: Sequence[Claim] = (),
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors, self.responses = tuple(factors), tuple(responses)
         self.fraction = Fraction.parse(fraction, self.factors) if fraction else None
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
-        self.published = published
+        self.published, self.claims = published, tuple(claims)
         self._check()
 
     def _check(self) -> None:
@@ -119,6 +122,7 @@ class Study:
         self._check_paths()
         if self.published is not None:
             self.published.check(self.factors, self.responses)
+        check_claims(self.claims, self.factors, self.responses)
         for cell in self.cells():
             self._check_cell(cell)
 

@@ -1,0 +1,342 @@
+"""Judges the claims that a study stated before its first trial: one of five verdicts each.
+
+A claim holds when all of its contrasts do, so each is tested at the claim's whole alpha
+(intersection-union test; Berger 1982, Technometrics 24:295). It is refuted when one of them lies
+outside of what was claimed by an interval of 1 - alpha / (number of contrasts). Claims are not
+adjusted for one another: each was stated on its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ablate.analyze.aliases import Alias
+from ablate.analyze.columns import AnalysisError, label_text, observe
+from ablate.analyze.linear import Estimate, Fit
+from ablate.analyze.power import t_power
+from ablate.analyze.wording import Unit, counted, listed
+
+SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
+NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
+VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
+POWER = 0.8  # with which the further seeds would decide
+MOST_SEEDS = 1000
+_CLAIMED = {"above": "above", "below": "below", "within": "within"}
+
+
+@dataclass(frozen=True)
+class JudgedContrast:
+    """One contrast of a claim: its estimate, the interval that decides, its own verdict.
+
+    `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within".
+    """
+
+    words: str
+    direction: str
+    margin: float
+    difference: float
+    se: float
+    df: float
+    p: float
+    ci_low: float
+    ci_high: float
+    verdict: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim's verdict. `further_seeds` would decide it with a power of 80 % if the differences
+    are as measured; None where no number up to 1,000 does, or none is needed."""
+
+    id: str
+    statement: str
+    response: str
+    alpha: float
+    source: str
+    stated: str
+    verdict: str
+    sentence: str
+    contrasts: tuple[JudgedContrast, ...]
+    further_seeds: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: what is not a number is null."""
+        values = {name: value for name, value in vars(self).items() if name != "contrasts"}
+        lines = [
+            {name: _or_none(value) for name, value in vars(contrast).items()}
+            for contrast in self.contrasts
+        ]
+        return values | {"contrasts": lines}
+
+
+def judge(
+    claim: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    unit: Unit,
+    *,
+    block: str | None = "seed",
+    error: str = "pooled",
+    aliases: Sequence[Alias] = (),
+) -> Judged:
+    """The verdict on `claim` (as `Claim.to_json` gives it) by the completed trials.
+
+    `unit` is that of the claim's response. A level that does not exist, a constant response or a
+    lack of trials gives "not estimable" in words, never an exception.
+    """
+    contrasts = list(claim["contrasts"])
+    try:
+        judged = [
+            _judged_contrast(
+                one, trials, factors, unit, block, error, float(claim["alpha"]), len(contrasts)
+            )
+            for one in contrasts
+        ]
+    except AnalysisError as fault:
+        # A mend that names the nearest level is of use here; other mends are for tables.
+        hint = f" {fault.mend}" if fault.mend.startswith("Did you") else ""
+        return _answer(claim, unit, NOT_ESTIMABLE, (), f"{fault.what}{hint}")
+    involved = {name for one in contrasts for name in (one["of"], *one["at"], *one["less_at"])}
+    with_them = [alias for alias in aliases if involved & set(alias.factors)]
+    if with_them:
+        fields = listed([alias.field for alias in with_them])
+        why = (
+            f"{fields} {'changes' if len(with_them) == 1 else 'change'} with "
+            f"{listed(sorted({n for a in with_them for n in a.factors}))}, so the trials speak of "
+            "the bundle, not of what is claimed"
+        )
+        return _answer(claim, unit, ALIASED, tuple(judged), why)
+    verdicts = [one.verdict for one in judged]
+    if REFUTED in verdicts:
+        verdict = REFUTED
+    elif ALIASED in verdicts or NOT_ESTIMABLE in verdicts:
+        verdict = ALIASED if ALIASED in verdicts else NOT_ESTIMABLE
+    else:
+        verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else INCONCLUSIVE
+    seeds = (
+        _further_seeds(judged, trials, float(claim["alpha"])) if verdict == INCONCLUSIVE else None
+    )
+    why = next((one.note for one in judged if one.verdict == verdict and one.note), "")
+    return _answer(claim, unit, verdict, tuple(judged), why, seeds)
+
+
+def _judged_contrast(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    unit: Unit,
+    block: str | None,
+    error: str,
+    alpha: float,
+    num_contrasts: int,
+) -> JudgedContrast:
+    estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
+    direction, margin = str(one["direction"]), float(one["margin"])
+    words = contrast_words(one)
+    if math.isnan(estimate.value):
+        verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
+        nan = math.nan
+        return JudgedContrast(words, direction, margin, nan, nan, nan, nan, nan, nan, verdict, note)
+    level = 1 - 2 * alpha if direction == "within" else 1 - alpha
+    low, high = _interval(estimate, level)
+    wide_low, wide_high = _interval(estimate, 1 - alpha / num_contrasts)
+    verdict = INCONCLUSIVE
+    if _lies(low, high, direction, margin):
+        verdict = SUPPORTED
+    elif _lies_outside(wide_low, wide_high, direction, margin):
+        verdict = REFUTED
+    return JudgedContrast(
+        words, direction, margin, estimate.value, estimate.se, estimate.df,
+        _p(estimate, direction, margin), low, high, verdict, estimate.note,
+    )  # fmt: skip
+
+
+def estimated(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    response: str,
+    *,
+    block: str | None = "seed",
+    error: str = "pooled",
+) -> Estimate:
+    """A contrast's estimate, in the model that holds as many crossed factors as it names."""
+    seen = observe(trials, response, factors, block)
+    for name in (one["of"], *one["at"], *one["less_at"]):
+        if name not in seen.factors:
+            raise AnalysisError(f"The study has no factor '{name}'.")
+    at = {name: seen.code_of(name, label) for name, label in one["at"].items()}
+    less_at = {name: seen.code_of(name, label) for name, label in one["less_at"].items()}
+    level, over = (seen.code_of(one["of"], one[side]) for side in ("level", "over"))
+    fit = Fit(seen, max(2, 1 + len(at)), error)
+
+    def effect(where: Mapping[str, int]) -> Any:
+        upper = fit.cell_weights({one["of"]: level, **where})
+        return upper - fit.cell_weights({one["of"]: over, **where})
+
+    weights = effect(at)
+    if less_at:
+        weights = weights - effect(less_at)
+    return fit.estimate(weights)
+
+
+def _why_not(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    response: str,
+    block: str | None,
+    note: str,
+) -> tuple[str, str]:
+    """Whether all planned trials together could have told: if not, the design aliases it."""
+    whole = trials.drop(columns=["status"], errors="ignore").copy()
+    whole[response] = np.arange(len(whole), dtype=float) ** 2 % 17
+    if math.isnan(estimated(one, whole, factors, response, block=block).value):
+        return ALIASED, "the planned cells cannot tell it apart from other effects"
+    return NOT_ESTIMABLE, note.removeprefix("not estimable: ")
+
+
+def _interval(estimate: Estimate, level: float) -> tuple[float, float]:
+    if math.isnan(estimate.se):
+        return math.nan, math.nan
+    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.se
+    return estimate.value - half, estimate.value + half
+
+
+def _lies(low: float, high: float, direction: str, margin: float) -> bool:
+    if direction == "above":
+        return low > margin
+    if direction == "below":
+        return high < margin
+    return -margin < low and high < margin
+
+
+def _lies_outside(low: float, high: float, direction: str, margin: float) -> bool:
+    if direction == "above":
+        return high < margin
+    if direction == "below":
+        return low > margin
+    return low > margin or high < -margin
+
+
+def _p(estimate: Estimate, direction: str, margin: float) -> float:
+    if math.isnan(estimate.se):
+        return math.nan
+    above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "above":
+        return above
+    below = float(stats.t.cdf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "below":
+        return below
+    low_side = float(stats.t.sf((estimate.value + margin) / estimate.se, estimate.df))
+    return max(low_side, below)
+
+
+def _further_seeds(
+    judged: Sequence[JudgedContrast], trials: pd.DataFrame, alpha: float
+) -> int | None:
+    """The seeds beyond the present ones that would decide every open contrast."""
+    open_ones = [one for one in judged if one.verdict == INCONCLUSIVE]
+    if "seed" not in trials.columns or any(math.isnan(one.se) for one in open_ones):
+        return None
+    num_seeds = int(trials["seed"].nunique())
+    found = [_seeds_for(one, num_seeds, alpha) for one in open_ones]
+    if any(seeds is None for seeds in found):
+        return None
+    return max(seeds for seeds in found if seeds is not None) - num_seeds
+
+
+def _seeds_for(one: JudgedContrast, num_seeds: int, alpha: float) -> int | None:
+    """The fewest seeds whose interval leaves the margin, if the difference is as measured."""
+    if one.direction == "within":
+        # Two one-sided tests: the nearer side decides.
+        distance, alpha = abs(one.margin - abs(one.difference)), 2 * alpha
+    else:
+        distance = abs(one.difference - one.margin)
+    for seeds in range(num_seeds + 1, MOST_SEEDS + 1):
+        grown = seeds / num_seeds
+        if t_power(distance, one.se / math.sqrt(grown), one.df * grown, alpha=alpha) >= POWER:
+            return seeds
+    return None
+
+
+def contrast_words(one: Mapping[str, Any]) -> str:
+    """`supervision filip minus clip at model vit`."""
+
+    def held(levels: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {label_text(level)}" for name, level in levels.items())
+
+    words = f"{one['of']} {label_text(one['level'])} minus {label_text(one['over'])}"
+    if one["at"]:
+        words += f" at {held(one['at'])}"
+    if one["less_at"]:
+        words += f", less the same at {held(one['less_at'])}"
+    return words
+
+
+def expectation(direction: str, margin: float, unit: Unit) -> str:
+    """`above 0`, `above −1.0 points`, `within 1.0 points of 0`."""
+    if direction == "within":
+        size = unit.difference(margin).lstrip("+")
+        return f"within {size} {unit.difference_unit}".rstrip() + " of 0"
+    if margin == 0:
+        return f"{_CLAIMED[direction]} 0"
+    return f"{_CLAIMED[direction]} {unit.difference(margin)} {unit.difference_unit}".rstrip()
+
+
+def _answer(
+    claim: Mapping[str, Any],
+    unit: Unit,
+    verdict: str,
+    judged: tuple[JudgedContrast, ...],
+    why: str,
+    seeds: int | None = None,
+) -> Judged:
+    return Judged(
+        id=str(claim["id"]),
+        statement=str(claim["statement"]),
+        response=unit.name,
+        alpha=float(claim["alpha"]),
+        source=str(claim.get("source", "")),
+        stated=str(claim.get("stated", "")),
+        verdict=verdict,
+        sentence=_sentence(verdict, judged, unit, why, seeds),
+        contrasts=judged,
+        further_seeds=seeds,
+    )
+
+
+def _sentence(
+    verdict: str, judged: Sequence[JudgedContrast], unit: Unit, why: str, seeds: int | None
+) -> str:
+    if verdict in (NOT_ESTIMABLE, ALIASED):
+        return f"{verdict.capitalize()}: {why.rstrip('.')}."
+    shown = [one for one in judged if verdict in (one.verdict, SUPPORTED)] or list(judged)
+    words = f"{verdict.capitalize()}: {'; '.join(_measured(one, unit) for one in shown)}."
+    if verdict != INCONCLUSIVE:
+        return words
+    if why:
+        return f"{words} No interval: {why.rstrip('.')}."
+    if seeds is None:
+        return f"{words} No number of seeds up to {MOST_SEEDS:,} would decide it at that size."
+    return f"{words} {counted(seeds, 'further seed')} would decide it if that is its true size."
+
+
+def _measured(one: JudgedContrast, unit: Unit) -> str:
+    size = f"{unit.difference(one.difference)} {unit.difference_unit}".rstrip()
+    interval = f" [{unit.interval(one.ci_low, one.ci_high)}]" if one.ci_low == one.ci_low else ""
+    return (
+        f"{one.words} is {size}{interval}, claimed {expectation(one.direction, one.margin, unit)}"
+    )
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

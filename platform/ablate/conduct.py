@@ -1,0 +1,263 @@
+"""Carries a plan out: what it needs is made ready, its trials run, its report written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.describe import code_version, entry_of, identity_of, say_start
+from ablate.home import home
+from ablate.study.claim import digest_of
+from ablate.study.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablate.data.corpus import Corpus, OpenCorpus
+    from ablate.options import Options
+    from ablate.run.outcome import Outcome
+    from ablate.run.store import Store
+    from ablate.track.ledger import Ledger, StudyEntry
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+COMPLETE, TRIALS_MISSING = 0, 1
+CLOSE_SECONDS = 30.0
+UI_PORT = 5000
+
+
+def run(options: Options) -> int:
+    """Run what is missing of the plan and write its report. Returns the exit status."""
+    from ablate.run.lock import StudyHeldError, study_lock
+    from ablate.run.resources import check_batch
+    from ablate.run.store import Store
+    from ablate.track.connection import check_tracking, default_tracking_uri
+
+    check_batch(options.plan, options.workers)
+    store = Store(options.storage).sub(*options.folder)
+    corpora = {} if options.surface else _opened_corpora(options.plan)
+    check_tracking(options.tracking_uri or default_tracking_uri(home()))
+    try:
+        with study_lock(store):  # before the ledger is opened: that ends what still runs in it
+            return _run_alone(options, corpora, store)
+    except StudyHeldError as held:
+        print(f"error: {held}", file=sys.stderr)
+        return TRIALS_MISSING
+
+
+def _opened_corpora(chosen: Plan) -> Corpora:
+    """What the trials read, made ready and opened; raises where they would not be comparable."""
+    from ablate.data.corpus import open_corpora
+    from ablate.run.launch import check_one_test
+
+    stated = [trial.recipe.corpus for trial in chosen.trials]
+    _prepare(stated)
+    _prepare_synonyms(chosen)
+    corpora = open_corpora(stated, home())
+    check_one_test(corpora.values())
+    return corpora
+
+
+def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
+    from ablate.run.launch import connect, run_plan
+    from ablate.run.outcome import read_outcome, record_files
+    from ablate.run.resources import check_disk
+
+    chosen = options.plan
+    before = read_outcome(store, chosen.trials, corpora)
+    say_start(options, corpora, store, len(before.records))
+    if options.surface is not None:
+        store.write_json(options.surface.to_json(), "surface.json")
+        print(
+            f"surface {store.place('surface.json')}: change a copy, and give it to --rehearse",
+            file=sys.stderr,
+        )
+    left = len(chosen.trials) - len(before.records)
+    if left and options.surface is None:
+        check_disk(chosen, store.free_bytes(), options.storage)
+    stated = stated_claims(store, chosen, len(before.records))
+    tracking = _open_ledger(options, corpora, stated)
+    outcome = before
+    try:
+        # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
+        for key, record in before.records.items():
+            tracking.ledger.finish(record, record_files(store, key))
+        if left:
+            print(f"ray     {connect()}", file=sys.stderr)
+            outcome = run_plan(
+                chosen,
+                corpora,
+                store,
+                tracking.ledger,
+                num_workers=options.workers,
+                checkpoint_seconds=float(os.environ.get("ABLATE_CHECKPOINT_SECONDS", "30")),
+                code_version=code_version(),
+                surface=options.surface,
+            )
+    finally:
+        _finish(options, outcome, tracking, store)
+    missing = outcome.missing(chosen.trials)
+    for trial in missing:
+        ended = outcome.records.get(trial.key)
+        reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
+        print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
+    return TRIALS_MISSING if missing else COMPLETE
+
+
+def stated_claims(store: Store, chosen: Plan, num_ended: int) -> dict[str, str]:
+    """When each claim was stated, by its id, in words; a new one is written down as of now.
+
+    A claim is known by the digest of all that it says: one that was changed is a new one.
+    """
+    claims = chosen.design().get("claims", [])
+    known: dict[str, int] = store.read_json(chosen.variation, "claims.json") or {}
+    marks = {claim["id"]: digest_of(claim) for claim in claims}
+    new = [mark for mark in marks.values() if mark not in known]
+    if new:
+        known |= dict.fromkeys(new, num_ended)
+        store.write_json(known, chosen.variation, "claims.json")
+    return {
+        name: f"after {known[mark]} of the trials had ended"
+        if known[mark]
+        else "before the first trial"
+        for name, mark in marks.items()
+    }
+
+
+def _prepare_synonyms(chosen: Plan) -> None:
+    """Fetch WordNet if some trial augments its captions with it, and it is nowhere yet."""
+    from ablate.data.wordnet import prepare_wordnet
+    from ablate.run.launch import reads_synonyms
+
+    if any(reads_synonyms(trial.recipe) for trial in chosen.trials):
+        prepare_wordnet(home())
+
+
+def _prepare(corpora: Sequence[Corpus]) -> None:
+    """Build the demo corpora that are not there yet; an own folder needs nothing."""
+    from ablate.data.demo import PREFIX, prepare_demo
+    from ablate.data.sources import parse_sources
+
+    places = {uri for corpus in corpora for uri in (corpus.uri, corpus.test_uri) if uri}
+    for uri in sorted({source.uri for place in places for source in parse_sources(place)}):
+        if uri.startswith(PREFIX):
+            prepare_demo(uri.removeprefix(PREFIX), home())
+
+
+@dataclass(frozen=True)
+class _Tracking:
+    """The ledger of this run, and where a person looks at it."""
+
+    ledger: Ledger
+    uri: str
+    experiment: str
+    entry: StudyEntry
+
+
+def _open_ledger(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> _Tracking:
+    from ablate.track.connection import default_tracking_uri, prepare_store
+    from ablate.track.mlflow_ledger import MlflowLedger
+
+    uri = options.tracking_uri or default_tracking_uri(home())
+    experiment = prepare_store(uri, options.name)
+    ledger = MlflowLedger(uri, options.name)
+    entry = entry_of(options, corpora, stated)
+    ledger.open_study(entry)
+    return _Tracking(ledger, uri, experiment, entry)
+
+
+def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each trial that has one, as the analysis reads them."""
+    rows = [record.to_json() for record in outcome.records.values()]
+    known = {row["key"] for row in rows}
+    status = "never_started" if outcome.interrupted else "failed"
+    left = (t for t in chosen.trials if t.key not in known and t.key in outcome.reasons)
+    rows += [
+        {
+            "key": trial.key,
+            "cell": dict(trial.cell),
+            "seed": trial.seed,
+            "status": status,
+            "reason": outcome.reasons[trial.key],
+            "metrics": {},
+        }
+        for trial in left
+    ]
+    return rows
+
+
+def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Store) -> None:
+    """Write the report, send what is left to MLflow, and say where everything is."""
+    from ablate.recall import table_of
+
+    chosen, design = options.plan, tracking.entry.design
+    table = table_of(design, _rows(chosen, outcome))
+    report = _write_report(design, table, store, chosen.variation)
+    pages = {f"report/{name}": path for name, path in report.paths.items() if "." in name}
+    tracking.ledger.attach({f"report/{report.page.name}": report.page})
+    tracking.ledger.attach(pages, analysis="analysis")
+    unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
+    print(report.summary)
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
+    _print_ui(tracking.uri, tracking.experiment, tracking.entry.identity)
+    if unsent:
+        print(
+            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
+            "nothing is lost: the same command sends them again",
+            file=sys.stderr,
+        )
+
+
+def _print_ui(uri: str, experiment: str, identity: str) -> None:
+    """The command that shows the runs (none where a server does already), and the link."""
+    from ablate.track.view import ui_command, ui_link
+
+    link = ui_link(uri, experiment, identity=identity, port=UI_PORT)
+    show = ui_command(uri, port=UI_PORT)
+    beside = Path(sys.executable).parent / "mlflow"
+    if show and shutil.which("mlflow") is None and beside.exists():
+        show = str(beside) + show.removeprefix("mlflow")  # the environment is not activated
+    lines = [line for line in (show, link) if line]
+    print("runs    " + "\n        ".join(lines))
+
+
+def _write_report(
+    design: Mapping[str, Any], table: pd.DataFrame, store: Store, variation: str
+) -> Any:
+    from ablate.analyze.report import write_report
+
+    provenance = {"code_version": code_version()}
+    if store.local:
+        folder = Path(store.path(variation, "report"))
+        return write_report(dict(design), table, folder, provenance)
+    folder = Path(tempfile.mkdtemp(prefix="ablate-report-"))
+    report = write_report(dict(design), table, folder, provenance)
+    store.upload(folder, variation, "report")
+    return report
+
+
+def report_from_ledger(options: Options) -> int:
+    """Write the report from what MLflow has. Returns the exit status."""
+    from ablate.recall import recall
+    from ablate.run.store import Store
+
+    chosen = options.plan
+    study = recall(
+        options.name,
+        scale=chosen.scale.name,
+        tracking_uri=options.tracking_uri,
+        identity=identity_of(options),
+    )
+    store = Store(options.storage).sub(*options.folder)
+    report = _write_report(study.design, study.trials, store, chosen.variation)
+    print(report.summary)
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
+    _print_ui(study.uri, study.experiment, study.identity)
+    complete = bool((study.trials["status"] == "completed").all())
+    return COMPLETE if complete else TRIALS_MISSING

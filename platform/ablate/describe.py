@@ -1,0 +1,209 @@
+"""What is said of a plan: before it runs, as the design of a study, and to the ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.study.claim import digest_of
+from ablate.study.plan import Plan
+
+if TYPE_CHECKING:
+    from ablate.data.corpus import Corpus, OpenCorpus
+    from ablate.options import Options
+    from ablate.run.store import Store
+    from ablate.track.ledger import StudyEntry
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+
+def print_plan(options: Options) -> None:
+    if options.as_json:
+        print(json.dumps(options.plan.to_json(), indent=1, sort_keys=True))
+        return
+    print(_plan_text(options.plan))
+
+
+def _plan_text(chosen: Plan) -> str:
+    costs = chosen.costs()
+    lines = [
+        f"study   {chosen.study.name}: {chosen.study.question}",
+        f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
+        f"data    {chosen.trials[0].recipe.corpus.uri}",
+    ]
+    lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
+    if chosen.study.fraction is not None:
+        lines.append(f"design  {chosen.study.fraction}")
+    width = max(len(t.name) for t in chosen.trials)
+    lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
+    for trial in chosen.trials:
+        cost = costs[trial.key]
+        lines.append(
+            f"{trial.name:<{width}}  {trial.key}  {cost.num_params / 1e6:5.1f} M"
+            f"  {cost.train_flops / 1e15:11.4g}"
+        )
+    total = sum(cost.train_flops for cost in costs.values())
+    hours = sum(cost.reference_hours for cost in costs.values())
+    samples = sum(cost.samples for cost in costs.values())
+    read = sum(cohort.samples for cohort in chosen.cohorts)
+    lines += [
+        "",
+        *(
+            f"cohort {c.id}  seed {c.recipe.seed}  {len(c.trials)} variants on one stream of "
+            f"{c.samples:,} samples"
+            for c in chosen.cohorts
+        ),
+        "",
+        f"total   {len(chosen.trials)} trials in {len(chosen.cohorts)} cohorts; trained on "
+        f"{samples:,} samples, of which {read:,} are decoded",
+        f"cost    {total / 1e15:,.4g} PFLOP: {hours:,.3g} device-hours at 125 TFLOP/s "
+        "(bf16 at 40 % of an A100's peak)",
+    ]
+    return "\n".join(lines)
+
+
+def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> None:
+    chosen = options.plan
+    say = [
+        f"study   {chosen.study.name}: {chosen.study.question}",
+        f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
+        f"data    {_data_text(chosen, corpora)}",
+        f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
+        f"results {store.uri}",
+    ]
+    print("\n".join(say), file=sys.stderr)
+
+
+def _data_text(chosen: Plan, corpora: Corpora) -> str:
+    opened = list(corpora.values())
+    if not opened:
+        return "none is read: a rehearsal, whose trials measure a response surface"
+    pairs = sorted({corpus.train.num_samples for corpus in opened})
+    counts = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
+    several = f" in {len(opened)} selections" if len(opened) > 1 else ""
+    marks = sorted({corpus.fingerprint[:12] for corpus in opened})
+    return (
+        f"{_uris(chosen)}: {counts} pairs to train on{several}, "
+        f"{opened[0].test.num_samples:,} held out, fingerprint {', '.join(marks)}"
+    )
+
+
+def entry_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> StudyEntry:
+    """What the ledger is told of the study; `stated` says when each claim was, by its id."""
+    from ablate.track.ledger import StudyEntry
+
+    chosen = options.plan
+    marks = sorted({c.fingerprint for c in corpora.values()}) or ["rehearsal"]
+    claims = chosen.design().get("claims")
+    return StudyEntry(
+        study=options.name,
+        scale=chosen.scale.name,
+        question=chosen.study.question,
+        design=design_of(options, corpora, stated),
+        params=_constants(chosen),
+        tags={
+            "ablate.data_fingerprint": ", ".join(marks),
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            "mlflow.source.git.commit": code_version()["git_commit"],
+            **({"ablate.claims": ", ".join(map(digest_of, claims))} if claims else {}),
+        },
+    )
+
+
+def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> dict[str, Any]:
+    """The design as plain JSON values, with the data that was found."""
+    chosen, opened = options.plan, list(corpora.values())
+    data: dict[str, Any] = {"uri": _uris(chosen)}
+    if opened:
+        data["num_test_samples"] = opened[0].test.num_samples
+        data["sources"] = sorted({source.name for corpus in opened for source in corpus.sources})
+    if len(opened) == 1 and not opened[0].steps:
+        data |= {"fingerprint": opened[0].fingerprint, "num_samples": opened[0].train.num_samples}
+    elif opened:
+        data["selections"] = [_selection(chosen, corpus) for corpus in opened]
+    design = _named(options) | {"data": data}
+    if "claims" in design:
+        design["claims"] = [
+            claim | {"digest": digest_of(claim), "stated": stated.get(claim["id"], "")}
+            for claim in design["claims"]
+        ]
+    return design
+
+
+def _named(options: Options) -> dict[str, Any]:
+    """The plan's design; a rehearsal's has another name, and its surface among the overrides."""
+    design = options.plan.design() | {"study": options.name}
+    if options.surface is not None:
+        design["rehearsal"] = options.surface.to_json()
+        design["overrides"] |= {"surface": options.surface.digest}
+    return design
+
+
+def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
+    """The pairs of some of the cells, and what each step of their choice removed."""
+    of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
+    cells = {
+        " ".join(f"{name}={level}" for name, level in trial.cell if name in of_data)
+        for trial in chosen.trials
+        if trial.recipe.corpus == corpus.corpus
+    }
+    return {
+        "cells": sorted(cells),
+        "uri": corpus.corpus.uri,
+        "caption": corpus.corpus.caption,
+        "fingerprint": corpus.fingerprint,
+        "num_samples": corpus.train.num_samples,
+        "steps": [
+            {"name": step.name, "num_rows": step.num_rows, "num_removed": step.num_removed}
+            for step in corpus.steps
+        ],
+    }
+
+
+def _uris(chosen: Plan) -> str:
+    """The places that the trials read from."""
+    return ", ".join(sorted({trial.recipe.corpus.uri for trial in chosen.trials}))
+
+
+def _constants(chosen: Plan) -> dict[str, Any]:
+    """The recipe fields that are the same in every trial."""
+    flat = [trial.recipe.flatten() for trial in chosen.trials]
+    shared = {path for path in flat[0] if all(f.get(path) == flat[0][path] for f in flat)}
+    return {path: value for path, value in flat[0].items() if path in shared}
+
+
+def code_version() -> dict[str, str]:
+    """The package's version, the commit of its checkout where there is one, and libraries."""
+    import subprocess
+    from importlib.metadata import version
+
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "HEAD")
+    if commit and git("status", "--porcelain", "--untracked-files=no"):
+        commit += "-modified"
+    return {
+        "ablate": version("ablate"),
+        "git_commit": commit or "unknown",
+        "torch": version("torch"),
+        "ray": version("ray"),
+        "timm": version("timm"),
+    }
+
+
+def identity_of(options: Options) -> str:
+    """The study's identity in the ledger, without opening its corpus."""
+    from ablate.track.ledger import StudyEntry
+
+    chosen = options.plan
+    design = _named(options) | {"data": {"uri": _uris(chosen)}}
+    return StudyEntry(options.name, chosen.scale.name, chosen.study.question, design).identity

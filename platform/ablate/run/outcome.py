@@ -1,0 +1,75 @@
+"""What became of the trials of a plan, as the results folder tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ablate.data.corpus import Corpus, OpenCorpus
+from ablate.run.store import Store
+from ablate.study.plan import Plan
+from ablate.study.study import Trial
+from ablate.track.record import TrialRecord
+
+
+@dataclass
+class Outcome:
+    """What became of every planned trial, by key."""
+
+    records: dict[str, TrialRecord] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Trials that are not completed."""
+        return [
+            t
+            for t in trials
+            if t.key not in self.records or self.records[t.key].status != "completed"
+        ]
+
+
+def read_outcome(
+    store: Store, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
+) -> Outcome:
+    """The records that the results folder holds for `trials`.
+
+    A record of other data (another fingerprint behind the same address) is not one of them.
+    """
+    outcome = Outcome()
+    for trial in trials:
+        values = store.read_json("trials", trial.key, "record.json")
+        if values is None:
+            continue
+        record = TrialRecord.from_json(values)
+        corpus = corpora[trial.recipe.corpus] if corpora else None
+        if corpus is None or record.data_fingerprint == corpus.fingerprint:
+            outcome.records[trial.key] = record
+        else:
+            outcome.reasons[trial.key] = "recorded on other data; the corpus has changed"
+    return outcome
+
+
+def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
+    """The record of a trial that ended without one of its own."""
+    return TrialRecord(
+        key=trial.key,
+        study=plan.study.name,
+        scale=plan.scale.name,
+        cell=dict(trial.cell),
+        seed=trial.seed,
+        cohort=cohort,
+        status="failed",
+        reason=reason,
+        recipe=trial.recipe.flatten(),
+    )
+
+
+def record_files(store: Store, key: str) -> dict[str, Path]:
+    """The small files beside a record that the ledger keeps, where the folder is local."""
+    if not store.local:
+        return {}
+    names = ("examples.parquet", "bad_samples.parquet")
+    paths = {name: Path(store.path("trials", key, name)) for name in names}
+    return {name: path for name, path in paths.items() if path.exists()}

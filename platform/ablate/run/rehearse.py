@@ -1,0 +1,167 @@
+"""A cohort that trains nothing: its trials measure a response surface. The rest is real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray.train
+
+from ablate.evaluate.zeroshot import ZeroShot
+from ablate.run.store import Store
+from ablate.run.worker import example_table
+from ablate.study.cost import Cost
+from ablate.study.plan import Cohort
+from ablate.study.study import Trial
+from ablate.study.surface import Surface
+from ablate.track.record import Status, TrialRecord
+
+FINGERPRINT = "rehearsal"
+NUM_POINTS = 12  # of a curve
+NUM_IMAGES = 1_000  # of the test set that nobody looked at
+_SHARE = ("zeroshot/",)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """All that a worker needs to pretend: the cohort, the surface, the plan's costs by key."""
+
+    study: str
+    scale: str
+    cohort: Cohort
+    surface: Surface
+    responses: tuple[str, ...]
+    costs: Mapping[str, Cost]
+    storage: str
+    code_version: dict[str, str]
+
+
+def rehearse(config: dict[str, Any]) -> None:
+    """The Ray Train loop of one rank. `config["assignment"]` is a Rehearsal."""
+    job: Rehearsal = config["assignment"]
+    rank = ray.train.get_context().get_world_rank()
+    store = Store(job.storage)
+    finished, points = [], []
+    for trial in job.cohort.trials:
+        # A trial that failed is run again by the same command, and is past its bad luck then.
+        again = store.exists("trials", trial.key, "failure.json")
+        if not store.exists("trials", trial.key, "record.json"):
+            record = pretended(job, trial, failed_before=again)
+            if rank == 0:
+                _write(store, job.surface, record)
+        finished.append(trial.key)
+        points += [(trial.key, int(p["samples"]), _metrics(p)) for p in _curve(job.surface, trial)]
+        ray.train.report(
+            {
+                "cohort": job.cohort.id,
+                "samples": job.cohort.samples * len(finished) // len(job.cohort.trials),
+                "seconds": 0.0,
+                "points": points,
+                "finished": list(finished),
+                "error": "",
+            }
+        )
+        points = []
+
+
+def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> TrialRecord:
+    """The record that the trial would leave, by the surface."""
+    fate = job.surface.fate(trial.key)
+    status: Status = "completed"
+    reason = ""
+    if fate == "failed" and not failed_before:
+        status, reason = "failed", "rehearsed: the worker was lost"
+    elif fate == "diverged":
+        status, reason = "diverged", "rehearsed: the loss is not a number"
+    metrics = _costs(job, trial)
+    if status == "completed":
+        metrics |= _responses(job, trial)
+    return TrialRecord(
+        key=trial.key,
+        study=job.study,
+        scale=job.scale,
+        cell={name: str(label) for name, label in trial.cell},
+        seed=trial.seed,
+        cohort=job.cohort.id,
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        curve=tuple(_curve(job.surface, trial)),
+        order_hash=trial.stream_key,
+        data_fingerprint=FINGERPRINT,
+        recipe_key=trial.key,
+        code_version=job.code_version,
+        recipe=trial.recipe.flatten(),
+    )
+
+
+def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
+    """The primary response as the surface has it, the others made of it."""
+    primary = job.responses[0]
+    value = job.surface.measured(trial.key, dict(trial.cell), trial.seed)
+    if primary.startswith(_SHARE):
+        value = min(1.0, max(0.0, value))
+    found = {primary: value}
+    for name in job.responses[1:]:
+        if name.startswith(_SHARE):  # a looser score of the same pictures
+            found[name] = value + (1 - value) / 3
+        elif not name.startswith("cost/"):
+            found[name] = 5 * (1 - value)
+    if any(name.startswith(_SHARE) for name in found):
+        found["zeroshot/num_images"] = float(NUM_IMAGES)
+    return found
+
+
+def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:
+    cost = job.costs[trial.key]
+    hours = job.surface.cost(trial.key, cost.reference_hours)
+    return {
+        "cost/device_hours": hours,
+        "cost/train_seconds": 3600 * hours,
+        "cost/shared_seconds": 0.0,
+        "cost/samples": float(cost.samples),
+        "cost/image_views": float(cost.image_views),
+        "cost/text_tokens": float(cost.text_tokens),
+        "cost/num_params": float(cost.num_params),
+    }
+
+
+def _curve(surface: Surface, trial: Trial) -> list[dict[str, float]]:
+    """A falling loss, so that pages of curves have one."""
+    total = trial.recipe.budget.steps * trial.recipe.budget.batch
+    level = 2.0 - surface.value(dict(trial.cell))
+    random = surface.random("curve", trial.key)
+    return [
+        {
+            "samples": float(total * (n + 1) // NUM_POINTS),
+            "train/loss": level + 2.5 * math.exp(-3 * n / NUM_POINTS) + 0.02 * random.normal(),
+        }
+        for n in range(NUM_POINTS)
+    ]
+
+
+def _metrics(point: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in point.items() if name != "samples"}
+
+
+def _write(store: Store, surface: Surface, record: TrialRecord) -> None:
+    name = "failure.json" if record.status == "failed" else "record.json"
+    shares = [
+        v for n, v in record.metrics.items() if n in ("zeroshot/top1", "zeroshot/top1_of_100")
+    ]
+    if record.status == "completed" and shares:
+        content = example_table(_examples(surface, record.key, shares[0]))
+        store.write_bytes(content, "trials", record.key, "examples.parquet")
+    store.write_json(record.to_json(), "trials", record.key, name)
+
+
+def _examples(surface: Surface, key: str, share: float) -> ZeroShot:
+    """Which pictures the trial got right: some are hard for every trial, as in life."""
+    difficulty = surface.random("pictures").normal(size=NUM_IMAGES)
+    luck = difficulty + 0.5 * surface.random("luck", key).normal(size=NUM_IMAGES)
+    right = np.argsort(np.argsort(luck)) < round(share * NUM_IMAGES)
+    rank = np.where(right, 0, 9).astype(np.int64)  # so many names beat its own
+    return ZeroShot(np.arange(NUM_IMAGES, dtype=np.int64), rank, rank)

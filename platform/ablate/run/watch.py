@@ -1,0 +1,161 @@
+"""Follows the cohorts while they run: what they report goes to the ledger and to a person."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray.tune
+
+from ablate.run.outcome import Outcome, failed, record_files
+from ablate.run.progress import StudyProgress
+from ablate.run.store import Store
+from ablate.study.plan import Cohort, Plan
+from ablate.track.ledger import Ledger, TrialEntry
+from ablate.track.record import TrialRecord
+
+
+class Watcher(ray.tune.Callback):
+    """Carries what cohorts report to the ledger and to the person who watches."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        ledger: Ledger,
+        progress: StudyProgress,
+        outcome: Outcome,
+        cohorts: Sequence[Cohort],
+    ) -> None:
+        self.plan, self.store, self.ledger = plan, store, ledger
+        self.progress, self.outcome = progress, outcome
+        self.cohorts = {cohort.id: cohort for cohort in cohorts}
+        self._opened: set[str] = set()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
+        return (ray.tune.Callback, ())
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        cohort = self.cohorts[trial.config["cohort"]]
+        self.progress.begin(cohort)
+        for member in cohort.trials:
+            if member.key in self.outcome.records:
+                continue
+            self._opened.add(member.key)
+            self.ledger.open_trial(
+                TrialEntry(
+                    key=member.key,
+                    cell=dict(member.cell),
+                    seed=member.seed,
+                    cohort=cohort.id,
+                    recipe=member.recipe.flatten(),
+                )
+            )
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        cohort = self.cohorts[trial.config["cohort"]]
+        if result.get("error"):
+            self._fail(cohort, result["error"])
+            return
+        if "points" not in result:
+            return
+        self.progress.update(cohort, int(result["samples"]))
+        for key, samples, metrics in result["points"]:
+            self.ledger.log(key, int(samples), metrics)
+        for key in result["finished"]:
+            self._finish(cohort, key)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._settle(trial, "the cohort ended without a record of it")
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._settle(trial, _root_cause(getattr(trial, "get_error", lambda: None)()))
+
+    def _settle(self, trial: Any, reason: str) -> None:
+        """A report may be lost with its worker, a record may not: look into the folder."""
+        cohort = self.cohorts[trial.config["cohort"]]
+        for member in cohort.trials:
+            self._finish(cohort, member.key)
+        if all(member.key in self.outcome.records for member in cohort.trials):
+            # Every member has its record and its weights: nothing will ever be resumed.
+            self.store.remove("cohorts", cohort.id)
+            self.store.remove("cohorts", f"{cohort.id}.json")
+        self._fail(cohort, reason)
+
+    def _finish(self, cohort: Cohort, key: str) -> None:
+        if key in self.outcome.records or key in self.outcome.reasons:
+            return
+        for name in ("record.json", "failure.json"):
+            values = self.store.read_json("trials", key, name)
+            if values is not None:
+                break
+        else:
+            return
+        record = TrialRecord.from_json(values)
+        if record.status == "failed":
+            self.outcome.reasons[key] = record.reason
+        else:
+            self.outcome.records[key] = record
+        name = next(t.name for t in cohort.trials if t.key == key)
+        self.progress.finished(name, record.status, dict(record.metrics), self.plan.responses[0])
+        self.ledger.finish(record, record_files(self.store, key))
+
+    def _fail(self, cohort: Cohort, reason: str) -> None:
+        for member in cohort.trials:
+            if member.key in self.outcome.records or member.key in self.outcome.reasons:
+                continue
+            self.outcome.reasons[member.key] = reason
+            self.progress.say(f"{member.name}  failed: {reason}")
+            self.ledger.finish(failed(self.plan, member, cohort.id, reason))
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a trial that was started has neither ended nor failed."""
+        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
+        return bool(self._opened - ended)
+
+    def stop(self) -> None:
+        """The study was stopped: what has started is interrupted, not failed."""
+        self.outcome.interrupted = True
+        for key in self._opened:
+            if key not in self.outcome.records and key not in self.outcome.reasons:
+                self.ledger.interrupt(key, "the study was stopped")
+                self.outcome.reasons[key] = "stopped; the same command goes on"
+
+
+@contextmanager
+def stoppable(watcher: Watcher) -> Iterator[None]:
+    """SIGTERM (a job's stop) ends a study as Ctrl-C does: Tune saves, and statuses come true."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: Any) -> None:
+        watcher.stop()
+        raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        watcher.stop()
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _root_cause(error: Any) -> str:
+    """The last line of what a worker raised, without the frames of Ray around it."""
+    if error is None:
+        return "the cohort's workers failed; Ray's log has the reason"
+    failures = getattr(error, "worker_failures", None)
+    if failures:
+        error = next(iter(failures.values()))
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__
