@@ -7,8 +7,10 @@ import math
 from typing import Any
 
 from ablate.analyze.columns import label_text
+from ablate.analyze.conclusions import tally
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings
+from ablate.analyze.page import sentence
 from ablate.analyze.wording import Unit, counted, listed, p_value
 
 _ALPHA = 0.05
@@ -24,12 +26,18 @@ def answer(found: Findings) -> list[str]:
     # Where factors interact, averages over the other factor are the second thing to say.
     sentences = _interactions(found) + [_of_factor(found, name) for name in found.factors]
     prices = [words for name in found.factors for words in _price(found, name)]
+    sentences += tally(found)
     return [*sentences, " ".join(prices)] if prices else sentences
 
 
 def caveats(found: Findings) -> list[str]:
     """What limits the answer, each in a sentence; empty for a complete study of 3 seeds or more."""
     words = []
+    if "rehearsal" in found.design:
+        words.append(
+            "A rehearsal: no model was trained. Every number is made from a response surface, to "
+            "see what this study could find before it is paid for."
+        )
     if len(found.missing):
         statuses = found.missing["status"].value_counts()
         parts = [f"{statuses[s]} {str(s).replace('_', ' ')}" for s in sorted(statuses.index)]
@@ -51,10 +59,21 @@ def caveats(found: Findings) -> list[str]:
         )
     elif found.num_seeds == 2:
         words.append("Two seeds: intervals rest on the error pooled over all cells.")
+    if found.primary.error_why:
+        words.append(sentence(found.primary.error_why))
+    elif _depends_on_orders(found):
+        words.append(
+            "Trials of the same data and seed share their order of samples, and two seeds are too "
+            "few to take that into the intervals: those of the data's effects may be too narrow."
+        )
     notes = [str(note) for note in found.primary.contrasts.get("note", []) if note]
     if any("fragile" in note for note in notes):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words
+
+
+def _depends_on_orders(found: Findings) -> bool:
+    return found.primary.whole_plots and found.primary.error == "pooled" and found.num_seeds > 1
 
 
 def _bundles(found: Findings) -> list[str]:

@@ -18,17 +18,16 @@ import pandas as pd
 from scipy import stats
 
 from ablate.analyze.aliases import Alias
-from ablate.analyze.columns import AnalysisError, label_text, observe
+from ablate.analyze.claim_words import MOST_SEEDS, contrast_words, verdict_sentence
+from ablate.analyze.columns import AnalysisError, observe
 from ablate.analyze.linear import Estimate, Fit
 from ablate.analyze.power import t_power
-from ablate.analyze.wording import Unit, counted, listed
+from ablate.analyze.wording import Unit, listed
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
 VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
 POWER = 0.8  # with which the further seeds would decide
-MOST_SEEDS = 1000
-_CLAIMED = {"above": "above", "below": "below", "within": "within"}
 
 
 @dataclass(frozen=True)
@@ -268,30 +267,6 @@ def _seeds_for(one: JudgedContrast, num_seeds: int, alpha: float) -> int | None:
     return None
 
 
-def contrast_words(one: Mapping[str, Any]) -> str:
-    """`supervision filip minus clip at model vit`."""
-
-    def held(levels: Mapping[str, Any]) -> str:
-        return ", ".join(f"{name} {label_text(level)}" for name, level in levels.items())
-
-    words = f"{one['of']} {label_text(one['level'])} minus {label_text(one['over'])}"
-    if one["at"]:
-        words += f" at {held(one['at'])}"
-    if one["less_at"]:
-        words += f", less the same at {held(one['less_at'])}"
-    return words
-
-
-def expectation(direction: str, margin: float, unit: Unit) -> str:
-    """`above 0`, `above −1.0 points`, `within 1.0 points of 0`."""
-    if direction == "within":
-        size = unit.difference(margin).lstrip("+")
-        return f"within {size} {unit.difference_unit}".rstrip() + " of 0"
-    if margin == 0:
-        return f"{_CLAIMED[direction]} 0"
-    return f"{_CLAIMED[direction]} {unit.difference(margin)} {unit.difference_unit}".rstrip()
-
-
 def _answer(
     claim: Mapping[str, Any],
     unit: Unit,
@@ -308,33 +283,9 @@ def _answer(
         source=str(claim.get("source", "")),
         stated=str(claim.get("stated", "")),
         verdict=verdict,
-        sentence=_sentence(verdict, judged, unit, why, seeds),
+        sentence=verdict_sentence(verdict, judged, unit, why, seeds),
         contrasts=judged,
         further_seeds=seeds,
-    )
-
-
-def _sentence(
-    verdict: str, judged: Sequence[JudgedContrast], unit: Unit, why: str, seeds: int | None
-) -> str:
-    if verdict in (NOT_ESTIMABLE, ALIASED):
-        return f"{verdict.capitalize()}: {why.rstrip('.')}."
-    shown = [one for one in judged if verdict in (one.verdict, SUPPORTED)] or list(judged)
-    words = f"{verdict.capitalize()}: {'; '.join(_measured(one, unit) for one in shown)}."
-    if verdict != INCONCLUSIVE:
-        return words
-    if why:
-        return f"{words} No interval: {why.rstrip('.')}."
-    if seeds is None:
-        return f"{words} No number of seeds up to {MOST_SEEDS:,} would decide it at that size."
-    return f"{words} {counted(seeds, 'further seed')} would decide it if that is its true size."
-
-
-def _measured(one: JudgedContrast, unit: Unit) -> str:
-    size = f"{unit.difference(one.difference)} {unit.difference_unit}".rstrip()
-    interval = f" [{unit.interval(one.ci_low, one.ci_high)}]" if one.ci_low == one.ci_low else ""
-    return (
-        f"{one.words} is {size}{interval}, claimed {expectation(one.direction, one.margin, unit)}"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from ablate.analyze.columns import AnalysisError, Floats, completed, observe, require_column
@@ -74,12 +75,27 @@ def _share_on_front(grid: Floats, counts: Floats, draws: Floats) -> Floats:
         num = counts @ draw
         known = num > 0
         means = np.einsum("csk,s->ck", grid[known], draw) / num[known, None]
-        as_good = (means[:, None] >= means[None]).all(axis=2)
-        better = (means[:, None] > means[None]).any(axis=2)
-        hits[known] += ~(as_good & better).any(axis=0)
+        hits[known] += _front(means)
         tries[known] += 1
     share: Floats = np.where(tries > 0, hits / np.maximum(tries, 1), np.nan)
     return share
+
+
+def _front(points: Floats) -> NDArray[np.bool_]:
+    """Which of `points` [n, k] no other one beats; more is better everywhere."""
+    if points.shape[1] != 2:
+        as_good = (points[:, None] >= points[None]).all(axis=2)
+        better = (points[:, None] > points[None]).any(axis=2)
+        return ~np.asarray((as_good & better).any(axis=0), dtype=bool)
+    # From the best of the first downwards: beaten is what the second of a better one reaches.
+    line = np.lexsort((-points[:, 1], -points[:, 0]))
+    first, second = points[line, 0], points[line, 1]
+    best = np.maximum.accumulate(second)
+    starts = np.searchsorted(-first, -first, side="left")  # the first of those equal in `first`
+    before = np.where(starts > 0, best[starts - 1], -np.inf)
+    on_front = np.zeros(len(points), dtype=bool)
+    on_front[line] = (second > before) & (second >= second[starts])
+    return on_front
 
 
 def net_benefit(

@@ -11,6 +11,9 @@ from ablate.analyze.missing import divergence_rates
 from ablate.analyze.page import Section, Table, noted_table
 from ablate.analyze.wording import NONE, Unit, counted, number, p_value, significant
 
+_MOST_ROWS = 1_000  # of trials that a page shows
+_MOST_MISSING = 200
+
 
 def variance(found: Findings) -> Section:
     """The ANOVA table of the primary response."""
@@ -111,14 +114,32 @@ def _test_set(found: Findings, unit: Unit) -> str:
     )
 
 
+def missing(found: Findings) -> list[Section]:
+    """What did not complete, by name, and how often trials diverged; nothing if all is there."""
+    if not len(found.missing):
+        return []
+    words = [
+        f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed. A "
+        "missing trial is absent from every number on this page: it is not a zero."
+    ]
+    tables = [_missing_table(found), *_divergence_table(found)]
+    return [Section("What is missing", words, tables=tables)]
+
+
 def trial_rows(found: Findings) -> Section:
-    """One row per planned trial, the missing ones first by name."""
+    """One row per planned trial; of a study too large to read, where its table is."""
+    if len(found.trials) > _MOST_ROWS:
+        words = [
+            f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed; "
+            "trials.csv, beside this page, has a row for each."
+        ]
+        return Section("Trials", words, is_small=True)
     shown = [found.primary, *found.secondary]
     units = [response.unit for response in shown]
     rows, tones = [], []
     for row in rows_of(found.trials):
         labels = [label_text(row[name]) for name in found.factors]
-        values = [unit.value(row[unit.name]) for unit in units]
+        values = [unit.value(_number(row[unit.name])) for unit in units]
         rows.append([*labels, str(row["seed"]), row["status"].replace("_", "\u00a0"), *values])
         tones.append("" if row["status"] == "completed" else "missing")
     first = len(found.factors)
@@ -126,12 +147,12 @@ def trial_rows(found: Findings) -> Section:
     header = [*found.factors, "Seed", "Status", *suffixes]
     columns = frozenset({first, *range(first + 2, len(header))})
     words = [f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed."]
-    tables = [Table(header, rows, columns, tones)]
-    if len(found.missing):
-        diverged = _divergence_table(found)
-        whole = Table(header, rows, columns, tones, title="All trials" if diverged else "")
-        tables = [_missing_table(found), *diverged, whole]
-    return Section("Trials", words, tables=tables, is_small=True)
+    return Section("Trials", words, tables=[Table(header, rows, columns, tones)], is_small=True)
+
+
+def _number(value: object) -> float:
+    """NaN for what is no number: a response that was refused is still shown by its other rows."""
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _missing_table(found: Findings) -> Table:
@@ -142,9 +163,11 @@ def _missing_table(found: Findings) -> Table:
             row["status"].replace("_", "\u00a0"),
             row["reason"] or NONE,
         ]
-        for row in rows_of(found.missing)
+        for row in rows_of(found.missing.head(_MOST_MISSING))
     ]
-    return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}))
+    left = len(found.missing) - len(rows)
+    remark = f"And {counted(left, 'more')}: missing_cells.csv has them all." if left else ""
+    return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}), remark=remark)
 
 
 def _divergence_table(found: Findings) -> list[Table]:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ablate.analyze.aliases import Alias, hidden_aliases
+from ablate.analyze.cells import find_cells
+from ablate.analyze.claims import Judged, judge
 from ablate.analyze.columns import AnalysisError, completed, label_text
-from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
-from ablate.analyze.front import pareto
-from ablate.analyze.missing import fragile_levels, missing_trials
+from ablate.analyze.missing import missing_trials
 from ablate.analyze.multiplicity import adjust
-from ablate.analyze.variance import anova
+from ablate.analyze.outlook import Outlook, look_ahead
+from ablate.analyze.response_findings import BLOCK as BLOCK
+from ablate.analyze.response_findings import ResponseFindings as ResponseFindings
+from ablate.analyze.response_findings import find_response
+from ablate.analyze.two_level import effects_two_level
+from ablate.analyze.variance_components import variance_components
 from ablate.analyze.wording import Unit, unit_of
 from ablate.errors import nearest
 
 COST = "cost/device_hours"
-BLOCK = "seed"  # every comparison is within seeds
-
-
-@dataclass(frozen=True)
-class ResponseFindings:
-    """One response: `means` and `contrasts` hold the rows of every factor (column `factor`)."""
-
-    unit: Unit
-    means: pd.DataFrame
-    contrasts: pd.DataFrame
-    anova: pd.DataFrame
-    interactions: pd.DataFrame
-    fault: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,10 @@ class Findings:
     aliases: list[Alias]
     cells: pd.DataFrame
     cost: Unit | None
+    claims: list[Judged]
+    outlook: Outlook | None
+    components: pd.DataFrame
+    two_level: pd.DataFrame | None
 
     @property
     def num_completed(self) -> int:
@@ -75,21 +68,74 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
     baselines = {name: _baseline(name, factor) for name, factor in design["factors"].items()}
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
-    responses = [_response(ordered, name, baselines) for name in design["responses"]]
+    responses = [find_response(ordered, name, baselines) for name in design["responses"]]
+    primary = responses[0]
     costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design["responses"][0] else None
+    aliases = hidden_aliases(ordered, _paths(design))
     return Findings(
         design=design,
         trials=ordered,
         factors=factors,
         baselines=baselines,
-        primary=responses[0],
+        primary=primary,
         secondary=_adjusted_together(responses[1:]),
         missing=missing_trials(ordered, list(baselines)),
-        aliases=hidden_aliases(ordered, _paths(design)),
-        cells=_cells(ordered, responses[0].unit, cost, list(baselines)),
+        aliases=aliases,
+        cells=find_cells(ordered, primary.unit, cost, list(baselines)),
         cost=unit_of(cost, ordered[cost]) if cost else None,
+        claims=_claims(design, ordered, responses, aliases),
+        outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
+        components=_components(ordered, primary, list(baselines)),
+        two_level=_two_level(ordered, primary.unit.name, factors),
     )
+
+
+def _claims(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    responses: list[ResponseFindings],
+    aliases: list[Alias],
+) -> list[Judged]:
+    """The verdicts on the design's claims, in their order."""
+    by_name = {found.unit.name: found for found in responses}
+    judged = []
+    for claim in design.get("claims", []):
+        found = by_name.get(claim["response"] or responses[0].unit.name, responses[0])
+        judged.append(
+            judge(
+                claim, trials, list(design["factors"]), found.unit,
+                block=BLOCK, error=found.error, aliases=aliases,
+            )
+        )  # fmt: skip
+    return judged
+
+
+def _outlook(
+    trials: pd.DataFrame, found: ResponseFindings, factors: list[str], cost: str | None
+) -> Outlook:
+    return look_ahead(
+        trials, found.unit.name, factors, found.contrasts, found.interactions,
+        block=BLOCK, cost=cost or "",
+    )  # fmt: skip
+
+
+def _components(trials: pd.DataFrame, found: ResponseFindings, factors: list[str]) -> pd.DataFrame:
+    if found.fault:
+        return pd.DataFrame()
+    return variance_components(trials, found.unit.name, factors, block=BLOCK)
+
+
+def _two_level(
+    trials: pd.DataFrame, response: str, factors: Mapping[str, list[Any]]
+) -> pd.DataFrame | None:
+    """Every effect of a design of two-level factors, with Lenth's margins; None for others."""
+    if len(factors) < 2 or any(len(levels) != 2 for levels in factors.values()):
+        return None
+    try:
+        return effects_two_level(trials, response, list(factors))
+    except AnalysisError:  # with cells missing its effects are not those of the design
+        return None
 
 
 def _paths(design: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -128,54 +174,6 @@ def _baseline_first(trials: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.Da
     return ordered
 
 
-def _response(
-    trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
-) -> ResponseFindings:
-    """All tables of one response; when nothing can be computed `fault` says why."""
-    factors = list(baselines)
-    empty = pd.DataFrame()
-    try:
-        means = [
-            marginal_means(trials, response, factors, name, block=BLOCK).assign(factor=name)
-            for name in factors
-        ]
-        differences = [
-            _contrasts(trials, response, factors, name, baselines[name]) for name in factors
-        ]
-        table = anova(trials, response, factors, block=BLOCK)
-        crossed = [
-            interaction_contrast(trials, response, a, b, block=BLOCK, factors=factors)
-            for a, b in itertools.combinations(factors, 2)
-        ]
-        interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
-    except AnalysisError as fault:
-        unit = unit_of(response, trials[response].astype(float))
-        return ResponseFindings(unit, empty, empty, empty, empty, fault.what)
-    joined = pd.concat(differences, ignore_index=True)
-    widths = (joined["ci_high"] - joined["ci_low"]) / 2
-    return ResponseFindings(
-        unit=unit_of(response, trials[response].astype(float), widths),
-        means=pd.concat(means, ignore_index=True),
-        contrasts=joined,
-        anova=table,
-        interactions=pd.concat(interactions, ignore_index=True) if interactions else empty,
-        fault="",
-    )
-
-
-def _contrasts(
-    trials: pd.DataFrame, response: str, factors: list[str], name: str, baseline: Any
-) -> pd.DataFrame:
-    found = contrasts(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
-    fragile = fragile_levels(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
-    words = "fragile: its sign can flip with the values of the diverged trials"
-    found["note"] = [
-        "; ".join(part for part in (note, words if level in fragile else "") if part)
-        for level, note in zip(found["level"], found["note"], strict=True)
-    ]
-    return found.assign(factor=name, baseline=baseline)
-
-
 def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindings]:
     """Secondary responses are one family: their contrasts' p values by Benjamini & Hochberg."""
     tables = [found.contrasts for found in responses if not found.fault]
@@ -185,38 +183,3 @@ def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindin
         table["p_adjusted"] = adjusted[place : place + len(table)]
         place += len(table)
     return responses
-
-
-def _cells(trials: pd.DataFrame, unit: Unit, cost: str | None, factors: list[str]) -> pd.DataFrame:
-    """Per cell with a completed trial: factors, num_trials, mean response, mean cost, on_front.
-
-    The response is the cell's mean in the blocked model: a missing seed does not shift it.
-    """
-    done = trials[completed(trials)]
-    columns = [unit.name, cost] if cost else [unit.name]
-    if unit.name not in done.columns or done.empty:
-        return pd.DataFrame(columns=[*factors, "num_trials", *columns, "on_front"])
-    done = done.loc[np.isfinite(done[columns].to_numpy(dtype=float)).all(axis=1)]
-    grouped = done.groupby(factors, observed=True, sort=True)
-    cells = grouped[columns].mean()
-    cells.insert(0, "num_trials", grouped.size())
-    cells = cells.reset_index()
-    cells[unit.name] = _cell_means(trials, unit.name, factors, cells)
-    up, down = ([], [unit.name]) if unit.less_is_better else ([unit.name], [])
-    cells["on_front"] = pareto(cells, maximise=up, minimise=[*down, *([cost] if cost else [])])
-    return cells
-
-
-def _cell_means(
-    trials: pd.DataFrame, response: str, factors: list[str], cells: pd.DataFrame
-) -> list[float]:
-    """The blocked model's mean of each row of `cells`; its raw mean where that is not estimable."""
-    raw = [float(value) for value in cells[response]]
-    try:
-        found = marginal_means(trials, response, factors, factors, block=BLOCK, order=len(factors))
-    except AnalysisError:
-        return raw
-    modelled = dict(zip(found["level"], found["mean"].astype(float), strict=True))
-    labels = list(cells[factors].itertuples(index=False, name=None))
-    values = [modelled.get(label, math.nan) for label in labels]
-    return [r if math.isnan(v) else v for v, r in zip(values, raw, strict=True)]

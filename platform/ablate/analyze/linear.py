@@ -15,7 +15,7 @@ import numpy as np
 from scipy import linalg, stats
 
 from ablate.analyze.columns import AnalysisError, Floats, Ints, Observations, label_text
-from ablate.analyze.robust import Spread, unequal_spread
+from ablate.analyze.robust import Spread, UnequalVariances
 from ablate.analyze.space import RANK_TOLERANCE, Space
 from ablate.errors import nearest
 
@@ -127,6 +127,10 @@ class Fit:
         basis: Floats = self._design @ self._to_basis
         return basis
 
+    @cached_property
+    def _unequal(self) -> UnequalVariances:
+        return UnequalVariances(self.seen, self.basis, self.residuals)
+
     def space(self) -> Space:
         """Every term in the coordinates of `basis`: comparisons need no trial any more."""
         widths = [1, *(full_df(self.seen, term) for term in self.terms)]
@@ -191,7 +195,7 @@ class Fit:
         if self.error.refusal:
             return Spread(float("nan"), float("nan"), self.error.refusal)
         if self.kind == "unequal":
-            return unequal_spread(self.seen, self.basis, self.residuals, self.basis @ scaled)
+            return self._unequal.of(self.basis @ scaled)
         se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(scaled))
         return Spread(se, float(self.error.df), "")
 

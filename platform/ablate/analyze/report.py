@@ -12,12 +12,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ablate.analyze import evidence, sections
+from ablate.analyze import checks, conclusions, evidence, sections
 from ablate.analyze.answer import answer, caveats
 from ablate.analyze.drawing import figures_of
+from ablate.analyze.effect_table import effect_table, share_table
 from ablate.analyze.findings import Findings, ResponseFindings, find
 from ablate.analyze.origins import design_section, provenance_section
 from ablate.analyze.page import Section
+from ablate.analyze.planted import planted
 from ablate.analyze.published import published_values
 from ablate.analyze.summary import summary
 
@@ -60,6 +62,10 @@ def write_report(
         "design.json": _json(design),
         "missing_cells.csv": _csv(found.missing),
         "pareto.csv": _csv(found.cells),
+        "claims.json": _json([judged.to_json() for judged in found.claims]),
+        "diagnostics.json": _json(checks.as_json(found)),
+        "variance_components.json": _json(checks.components_as_json(found)),
+        "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
         **_tables(found),
         **{f"figures/{name}.svg": _alone(svg, style) for name, svg in drawn.items() if svg},
         "report.html": _environment().get_template("report.html.j2").render(page),
@@ -82,6 +88,8 @@ def _tables(found: Findings) -> dict[str, str]:
         "means.csv": _stacked([(r, r.means) for r in responses], ["factor"]),
         "contrasts.csv": _stacked([(r, r.contrasts) for r in responses], ["factor", "baseline"]),
         "anova.csv": _stacked(anovas, []),
+        "effects.csv": _stacked([(r, effect_table(r)) for r in responses], ["term"]),
+        "effect_sizes.csv": _stacked([(r, share_table(r)) for r in responses], ["term"]),
         "interactions.csv": _stacked([(r, r.interactions) for r in responses], ["a", "b"]),
     }
 
@@ -115,24 +123,28 @@ def _alone(svg: str, style: str) -> str:
 
 
 def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
-    background = [
-        design_section(found),
-        evidence.trial_rows(found),
-        provenance_section(found, provenance),
-    ]
+    design, gaps = design_section(found), evidence.missing(found)
+    last = [evidence.trial_rows(found), provenance_section(found, provenance)]
     published = published_values(found)
     if found.primary.fault:
-        return [*published, *background]
+        claims = conclusions.claims(found)
+        return [design, *gaps, *claims, *published, conclusions.what_next(found), *last]
     return [
+        *planted(found),
+        design,
+        *gaps,
         sections.effects(found),
         sections.means(found),
         *sections.interactions(found),
-        *published,
         sections.cost(found),
+        *conclusions.claims(found),
+        *published,
         evidence.variance(found),
         evidence.secondary(found),
         evidence.two_errors(found),
-        *background,
+        checks.checks(found),
+        conclusions.what_next(found),
+        *last,
     ]
 
 

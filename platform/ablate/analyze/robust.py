@@ -11,10 +11,11 @@ MacKinnon & White 1985 (J. Econometrics 29:305); Welch 1947.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ablate.analyze.columns import Floats, Observations
+from ablate.analyze.columns import Floats, Ints, Observations
 
 _FULL_LEVERAGE = 1e-8  # 1 - leverage below this: the trial is its own fitted value
 _FEWEST_BLOCKS = 3
@@ -33,42 +34,60 @@ def _refused(why: str) -> Spread:
     return Spread(float("nan"), float("nan"), why)
 
 
-def unequal_spread(
-    seen: Observations, basis: Floats, residuals: Floats, loadings: Floats
-) -> Spread:
-    """The spread of `loadings` [n] @ response, for a model with the orthonormal `basis` [n, p]."""
-    if seen.block is not None:
-        return _by_block(seen, basis, residuals, loadings)
-    return _by_trial(seen, basis, residuals, loadings)
+class UnequalVariances:
+    """The spread of any function of a model with the orthonormal `basis` [n, p].
 
+    What belongs to the model alone is worked out once, however many functions are asked for.
+    """
 
-def _by_block(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:
-    assert seen.block is not None
-    codes = seen.codes[seen.block]
-    steps, pulls = [], []
-    for block in range(len(seen.levels[seen.block])):
-        rows = np.flatnonzero(codes == block)
-        within = np.eye(len(rows)) - basis[rows] @ basis[rows].T
-        values, vectors = np.linalg.eigh(within)
-        known = values > _FULL_LEVERAGE
-        # The inverse root puts back what the fit took out of this block's residuals; what the
-        # block's own level took is gone, and of no weight in a comparison within blocks.
-        root = (vectors[:, known] / np.sqrt(values[known])) @ vectors[:, known].T
-        pull = root @ loadings[rows]
-        if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
-            continue
-        steps.append(float(pull @ residuals[rows]))
-        whole = np.zeros(len(residuals))
-        whole[rows] = pull
-        pulls.append(whole - basis @ (basis[rows].T @ pull))
-    if len(steps) < _FEWEST_BLOCKS:
-        return _refused(
-            f"unequal variances: {len(steps)} of the blocks hold this comparison, "
-            f"{_FEWEST_BLOCKS} needed"
-        )
-    variance = float(np.sum(np.square(steps)))
-    overlap = np.array(pulls) @ np.array(pulls).T
-    return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
+    def __init__(self, seen: Observations, basis: Floats, residuals: Floats) -> None:
+        self.seen, self.basis, self.residuals = seen, basis, residuals
+
+    def of(self, loadings: Floats) -> Spread:
+        """The spread of `loadings` [n] @ response."""
+        if self.seen.block is not None:
+            return self._by_block(loadings)
+        return _by_trial(self.seen, self.basis, self.residuals, loadings)
+
+    @cached_property
+    def _blocks(self) -> list[tuple[Ints, Floats, Floats]]:
+        """Of each block: its rows, and the directions and singular values of its part of `basis`.
+
+        I - B B' of a block is the identity but for the directions of B: its inverse root needs
+        p columns, not as many as the block has rows.
+        """
+        assert self.seen.block is not None
+        codes = self.seen.codes[self.seen.block]
+        found = []
+        for block in range(len(self.seen.levels[self.seen.block])):
+            rows = np.flatnonzero(codes == block)
+            directions, sizes, _ = np.linalg.svd(self.basis[rows], full_matrices=False)
+            found.append((rows, directions, sizes))
+        return found
+
+    def _by_block(self, loadings: Floats) -> Spread:
+        steps, pulls = [], []
+        for rows, directions, sizes in self._blocks:
+            left = 1 - sizes**2
+            # The inverse root puts back what the fit took out of this block's residuals; what the
+            # block's own level took is gone, and of no weight in a comparison within blocks.
+            stretch = np.where(left > _FULL_LEVERAGE, 1 / np.sqrt(np.maximum(left, 1e-300)), 0) - 1
+            own = loadings[rows]
+            pull = own + directions @ (stretch * (directions.T @ own))
+            if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
+                continue
+            steps.append(float(pull @ self.residuals[rows]))
+            whole = np.zeros(len(self.residuals))
+            whole[rows] = pull
+            pulls.append(whole - self.basis @ (self.basis[rows].T @ pull))
+        if len(steps) < _FEWEST_BLOCKS:
+            return _refused(
+                f"unequal variances: {len(steps)} of the blocks hold this comparison, "
+                f"{_FEWEST_BLOCKS} needed"
+            )
+        variance = float(np.sum(np.square(steps)))
+        overlap = np.array(pulls) @ np.array(pulls).T
+        return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
 
 
 def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:

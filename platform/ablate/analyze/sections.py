@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+from ablate.analyze.checks import per_cost
 from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings, ResponseFindings
@@ -21,7 +22,9 @@ def effects(found: Findings) -> Section:
     if found.num_seeds > 1:
         words += "Small dots are the raw differences of single seeds"
         words += ", at every level of the other factors. " if len(names) > 1 else ". "
-        words += "The bar is the 95 % interval of their mean, its error pooled over the study."
+        words += "The bar is the 95 % interval of their mean"
+        pooled = found.primary.error == "pooled"
+        words += ", its error pooled over the study." if pooled else ", from one value per seed."
     tables = [contrast_table(found.primary, name) for name in names]
     drawn = [f"contrasts_{name}" for name in names]
     return Section("Effects against the baseline", [words], drawn, tables)
@@ -125,17 +128,27 @@ def cost(found: Findings) -> Section:
     rows, tones = [], []
     for row in rows_of(found.cells.sort_values(price.name, kind="stable")):
         front = "on the front" if row["on_front"] else ""
+        if not math.isnan(row.get("probability", math.nan)):
+            front = f"{100 * row['probability']:.0f} %"
         labels = [label_text(row[name]) for name in names]
         values = [unit.value(row[unit.name]), significant(row[price.name])]
         rows.append([*labels, number(row["num_trials"], 0), *values, front])
         tones.append("" if row["on_front"] else "off")
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
-    header = [*names, "Trials", f"{unit.label}{suffix}", price.label, "Pareto"]
+    is_sure = "probability" in found.cells and found.cells["probability"].notna().any()
+    last = "On the front" if is_sure else "Pareto"
+    header = [*names, "Trials", f"{unit.label}{suffix}", price.label, last]
     first = len(names)
-    table = Table(header, rows, frozenset({first, first + 1, first + 2}), tones)
+    table = Table(header, rows, frozenset(range(first, first + 3 + is_sure)), tones)
     words = (
         "Each cell's mean over its seeds, the seeds as small dots. Cells on the Pareto front are "
         "filled and joined: no other cell is both better and cheaper. Hollow ones are beaten."
     )
     remarks = ["The front is drawn from means: cells closer than their intervals may swap."]
+    if is_sure:
+        remarks = [
+            "The front is drawn from means. The last column says how often each cell is on it when "
+            "the seeds are drawn again (bootstrap of whole seeds).",
+            *per_cost(found),
+        ]
     return Section(title, [words], ["cost"], [table], remarks)

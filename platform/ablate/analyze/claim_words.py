@@ -1,0 +1,62 @@
+"""Claims in words: what was compared, what was claimed of it, and what the trials say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ablate.analyze.columns import label_text
+from ablate.analyze.wording import Unit, counted
+
+if TYPE_CHECKING:
+    from ablate.analyze.claims import JudgedContrast
+
+MOST_SEEDS = 1000  # that a claim is told to need
+
+
+def contrast_words(one: Mapping[str, Any]) -> str:
+    """`supervision filip minus clip at model vit`."""
+
+    def held(levels: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {label_text(level)}" for name, level in levels.items())
+
+    words = f"{one['of']} {label_text(one['level'])} minus {label_text(one['over'])}"
+    if one["at"]:
+        words += f" at {held(one['at'])}"
+    if one["less_at"]:
+        words += f", less the same at {held(one['less_at'])}"
+    return words
+
+
+def expectation(direction: str, margin: float, unit: Unit) -> str:
+    """`above 0`, `above −1.0 points`, `within 1.0 points of 0`."""
+    if direction == "within":
+        size = unit.difference(margin).lstrip("+")
+        return f"within {size} {unit.difference_unit}".rstrip() + " of 0"
+    if margin == 0:
+        return f"{direction} 0"
+    return f"{direction} {unit.difference(margin)} {unit.difference_unit}".rstrip()
+
+
+def verdict_sentence(
+    verdict: str, judged: Sequence[JudgedContrast], unit: Unit, why: str, seeds: int | None
+) -> str:
+    if verdict in ("not estimable", "aliased"):
+        return f"{verdict.capitalize()}: {why.rstrip('.')}."
+    shown = [one for one in judged if verdict in (one.verdict, "supported")] or list(judged)
+    words = f"{verdict.capitalize()}: {'; '.join(_measured(one, unit) for one in shown)}."
+    if verdict != "inconclusive":
+        return words
+    if why:
+        return f"{words} No interval: {why.rstrip('.')}."
+    if seeds is None:
+        return f"{words} No number of seeds up to {MOST_SEEDS:,} would decide it at that size."
+    return f"{words} {counted(seeds, 'further seed')} would decide it if that is its true size."
+
+
+def _measured(one: JudgedContrast, unit: Unit) -> str:
+    size = f"{unit.difference(one.difference)} {unit.difference_unit}".rstrip()
+    interval = f" [{unit.interval(one.ci_low, one.ci_high)}]" if one.ci_low == one.ci_low else ""
+    return (
+        f"{one.words} is {size}{interval}, claimed {expectation(one.direction, one.margin, unit)}"
+    )

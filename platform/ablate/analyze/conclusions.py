@@ -1,0 +1,182 @@
+"""The report's sections that conclude: the claims' verdicts, and what to run next."""
+
+from __future__ import annotations
+
+import math
+
+from ablate.analyze.claim_words import expectation
+from ablate.analyze.claims import INCONCLUSIVE, VERDICTS, Judged
+from ablate.analyze.columns import label_text
+from ablate.analyze.drawing import cell_label, rows_of
+from ablate.analyze.findings import Findings
+from ablate.analyze.outlook import Step, next_steps
+from ablate.analyze.page import Section, Table
+from ablate.analyze.wording import (
+    NONE,
+    Unit,
+    counted,
+    listed,
+    number,
+    p_value,
+    significant,
+    unit_of,
+)
+
+_SHOWN_SEEDS = 5  # numbers of seeds in the table of precision
+
+
+def claims(found: Findings) -> list[Section]:
+    """Each claim with its verdict and the numbers behind it; nothing where none was stated."""
+    if not found.claims:
+        return []
+    rows, tones = [], []
+    for judged in found.claims:
+        rows.append([judged.id, judged.statement, judged.verdict, judged.sentence])
+        tones.append("" if judged.verdict in VERDICTS[:2] else "off")
+    table = Table(["Claim", "Statement", "Verdict", "Why"], rows, tones=tones)
+    words = [
+        f"{_tally(found)} A claim holds when all of its comparisons do; each is judged by its own "
+        "interval at the level it was stated with, and claims are not adjusted for one another."
+    ]
+    remarks = [
+        f"{judged.id} was stated {judged.stated}."
+        for judged in found.claims
+        if judged.stated.startswith("after")
+    ]
+    if all(judged.stated.startswith("before") for judged in found.claims):
+        remarks.append("All were stated before the first trial.")
+    sources = sorted({judged.source for judged in found.claims if judged.source})
+    if sources:
+        size = (
+            ""
+            if found.design.get("scale") == "paper"
+            else " At this scale they speak of sign and order, not of size."
+        )
+        remarks.append(f"Source of claims: {listed(sources)}.{size}")
+    lines = [_contrast_table(found)]
+    return [Section("Claims", words, tables=[table, *lines], remarks=remarks)]
+
+
+def _tally(found: Findings) -> str:
+    """`2 claims are supported, 1 is refuted.`"""
+    parts = []
+    for verdict in VERDICTS:
+        count = sum(judged.verdict == verdict for judged in found.claims)
+        if count:
+            parts.append(f"{count} {'is' if count == 1 else 'are'} {verdict}")
+    return f"Of {counted(len(found.claims), 'claim')} {listed(parts)}."
+
+
+def tally(found: Findings) -> list[str]:
+    """The verdicts counted, for the answer; nothing where no claim was stated."""
+    return [_tally(found)] if found.claims else []
+
+
+def _contrast_table(found: Findings) -> Table:
+    rows = []
+    for judged in found.claims:
+        unit = _unit(found, judged)
+        for i, one in enumerate(judged.contrasts):
+            rows.append(
+                [
+                    judged.id if i == 0 else "",
+                    one.words,
+                    expectation(one.direction, one.margin, unit),
+                    unit.difference(one.difference),
+                    unit.interval(one.ci_low, one.ci_high),
+                    NONE if math.isnan(one.df) else f"{one.df:.3g}",
+                    p_value(one.p),
+                    one.verdict,
+                ]
+            )
+    header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "df", "p", "Verdict"]
+    remark = "Differences of fractions are in points; p is one-sided, against the stated margin."
+    return Table(header, rows, frozenset({3, 4, 5, 6}), title="Its comparisons", remark=remark)
+
+
+def _unit(found: Findings, judged: Judged) -> Unit:
+    for response in (found.primary, *found.secondary):
+        if response.unit.name == judged.response:
+            return response.unit
+    return unit_of(judged.response, [])
+
+
+def what_next(found: Findings) -> Section:
+    """What to run, at what price, and what it would tell; then seeds against precision."""
+    title, outlook = "What to run next", found.outlook
+    if outlook is None:
+        return Section(title, ["The missing trials: there is nothing to plan with yet."])
+    steps = next_steps(
+        outlook,
+        len(found.missing),
+        len(found.trials[list(found.factors)].drop_duplicates()),
+        {
+            judged.id: judged.further_seeds
+            for judged in found.claims
+            if judged.verdict == INCONCLUSIVE and judged.further_seeds
+        },
+        _best(found),
+    )
+    words = []
+    if not math.isnan(outlook.hours_per_seed):
+        words.append(
+            f"One more seed of every cell costs {significant(outlook.hours_per_seed, 3)} "
+            "device-hours, by what the completed trials took."
+        )
+    tables = [_steps_table(steps)] if steps else []
+    if not steps:
+        words.append("Nothing is open: every claim is decided and no trial is missing.")
+    precision = _precision_table(found)
+    return Section(title, words, ["seeds_needed"], [*tables, *precision])
+
+
+def _best(found: Findings) -> list[str]:
+    """The two best cells by name, the best first; nothing where fewer than three are compared."""
+    unit, cells = found.primary.unit, found.cells
+    if len(cells) < 3:
+        return []
+    ordered = cells.sort_values(unit.name, ascending=unit.less_is_better, kind="stable")
+    return [cell_label(row, found.factors) for row in rows_of(ordered)[:2]]
+
+
+def _steps_table(steps: list[Step]) -> Table:
+    rows = [
+        [
+            step.what,
+            number(step.num_trials, 0),
+            NONE if math.isnan(step.hours) else significant(step.hours, 3),
+            step.why[:1].upper() + step.why[1:] + ".",
+        ]
+        for step in steps
+    ]
+    return Table(["Run", "Trials", "Device-hours", "What it would tell"], rows, frozenset({1, 2}))
+
+
+def _precision_table(found: Findings) -> list[Table]:
+    outlook, unit = found.outlook, found.primary.unit
+    assert outlook is not None
+    table = outlook.table
+    if table["se"].isna().all():
+        return []
+    seeds = sorted(table["num_seeds"].unique())
+    shown = sorted(
+        {seeds[round(i * (len(seeds) - 1) / (_SHOWN_SEEDS - 1))] for i in range(_SHOWN_SEEDS)}
+    )
+    rows = []
+    for effect, own in table.groupby("effect", sort=False):
+        by_seeds = {row["num_seeds"]: row for row in rows_of(own)}
+        for name, column in (("half-width", "half_width"), ("detectable", "detectable_difference")):
+            values = [
+                unit.difference(by_seeds[n][column]).lstrip("+") if n in by_seeds else NONE
+                for n in shown
+            ]
+            first = label_text(str(effect).replace(":", " × ")) if column == "half_width" else ""
+            rows.append([first, name, *values])
+    header = ["Effect", "", *(counted(int(n), "seed") for n in shown)]
+    size = f", {unit.difference_unit}" if unit.difference_unit else ""
+    remark = (
+        "Half of a 95 % interval, and the true difference that is found with a power of 80 %; of "
+        "each effect's least certain comparison, if the noise stays as it is and no trial is lost."
+    )
+    columns = frozenset(range(2, len(header)))
+    return [Table(header, rows, columns, title=f"Seeds and precision{size}", remark=remark)]

@@ -1,0 +1,88 @@
+"""A rehearsal's section: what was planted, and whether the study found it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.analyze.columns import label_text
+from ablate.analyze.drawing import rows_of
+from ablate.analyze.findings import Findings
+from ablate.analyze.page import Section, Table
+from ablate.analyze.wording import NONE
+from ablate.study.surface import Surface
+
+
+def planted(found: Findings) -> list[Section]:
+    """Every planted difference beside its interval; nothing for a study that was trained."""
+    values = found.design.get("rehearsal")
+    if not values or found.primary.fault:
+        return []
+    surface, unit = Surface(**values), found.primary.unit
+    rows = []
+    for row in rows_of(found.primary.contrasts):
+        name, base = row["factor"], row["baseline"]
+        truth = _mean_at(found, surface, {name: row["level"]}) - _mean_at(
+            found, surface, {name: base}
+        )
+        words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
+        rows.append(_line(words, truth, row, found))
+    crossed = found.primary.interactions
+    for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
+        a, b = row["a"], row["b"]
+        truth = sum(
+            sign
+            * _mean_at(
+                found,
+                surface,
+                {
+                    a: row["a_level"] if upper else found.baselines[a],
+                    b: row["b_level"] if right else found.baselines[b],
+                },
+            )
+            for sign, (upper, right) in zip(
+                (1, -1, -1, 1), ((1, 1), (0, 1), (1, 0), (0, 0)), strict=True
+            )
+        )
+        words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
+        rows.append(_line(words, truth, row, found))
+    known = [row[-1] for row in rows if row[-1] != NONE]
+    hits = sum(told == "yes" for told in known)
+    sentence = (
+        "Nothing was trained: every trial measured a response surface whose effects are known. "
+    )
+    if known:
+        sentence += (
+            f"{hits} of {len(known)} intervals hold what was planted; of intervals that keep their "
+            "promise one in twenty does not."
+        )
+    size = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = ["Comparison", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
+    table = Table(header, rows, frozenset({1, 2, 3}))
+    return [Section("What was planted, and what was found", [sentence], tables=[table])]
+
+
+def _mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
+    """The surface at the levels `fixed`, the other factors' levels counting equally."""
+    others = {name: levels for name, levels in found.factors.items() if name not in fixed}
+    cells = [
+        surface.value({**fixed, **dict(zip(others, labels, strict=True))})
+        for labels in itertools.product(*others.values())
+    ]
+    return sum(cells) / len(cells)
+
+
+def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> list[str]:
+    unit = found.primary.unit
+    told = NONE
+    if not math.isnan(row["ci_low"]):
+        told = "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
+    return [
+        words,
+        unit.difference(truth),
+        unit.difference(row["difference"]),
+        unit.interval(row["ci_low"], row["ci_high"]),
+        told,
+    ]

@@ -1,0 +1,155 @@
+"""All that is computed of one response: means, contrasts, interactions, ANOVA and its checks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ablate.analyze.columns import AnalysisError, completed
+from ablate.analyze.diagnostics import Diagnostics, diagnose
+from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
+from ablate.analyze.missing import fragile_levels
+from ablate.analyze.variance import anova
+from ablate.analyze.wording import Unit, p_value, unit_of
+
+BLOCK = "seed"  # every comparison is within seeds
+ORDER = "order_hash"
+_FEWEST_SEEDS = 3  # for intervals that rest on one value per seed
+
+
+@dataclass(frozen=True)
+class ResponseFindings:
+    """One response: `means` and `contrasts` hold the rows of every factor (column `factor`).
+
+    `error` is what the intervals rest on, "pooled" or "unequal" (see `estimates`), and `error_why`
+    the reason for the latter. `whole_plots` says that trials share data orders within a seed.
+    """
+
+    unit: Unit
+    means: pd.DataFrame
+    contrasts: pd.DataFrame
+    anova: pd.DataFrame
+    interactions: pd.DataFrame
+    fault: str
+    diagnostics: Diagnostics | None = None
+    error: str = "pooled"
+    error_why: str = ""
+    whole_plots: bool = False
+
+
+def find_response(
+    trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
+) -> ResponseFindings:
+    """All tables of one response; when nothing can be computed `fault` says why."""
+    factors = list(baselines)
+    empty = pd.DataFrame()
+    try:
+        checks = diagnose(trials, response, factors, block=BLOCK)
+        plots = _shares_orders(trials)
+        error, why = _error(trials, response, checks, plots)
+        means = [
+            marginal_means(trials, response, factors, name, block=BLOCK, error=error).assign(
+                factor=name
+            )
+            for name in factors
+        ]
+        differences = [
+            _contrasts(trials, response, factors, name, baselines[name], error) for name in factors
+        ]
+        table = _anova(trials, response, factors, plots)
+        crossed = [
+            interaction_contrast(trials, response, a, b, block=BLOCK, factors=factors, error=error)
+            for a, b in itertools.combinations(factors, 2)
+        ]
+        interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
+    except AnalysisError as fault:
+        unit = unit_of(response, _floats(trials[response]))
+        return ResponseFindings(unit, empty, empty, empty, empty, fault.what)
+    joined = pd.concat(differences, ignore_index=True)
+    widths = (joined["ci_high"] - joined["ci_low"]) / 2
+    return ResponseFindings(
+        unit=unit_of(response, trials[response].astype(float), widths),
+        means=pd.concat(means, ignore_index=True),
+        contrasts=joined,
+        anova=table,
+        interactions=pd.concat(interactions, ignore_index=True) if interactions else empty,
+        fault="",
+        diagnostics=checks,
+        error=error,
+        error_why=why,
+        whole_plots=plots,
+    )
+
+
+def _anova(trials: pd.DataFrame, response: str, factors: list[str], plots: bool) -> pd.DataFrame:
+    if plots:
+        try:
+            return anova(trials, response, factors, block=BLOCK, whole_plot=[BLOCK, ORDER])
+        except AnalysisError:  # too few orders are left to be units
+            pass
+    return anova(trials, response, factors, block=BLOCK)
+
+
+def _floats(column: pd.Series[Any]) -> list[float]:
+    """What of a column are numbers: a table that is refused may hold anything."""
+    return [float(value) for value in pd.to_numeric(column, errors="coerce")]
+
+
+def _shares_orders(trials: pd.DataFrame) -> bool:
+    """Whether trials of one seed read several orders of samples, each shared by some of them.
+
+    Then an order is a whole plot: what it does is done to all of its trials at once.
+    """
+    if ORDER not in trials.columns:
+        return False
+    done = trials[completed(trials)]
+    orders = done.loc[done[ORDER] != "", [BLOCK, ORDER]]
+    if len(orders) < len(done) or orders.empty:
+        return False
+    shared = orders.groupby([BLOCK, ORDER]).size()
+    return bool((shared > 1).any() and (shared.groupby(level=0).size() > 1).any())
+
+
+def _error(
+    trials: pd.DataFrame, response: str, checks: Diagnostics, plots: bool
+) -> tuple[str, str]:
+    """What the intervals rest on, and why: decided by the design and one test, never by p."""
+    done = trials[completed(trials)].dropna(subset=[response])
+    if done[BLOCK].nunique() < _FEWEST_SEEDS:
+        return "pooled", ""
+    if plots:
+        return "unequal", (
+            "trials of the same data and seed share their order of samples, so the seed is the "
+            "unit: intervals rest on one value per seed"
+        )
+    if "equal variances" in checks.violated:
+        p = p_value(float(checks.checks["p"]["equal variances"]))
+        return "unequal", (
+            f"cells differ in their variance (Levene's test, p {p}): intervals rest on one value "
+            "per seed, and are wider"
+        )
+    return "pooled", ""
+
+
+def _contrasts(
+    trials: pd.DataFrame,
+    response: str,
+    factors: list[str],
+    name: str,
+    baseline: Any,
+    error: str,
+) -> pd.DataFrame:
+    found = contrasts(
+        trials, response, factors, of=name, baseline=baseline, block=BLOCK, error=error
+    )
+    fragile = fragile_levels(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
+    words = "fragile: its sign can flip with the values of the diverged trials"
+    found["note"] = [
+        "; ".join(part for part in (note, words if level in fragile else "") if part)
+        for level, note in zip(found["level"], found["note"], strict=True)
+    ]
+    return found.assign(factor=name, baseline=baseline)
