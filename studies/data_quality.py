@@ -43,13 +43,13 @@ study = Study(
     responses=("zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
     claims=(
         Claim(
-            "filtered",
+            "C1",
             "As many pairs teach more when they pass the filters.",
             Contrast("pairs", "filtered", "drawn"),
             source="arXiv 2203.05796",
         ),
         Claim(
-            "clean",
+            "captions",
             "Clean captions teach more than raw ones.",
             Contrast("caption", "clean", "raw"),
         ),

@@ -36,25 +36,21 @@ def over(level: str, base: str, model: str, direction: str = "above") -> Contras
 
 
 CLAIMS = (
-    *(
-        Claim(
-            f"{name}_by_tower",
-            f"{name.upper()} helps a ViT and hurts a ConvNet.",
-            over(name, "clip", "vit"),
-            over(name, "clip", "resnet", "below"),
-            source=PAPER,
-        )
-        for name in ("slip", "filip")
-    ),
     Claim(
-        "declip_helps_both",
-        "DeCLIP helps both towers.",
-        over("declip", "clip", "vit"),
-        over("declip", "clip", "resnet"),
+        "C4",
+        "SLIP and FILIP help a ViT and hurt a ConvNet.",
+        *(over(name, "clip", "vit") for name in ("slip", "filip")),
+        *(over(name, "clip", "resnet", "below") for name in ("slip", "filip")),
         source=PAPER,
     ),
     Claim(
-        "defilip_best",
+        "C5",
+        "DeCLIP helps both towers.",
+        *(over("declip", "clip", model) for model in ("vit", "resnet")),
+        source=PAPER,
+    ),
+    Claim(
+        "C6",
         "DeFILIP is the best on a ViT.",
         *(over("defilip", base, "vit") for base in ("clip", "slip", "filip", "declip")),
         source=PAPER,

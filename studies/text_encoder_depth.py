@@ -6,13 +6,13 @@ from ablate.variants import CLIP, DECLIP
 PAPER = "arXiv 2203.05796"
 CLAIMS = (
     Claim(
-        "depth",
+        "C2",
         "Three text layers instead of twelve cost less than one point.",
         Contrast("depth", 3, 12, direction="above", margin=-0.01),
         source=PAPER,
     ),
     Claim(
-        "depth_by_supervision",
+        "C3",
         "Under richer supervision they cost less than under CLIP's.",
         Contrast("depth", 3, 12, at={"supervision": "declip"}, less_at={"supervision": "clip"}),
         source=PAPER,

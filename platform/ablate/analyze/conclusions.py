@@ -31,9 +31,12 @@ def claims(found: Findings) -> list[Section]:
         return []
     rows, tones = [], []
     for judged in found.claims:
-        rows.append([judged.id, judged.statement, judged.verdict, judged.sentence])
+        why = judged.sentence.partition(": ")[2]
+        rows.append([judged.id, judged.verdict, f"{judged.statement} {why[:1].upper()}{why[1:]}"])
         tones.append("" if judged.verdict in VERDICTS[:2] else "off")
-    table = Table(["Claim", "Statement", "Verdict", "Why"], rows, tones=tones)
+    table = Table(
+        ["Claim", "Verdict", "What is claimed, and what the trials say"], rows, tones=tones
+    )
     words = [
         f"{_tally(found)} A claim holds when all of its comparisons do; each is judged by its own "
         "interval at the level it was stated with, and claims are not adjusted for one another."
@@ -84,14 +87,13 @@ def _contrast_table(found: Findings) -> Table:
                     expectation(one.direction, one.margin, unit),
                     unit.difference(one.difference),
                     unit.interval(one.ci_low, one.ci_high),
-                    NONE if math.isnan(one.df) else f"{one.df:.3g}",
                     p_value(one.p),
                     one.verdict,
                 ]
             )
-    header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "df", "p", "Verdict"]
+    header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "p", "Verdict"]
     remark = "Differences of fractions are in points; p is one-sided, against the stated margin."
-    return Table(header, rows, frozenset({3, 4, 5, 6}), title="Its comparisons", remark=remark)
+    return Table(header, rows, frozenset({3, 4, 5}), title="Comparisons", remark=remark)
 
 
 def _unit(found: Findings, judged: Judged) -> Unit:

@@ -24,6 +24,7 @@ _LABELS = {
 }
 _FRACTIONS = ("top1", "top5", "top10", "top1_of_100", "accuracy")
 _FRACTION_STARTS = ("recall", "accuracy")
+_MOST_DECIMALS = 6
 _LESS_IS_BETTER = ("cost/", "data/bad")
 
 
@@ -40,13 +41,15 @@ class Unit:
     def value(self, x: float) -> str:
         if math.isnan(x):
             return NONE
-        return f"{100 * x:.{self.decimals}f}" if self.is_fraction else number(x, self.decimals)
+        return self._number(100 * x if self.is_fraction else x)
+
+    def _number(self, x: float) -> str:
+        return significant(x, 3) if self.decimals > _MOST_DECIMALS else number(x, self.decimals)
 
     def difference(self, x: float) -> str:
         if math.isnan(x):
             return NONE
-        scaled = 100 * x if self.is_fraction else x
-        text = number(scaled, self.decimals)
+        text = self._number(100 * x if self.is_fraction else x)
         rounded_to_zero = not text.strip(f"0.{MINUS}")
         return text.lstrip(MINUS) if rounded_to_zero else text if x < 0 else f"+{text}"
 
@@ -82,7 +85,8 @@ def unit_of(name: str, values: Iterable[float], half_widths: Iterable[float] = (
     else:
         top = max((abs(value) for value in known if value), default=1.0)
         decimals = 1 if is_fraction else 3 - math.floor(math.log10(top)) - 1
-    lowest, highest = (1, 2) if is_fraction else (0, 6)
+    # One more than the most: so small that digits say more than decimals.
+    lowest, highest = (1, 2) if is_fraction else (0, _MOST_DECIMALS + 1)
     less = name.startswith(_LESS_IS_BETTER) or "loss" in last
     label = _LABELS.get(name, name)
     return Unit(name, label, is_fraction, less, min(max(decimals, lowest), highest))
@@ -102,7 +106,7 @@ def significant(x: float, digits: int = 4) -> str:
     decimals = digits - 1 - math.floor(math.log10(abs(x)))
     if decimals > 9:
         return f"{x:.{digits - 1}e}".replace("-", MINUS)
-    return number(x, max(0, decimals))
+    return number(float(f"{x:.{digits}g}"), max(0, decimals))
 
 
 def p_value(p: float) -> str:

@@ -1,0 +1,107 @@
+"""Claims as they are stated. Oracle: the messages that a person needs, and digests by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from ablate import Claim, Contrast, Factor, Recipe, Study
+from ablate.errors import StudyError
+from ablate.study.claim import digest_of
+from ablate.study.plan import plan
+from ablate.study.scale import scale_named
+from ablate.variants import CLIP, DECLIP
+
+CHEAP = Contrast("depth", 3, 12, direction="above", margin=-0.01)
+
+
+def study(*claims: Claim, **more: Any) -> Study:
+    return Study(
+        name="depths",
+        question="Does depth matter?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(
+            Factor("depth", at="text.layers", levels=(3, 6, 12)),
+            Factor("supervision", at="objective", levels={"clip": CLIP, "declip": DECLIP}),
+        ),
+        claims=claims,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "options", "words"),
+    [
+        ((), {}, "has no contrast"),
+        ((Contrast("dept", 3, 12),), {}, "Did you mean 'depth'"),
+        ((Contrast("depth", 3, 24),), {}, "no level '24'"),
+        ((Contrast("depth", 3, 3),), {}, "compared with itself"),
+        ((Contrast("depth", 3, 12, at={"supervision": "deklip"}),), {}, "Did you mean 'declip'"),
+        ((Contrast("depth", 3, 12, at={"depth": 6}),), {}, "both compared and held"),
+        ((Contrast("depth", 3, 12, less_at={"supervision": "clip"}),), {}, "different factors"),
+        (
+            (
+                Contrast(
+                    "depth", 3, 12, at={"supervision": "clip"}, less_at={"supervision": "clip"}
+                ),
+            ),
+            {},
+            "the same levels",
+        ),
+        ((Contrast("depth", 3, 12, direction="over"),), {}, "the direction is 'over'"),
+        ((Contrast("depth", 3, 12, direction="within"),), {}, "the margin is 0.0"),
+        ((Contrast("depth", 3, 12, margin=-1),), {}, "give -0.01 for -1 points"),
+        ((Contrast("depth", 3, 12, margin=float("nan")),), {}, "the margin is nan"),
+        ((CHEAP,), {"alpha": 0.7}, "alpha is 0.7"),
+        ((CHEAP,), {"response": "zeroshot/top2"}, "Did you mean 'zeroshot/top1'"),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_stops_the_study_at_its_definition(
+    contrasts: tuple[Contrast, ...], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(StudyError) as raised:
+        study(Claim("C1", "It is cheap.", *contrasts, **options))
+    assert words in str(raised.value) and "C1" in str(raised.value)
+
+
+def test_two_claims_cannot_share_an_id() -> None:
+    with pytest.raises(StudyError, match="two claims have the id 'C1'"):
+        study(Claim("C1", "It is cheap.", CHEAP), Claim("C1", "It is not.", CHEAP))
+
+
+def test_the_design_holds_the_claims_and_no_claims_change_no_trial() -> None:
+    stated = plan(study(Claim("C1", "It is cheap.", CHEAP)), scale_named("demo"))
+    silent = plan(study(), scale_named("demo"))
+    assert [trial.key for trial in stated.trials] == [trial.key for trial in silent.trials]
+    assert "claims" not in silent.design()
+    assert stated.design()["claims"] == [
+        {
+            "id": "C1",
+            "statement": "It is cheap.",
+            "response": "",
+            "alpha": 0.05,
+            "source": "",
+            "contrasts": [
+                {
+                    "of": "depth", "level": 3, "over": 12, "at": {}, "less_at": {},
+                    "direction": "above", "margin": -0.01,
+                }
+            ],
+        }
+    ]  # fmt: skip
+
+
+def test_a_digest_covers_every_word_of_a_claim_and_no_order_of_fields() -> None:
+    one = Claim("C1", "It is cheap.", CHEAP).to_json()
+    text = json.dumps(one, sort_keys=True)
+    assert digest_of(one) == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert digest_of(dict(reversed(one.items()))) == digest_of(one)
+    others = [
+        Claim("C1", "It is very cheap.", CHEAP),
+        Claim("C1", "It is cheap.", CHEAP, alpha=0.01),
+        Claim("C1", "It is cheap.", Contrast("depth", 3, 12, margin=-0.02)),
+    ]
+    assert len({digest_of(claim.to_json()) for claim in others} | {digest_of(one)}) == 4

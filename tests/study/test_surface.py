@@ -1,0 +1,107 @@
+"""Response surfaces. Oracles: sums by hand, and the moments of what is drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablate import Factor, Recipe, Study
+from ablate.errors import StudyError
+from ablate.study.surface import Surface
+from ablate.variants import CLIP, DECLIP
+
+STUDY = Study(
+    name="depths",
+    question="Does depth matter?",
+    base=Recipe.paper(objective=CLIP),
+    factors=(
+        Factor("depth", at="text.layers", levels=(3, 6, 12)),
+        Factor("supervision", at="objective", levels={"clip": CLIP, "declip": DECLIP}),
+    ),
+)
+
+
+def test_a_cell_is_the_mean_and_the_effects_of_its_levels() -> None:
+    surface = Surface(
+        mean=0.3,
+        effects={"depth=3": -0.02, "supervision=declip": 0.05, "depth=3:supervision=declip": 0.01},
+    )
+    assert surface.value({"depth": 3, "supervision": "declip"}) == pytest.approx(0.34)
+    assert surface.value({"depth": 3, "supervision": "clip"}) == pytest.approx(0.28)
+    assert surface.value({"depth": 12, "supervision": "clip"}) == pytest.approx(0.30)
+
+
+def test_what_is_drawn_has_the_stated_spreads_and_rates() -> None:
+    surface = Surface(
+        noise=0.01, noises={"depth=3": 0.03}, seed_spread=0.02, failure_rate=0.1,
+        divergence_rate=0.2, hours=2.0, cost_spread=0.05,
+    )  # fmt: skip
+    keys = [str(n) for n in range(4000)]
+    at_12 = np.array([surface.measured(key, {"depth": 12}, 0) for key in keys])
+    at_3 = np.array([surface.measured(key, {"depth": 3}, 0) for key in keys])
+    assert at_12.std() == pytest.approx(0.01, rel=0.05)
+    assert at_3.std() == pytest.approx(0.03, rel=0.05)
+    seeds = np.array([surface.measured("k", {"depth": 12}, seed) for seed in range(4000)])
+    assert seeds.std() == pytest.approx(0.02, rel=0.05)
+    fates = [surface.fate(key) for key in keys]
+    assert fates.count("failed") / 4000 == pytest.approx(0.1, abs=0.02)
+    assert fates.count("diverged") / 4000 == pytest.approx(0.2, abs=0.025)
+    costs = np.log([surface.cost(key, 99.0) for key in keys])
+    assert np.exp(costs.mean()) == pytest.approx(2.0, rel=0.01)
+    assert costs.std() == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_trial_is_the_same_whatever_else_is_drawn() -> None:
+    surface = Surface()
+    first = surface.measured("a", {}, 0)
+    surface.measured("b", {}, 1)
+    assert surface.measured("a", {}, 0) == first
+    assert Surface(random_state=1).measured("a", {}, 0) != first
+    assert Surface(random_state=1).digest != surface.digest
+
+
+def test_the_default_plants_a_point_from_level_to_level() -> None:
+    assert Surface.default(STUDY).effects == {
+        "depth=3": 0.01,
+        "depth=6": 0.02,
+        "supervision=declip": 0.01,
+    }
+
+
+def test_a_surface_comes_back_from_its_file(tmp_path: Path) -> None:
+    surface = Surface(effects={"depth=3": -0.5}, noise=0.0, hours=1.5)
+    file = tmp_path / "surface.json"
+    file.write_text(json.dumps(surface.to_json()))
+    assert Surface.read(str(file), STUDY) == surface
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "it cannot be read"),
+        ("[1]", "it holds no object"),
+        ('{"nois": 1}', "Did you mean 'noise'"),
+        ('{"effects": 3}', "effects is 3"),
+        ('{"effects": {"dept=3": 1}}', "Did you mean 'depth'"),
+        ('{"effects": {"depth=4": 1}}', "no level '4'"),
+        ('{"effects": {"depth=3": "much"}}', "depth=3 is 'much'"),
+        ('{"noise": -1}', "noise is -1"),
+        ('{"failure_rate": 1.5}', "failure_rate is 1.5"),
+        ('{"mean": NaN}', "mean is nan"),
+        ('{"hours": -2}', "hours is -2"),
+    ],
+)
+def test_a_wrong_surface_is_refused_in_words(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "surface.json"
+    file.write_text(content)
+    with pytest.raises(StudyError) as raised:
+        Surface.read(str(file), STUDY)
+    assert words in str(raised.value)
+
+
+def test_a_surface_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="it cannot be read"):
+        Surface.read(str(tmp_path / "none.json"), STUDY)
