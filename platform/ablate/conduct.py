@@ -199,9 +199,11 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
     chosen, design = options.plan, tracking.entry.design
     table = table_of(design, _rows(chosen, outcome))
     report = _write_report(design, table, store, chosen.variation)
-    pages = {f"report/{name}": path for name, path in report.paths.items() if "." in name}
+    completed = sum(record.status == "completed" for record in outcome.records.values())
     tracking.ledger.attach({f"report/{report.page.name}": report.page})
-    tracking.ledger.attach(pages, analysis="analysis")
+    # Each state of the study is an analysis of its own; the same state is the same run.
+    of = f"{completed} of {len(chosen.trials)} trials"
+    tracking.ledger.attach(dict(report.paths), analysis=of)
     unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
