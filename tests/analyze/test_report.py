@@ -215,6 +215,9 @@ def test_figures_are_well_formed_and_stand_alone(
         "contrasts_supervision",
         "means_depth_by_supervision",
         "cost",
+        "effect_pareto",
+        "residuals",
+        "seeds_needed",
     }
     for path in figures:
         root = ElementTree.fromstring(path.read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ def _row(
 
 
 def _of(row: dict[str, Any]) -> str:
-    return f"{label_text(row['level'])} - {label_text(row['baseline'])}"
+    return f"{label_text(row['level'])} minus {label_text(row['baseline'])}"
 
 
 def _crossed(row: dict[str, Any]) -> str:

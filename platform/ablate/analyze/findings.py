@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -69,7 +69,8 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
     responses = [find_response(ordered, name, baselines) for name in design["responses"]]
-    primary = responses[0]
+    two_level = _two_level(ordered, responses[0].unit.name, factors)
+    responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design["responses"][0] else None
     aliases = hidden_aliases(ordered, _paths(design))
@@ -87,7 +88,7 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
         claims=_claims(design, ordered, responses, aliases),
         outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
         components=_components(ordered, primary, list(baselines)),
-        two_level=_two_level(ordered, primary.unit.name, factors),
+        two_level=two_level,
     )
 
 
@@ -124,6 +125,16 @@ def _components(trials: pd.DataFrame, found: ResponseFindings, factors: list[str
     if found.fault:
         return pd.DataFrame()
     return variance_components(trials, found.unit.name, factors, block=BLOCK)
+
+
+def _finely(
+    found: ResponseFindings, trials: pd.DataFrame, two_level: pd.DataFrame | None
+) -> ResponseFindings:
+    """With as many decimals as Lenth's margin carries, where there is no interval to say."""
+    if two_level is None or found.fault or found.contrasts["se"].notna().any():
+        return found
+    name = found.unit.name
+    return replace(found, unit=unit_of(name, trials[name].astype(float), [two_level.attrs["ME"]]))
 
 
 def _two_level(

@@ -8,6 +8,8 @@ from typing import Any
 
 from ablate.analyze.wording import number
 
+LONG = 28  # letters of a cell that may be broken into lines
+
 
 @dataclass(frozen=True)
 class Table:
@@ -19,6 +21,12 @@ class Table:
     tones: Sequence[str] = ()
     title: str = ""
     remark: str = ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Few columns of short cells: set as wide as the page they would be far apart."""
+        longest = max((len(cell) for row in self.rows for cell in row), default=0)
+        return len(self.header) < 4 and longest <= LONG
 
     def tone(self, row: int) -> str:
         return self.tones[row] if row < len(self.tones) else ""

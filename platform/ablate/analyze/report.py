@@ -17,6 +17,7 @@ from ablate.analyze.answer import answer, caveats
 from ablate.analyze.drawing import figures_of
 from ablate.analyze.effect_table import effect_table, share_table
 from ablate.analyze.findings import Findings, ResponseFindings, find
+from ablate.analyze.model_drawing import model_figures
 from ablate.analyze.origins import design_section, provenance_section
 from ablate.analyze.page import Section
 from ablate.analyze.planted import planted
@@ -53,7 +54,7 @@ def write_report(
     allowed) and is the only place a time may come from: the same input gives the same bytes.
     """
     found = find(design, trials)
-    drawn = figures_of(found)
+    drawn = figures_of(found) | model_figures(found)
     page = _page(found, drawn, provenance)
     style = _environment().get_template("figures.css").render()
     contents = {
@@ -136,6 +137,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
         sections.effects(found),
         sections.means(found),
         *sections.interactions(found),
+        *sections.all_effects(found),
         sections.cost(found),
         *conclusions.claims(found),
         *published,

@@ -118,6 +118,58 @@ def _interaction(found: Findings, a: str, b: str) -> Section:
     return Section(f"Interaction of {a} and {b}", words, [f"means_{a}_by_{b}"], tables, notes)
 
 
+def all_effects(found: Findings) -> list[Section]:
+    """Every effect by its size; of two-level factors also what Lenth's margins say of them."""
+    title, table, unit = "Effects by size", found.two_level, found.primary.unit
+    if table is None:
+        if len(found.factors) < 2:
+            return []
+        words = "Main effects against the baseline and their interactions, the largest first."
+        return [Section(title, [words], ["effect_pareto"])]
+    words = (
+        "Each effect of the two-level factors: the mean at one level less that at the other, or "
+        "half the change of such a difference. Blue adds, orange takes away."
+    )
+    rows = [
+        [
+            str(term).replace(":", " × "),
+            unit.difference(row["effect"]),
+            str(row["alias"]).replace(":", " × ") or NONE,
+            _lenth_words(row),
+        ]
+        for term, row in zip(table.index, rows_of(table), strict=True)
+    ]
+    size = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = ["Effect", f"Size{size}", "Cannot be told from", "Lenth"]
+    error, margin, both = (
+        unit.difference(table.attrs[name]).lstrip("+") for name in ("PSE", "ME", "SME")
+    )
+    remarks = [
+        f"Lenth's pseudo standard error is {error}, his margin of error {margin} for one effect "
+        f"and {both} for all together; they take most effects to be none."
+    ]
+    if table.attrs["note"]:
+        remarks = [f"{table.attrs['note'][:1].upper()}{table.attrs['note'][1:]}."]
+    return [
+        Section(
+            title,
+            [words],
+            ["effect_pareto", "half_normal"],
+            [Table(header, rows, frozenset({1}))],
+            remarks,
+        )
+    ]
+
+
+def _lenth_words(row: dict[str, Any]) -> str:
+    """Whether an effect leaves Lenth's margins, which need no replicates."""
+    if row["significant_sme"] is True:
+        return "beyond both margins"
+    if row["significant_me"] is True:
+        return "beyond the first"
+    return "" if row["significant_me"] is False else NONE
+
+
 def cost(found: Findings) -> Section:
     """The response over what it costs."""
     unit, price = found.primary.unit, found.cost

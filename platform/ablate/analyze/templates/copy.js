@@ -46,7 +46,7 @@
   for (const box of document.querySelectorAll(".scroll")) {
     const table = box.querySelector("table");
     const bar = document.createElement("p");
-    bar.className = "copy";
+    bar.className = table.classList.contains("few") ? "copy few" : "copy";
     for (const [name, write] of [["CSV", csv], ["LaTeX", latex]]) {
       const button = document.createElement("button");
       button.type = "button";
