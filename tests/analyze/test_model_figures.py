@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ablate.analyze.figures import MOST_RAW
 from ablate.analyze.model_figures import (
     MOST_BARS,
-    MOST_DOTS,
     Bar,
     Limit,
     effect_pareto,
@@ -80,9 +80,9 @@ def test_ten_thousand_residuals_are_thinned_openly_and_keep_their_extremes() -> 
     random = np.random.default_rng(0)
     values = [*random.normal(size=9_999), 40.0]
     svg = residuals(values, values, values, scale=1)
-    assert f"{MOST_DOTS:,} of 10,000 trials are drawn" in svg and len(svg) < 400_000
+    assert f"{MOST_RAW:,} of 10,000 trials are drawn" in svg and len(svg) < 400_000
     every = marks(svg, "circle", "seed")
-    assert min(float(dot["cy"]) for dot in every[:MOST_DOTS]) < 60  # the one at 40
+    assert min(float(dot["cy"]) for dot in every[:MOST_RAW]) < 60  # the one at 40
 
 
 def test_precision_falls_along_the_seeds_and_the_present_ones_are_marked() -> None:

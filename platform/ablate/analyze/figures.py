@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ablate.analyze.svg import (
     Scale,
@@ -20,7 +21,10 @@ from ablate.analyze.svg import (
     x_axis,
 )
 
+T = TypeVar("T")
+
 NUM_TONES = 4
+MOST_RAW = 2_000  # dots of single seeds in a figure: more are a blot, and a page that opens slowly
 _LEGEND_ROW = 20  # pixels
 
 
@@ -71,7 +75,8 @@ def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
         parts.append(text("100%", y - 16, row.text, "label end"))
         parts.append(line(x(0), y - 9, x(0), y + 18, "zero"))
         # Under the interval, where they stay visible.
-        parts += [circle(x(value), y + 10, 3, "seed s1") for value in row.raw]
+        drawn = thinned(sorted(row.raw), MOST_RAW // len(rows))
+        parts += [circle(x(value), y + 10, 3, "seed s1") for value in drawn]
         if not math.isnan(row.low):
             parts.append(line(x(row.low), y, x(row.high), y, "interval s1"))
         if not math.isnan(row.mean):
@@ -94,13 +99,14 @@ def levels(
         inner.append(text(f"{x(place):g}%", bottom + 19, name, "axis middle"))
     for number, drawn in enumerate(lines):
         shift = 0.12 * (number - (len(lines) - 1) / 2) if num_legend else 0.0
-        inner.append(_line_of_points(drawn, x, y, shift, _tone(number)))
+        most = MOST_RAW // sum(len(one.points) for one in lines)
+        inner.append(_line_of_points(drawn, x, y, shift, _tone(number), most))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
     outer = text("0", 14, y_title, "axis") + _legend([drawn.label for drawn in lines[:num_legend]])
     return figure(outer + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
 
 
-def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) -> str:
+def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str, most: int) -> str:
     known = [point for point in drawn.points if not math.isnan(point.mean)]
     parts = []
     for a, b in itertools.pairwise(known):
@@ -109,7 +115,8 @@ def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str) ->
         place = x(point.x + shift)
         # Seeds stand beside the interval, not under it.
         parts += [
-            circle(x(seed + shift - 0.07), y(value), 3, f"seed {tone}") for seed, value in point.raw
+            circle(x(seed + shift - 0.07), y(value), 3, f"seed {tone}")
+            for seed, value in thinned(sorted(point.raw), most)
         ]
         if not math.isnan(point.low):
             parts.append(line(place, y(point.low), place, y(point.high), f"interval {tone}"))
@@ -139,7 +146,8 @@ def scatter(
     for a, b in itertools.pairwise(front):
         inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
     for point in points:
-        inner += [circle(x(at), y(v), 3, f"seed {_tone(point.tone)}") for at, v in point.raw]
+        raw = thinned(sorted(point.raw, key=lambda pair: pair[1]), MOST_RAW // len(points))
+        inner += [circle(x(at), y(v), 3, f"seed {_tone(point.tone)}") for at, v in raw]
     places = place_labels([(x(p.x), y(p.mean), p.label) for p in points])
     for point, (left, down, anchor) in zip(points, places, strict=True):
         inner.append(text(f"{x(point.x):g}%", down, point.label, f"label {anchor}", left))
@@ -150,6 +158,14 @@ def scatter(
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
     outer = text("0", 14, y_title, "axis") + _legend(legend) + panel("".join(inner))
     return figure(outer, bottom + 48, f"{y_title} over {x_title}")
+
+
+def thinned(values: Sequence[T], most: int) -> list[T]:
+    """At most `most` (2 or more) of sorted `values`, evenly in their order, both ends included."""
+    most = max(2, most)
+    if len(values) <= most:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def _legend(labels: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ablate.analyze.figures import NUM_TONES
+from ablate.analyze.figures import MOST_RAW, NUM_TONES, thinned
 from ablate.analyze.svg import (
     Scale,
     circle,
@@ -25,7 +25,6 @@ from ablate.analyze.svg import (
 )
 
 MOST_BARS = 15
-MOST_DOTS = 2_000  # more would only be a blot, and a page that opens slowly
 _LEGEND_ROW = 20  # pixels
 
 
@@ -131,7 +130,7 @@ def residuals(
 ) -> str:  # fmt: skip
     """Residuals over fitted values, and below them the studentised ones over normal quantiles.
 
-    "" where none is known. Of more than MOST_DOTS trials every so many-eth in order of size is
+    "" where none is known. Of more than MOST_RAW trials every so many-eth in order of size is
     drawn, the extremes among them.
     """
     pairs = [(f, r) for f, r in zip(fitted, residual, strict=True) if math.isfinite(f + r)]
@@ -140,7 +139,7 @@ def residuals(
     of_unit = f" ({unit})" if unit else ""
     top, height = 34, 190
     bottom = top + height
-    drawn = _thinned(sorted(pairs, key=lambda pair: pair[1]))
+    drawn = thinned(sorted(pairs, key=lambda pair: pair[1]), MOST_RAW)
     y = Scale(*span_of([0.0, *(r for _, r in pairs)]), bottom, top)
     x = Scale(*span_of([f for f, _ in pairs]), 0, 100)
     upper = [grid(y, scale), x_axis(x, bottom, scale), line(0, y(0), 100, y(0), "zero")]
@@ -172,17 +171,10 @@ def _normal_plot(sizes: Sequence[float], start: float) -> tuple[str, float]:
     y = Scale(*span_of([*sizes, quantiles[0], quantiles[-1]]), bottom, top)
     low, high = max(x.low, y.low), min(x.high, y.high)
     inner = [grid(y, 1.0), x_axis(x, bottom), line(x(low), y(low), x(high), y(high), "front")]
-    dots = _thinned(list(zip(quantiles, sizes, strict=True)))
+    dots = thinned(list(zip(quantiles, sizes, strict=True)), MOST_RAW)
     inner += [circle(x(q), y(value), 3, "seed s1") for q, value in dots]
     inner.append(text("50%", bottom + 40, "Normal quantile", "axis middle"))
     return "".join(inner), bottom + 48
-
-
-def _thinned(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(pairs) <= MOST_DOTS:
-        return pairs
-    places = np.unique(np.linspace(0, len(pairs) - 1, MOST_DOTS).round().astype(int))
-    return [pairs[place] for place in places]
 
 
 def seeds_needed(
