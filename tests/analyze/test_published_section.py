@@ -143,8 +143,8 @@ def test_levels_that_move_one_part_get_no_caution(
 def test_divergence_is_counted_by_level_with_its_interval(
     paper_study: Study, depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    found = section(markdown(paper_study, tmp_path / "a", provenance), "Trials")
-    shown = found.split("### How often trials diverged", 1)[1].split("### All trials", 1)[0]
+    found = section(markdown(paper_study, tmp_path / "a", provenance), "What is missing")
+    shown = found.split("### How often trials diverged", 1)[1]
     # 0 of 6: 1 - 0.025 ** (1 / 6) = 0.459; 3 of 6: P(X >= 3 | 0.1181) = 0.025, and mirrored.
     assert table_rows(shown)[2:] == [
         ["supervision", "clip", "0 of 6", "0", "0 to 46"],

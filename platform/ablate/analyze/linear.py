@@ -70,10 +70,12 @@ def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
     refusal = ""
     if seen.is_constant:
         sum_sq, refusal = 0.0, "the response is the same in every completed trial"
+    elif df == 0:
+        refusal = "no test: no error degrees of freedom"
+        if seen.num_seeds < 2:
+            refusal = f"one seed: no interval and no p; {refusal}"
     elif seen.num_seeds < 2:
         refusal = "one seed: no interval and no p"
-    elif df == 0:
-        refusal = "no degrees of freedom are left for the error: no interval and no p"
     elif seen.num_seeds == 2 and df < MIN_POOLED_DF:
         refusal = f"two seeds: the pooled error has {df} degrees of freedom, {MIN_POOLED_DF} needed"
     elif sum_sq <= _ZERO_RESIDUAL * float(seen.y @ seen.y):

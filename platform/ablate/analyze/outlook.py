@@ -57,11 +57,14 @@ def look_ahead(
     errors = _errors(contrasts, interactions)
     fit = _fitted(trials, response, factors, block)
     rows: list[tuple[object, ...]] = []
-    reach = range(max(2, num_seeds), max(_LEAST_REACH, 2 * num_seeds) + 1)
+    reach = _reach(num_seeds)
+    num_cells = len(trials[list(factors)].drop_duplicates())
     for effect, (se, df) in errors.items():
-        for seeds in reach if num_seeds > 1 and fit is not None else ():
+        if num_seeds < 2 or fit is None:
+            break
+        for seeds in reach:
             grown = seeds / num_seeds
-            new_df = _df(fit, trials, factors, df, seeds, num_seeds)
+            new_df = _df(fit, num_cells, df, seeds, num_seeds)
             if seeds == 2 and new_df < MIN_POOLED_DF:
                 continue
             new_se = se / math.sqrt(grown)
@@ -102,16 +105,18 @@ def _fitted(trials: pd.DataFrame, response: str, factors: Sequence[str], block: 
         return None
 
 
-def _df(
-    fit: Fit | None, trials: pd.DataFrame, factors: Sequence[str], df: float, seeds: int, now: int
-) -> float:
+def _df(fit: Fit, num_cells: int, df: float, seeds: int, now: int) -> float:
     """Of the error with `seeds` complete seeds; with unequal variances in step with the seeds."""
-    assert fit is not None
     if df != fit.error.df:
         return df * (seeds - 1) / (now - 1)
-    num_cells = len(trials[list(factors)].drop_duplicates())
     of_cells = fit.basis.shape[1] - (now - 1)
     return seeds * num_cells - of_cells - (seeds - 1)
+
+
+def _reach(num_seeds: int) -> list[int]:
+    """From the present seeds to twice as many, about a dozen steps of it."""
+    first, last = max(2, num_seeds), max(_LEAST_REACH, 2 * num_seeds)
+    return list(range(first, last + 1, 1 + (last - first) // 12))
 
 
 def _hours(trials: pd.DataFrame, factors: Sequence[str], cost: str) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from ablate.analyze.columns import AnalysisError, label_text
 from ablate.analyze.estimates import marginal_means
 from ablate.analyze.findings import BLOCK, Findings
 from ablate.analyze.page import Section, Table
+from ablate.analyze.published_table import by_itself
 from ablate.analyze.wording import listed, unit_of
 
 _TITLE = "Published values"
@@ -31,12 +32,14 @@ def published_values(found: Findings) -> list[Section]:
     if not published:
         return []
     source = f"Source: {published['source']}."
+    own_words, own_table = by_itself(published, found.factors)
     if found.design.get("scale") != published["scale"]:
         why = (
             f"The published values are of the {published['scale']} scale and are therefore not "
             f"set beside these, which are of the {found.design.get('scale') or 'unnamed'} scale."
         )
-        return [Section(_TITLE, [why], tables=[_alone(found, published)], remarks=[source])]
+        tables = [_alone(found, published), *own_table]
+        return [Section(_TITLE, [why, *own_words], tables=tables, remarks=[source])]
     words = [_like_with_like(published)]
     changed = found.design.get("overrides") or {}
     if changed:
@@ -46,7 +49,8 @@ def published_values(found: Findings) -> list[Section]:
         "The interval is of our mean over the seeds; the published values come without one.",
         source,
     ]
-    return [Section(_TITLE, words, tables=[_beside(found, published)], remarks=remarks)]
+    tables = [_beside(found, published), *own_table]
+    return [Section(_TITLE, [*words, *own_words], tables=tables, remarks=remarks)]
 
 
 def _like_with_like(published: Mapping[str, Any]) -> str:
