@@ -33,7 +33,10 @@ def test_every_command_is_one_that_a_test_runs() -> None:
             run_elsewhere_too = (ROOT / "tests" / "s3" / "test_index_command.py").read_text()
             assert f'"{words[1]}"' in run_elsewhere_too
         else:
-            assert command == "python studies/text_encoder_depth.py --plan"
+            rehearsed = (ROOT / "tests" / "end_to_end" / "test_rehearsal.py").read_text()
+            study, option = "python studies/text_encoder_depth.py", words[-1]
+            assert command in (f"{study} --plan", f"{study} --rehearse")
+            assert option == "--plan" or f'"{option}"' in rehearsed
 
 
 def test_the_plan_command_prints_the_plan(home: Path) -> None:

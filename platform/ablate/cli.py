@@ -141,7 +141,7 @@ def _say(uri: str, index: Index, places: Sequence[str]) -> None:
 
     num_bytes = sum(shard.num_bytes for shard in index.shards)
     entries = [
-        ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.sha256) for s in index.shards
+        ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.digest) for s in index.shards
     ]
     captions = sorted({name for shard in index.shards for name in shard.captions})
     kept = index.kept or next((p for p in places if read_bad(p)), places[0])

@@ -217,16 +217,19 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
 
 
 def _print_ui(uri: str, experiment: str, identity: str) -> None:
-    """The command that shows the runs (none where a server does already), and the link."""
+    """The command that shows the runs (none where a server does already), and the links."""
     from ablate.track.view import ui_command, ui_link
 
-    link = ui_link(uri, experiment, identity=identity, port=UI_PORT)
+    def link(**view: bool) -> str:
+        return ui_link(uri, experiment, identity=identity, port=UI_PORT, **view)
+
     show = ui_command(uri, port=UI_PORT)
     beside = Path(sys.executable).parent / "mlflow"
     if show and shutil.which("mlflow") is None and beside.exists():
         show = str(beside) + show.removeprefix("mlflow")  # the environment is not activated
-    lines = [line for line in (show, link) if line]
-    print("runs    " + "\n        ".join(lines))
+    print("runs    " + "\n        ".join(line for line in (show, link()) if line))
+    print(f"charts  {link(charts=True)}")
+    print(f"cells   {link(cells=True)}")
 
 
 def _write_report(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,14 @@ from PIL import Image
 
 from ablate.data.augment import MAX_PIXELS, CenterCrop, decode
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.manifest import MANIFEST_NAME, Manifest, Source, read_manifest, write_manifest
+from ablate.data.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Source,
+    fingerprint,
+    read_manifest,
+    write_manifest,
+)
 from ablate.data.order import Order
 from ablate.data.rendering import (
     Columns,
@@ -330,6 +339,26 @@ def test_a_shard_changed_at_its_size_after_the_manifest_was_written_is_refused(
         DataError, match=r"00001\.tar has changed since(.|\n)*sha256(.|\n)*mend: restore the shard"
     ):
         open_corpus(corpus, home)
+
+
+@pytest.mark.parametrize("kind", ["", "sha256:", "xxh3_128:"])
+def test_a_manifest_is_held_to_its_own_kind_of_digest(
+    folder: Path, tmp_path: Path, home: Path, kind: str
+) -> None:
+    shards = open_source(str(folder), tmp_path).manifest.shards
+    if kind != "xxh3_128:":
+        digests = [hashlib.sha256((folder / s.name).read_bytes()).hexdigest() for s in shards]
+        shards = tuple(replace(s, sha256=kind + d) for s, d in zip(shards, digests, strict=True))
+    assert all(s.sha256.startswith(kind) for s in shards)
+    manifest = Manifest("x", "1", ("txt",), shards, (), fingerprint(shards))
+    write_manifest(manifest, folder)
+    later = (folder / MANIFEST_NAME).stat().st_mtime_ns + 10**9
+    for shard in shards:
+        os.utime(folder / shard.name, ns=(later, later))
+    open_source(str(folder), home)
+    recolour(folder / "00001.tar", later)
+    with pytest.raises(DataError, match=rf"its {kind[:-1] or 'sha256'} is [0-9a-f]{{12}}…"):
+        open_source(str(folder), home)
 
 
 def test_only_shards_newer_than_the_manifest_are_read(

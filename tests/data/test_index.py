@@ -140,6 +140,41 @@ def test_a_shard_that_changes_after_it_was_indexed_stops_with_its_name(
         read_shard(str(path), opened.train.etag(shard))
 
 
+def test_any_changed_byte_is_another_fingerprint(folder: Path, home: Path) -> None:
+    path = folder / "00002.tar"
+    content = path.read_bytes()
+    sound = open_source(str(folder), home).manifest.fingerprint
+    places = [n + 5 for n in range(len(content)) if content[n : n + 4] == b"IDAT"]
+    places.append(len(content) - 1)  # in the zeros at the end
+    found = {sound}
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        found.add(open_source(str(folder), home).manifest.fingerprint)
+    assert len(found) == len(places) + 1
+    path.write_bytes(content)
+    assert open_source(str(folder), home).manifest.fingerprint == sound
+
+
+def test_an_index_of_the_first_format_is_read_anew_and_says_so(
+    folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = indexed(str(folder), home)
+    path = folder / FOLDER / INDEX_NAME
+    text = path.read_text()
+    path.write_text(
+        text.replace("ablate-index/2", "ablate-index/1").replace('"digest"', '"sha256"')
+    )
+    assert not capsys.readouterr().err
+    again = indexed(str(folder), home)
+    assert again.num_read == 4 and again.shards == new.shards
+    told = capsys.readouterr().err
+    assert f"{path} is of an older version of ablate and is not used: 4 shards are read" in told
+    assert indexed(str(folder), home).num_read == 0
+    assert not capsys.readouterr().err
+
+
 def test_two_patterns_of_one_folder_have_an_index_each(folder: Path, home: Path) -> None:
     few = indexed(f"{folder}/{{00000..00001}}.tar", home)
     assert [s.name for s in few.shards] == ["00000.tar", "00001.tar"]

@@ -102,6 +102,7 @@ def shard(**changes: Any) -> list[dict[str, Any]]:
         ({"shards": shard(num_samples="256")}, "num_samples of shard 'train-00000.tar' is '256'"),
         ({"shards": shard(num_bytes=-1)}, "num_bytes of shard 'train-00000.tar' is -1"),
         ({"shards": shard(sha256=None)}, "a shard's sha256 is None"),
+        ({"shards": shard(sha256="md5:0")}, "the digest of shard 'train-00000.tar' is 'md5:0'"),
         ({"shards": shard(name="test-00000.tar")}, "'test-00000.tar' twice"),
         ({"shards": shard(num_samples=255)}, "changed after it was written"),
         ({"fingerprint": "0" * 64}, "0" * 64),

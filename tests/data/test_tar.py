@@ -66,6 +66,27 @@ def test_a_spoiled_header_is_refused(place: int) -> None:
         members("x.tar", bytes(content))
 
 
+def test_a_folder_in_the_header_and_text_past_a_names_end_are_read_right() -> None:
+    name = f"{'f' * 90}/{'g' * 90}.jpg"
+    content = bytearray(packed([("a.jpg", b"x"), (name, b"y")], tarfile.USTAR_FORMAT))
+    assert [m.name for m in members("x.tar", bytes(content))] == ["a.jpg", name]
+    content[6:9] = b"old"
+    said = int(content[148:154], 8) + sum(b"old")
+    content[148:154] = b"%06o" % said
+    assert [m.name for m in members("x.tar", bytes(content))] == ["a.jpg", name]
+
+
+@pytest.mark.parametrize(("place", "text"), [(148, b"999999"), (124, b"-0000001000")])
+def test_numbers_that_no_tar_has_are_refused(place: int, text: bytes) -> None:
+    content = bytearray(packed([("a.jpg", b"x" * 1000)], tarfile.USTAR_FORMAT))
+    content[place : place + len(text)] = text
+    if place == 124:
+        content[148:156] = b" " * 8
+        content[148:154] = b"%06o" % sum(content[:BLOCK])
+    with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
+        members("x.tar", bytes(content))
+
+
 def test_what_is_no_tar_is_refused() -> None:
     for content in (b"", b"x" * 4096, b"PK\3\4" + bytes(2000)):
         with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):

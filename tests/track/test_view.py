@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import shutil
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ablate.track.connection import prepare_store
-from ablate.track.view import ui_command, ui_link
+from ablate.track.view import ui_command, ui_link, view_state
 
 World = Any  # conftest.World
 Server = Any  # conftest.Server
@@ -48,8 +50,42 @@ def test_the_view_is_small_enough_for_an_experiments_tag(world: World) -> None:
     ledger.open_study(world.entry(design={"factors": many}))
     assert not ledger.close(60)
     tags = world.mlflow.get_experiment_by_name("text_depth").tags
-    (state,) = [value for name, value in tags.items() if name.startswith("mlflow.sharedViewState")]
-    assert "params.`factor_number_49`" in json.loads(state)["selectedColumns"]
+    states = [value for name, value in tags.items() if name.startswith("mlflow.sharedViewState")]
+    assert len(states) == 2 and all(len(state) <= 5000 for state in states)
+    assert all("params.`factor_number_49`" in opened(state)["selectedColumns"] for state in states)
+
+
+def opened(state: str) -> dict[str, Any]:
+    """A view as MLflow's page reads it: JSON, or a deflated one in base64."""
+    if state.startswith("deflate;"):
+        state = zlib.decompress(base64.b64decode(state.removeprefix("deflate;"))).decode()
+    found: dict[str, Any] = json.loads(state)
+    return found
+
+
+def test_the_charts_are_of_the_study_s_own_factors_and_responses(world: World) -> None:
+    entry = world.entry()
+    state = opened(view_state(entry, "run"))
+    by_type = {chart["type"]: chart for chart in state["compareRunCharts"]}
+    assert by_type["PARALLEL"]["selectedParams"] == ["supervision", "depth"]
+    assert by_type["PARALLEL"]["selectedMetrics"] == ["zeroshot/top1"]
+    assert by_type["SCATTER"]["xaxis"]["key"] == "cost/device_hours"
+    assert by_type["SCATTER"]["yaxis"]["key"] == "zeroshot/top1"
+    assert by_type["LINE"]["metricKey"] == "train/loss"
+    sections = {section["uuid"] for section in state["compareRunSections"]}
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
+    assert opened(view_state(entry, "run")) == state  # the same page for the same study
+
+
+def test_cells_with_words_get_no_coordinates_and_cells_of_numbers_do(world: World) -> None:
+    def types(**factors: list[Any]) -> set[str]:
+        design = {"factors": {n: {"levels": v, "baseline": v[0]} for n, v in factors.items()}}
+        state = opened(view_state(world.entry(design=design), "run", grouped=True))
+        return {chart["type"] for chart in state["compareRunCharts"]}
+
+    # MLflow says of averaged words that it cannot draw them.
+    assert "PARALLEL" not in types(depth=[3, 6], supervision=["clip", "declip"])
+    assert "PARALLEL" in types(depth=[3, 6], width=[64, 128])
 
 
 @pytest.fixture
@@ -101,3 +137,56 @@ def test_the_link_opens_on_the_trials_with_factors_and_finals_best_first(
     url = f"http://127.0.0.1:{server.port}/get-artifact?path=record.json&run_uuid={run}"
     with urllib.request.urlopen(url) as answer:
         assert json.load(answer)["metrics"]["zeroshot/top1"] == 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+def test_charts_cells_and_an_unknown_view_open(world: World, server: Server, page: Any) -> None:
+    ledger = world.ledger()
+    entry = world.entry()
+    ledger.open_study(entry)
+    for i, cell in enumerate(
+        ({"supervision": "clip", "depth": 3}, {"supervision": "declip", "depth": 6})
+    ):
+        for seed in (0, 1, 2):
+            metrics = {"zeroshot/top1": 0.25 + 0.25 * i + 0.01 * seed, "cost/device_hours": 1.0 + i}
+            curve = tuple({"samples": 64 * n, "train/loss": 3.0 - n / 4} for n in range(1, 5))
+            ledger.finish(
+                world.record(
+                    i, key=f"{i}{seed}" * 8, cell=cell, seed=seed, metrics=metrics, curve=curve
+                )
+            )
+    assert not ledger.close(60)
+    server.start(shlex.split(ui_command(world.uri, port=server.port)))
+    experiment = prepare_store(world.uri, "text_depth")
+
+    def link(**view: Any) -> str:
+        return ui_link(world.uri, experiment, port=server.port, **view)
+
+    page.goto(link(identity=entry.identity, charts=True))
+    page.get_by_text("The study").first.wait_for(timeout=60_000)
+    titles = ["Parallel Coordinates", "cost/device_hours vs. zeroshot/top1", "train/loss"]
+    for title in titles:
+        page.get_by_text(title).first.wait_for(timeout=60_000)
+    words = "[...document.querySelectorAll('svg text')].map((e) => e.textContent.trim())"
+    page.wait_for_function(f"{words}.includes('declip')", timeout=60_000)  # a level on its axis
+    assert {"supervision", "depth"} <= set(page.evaluate(words))
+
+    page.goto("about:blank")
+    page.goto(link(identity=entry.identity, cells=True))
+    page.get_by_text("Group: ").first.wait_for(timeout=60_000)
+    groups = page.get_by_text("Group: ").all_inner_texts()
+    assert len(groups) == 2
+    means = page.locator("[col-id='metrics.`zeroshot/top1`'].ag-cell").all_inner_texts()
+    averaged = [mean.removesuffix(" (average)") for mean in means if mean.endswith("(average)")]
+    assert sorted(map(float, averaged)) == pytest.approx([0.26, 0.51])
+
+    # A key that is not there is said, and the experiment's own page opens all the same.
+    page.goto("about:blank")
+    page.goto(link(identity="0123456789abcdef"))
+    page.get_by_text("does not exist").first.wait_for(timeout=60_000)
+    page.get_by_text("text_depth").first.wait_for(timeout=60_000)
+    page.goto("about:blank")
+    page.goto(link())
+    page.get_by_text("matching runs").first.wait_for(timeout=60_000)

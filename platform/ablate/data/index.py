@@ -7,19 +7,21 @@ read again only when its etag has changed.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ablate.data import parquet
+from ablate.data.manifest import digest
 from ablate.data.shard import (
     IMAGE_EXTENSIONS,
     MAX_CAPTION_BYTES,
@@ -33,7 +35,7 @@ from ablate.data.storage import Object, list_objects, read_object, write_object
 from ablate.data.tar import cut_short
 from ablate.errors import DataError
 
-FORMAT = "ablate-index/1"
+FORMAT, OLDER = "ablate-index/2", ("ablate-index/1",)
 FOLDER, INDEX_NAME, BAD_NAME = "_ablate", "index.json", "bad_samples.parquet"
 BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
 THREADS = 8  # shards read at a time where nobody else spreads the work
@@ -45,14 +47,15 @@ Bad = tuple[str, str, str]  # shard, key, reason
 class IndexedShard:
     """A shard as it was read: its name in the source, and what it holds.
 
-    `etag` changes with the content; `captions` are the fields of its first sample that hold text.
+    `etag` changes with the content, and so does `digest`, which is the same wherever the shard
+    lies; `captions` are the fields of its first sample that hold text.
     """
 
     name: str
     num_samples: int
     num_bytes: int
     etag: str
-    sha256: str
+    digest: str
     num_bad: int
     captions: tuple[str, ...]
 
@@ -77,6 +80,41 @@ class Job:
     name: str
     found: Object
     members: str
+
+
+class Offsets:
+    """Per member: the sample's row and key, the extension, first byte and the one past it."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.keys: list[str] = []
+        self.extensions: list[str] = []
+        self.starts: list[int] = []
+        self.stops: list[int] = []
+
+    def add(self, row: int, key: str, spans: Spans) -> None:
+        for extension, (start, stop) in spans.items():
+            self.rows.append(row)
+            self.keys.append(key)
+            self.extensions.append(extension)
+            self.starts.append(start)
+            self.stops.append(stop)
+
+    def file(self) -> bytes:
+        """As a parquet file."""
+        table = pa.table(
+            {
+                "row": self.rows,
+                "key": self.keys,
+                "extension": self.extensions,
+                "start": self.starts,
+                "stop": self.stops,
+            }
+        )
+        out = io.BytesIO()
+        # Only extensions come back: for the rest a dictionary is time, and twice the size.
+        pq.write_table(table, out, compression="zstd", use_dictionary=["extension"])
+        return out.getvalue()
 
 
 Read = tuple[IndexedShard, list[Bad]]
@@ -147,6 +185,13 @@ def index_source(
     left = [name for name in found if name not in same]
     if not left:
         return Index(tuple(same[name] for name in sorted(found)))
+    for place in read_from:
+        if _values(place).get("format") in OLDER:
+            print(
+                f"index   {place}/{INDEX_NAME} is of an older version of ablate and is not used: "
+                f"{len(left):,} shards are read",
+                file=sys.stderr,
+            )
     # Writing what is known tries the place, and shows the time by its disk's clock.
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
@@ -167,24 +212,25 @@ def read_shard_index(job: Job) -> Read:
     content = read_object(uri)
     faults: list[Bad] = []
     captions: tuple[str, ...] = ()
+    num_samples = 0
     if uri.endswith(".parquet"):
         num_samples = parquet.count(uri, content)
         captions = parquet.text_columns(uri, content)
     else:
-        spans = spans_of(uri, content)
-        num_samples = len(spans)
-        for key, places in spans:
-            if reason := _fault(places, content):
+        places = Offsets()
+        for key, spans in spans_of(uri, content):
+            if not num_samples:
+                captions = _captions(key, spans, content)
+            if reason := _fault(spans, content):
                 faults.append((job.name, key, reason))
-        if spans:
-            captions = _captions(spans[0], content)
+            places.add(num_samples, key, spans)
+            num_samples += 1
         if job.members:
-            write_object(f"{job.members}/{job.name}.parquet", _offsets(spans))
+            write_object(f"{job.members}/{job.name}.parquet", places.file())
     if not num_samples:
         raise cut_short(uri, "it holds no samples")
-    digest = hashlib.sha256(content).hexdigest()
     shard = IndexedShard(
-        job.name, num_samples, len(content), job.found.etag, digest, len(faults), captions
+        job.name, num_samples, len(content), job.found.etag, digest(content), len(faults), captions
     )
     return shard, faults
 
@@ -208,8 +254,7 @@ def _fault(spans: Spans, content: bytes) -> str:
     return "" if text.strip() else "caption is empty"
 
 
-def _captions(sample: tuple[str, Spans], content: bytes) -> tuple[str, ...]:
-    key, spans = sample
+def _captions(key: str, spans: Spans, content: bytes) -> tuple[str, ...]:
     start, stop = spans.get("json", (0, 0))
     try:
         values = RawSample(key, {"json": content[start:stop]} if stop else {}).fields()
@@ -217,21 +262,6 @@ def _captions(sample: tuple[str, Spans], content: bytes) -> tuple[str, ...]:
         values = {}
     fields = {name for name, value in values.items() if isinstance(value, str)}
     return tuple(sorted(fields | ({"txt"} & spans.keys())))
-
-
-def _offsets(spans: Sequence[tuple[str, Spans]]) -> bytes:
-    """Per member: the sample's row and key, the extension, first byte and the one past it."""
-    lines = [
-        (row, key, extension, start, stop)
-        for row, (key, places) in enumerate(spans)
-        for extension, (start, stop) in places.items()
-    ]
-    names = ("row", "key", "extension", "start", "stop")
-    columns = zip(*lines, strict=True) if lines else [[]] * len(names)
-    table = pa.table({name: list(column) for name, column in zip(names, columns, strict=True)})
-    out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    return out.getvalue()
 
 
 def bad_samples(bad: Iterable[Bad]) -> bytes:
@@ -256,10 +286,19 @@ def _is_same(known: IndexedShard, found: Object | None) -> bool:
     return found is not None and (known.etag, known.num_bytes) == (found.etag, found.num_bytes)
 
 
+def _values(place: str) -> dict[str, Any]:
+    """What stands in the index in `place`; nothing where there is none."""
+    try:
+        values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
+    except (DataError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
 def _read(place: str) -> list[IndexedShard]:
     """The shards that the index in `place` knows; none where it cannot be believed."""
     try:
-        values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
+        values = _values(place)
         if values["format"] != FORMAT:
             return []
         listed = values["shards"]
@@ -274,7 +313,7 @@ def _read(place: str) -> list[IndexedShard]:
             for shard in shards
             if not (time_ns := _time_ns(shard.etag)) or time_ns < int(values["begun_ns"])
         ]
-    except (DataError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

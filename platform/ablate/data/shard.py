@@ -146,18 +146,17 @@ class _Slices(Mapping[str, bytes]):
         return len(self._spans)
 
 
-def spans_of(path: str, content: bytes) -> list[tuple[str, Spans]]:
+def spans_of(path: str, content: bytes) -> Iterator[tuple[str, Spans]]:
     """Key and members of each sample of a tar.
 
     The members of one key stand together: one that comes back is two samples under one name.
     Raises DataError for it, and for a tar that is damaged.
     """
-    found: list[tuple[str, Spans]] = []
     seen: set[str] = set()
     current, spans = "", Spans()
-    for member in tar.members(path, content):
-        key, extension = split_name(member.name)
-        begins = not found or key != current
+    for name, start, stop in zip(*tar.columns(path, content), strict=True):
+        key, extension = split_name(name)
+        begins = not spans or key != current
         if key in seen if begins else extension in spans:
             raise DataError(
                 f"shard {path} has the key '{key}' twice",
@@ -165,8 +164,10 @@ def spans_of(path: str, content: bytes) -> list[tuple[str, Spans]]:
                 mend="write the shard again with unique keys",
             )
         if begins:
+            if spans:
+                yield current, spans
             current, spans = key, Spans()
-            found.append((key, spans))
             seen.add(key)
-        spans[extension] = (member.start, member.stop)
-    return found
+        spans[extension] = (start, stop)
+    if spans:
+        yield current, spans

@@ -10,6 +10,7 @@ from pathlib import Path
 from ablate.data import demo
 from ablate.data.index import FOLDER, Spread, folder_of, in_threads, index_source
 from ablate.data.manifest import (
+    DIGESTS,
     MANIFEST_NAME,
     Manifest,
     ShardEntry,
@@ -63,7 +64,7 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
     beside, at_home = index_places(folder, home)
     index = index_source(folder, (beside, at_home), (at_home,), spread=spread)
     shards = tuple(
-        ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.sha256) for s in index.shards
+        ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.digest) for s in index.shards
     )
     root = folder_of(folder)
     manifest = Manifest(
@@ -160,17 +161,18 @@ def _check_size(place: str, shard: ShardEntry, num_bytes: int | None) -> None:
 def _check_content(path: Path, shard: ShardEntry) -> None:
     if not shard.sha256:  # nobody has read the content: the size stands for it
         return
+    kind, _, said = shard.sha256.rpartition(":")
     try:
         with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            found = hashlib.file_digest(opened, DIGESTS[kind]).hexdigest()
     except OSError as error:
         raise DataError(
             f"shard {path} cannot be read", why=str(error), mend="restore the shard"
         ) from error
-    if found != shard.sha256:
+    if found != said:
         raise DataError(
             f"shard {path} has changed since {MANIFEST_NAME} was written",
-            why=f"it is newer, of the same size, and its sha256 is {found[:12]}…; "
-            f"the manifest says {shard.sha256[:12]}…",
+            why=f"it is newer, of the same size, and its {kind or 'sha256'} is {found[:12]}…; "
+            f"the manifest's field 'sha256' says {said[:12]}…",
             mend="restore the shard, or build the corpus anew",
         )

@@ -16,7 +16,7 @@ from ablate.track.ledger import StudyEntry, TrialEntry
 from ablate.track.mlflow_run import PARENT, RUN_STATUS, Run, search
 from ablate.track.outbox import Point
 from ablate.track.record import Label, TrialRecord, Value, merged
-from ablate.track.view import note, view_state, view_tag
+from ablate.track.view import note, view_tags
 
 
 class MlflowRuns:
@@ -53,10 +53,10 @@ class MlflowRuns:
                 trial.set_status("interrupted", "the driver ended before the trial")
 
     def open_view(self) -> None:
-        """Keep the view of this study on the experiment, where its link finds it."""
+        """Keep the views of this study on the experiment, where its link finds it."""
         assert self._entry is not None
-        state = view_state(self._entry, self._opened().id)
-        self._mlflow.set_experiment_tag(self.experiment_id, view_tag(self._entry), state)
+        for name, state in view_tags(self._entry, self._opened().id).items():
+            self._mlflow.set_experiment_tag(self.experiment_id, name, state)
 
     def open_trial(self, entry: TrialEntry) -> None:
         """Find or create the trial's run and set it RUNNING."""

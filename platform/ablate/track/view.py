@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
+import zlib
 from typing import Any
 
 from ablate.track.batches import trackable
+from ablate.track.charts import charts
 from ablate.track.connection import redacted
 from ablate.track.ledger import StudyEntry
+
+_TAG, _CELLS = "mlflow.sharedViewState.", "-cells"
+_LONGEST_VIEW = 4_500  # letters of an experiment's tag; MLflow refuses more than 5,000
 
 NOTE = """**{question}**
 
@@ -39,33 +45,52 @@ def note(entry: StudyEntry) -> str:
     )
 
 
-def view_tag(entry: StudyEntry) -> str:
-    """The experiment's tag that holds the study's view."""
-    return f"mlflow.sharedViewState.{entry.identity}"
+def view_tags(entry: StudyEntry, study_run: str) -> dict[str, str]:
+    """The experiment's tags that hold the study's views: its trials, and its cells."""
+    return {
+        f"{_TAG}{entry.identity}": view_state(entry, study_run),
+        f"{_TAG}{entry.identity}{_CELLS}": view_state(entry, study_run, grouped=True),
+    }
 
 
-def view_state(entry: StudyEntry, study_run: str) -> str:
-    """The state of MLflow's runs page as JSON: the study's trials only, factors and finals as
-    columns, the best of the primary response first.
+def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> str:
+    """The state of MLflow's runs page: the study's trials only, factors and finals as columns,
+    the best of the primary response first, and charts of them.
 
-    Undocumented; read from the bundle of MLflow 3.17 (its share link stores the same). A page
-    that does not know it says so and shows the plain table.
+    `grouped` puts the seeds of a cell into one line, their finals averaged. JSON, deflated where
+    it is long. Undocumented; read from the bundle of MLflow 3.17 (its share link stores the same).
+    A page that knows nothing of it shows the plain table.
     """
-    params = [*(f"params.`{trackable(name)}`" for name in _factors(entry)), "params.`seed`"]
-    metrics = [f"metrics.`{trackable(name)}`" for name in _responses(entry)]
+    factors, responses = _factors(entry), _responses(entry)
+    names = [trackable(name) for name in factors]
+    params = [*(f"params.`{name}`" for name in names), "params.`seed`"]
+    metrics = [f"metrics.`{trackable(name)}`" for name in responses]
     columns = [*params, *metrics, "tags.`ablate.status`"]
     state: dict[str, Any] = {
         "searchFilter": f"tags.mlflow.parentRunId = '{study_run}' and tags.ablate.kind = 'trial'",
         "orderByKey": metrics[0] if metrics else params[0],
-        "orderByAsc": not metrics or _responses(entry)[0].startswith(("cost/", "train/")),
+        "orderByAsc": not metrics or responses[0].startswith(("cost/", "train/")),
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "selectedColumns": columns,
         "columnOrder": columns,
         "runsHiddenMode": "SHOW_ALL",
-        "groupBy": None,
+        "groupBy": _by_cell(names) if grouped else None,
+        "useGroupedValuesInCharts": True,
     }
-    return json.dumps(state)
+    if responses:
+        levels = {trackable(name): factor.get("levels", ()) for name, factor in factors.items()}
+        shown = [trackable(name) for name in responses]
+        state |= charts(entry.study, levels, shown, grouped=grouped)
+    text = json.dumps(state, separators=(",", ":"))
+    if len(text) <= _LONGEST_VIEW:
+        return text
+    return "deflate;" + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _by_cell(names: list[str]) -> dict[str, Any]:
+    keys = [{"mode": "param", "groupByData": name} for name in names]
+    return {"aggregateFunction": "average", "groupByKeys": keys}
 
 
 def ui_command(uri: str, *, port: int = 5000) -> str:
@@ -75,15 +100,25 @@ def ui_command(uri: str, *, port: int = 5000) -> str:
     return f"mlflow ui --backend-store-uri {shlex.quote(redacted(uri))} --port {port}"
 
 
-def ui_link(uri: str, experiment_id: str, *, identity: str = "", port: int = 5000) -> str:
+def ui_link(
+    uri: str,
+    experiment_id: str,
+    *,
+    identity: str = "",
+    port: int = 5000,
+    charts: bool = False,
+    cells: bool = False,
+) -> str:
     """The address of an experiment's runs, on the store's server or on `ui_command`'s.
 
-    With a `StudyEntry.identity` it opens that study's view.
+    With a `StudyEntry.identity` it opens that study's view: its table, or its `charts`, of trials
+    or of `cells`.
     """
     is_server = uri.startswith(("http://", "https://"))
     server = redacted(uri).rstrip("/") if is_server else f"http://127.0.0.1:{port}"
-    view = f"?viewStateShareKey={identity}" if identity else ""
-    return f"{server}/#/experiments/{experiment_id}/runs{view}"
+    view = f"?viewStateShareKey={identity}{_CELLS if cells else ''}" if identity else ""
+    mode = f"{'&' if view else '?'}compareRunsMode=CHART" if charts else ""
+    return f"{server}/#/experiments/{experiment_id}/runs{view}{mode}"
 
 
 def _factors(entry: StudyEntry) -> dict[str, Any]:

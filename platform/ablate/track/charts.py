@@ -1,0 +1,84 @@
+"""The charts of a study's page in MLflow, as its runs page keeps them.
+
+Undocumented; the fields are those of the chart classes in the bundle of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOST_RUNS = 100  # that a bar chart or a scatter shows
+_COST, _LOSS = "cost/device_hours", "train/loss"
+_SPACE = uuid.UUID("6f1d3f0a-6f0b-5f0e-9d2b-5b8f0c5a7c11")  # any: names are made unique in it
+
+
+def charts(
+    study: str,
+    factors: Mapping[str, Sequence[Any]],
+    responses: Sequence[str],
+    *,
+    grouped: bool,
+) -> dict[str, Any]:
+    """`compareRunCharts` and `compareRunSections` of the page's state.
+
+    Parallel coordinates over factors and primary response, cost against it, it as bars, and the
+    curves of the loss. When runs are `grouped` MLflow draws no coordinates of factors with words.
+    """
+    primary = responses[0]
+    section = _id(study, "section", str(grouped))
+    common = {"metricSectionId": section, "deleted": False, "isGenerated": False}
+    made: list[dict[str, Any]] = []
+    if not grouped or all(map(_is_number, (v for levels in factors.values() for v in levels))):
+        made.append(
+            {
+                "type": "PARALLEL",
+                "selectedParams": list(factors),
+                "selectedMetrics": [primary],
+                "showAllRuns": True,
+            }
+        )
+    if _COST in responses and primary != _COST:
+        made.append(
+            {
+                "type": "SCATTER",
+                "xaxis": {"key": _COST, "type": "METRIC"},
+                "yaxis": {"key": primary, "type": "METRIC"},
+                "runsCountToCompare": MOST_RUNS,
+            }
+        )
+    made.append({"type": "BAR", "metricKey": primary, "runsCountToCompare": MOST_RUNS})
+    made.append(
+        {
+            "type": "LINE",
+            "metricKey": _LOSS,
+            "selectedMetricKeys": [_LOSS],
+            "xAxisKey": "step",
+            "scaleType": "linear",
+            "xAxisScaleType": "linear",
+            "lineSmoothness": 0,
+            "runsCountToCompare": MOST_RUNS,
+        }
+    )
+    return {
+        "compareRunCharts": [
+            {"uuid": _id(study, chart["type"], str(grouped)), **common, **chart} for chart in made
+        ],
+        "compareRunSections": [
+            {"uuid": section, "name": "The study", "display": True, "isReordered": True}
+        ],
+        "isAccordionReordered": True,
+    }
+
+
+def _id(*parts: str) -> str:
+    return str(uuid.uuid5(_SPACE, "/".join(parts)))
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True

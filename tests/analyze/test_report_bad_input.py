@@ -1,0 +1,175 @@
+"""Reports of bad tables. Oracle: the words that a reader needs, and no number that is not one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ablate.analyze import AnalysisError, trials_table, write_report
+
+Study = tuple[dict[str, Any], list[dict[str, Any]]]
+TOP1 = "zeroshot/top1"
+FACTORS = {"depth": ["12", "3"], "supervision": ["clip", "declip"]}
+BASELINES = {"depth": "12", "supervision": "clip"}
+CLAIM = {
+    "id": "C1", "statement": "Shallow is as good.", "response": "", "alpha": 0.05, "source": "",
+    "contrasts": [
+        {"of": "depth", "level": "3", "over": "12", "at": {}, "less_at": {},
+         "direction": "above", "margin": -0.01}
+    ],
+}  # fmt: skip
+
+
+def effect(cell: dict[str, str]) -> float:
+    return 0.03 * (cell["supervision"] == "declip")
+
+
+def report(design: dict[str, Any], table: pd.DataFrame, folder: Path) -> tuple[str, str]:
+    """The page's words and the summary, with no number in them that is none."""
+    written = write_report(design, table, folder, {})
+    page = written.paths["report.md"].read_text(encoding="utf-8")
+    for text in (page, written.summary):
+        assert not re.search(r"\bnan\b|\binf\b|NaN|Traceback", text), text
+    assert written.page.exists()
+    return page, written.summary
+
+
+@pytest.fixture
+def made(study: Callable[..., Study]) -> Study:
+    design, rows = study(FACTORS, BASELINES, effect)
+    design["claims"] = [CLAIM]
+    return design, rows
+
+
+def test_a_repeated_record_is_refused_by_name(made: Study) -> None:
+    design, rows = made
+    with pytest.raises(AnalysisError, match="has two records"):
+        trials_table(design, [*rows, rows[0]])
+
+
+def test_a_repeated_row_is_no_answer(made: Study, tmp_path: Path) -> None:
+    design, rows = made
+    table = trials_table(design, rows)
+    twice = pd.concat([table, table.iloc[:1]], ignore_index=True)
+    page, summary = report(design, twice, tmp_path)
+    assert "There is no answer yet." in summary and "repeats a trial" in page
+
+
+def test_a_factor_with_one_level_is_named(study: Callable[..., Study], tmp_path: Path) -> None:
+    design, rows = study(
+        {"depth": ["12"], "supervision": ["clip", "declip"]}, BASELINES, effect
+    )  # fmt: skip
+    page, _ = report(design, trials_table(design, rows), tmp_path)
+    assert "Factor 'depth' has one level" in page
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, "broken", object()])
+def test_a_value_that_is_no_number_is_no_answer(made: Study, tmp_path: Path, value: Any) -> None:
+    design, rows = made
+    table = trials_table(design, rows)
+    table[TOP1] = table[TOP1].astype(object)
+    table.loc[3, TOP1] = value
+    page, summary = report(design, table, tmp_path)
+    assert "There is no answer yet." in summary
+    assert TOP1 in page.split("There is no answer yet.")[1][:200]
+    assert "Not estimable" in page or "not estimable" in page
+
+
+def test_a_missing_cell_is_answered_around(study: Callable[..., Study], tmp_path: Path) -> None:
+    gone = {("3", "declip", str(seed)): ("failed", "node lost") for seed in range(3)}
+    design, rows = study(FACTORS, BASELINES, effect, missing=gone)
+    design["claims"] = [CLAIM]
+    page, summary = report(design, trials_table(design, rows), tmp_path)
+    assert "cannot be estimated" in summary and "node lost" in page
+    assert "no completed trial at depth 3, supervision declip" in page
+    assert "| C1 | not estimable |" in page
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_few_seeds_say_what_they_cannot(
+    study: Callable[..., Study], tmp_path: Path, num_seeds: int
+) -> None:
+    design, rows = study(FACTORS, BASELINES, effect, num_seeds=num_seeds)
+    design["claims"] = [CLAIM]
+    page, _ = report(design, trials_table(design, rows), tmp_path)
+    assert ("One seed" if num_seeds == 1 else "two seeds: the pooled error") in page
+    assert "| C1 | inconclusive |" in page and "--seeds 3" in page
+
+
+def test_a_constant_response_is_said(study: Callable[..., Study], tmp_path: Path) -> None:
+    design, rows = study(FACTORS, BASELINES, lambda cell: 0.0, noise=0.0, seed_spread=0.0)
+    design["claims"] = [CLAIM]
+    page, summary = report(design, trials_table(design, rows), tmp_path)
+    assert "the response is the same in every completed trial" in page
+    assert "supported" not in summary
+
+
+def test_a_claim_on_a_level_that_does_not_exist_is_said(made: Study, tmp_path: Path) -> None:
+    design, rows = made
+    wrong = {**CLAIM["contrasts"][0], "level": "30"}  # type: ignore[index]
+    design["claims"] = [CLAIM | {"contrasts": [wrong]}]
+    page, _ = report(design, trials_table(design, rows), tmp_path)
+    assert "| C1 | not estimable |" in page and "no level '30'" in page
+
+
+def test_nothing_completed_is_a_page_with_its_plan(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    gone = {
+        (depth, supervision, str(seed)): ("never_started", "")
+        for depth in FACTORS["depth"] for supervision in FACTORS["supervision"] for seed in range(3)
+    }  # fmt: skip
+    design, rows = study(FACTORS, BASELINES, effect, missing=gone)
+    design["claims"] = [CLAIM]
+    page, summary = report(design, trials_table(design, rows), tmp_path)
+    assert "No trial has completed yet" in summary and "## Design" in page
+
+
+def test_unequal_variances_widen_the_intervals_and_are_said(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    design, rows = study(FACTORS, BASELINES, effect, num_seeds=8, noise=0.001)
+    random = np.random.default_rng(1)
+    for row in rows:
+        if row["cell"]["supervision"] == "declip":
+            row["metrics"][TOP1] += random.normal(0, 0.03)
+    table = trials_table(design, rows)
+    page, _ = report(design, table, tmp_path)
+    assert "cells differ in their variance" in page.lower()
+    from ablate.analyze import contrasts
+
+    expected = contrasts(
+        table, TOP1, ["depth", "supervision"], of="depth", baseline="12", block="seed",
+        error="unequal",
+    ).iloc[0]  # fmt: skip
+    written = pd.read_csv(tmp_path / "contrasts.csv")
+    own = written[(written["response"] == TOP1) & (written["factor"] == "depth")].iloc[0]
+    assert own["ci_low"] == pytest.approx(expected["ci_low"], rel=1e-8)
+
+
+def test_data_orders_that_trials_share_are_whole_plots(
+    study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """Of a data factor the report must not count trials of one order as so many draws of it."""
+    design, rows = study(
+        {"pairs": ["all", "few"], "supervision": ["clip", "declip"]},
+        {"pairs": "all", "supervision": "clip"}, lambda cell: 0.0, num_seeds=4, noise=0.001,
+    )  # fmt: skip
+    random = np.random.default_rng(3)
+    shift: dict[str, float] = {}
+    for row in rows:
+        order = f"{row['seed']}-{row['cell']['pairs']}"
+        row["order_hash"] = order
+        row["metrics"][TOP1] += shift.setdefault(order, random.normal(0, 0.02))
+    page, _ = report(design, trials_table(design, rows), tmp_path)
+    assert "share their order of samples" in page and "whole plot" in page
+    anova = pd.read_csv(tmp_path / "anova.csv")
+    own = anova[anova["response"] == TOP1].set_index("term")
+    pooled = float(own["mean_sq"]["Residual"])
+    assert float(own["mean_sq"]["Residual (whole plot)"]) > 20 * pooled
