@@ -35,7 +35,8 @@ def report(design: dict[str, Any], table: pd.DataFrame, folder: Path) -> tuple[s
     written = write_report(design, table, folder, {})
     page = written.paths["report.md"].read_text(encoding="utf-8")
     for text in (page, written.summary):
-        assert not re.search(r"\bnan\b|\binf\b|NaN|Traceback", text), text
+        told = re.sub(r"is -?inf in row \d+", "", text)  # the fault itself may be named
+        assert not re.search(r"\bnan\b|\binf\b|NaN|Traceback", told), text
     assert written.page.exists()
     return page, written.summary
 
@@ -134,7 +135,7 @@ def test_nothing_completed_is_a_page_with_its_plan(
 def test_unequal_variances_widen_the_intervals_and_are_said(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    design, rows = study(FACTORS, BASELINES, effect, num_seeds=8, noise=0.001)
+    design, rows = study(FACTORS, BASELINES, effect, num_seeds=16, noise=0.001, seed_spread=0.002)
     random = np.random.default_rng(1)
     for row in rows:
         if row["cell"]["supervision"] == "declip":

@@ -2,7 +2,8 @@
 
 Two factors (2 x 3 levels) on 3 or 5 seeds with a shift each, a tenth of the trials lost at random,
 with equal variances or with one cell four times as wide as the others. Main effects, interactions
-and simple effects, with the pooled error (the default) and with error="unequal". The share should
+and simple effects, with the pooled error (the default), with error="unequal", and as the report
+chooses between them: unequal where Levene's test says so. The share should
 be 95 % within three standard errors of the simulation; rows that miss it are marked. What gives no
 interval (too few trials left) is counted apart.
 
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.analyze.columns import observe
+from ablate.analyze.diagnostics import diagnose
 from ablate.analyze.linear import ERRORS, Fit
 
 LEVELS = (2, 3)
@@ -66,9 +68,12 @@ def main() -> None:
         random = np.random.default_rng(1000 * num_seeds + int(wide))
         found: dict[tuple[str, str], list[tuple[bool, float]]] = {}
         for _ in range(args.studies):
-            seen = observe(study(random, num_seeds, wide), "y", ["A", "B"], "seed")
-            for error in ERRORS:
-                fit = Fit(seen, 2, error)
+            table = study(random, num_seeds, wide)
+            seen = observe(table, "y", ["A", "B"], "seed")
+            flagged = diagnose(table, "y", ["A", "B"], block="seed").violated
+            chosen = "unequal" if "equal variances" in flagged else "pooled"
+            for error in (*ERRORS, "report"):
+                fit = Fit(seen, 2, chosen if error == "report" else error)
                 for effect, own in weights(fit).items():
                     e = fit.estimate(own)
                     if math.isfinite(e.ci_low):

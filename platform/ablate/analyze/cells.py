@@ -26,7 +26,8 @@ def find_cells(
     columns = [unit.name, cost] if cost else [unit.name]
     if unit.name not in done.columns or done.empty:
         return pd.DataFrame(columns=[*factors, "num_trials", *columns, "on_front"])
-    done = done.loc[np.isfinite(done[columns].to_numpy(dtype=float)).all(axis=1)]
+    numbers = done[columns].apply(pd.to_numeric, errors="coerce").astype(float)
+    done = done.assign(**numbers).loc[np.isfinite(numbers.to_numpy()).all(axis=1)]
     grouped = done.groupby(factors, observed=True, sort=True)
     cells = grouped[columns].mean()
     cells.insert(0, "num_trials", grouped.size())
@@ -47,9 +48,9 @@ def _priced(
     down: list[str],
 ) -> pd.DataFrame:
     """`cells` with the probability of being on the front, and the response per unit of cost."""
-    finite = trials.copy()
-    bad = ~np.isfinite(finite[[unit.name, cost]].to_numpy(dtype=float)).all(axis=1)
-    finite.loc[bad, [unit.name, cost]] = math.nan
+    numbers = trials[[unit.name, cost]].apply(pd.to_numeric, errors="coerce").astype(float)
+    good = np.isfinite(numbers.to_numpy()).all(axis=1)
+    finite = trials.assign(**{name: numbers[name].where(good) for name in numbers})
     try:
         member = pareto_membership(
             finite, factors, maximise=up, minimise=[*down, cost], block=BLOCK

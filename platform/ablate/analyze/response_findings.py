@@ -25,6 +25,7 @@ _FEWEST_SEEDS = 3  # for intervals that rest on one value per seed
 class ResponseFindings:
     """One response: `means` and `contrasts` hold the rows of every factor (column `factor`).
 
+    Contrasts with a pooled error also have the limits that do not pool (by_seed_low and _high).
     `error` is what the intervals rest on, "pooled" or "unequal" (see `estimates`), and `error_why`
     the reason for the latter. `whole_plots` says that trials share data orders within a seed.
     """
@@ -152,4 +153,9 @@ def _contrasts(
         "; ".join(part for part in (note, words if level in fragile else "") if part)
         for level, note in zip(found["level"], found["note"], strict=True)
     ]
+    if error == "pooled":
+        by_seed = contrasts(
+            trials, response, factors, of=name, baseline=baseline, block=BLOCK, error="unequal"
+        )
+        found["by_seed_low"], found["by_seed_high"] = by_seed["ci_low"], by_seed["ci_high"]
     return found.assign(factor=name, baseline=baseline)

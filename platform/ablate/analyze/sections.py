@@ -25,6 +25,11 @@ def effects(found: Findings) -> Section:
         words += "The bar is the 95 % interval of their mean"
         pooled = found.primary.error == "pooled"
         words += ", its error pooled over the study." if pooled else ", from one value per seed."
+    if found.primary.error == "pooled" and found.num_seeds > 2:
+        words += (
+            " It takes cells to vary alike; the interval by seed does not, and pays in width: it "
+            "rests on one value per seed."
+        )
     tables = [contrast_table(found.primary, name) for name in names]
     drawn = [f"contrasts_{name}" for name in names]
     return Section("Effects against the baseline", [words], drawn, tables)
@@ -33,20 +38,23 @@ def effects(found: Findings) -> Section:
 def contrast_table(found: ResponseFindings, factor: str) -> Table:
     unit, table = found.unit, found.contrasts
     picked = rows_of(table[table["factor"] == factor])
+    both = any(not math.isnan(row.get("by_seed_low", math.nan)) for row in picked)
     rows = [
         [
             label_text(row["level"]),
             unit.difference(row["difference"]),
             unit.interval(row["ci_low"], row["ci_high"]),
-            NONE if math.isnan(row["df"]) else f"{row['df']:g}",
+            *([unit.interval(row["by_seed_low"], row["by_seed_high"])] if both else []),
+            NONE if math.isnan(row["df"]) else f"{row['df']:.3g}",
             p_value(row["p_adjusted"]),
         ]
         for row in picked
     ]
     suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
     difference = f"Difference from {label_text(picked[0]['baseline'])}{suffix}"
-    header = [factor, difference, "95 % interval", "df", "p (Holm)"]
-    return noted_table(header, rows, frozenset({1, 2, 3, 4}), [row["note"] for row in picked])
+    header = [factor, difference, "95 % interval", *(["by seed"] if both else []), "df", "p (Holm)"]
+    numeric = frozenset(range(1, len(header)))
+    return noted_table(header, rows, numeric, [row["note"] for row in picked])
 
 
 def means(found: Findings) -> Section:

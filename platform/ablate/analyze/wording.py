@@ -39,7 +39,7 @@ class Unit:
     decimals: int
 
     def value(self, x: float) -> str:
-        if math.isnan(x):
+        if not math.isfinite(x):
             return NONE
         return self._number(100 * x if self.is_fraction else x)
 
@@ -47,7 +47,7 @@ class Unit:
         return significant(x, 3) if self.decimals > _MOST_DECIMALS else number(x, self.decimals)
 
     def difference(self, x: float) -> str:
-        if math.isnan(x):
+        if not math.isfinite(x):
             return NONE
         text = self._number(100 * x if self.is_fraction else x)
         rounded_to_zero = not text.strip(f"0.{MINUS}")
