@@ -24,7 +24,7 @@ ALLOWED = {
     "track": {"errors", "home", "study"},
     "run": {"errors", "data", "model", "study", "evaluate", "track"},
     "analyze": {"errors", "study", "track"},
-    "recall": {"home", "track", "analyze"},
+    "recall": {"errors", "home", "track", "analyze"},
     "options": {"errors", "home", "study"},
     "describe": {"data", "options", "run", "study", "track"},
     "conduct": {"data", "describe", "home", "options", "recall", "run", "study", "track"}

@@ -90,11 +90,11 @@ def _index(uri: str, *, columns: bool) -> None:
 
 def _report(name: str, scale: str, tracking_uri: str, out: str | None) -> None:
     from ablate.analyze.report import write_report
-    from ablate.recall import recall
+    from ablate.recall import correct_of, recall
 
     study = recall(name, scale=scale, tracking_uri=tracking_uri)
     folder = Path(out or f"{name}-report")
-    report = write_report(study.design, study.trials, folder, {})
+    report = write_report(study.design, study.trials, folder, {}, correct_of(study))
     print(report.summary)
     print(f"\nreport  {folder.absolute() / 'report.html'}")
 

@@ -82,7 +82,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
     if left and options.surface is None:
         check_disk(chosen, store.free_bytes(), options.storage)
     stated = stated_claims(store, chosen, len(before.records))
-    tracking = _open_ledger(options, corpora, stated)
+    tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen))
     outcome = before
     try:
         # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
@@ -130,6 +130,21 @@ def stated_claims(store: Store, chosen: Plan, num_ended: int) -> dict[str, str]:
     }
 
 
+def looks_before(store: Store, chosen: Plan) -> list[dict[str, int]]:
+    """What earlier reports of this study were written from: seeds and completed trials."""
+    found: list[dict[str, int]] = store.read_json(chosen.variation, "looks.json") or []
+    return found
+
+
+def _note_look(store: Store, chosen: Plan, table: pd.DataFrame) -> None:
+    """Write down that a report was written; one of the same trials is the same look."""
+    done = table[table["status"] == "completed"]
+    look = {"num_seeds": int(done["seed"].nunique()), "num_completed": len(done)}
+    looks = looks_before(store, chosen)
+    if len(done) and look not in looks:
+        store.write_json([*looks, look], chosen.variation, "looks.json")
+
+
 def _prepare_synonyms(chosen: Plan) -> None:
     """Fetch WordNet if some trial augments its captions with it, and it is nowhere yet."""
     from ablate.data.wordnet import prepare_wordnet
@@ -160,14 +175,19 @@ class _Tracking:
     entry: StudyEntry
 
 
-def _open_ledger(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> _Tracking:
+def _open_ledger(
+    options: Options,
+    corpora: Corpora,
+    stated: Mapping[str, str],
+    looks: Sequence[Mapping[str, int]],
+) -> _Tracking:
     from ablate.track.connection import default_tracking_uri, prepare_store
     from ablate.track.mlflow_ledger import MlflowLedger
 
     uri = options.tracking_uri or default_tracking_uri(home())
     experiment = prepare_store(uri, options.name)
     ledger = MlflowLedger(uri, options.name)
-    entry = entry_of(options, corpora, stated)
+    entry = entry_of(options, corpora, stated, looks)
     ledger.open_study(entry)
     return _Tracking(ledger, uri, experiment, entry)
 
@@ -198,7 +218,10 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
 
     chosen, design = options.plan, tracking.entry.design
     table = table_of(design, _rows(chosen, outcome))
-    report = _write_report(design, table, store, chosen.variation)
+    report = _write_report(
+        design, table, store, chosen.variation, _correct(store, table, chosen.responses[0])
+    )
+    _note_look(store, chosen, table)
     completed = sum(record.status == "completed" for record in outcome.records.values())
     tracking.ledger.attach({f"report/{report.page.name}": report.page})
     # Each state of the study is an analysis of its own; the same state is the same run.
@@ -232,24 +255,40 @@ def _print_ui(uri: str, experiment: str, identity: str) -> None:
     print(f"cells   {link(cells=True)}")
 
 
+def _correct(store: Store, table: pd.DataFrame, response: str) -> dict[str, Any]:
+    """Which test pictures each completed trial named right, by the files beside its record."""
+    from ablate.analyze.correct import correct_by_trial
+
+    def read(key: str) -> bytes | None:
+        parts = ("trials", key, "examples.parquet")
+        return store.read_bytes(*parts) if store.exists(*parts) else None
+
+    done = table.loc[table["status"] == "completed", "key"]
+    return correct_by_trial(done, response, read)
+
+
 def _write_report(
-    design: Mapping[str, Any], table: pd.DataFrame, store: Store, variation: str
+    design: Mapping[str, Any],
+    table: pd.DataFrame,
+    store: Store,
+    variation: str,
+    correct: Mapping[str, Any],
 ) -> Any:
     from ablate.analyze.report import write_report
 
     provenance = {"code_version": code_version()}
     if store.local:
         folder = Path(store.path(variation, "report"))
-        return write_report(dict(design), table, folder, provenance)
+        return write_report(dict(design), table, folder, provenance, correct)
     folder = Path(tempfile.mkdtemp(prefix="ablate-report-"))
-    report = write_report(dict(design), table, folder, provenance)
+    report = write_report(dict(design), table, folder, provenance, correct)
     store.upload(folder, variation, "report")
     return report
 
 
 def report_from_ledger(options: Options) -> int:
     """Write the report from what MLflow has. Returns the exit status."""
-    from ablate.recall import recall
+    from ablate.recall import correct_of, recall
     from ablate.run.store import Store
 
     chosen = options.plan
@@ -260,7 +299,7 @@ def report_from_ledger(options: Options) -> int:
         identity=identity_of(options),
     )
     store = Store(options.storage).sub(*options.folder)
-    report = _write_report(study.design, study.trials, store, chosen.variation)
+    report = _write_report(study.design, study.trials, store, chosen.variation, correct_of(study))
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(study.uri, study.experiment, study.identity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,14 @@ def _data_text(chosen: Plan, corpora: Corpora) -> str:
     )
 
 
-def entry_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> StudyEntry:
-    """What the ledger is told of the study; `stated` says when each claim was, by its id."""
+def entry_of(
+    options: Options,
+    corpora: Corpora,
+    stated: Mapping[str, str],
+    looks: Sequence[Mapping[str, int]] = (),
+) -> StudyEntry:
+    """What the ledger is told of the study; `stated` says when each claim was, by its id, and
+    `looks` from what earlier reports were written."""
     from ablate.track.ledger import StudyEntry
 
     chosen = options.plan
@@ -102,7 +108,8 @@ def entry_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> S
         study=options.name,
         scale=chosen.scale.name,
         question=chosen.study.question,
-        design=design_of(options, corpora, stated),
+        design=design_of(options, corpora, stated)
+        | ({"looks": [dict(look) for look in looks]} if looks else {}),
         params=_constants(chosen),
         tags={
             "ablate.data_fingerprint": ", ".join(marks),

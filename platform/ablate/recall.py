@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ablate.home import home
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,24 @@ def recall(name: str, *, scale: str = "", tracking_uri: str = "", identity: str 
     design = read_design(uri, name, scale, identity=identity)
     rows = [ended(row) for row in read_rows(uri, name, scale, identity=identity)]
     return Recalled(design, table_of(design, rows), uri, experiment, identity)
+
+
+def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
+    """Which test pictures each completed trial named right, by the artifacts of its run."""
+    from ablate.analyze.correct import correct_by_trial
+    from ablate.errors import TrackingError
+    from ablate.track.reader import examples
+
+    def read(key: str) -> bytes | None:
+        try:
+            return examples(
+                found.uri, found.design["study"], key, name="examples.parquet"
+            ).read_bytes()
+        except TrackingError:
+            return None
+
+    done = found.trials.loc[found.trials["status"] == "completed", "key"]
+    return correct_by_trial(done, found.design["responses"][0], read)
 
 
 def table_of(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

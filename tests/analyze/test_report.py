@@ -28,6 +28,13 @@ FILES = {
     "interactions.csv",
     "anova.csv",
     "pareto.csv",
+    "effects.csv",
+    "effect_sizes.csv",
+    "claims.json",
+    "diagnostics.json",
+    "variance_components.json",
+    "power.csv",
+    "two_errors.csv",
 }
 
 

@@ -174,3 +174,14 @@ def test_data_orders_that_trials_share_are_whole_plots(
     own = anova[anova["response"] == TOP1].set_index("term")
     pooled = float(own["mean_sq"]["Residual"])
     assert float(own["mean_sq"]["Residual (whole plot)"]) > 20 * pooled
+
+
+def test_looks_at_fewer_seeds_are_said(made: Study, tmp_path: Path) -> None:
+    design, rows = made
+    table = trials_table(design, rows)
+    page, _ = report(design, table, tmp_path)
+    assert "Each look" not in page
+    design["looks"] = [{"num_seeds": 3, "num_completed": 12}]  # of these very trials
+    assert "Each look" not in report(design, table, tmp_path)[0]
+    design["looks"] = [{"num_seeds": 2, "num_completed": 8}]
+    assert "of 2 seeds. Each look" in report(design, table, tmp_path)[0]

@@ -126,9 +126,26 @@ def test_mlflow_has_it_apart_from_what_was_trained(rehearsed: tuple[Path, list[s
     assert {"report.html", "effects.csv", "claims.json", "figures"} <= held
 
 
+def test_errors_of_seeds_and_of_pictures_stand_side_by_side(
+    rehearsed: tuple[Path, list[str]],
+) -> None:
+    folder, _ = rehearsed
+    found = {(row["factor"], row["level"]): row for row in rows(folder, "two_errors.csv")}
+    contrasts = {
+        (row["factor"], row["level"]): row
+        for row in rows(folder, "contrasts.csv")
+        if row["response"] == "zeroshot/top1_of_100"
+    }
+    assert set(found) == set(contrasts)
+    for key, row in found.items():
+        # Of 1,000 pictures a trial's score is known to half of a thousandth.
+        assert abs(float(row["difference"]) - float(contrasts[key]["difference"])) < 1e-3
+        assert float(row["test_se"]) > 0 and row["num_examples"] == "1000"
+
+
 def test_the_report_is_rebuilt_from_mlflow(rehearsed: tuple[Path, list[str]]) -> None:
     folder, _ = rehearsed
-    before = rows(folder, "effects.csv")
+    before = rows(folder, "effects.csv"), rows(folder, "two_errors.csv")
     again = rehearse(folder, "--report")
     assert "A rehearsal: no model was trained." in again.stdout.replace("\n", " ")
-    assert rows(folder, "effects.csv") == before
+    assert (rows(folder, "effects.csv"), rows(folder, "two_errors.csv")) == before

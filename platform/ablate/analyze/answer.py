@@ -66,10 +66,25 @@ def caveats(found: Findings) -> list[str]:
             "Trials of the same data and seed share their order of samples, and two seeds are too "
             "few to take that into the intervals: those of the data's effects may be too narrow."
         )
+    words += _looks(found)
     notes = [str(note) for note in found.primary.contrasts.get("note", []) if note]
     if any("fragile" in note for note in notes):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words
+
+
+def _looks(found: Findings) -> list[str]:
+    """Earlier reports of fewer seeds: going on after a look is a choice that the data made."""
+    earlier = {look["num_seeds"] for look in found.design.get("looks", [])}
+    fewer = sorted(seeds for seeds in earlier if 1 < seeds < found.num_seeds)
+    if not fewer:
+        return []
+    counts = listed([str(seeds) for seeds in fewer])
+    return [
+        f"Reports were written before, of {counts} seeds. Each look at which one may stop adds to "
+        "the chance of a false finding (a look after every seed up to 20 turns 5 % into 23 %), "
+        "and the intervals here do not count the looks."
+    ]
 
 
 def _depends_on_orders(found: Findings) -> bool:

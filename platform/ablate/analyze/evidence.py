@@ -95,7 +95,31 @@ def two_errors(found: Findings) -> Section:
             f"{suffix} (residual standard deviation, {residual['df']:g} degrees of freedom). All "
             "intervals on this page are of this kind."
         )
-    return Section(title, [*words, _test_set(found, unit)])
+    return Section(title, [*words, _test_set(found, unit)], tables=_both_errors(found))
+
+
+def _both_errors(found: Findings) -> list[Table]:
+    """Each difference with both intervals, where the trials tell which pictures they had right."""
+    table, unit = found.test_errors, found.primary.unit
+    if table.empty or table["test_se"].isna().all():
+        return []
+    rows = [
+        [
+            f"{row['factor']} {label_text(row['level'])} minus "
+            f"{label_text(found.baselines[row['factor']])}",
+            unit.difference(row["difference"]),
+            unit.interval(row["seed_ci_low"], row["seed_ci_high"]),
+            unit.interval(row["test_ci_low"], row["test_ci_high"]),
+        ]
+        for row in rows_of(table)
+    ]
+    size = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = ["Comparison", f"Difference{size}", "Other seeds", "Other pictures"]
+    remark = (
+        "95 % intervals: over training seeds with these test pictures, and over pictures (paired, "
+        f"{number(float(table['num_examples'].iloc[0]), 0)} of them) with these training runs."
+    )
+    return [Table(header, rows, frozenset({1, 2, 3}), remark=remark)]
 
 
 def _test_set(found: Findings, unit: Unit) -> str:

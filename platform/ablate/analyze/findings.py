@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ablate.analyze.aliases import Alias, hidden_aliases
 from ablate.analyze.cells import find_cells
 from ablate.analyze.claims import Judged, judge
 from ablate.analyze.columns import AnalysisError, completed, label_text
+from ablate.analyze.examples import two_errors
 from ablate.analyze.missing import missing_trials
 from ablate.analyze.multiplicity import adjust
 from ablate.analyze.outlook import Outlook, look_ahead
@@ -44,6 +47,7 @@ class Findings:
     outlook: Outlook | None
     components: pd.DataFrame
     two_level: pd.DataFrame | None
+    test_errors: pd.DataFrame
 
     @property
     def num_completed(self) -> int:
@@ -55,8 +59,14 @@ class Findings:
         return int(self.trials.loc[completed(self.trials), "seed"].nunique())
 
 
-def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
+def find(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    correct: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Findings:
     """The analysis of every response of `design`; the first one is primary.
+
+    `correct` has, by trial key, which test pictures were right by the primary response [n].
 
     Secondary p values are adjusted together (Benjamini & Hochberg), the primary's within each
     factor (Holm). Raises AnalysisError when the design names no response or factor.
@@ -89,7 +99,32 @@ def find(design: Mapping[str, Any], trials: pd.DataFrame) -> Findings:
         outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
         components=_components(ordered, primary, list(baselines)),
         two_level=two_level,
+        test_errors=_test_errors(ordered, primary, baselines, correct or {}),
     )
+
+
+def _test_errors(
+    trials: pd.DataFrame,
+    found: ResponseFindings,
+    baselines: Mapping[str, Any],
+    correct: Mapping[str, NDArray[np.bool_]],
+) -> pd.DataFrame:
+    """`two_errors` of every factor (column `factor`), over the trials whose pictures are known."""
+    known = trials[trials["key"].isin(list(correct)) & completed(trials)] if correct else trials[:0]
+    if found.fault or known.empty:
+        return pd.DataFrame()
+    matrix = np.stack([correct[key] for key in known["key"]])
+    known = known.reset_index(drop=True)
+    try:
+        tables = [
+            two_errors(
+                known, matrix, list(baselines), of=name, baseline=baseline, block=BLOCK
+            ).assign(factor=name)
+            for name, baseline in baselines.items()
+        ]
+    except AnalysisError:
+        return pd.DataFrame()
+    return pd.concat(tables, ignore_index=True)
 
 
 def _claims(

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ablate.analyze import checks, conclusions, evidence, sections
 from ablate.analyze.answer import answer, caveats
@@ -47,13 +49,15 @@ def write_report(
     trials: pd.DataFrame,
     folder: Path,
     provenance: Mapping[str, Any],
+    correct: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Report:
     """Writes report.html, report.md, the tables as CSV and the figures as SVG into `folder`.
 
     `trials` is `trials_table(design, records)`; `provenance` is printed as given (nested mappings
     allowed) and is the only place a time may come from: the same input gives the same bytes.
+    `correct` has, by trial key, which test pictures were right (see `correct_by_trial`).
     """
-    found = find(design, trials)
+    found = find(design, trials, correct)
     drawn = figures_of(found) | model_figures(found)
     page = _page(found, drawn, provenance)
     style = _environment().get_template("figures.css").render()
@@ -63,6 +67,7 @@ def write_report(
         "design.json": _json(design),
         "missing_cells.csv": _csv(found.missing),
         "pareto.csv": _csv(found.cells),
+        "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
         "claims.json": _json([judged.to_json() for judged in found.claims]),
         "diagnostics.json": _json(checks.as_json(found)),
         "variance_components.json": _json(checks.components_as_json(found)),
