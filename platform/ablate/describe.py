@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.claim import digest_of
-from ablate.study.plan import Plan
+from ablate.study.plan import Plan, moved_together
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus, OpenCorpus
@@ -37,6 +37,7 @@ def _plan_text(chosen: Plan) -> str:
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
     if chosen.study.fraction is not None:
         lines.append(f"design  {chosen.study.fraction}")
+    lines += bundles(chosen)
     width = max(len(t.name) for t in chosen.trials)
     lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
     for trial in chosen.trials:
@@ -74,7 +75,16 @@ def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> No
         f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
         f"results {store.uri}",
     ]
-    print("\n".join(say), file=sys.stderr)
+    print("\n".join([*say, *bundles(chosen)]), file=sys.stderr)
+
+
+def bundles(chosen: Plan) -> list[str]:
+    """Said before anything runs: which factors move more than their main part of the recipe."""
+    return [
+        f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of it "
+        "is found of all that"
+        for name, fields in moved_together(chosen).items()
+    ]
 
 
 def _data_text(chosen: Plan, corpora: Corpora) -> str:

@@ -161,3 +161,13 @@ def test_a_wrong_scale_in_the_environment_ends_with_2(
     assert ended("--plan") == 2
     assert "Did you mean 'paper'?" in capsys.readouterr().err
     assert not home.exists()
+
+
+def test_a_plan_says_which_factors_are_bundles(home: Path) -> None:
+    def plan_of(study: str) -> str:
+        command = [sys.executable, f"studies/{study}.py", "--plan", "--scale", "paper"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "bundle  the levels of 'model' also differ in embed_dim" in plan_of("supervision")
+    assert "bundle" not in plan_of("text_encoder_depth")
