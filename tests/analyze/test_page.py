@@ -5,6 +5,9 @@ Oracle: Chromium's own layout and console.
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +55,7 @@ def test_the_page_renders_whole_and_without_complaint(
     page.goto(page_path.as_uri())
     headings = page.locator("h2").all_inner_texts()
     assert page.locator("h1").is_visible()
-    assert headings[0] == "Effects against the baseline" and headings[-1] == "Provenance"
+    assert headings[0] == "Design" and headings[-1] == "Provenance"
     for locator in (page.locator("table"), page.locator("svg.figure")):
         assert locator.count() >= 3
         for i in range(locator.count()):
@@ -94,3 +97,28 @@ def test_the_dark_page_is_dark_and_its_words_light(browser: Any, page_path: Path
     dark_paper, dark_ink = colours("dark")
     assert min(light_paper) > 240 and max(light_ink) < 60
     assert max(dark_paper) < 60 and min(dark_ink) > 200
+
+
+def test_a_table_copies_as_csv_and_as_latex(browser: Any, page_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 900, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(page_path.as_uri())
+    section = page.locator("section", has=page.locator("h2", has_text="Effects against")).first
+    shown = section.locator("table").first.locator("tr").all()
+    cells = [row.locator("th, td").all_text_contents() for row in shown]
+
+    section.get_by_title("Copy this table as CSV").first.click()
+    section.get_by_text("Copied").first.wait_for()
+    copied = list(csv.reader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
+    plain = [[cell.replace("\u2212", "-").replace("\u202f", " ") for cell in row] for row in cells]
+    assert copied == plain and len(copied) > 2
+
+    section.get_by_title("Copy this table as LaTeX").first.click()
+    page.wait_for_function("navigator.clipboard.readText().then((t) => t.includes('tabular'))")
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    body = [line for line in lines if line.endswith("\\\\")]
+    assert len(body) == len(cells)
+    assert all(line.count("&") == len(row) - 1 for line, row in zip(body, cells, strict=True))
+    assert not re.search(r"(?<!\\)[%_#]", "".join(body))  # nothing that LaTeX would swallow
+    context.close()

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 NUM_TONES = 4
 MOST_RAW = 2_000  # dots of single seeds in a figure: more are a blot, and a page that opens slowly
-_LEGEND_ROW = 20  # pixels
+LEGEND_ROW = 20  # pixels
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def levels(
 ) -> str:
     """Means at the levels of one factor, a line per level of another, with the raw seeds."""
     num_legend = len(lines) if len(lines) > 1 else 0
-    top, height = 34 + _LEGEND_ROW * num_legend, 240
+    top, height = 34 + LEGEND_ROW * num_legend, 240
     bottom = top + height
     y = Scale(*span_of(_heights([p for drawn in lines for p in drawn.points])), bottom, top)
     x = Scale(-0.5, len(names) - 0.5, 0, 100)
@@ -100,9 +100,11 @@ def levels(
     for number, drawn in enumerate(lines):
         shift = 0.12 * (number - (len(lines) - 1) / 2) if num_legend else 0.0
         most = MOST_RAW // sum(len(one.points) for one in lines)
-        inner.append(_line_of_points(drawn, x, y, shift, _tone(number), most))
+        inner.append(_line_of_points(drawn, x, y, shift, tone_of(number), most))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
-    outer = text("0", 14, y_title, "axis") + _legend([drawn.label for drawn in lines[:num_legend]])
+    outer = text("0", 14, y_title, "axis") + legend_rows(
+        [drawn.label for drawn in lines[:num_legend]]
+    )
     return figure(outer + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
 
 
@@ -136,7 +138,7 @@ def scatter(
 
     Points off the front are hollow; their `tone` is an index of `legend`.
     """
-    top, height = 34 + _LEGEND_ROW * len(legend), 280
+    top, height = 34 + LEGEND_ROW * len(legend), 280
     bottom = top + height
     costs = [cost for point in points for cost, _ in point.raw]
     x = Scale(*span_of([*costs, *(point.x for point in points)], 0.08), 0, 100)
@@ -147,16 +149,16 @@ def scatter(
         inner.append(line(x(a.x), y(a.mean), x(b.x), y(b.mean), "front"))
     for point in points:
         raw = thinned(sorted(point.raw, key=lambda pair: pair[1]), MOST_RAW // len(points))
-        inner += [circle(x(at), y(v), 3, f"seed {_tone(point.tone)}") for at, v in raw]
+        inner += [circle(x(at), y(v), 3, f"seed {tone_of(point.tone)}") for at, v in raw]
     places = place_labels([(x(p.x), y(p.mean), p.label) for p in points])
     for point, (left, down, anchor) in zip(points, places, strict=True):
         inner.append(text(f"{x(point.x):g}%", down, point.label, f"label {anchor}", left))
     # Points over labels: a label's paper-coloured rim must hide no point.
     for point in points:
         kind = "mean" if point.on_front else "off"
-        inner.append(circle(x(point.x), y(point.mean), 6, f"{kind} {_tone(point.tone)}"))
+        inner.append(circle(x(point.x), y(point.mean), 6, f"{kind} {tone_of(point.tone)}"))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
-    outer = text("0", 14, y_title, "axis") + _legend(legend) + panel("".join(inner))
+    outer = text("0", 14, y_title, "axis") + legend_rows(legend) + panel("".join(inner))
     return figure(outer, bottom + 48, f"{y_title} over {x_title}")
 
 
@@ -168,16 +170,17 @@ def thinned(values: Sequence[T], most: int) -> list[T]:
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
-def _legend(labels: Sequence[str]) -> str:
+def legend_rows(labels: Sequence[str]) -> str:
+    """A row for each label in its colour, above the panel."""
     parts = []
     for number, label in enumerate(labels):
-        y = 36 + _LEGEND_ROW * number
-        parts.append(f'<circle class="mean {_tone(number)}" cx="6" cy="{y - 4}" r="5"/>')
+        y = 36 + LEGEND_ROW * number
+        parts.append(f'<circle class="mean {tone_of(number)}" cx="6" cy="{y - 4}" r="5"/>')
         parts.append(text("20", y, label, "axis"))
     return "".join(parts)
 
 
-def _tone(number: int) -> str:
+def tone_of(number: int) -> str:
     return f"s{number % NUM_TONES + 1}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ablate.analyze.figures import MOST_RAW, NUM_TONES, thinned
+from ablate.analyze.figures import LEGEND_ROW, MOST_RAW, NUM_TONES, legend_rows, thinned, tone_of
 from ablate.analyze.svg import (
     Scale,
     circle,
@@ -25,7 +25,6 @@ from ablate.analyze.svg import (
 )
 
 MOST_BARS = 15
-_LEGEND_ROW = 20  # pixels
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def seeds_needed(
     if not shown:
         return ""
     marks = [limit for limit in limits if math.isfinite(limit.at)]
-    top, height = 34 + _LEGEND_ROW * len(shown), 240
+    top, height = 34 + LEGEND_ROW * len(shown), 240
     bottom = top + height
     heights = [value for _, points in shown for _, value in points]
     y = Scale(0.0, max([*heights, *(limit.at for limit in marks)]) * 1.08, bottom, top)
@@ -208,15 +207,11 @@ def seeds_needed(
         inner.append(line(0, y(limit.at), 100, y(limit.at), "front"))
         inner.append(text("100%", y(limit.at) - 6, limit.label, "axis end"))
     for n, (_, points) in enumerate(shown):
-        tone = f"s{n % NUM_TONES + 1}"
+        tone = tone_of(n)
         for (a, at_a), (b, at_b) in itertools.pairwise(points):
             inner.append(line(x(a), y(at_a), x(b), y(at_b), f"path {tone}"))
         inner += [circle(x(seed), y(value), 3.5, f"mean {tone}") for seed, value in points]
     inner.append(text("50%", bottom + 40, "Seeds of every cell", "axis middle"))
-    legend = []
-    for n, (name, _) in enumerate(shown):
-        down = 36 + _LEGEND_ROW * n
-        legend.append(f'<circle class="mean s{n % NUM_TONES + 1}" cx="6" cy="{down - 4}" r="5"/>')
-        legend.append(text("20", down, name, "axis"))
-    outer = text("0", 14, y_title, "axis") + "".join(legend) + panel("".join(inner))
+    names = legend_rows([name for name, _ in shown])
+    outer = text("0", 14, y_title, "axis") + names + panel("".join(inner))
     return figure(outer, bottom + 48, f"{y_title} by number of seeds")
