@@ -100,7 +100,10 @@ def _report(name: str, scale: str, tracking_uri: str, out: str | None) -> None:
 
 
 def _compare(names: Sequence[str], tracking_uri: str, response: str) -> None:
+    import pandas as pd
+
     from ablate.analyze.compare import compare
+    from ablate.analyze.wording import unit_of
     from ablate.recall import recall
 
     pairs = []
@@ -110,11 +113,19 @@ def _compare(names: Sequence[str], tracking_uri: str, response: str) -> None:
         pairs.append((found.design, found.trials))
     table = compare(pairs[0], pairs[1], response)
     response = response or pairs[0][0]["responses"][0]
+    values = pd.concat([trials[response].astype(float) for _, trials in pairs])
+    unit = unit_of(response, values)
+    size = f", in {unit.difference_unit}" if unit.difference_unit else ""
     print(
-        f"{response}: differences from the baseline in {names[0]} (first) and {names[1]} (second),"
+        f"{unit.label}: differences from the baseline in {names[0]} (first) and {names[1]} "
+        f"(second),\nand the second less the first with its 95 % interval{size}\n"
     )
-    print("and the second less the first with its 95 % interval\n")
-    print(table.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep="-"))
+    if unit.is_fraction:
+        sizes = [name for name in table.columns if name not in ("p", "note", "factor", "level")]
+        for name in sizes:
+            if pd.api.types.is_float_dtype(table[name]):
+                table[name] = 100 * table[name]
+    print(table.to_string(index=False, float_format=lambda v: f"{v:.3g}", na_rep="-"))
 
 
 def _with_bar(spread: Callable[..., Any], words: str) -> Callable[..., Any]:

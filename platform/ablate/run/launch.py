@@ -109,7 +109,7 @@ def run_plan(
     """
     outcome = read_outcome(store, plan.trials, corpora)
     cohorts = cohorts_to_run(store, plan, outcome)
-    progress = StudyProgress(len(plan.trials), len(outcome.records))
+    progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
     if not cohorts:
         progress.close()
         return outcome

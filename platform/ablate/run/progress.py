@@ -34,9 +34,13 @@ LOG_SECONDS = 30.0  # between lines on a cohort's progress where there is no ter
 
 
 class StudyProgress:
-    """A bar for each cohort on a terminal; in a log, a line now and then and one for each trial."""
+    """A bar for each cohort on a terminal; in a log, a line now and then and one for each trial.
 
-    def __init__(self, total_trials: int, done_trials: int) -> None:
+    `timed` is False where trials only pretend to take their time: it is not told then.
+    """
+
+    def __init__(self, total_trials: int, done_trials: int, *, timed: bool = True) -> None:
+        self._timed = timed
         self._console = Console(file=sys.stderr)
         self._total, self._done = total_trials, done_trials
         self._tasks: dict[str, TaskID] = {}
@@ -65,8 +69,14 @@ class StudyProgress:
         rate = pace.rate
         left = (cohort.samples - samples) / rate if rate else float("nan")
         # The first samples wait for processes to start, and tell nothing of the pace.
-        begun = rate and samples > cohort.samples / 20
-        note = f"{rate:,.0f} samples/s · {_clock(left)} left" if begun else STALL
+        begun = self._timed and rate and samples > cohort.samples / 20
+        note = (
+            f"{rate:,.0f} samples/s · {_clock(left)} left"
+            if begun
+            else STALL
+            if self._timed
+            else ""
+        )
         if self._bars is None:
             if time.monotonic() - self._logged >= LOG_SECONDS:
                 self._logged = time.monotonic()
@@ -82,7 +92,7 @@ class StudyProgress:
         value = metrics.get(primary)
         shown = "" if value is None else f"  {primary} {_number(primary, value)}"
         seconds = metrics.get("cost/train_seconds")
-        took = "" if seconds is None else f"  {seconds:.0f} s"
+        took = "" if seconds is None or not self._timed else f"  {seconds:.0f} s"
         self.say(f"[{self._done}/{self._total}] {name}  {status}{shown}{took}")
 
     def say(self, line: str) -> None:
