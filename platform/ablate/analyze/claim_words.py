@@ -43,7 +43,9 @@ def verdict_sentence(
 ) -> str:
     if verdict in ("not estimable", "aliased"):
         return f"{verdict.capitalize()}: {why.rstrip('.')}."
-    shown = [one for one in judged if verdict in (one.verdict, "supported")] or list(judged)
+    if verdict == "supported" and len(judged) > 1:
+        return f"Supported: all {len(judged)} comparisons lie where they were claimed to."
+    shown = [one for one in judged if one.verdict == verdict] or list(judged)
     words = f"{verdict.capitalize()}: {'; '.join(_measured(one, unit) for one in shown)}."
     if verdict != "inconclusive":
         return words

@@ -22,6 +22,7 @@ from ablate.analyze.wording import (
     unit_of,
 )
 
+_HOLDS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 _SHOWN_SEEDS = 5  # numbers of seeds in the table of precision
 
 
@@ -88,10 +89,10 @@ def _contrast_table(found: Findings) -> Table:
                     unit.difference(one.difference),
                     unit.interval(one.ci_low, one.ci_high),
                     p_value(one.p),
-                    one.verdict,
+                    _HOLDS.get(one.verdict, NONE),
                 ]
             )
-    header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "p", "Verdict"]
+    header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "p", "Holds"]
     remark = "Differences of fractions are in points; p is one-sided, against the stated margin."
     return Table(header, rows, frozenset({3, 4, 5}), title="Comparisons", remark=remark)
 

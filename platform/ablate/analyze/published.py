@@ -33,11 +33,14 @@ def published_values(found: Findings) -> list[Section]:
         return []
     source = f"Source: {published['source']}."
     own_words, own_table = by_itself(published, found.factors)
-    if found.design.get("scale") != published["scale"]:
+    is_rehearsal = "rehearsal" in found.design
+    if is_rehearsal or found.design.get("scale") != published["scale"]:
         why = (
             f"The published values are of the {published['scale']} scale and are therefore not "
             f"set beside these, which are of the {found.design.get('scale') or 'unnamed'} scale."
         )
+        if is_rehearsal:
+            why = "A rehearsal measured nothing that could be set beside them."
         tables = [_alone(found, published), *own_table]
         return [Section(_TITLE, [why, *own_words], tables=tables, remarks=[source])]
     words = [_like_with_like(published)]
