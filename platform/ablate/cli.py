@@ -14,6 +14,8 @@ from ablate.errors import AblateError
 from ablate.home import home
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablate.data.index import Index
 
 
@@ -35,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = commands.add_parser("report", help="the report of a study, from MLflow alone")
     report.add_argument("name", help="the study's name")
     report.add_argument("--out", metavar="FOLDER", help="where it goes (NAME-report)")
+    report.add_argument("--rank", metavar="FACTOR", help="also rank its levels over several tasks")
+    report.add_argument(
+        "--tasks", metavar="METRIC", nargs="+", default=[], help="with --rank: a metric for each"
+    )
     compare = commands.add_parser("compare", help="do the effects that two studies share agree?")
     compare.add_argument("names", nargs=2, metavar="STUDY", help="a study's name, or NAME:SCALE")
     compare.add_argument(
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command == "index":
             _index(args.uri, columns=args.columns)
         elif args.command == "report":
-            _report(args.name, args.scale, args.tracking_uri, args.out)
+            _report(args)
         else:
             _compare(args.names, args.tracking_uri, args.response)
     except AblateError as error:
@@ -88,15 +94,39 @@ def _index(uri: str, *, columns: bool) -> None:
             table.read_columns(opened, names, {"key"}, "txt", home(), spread=barred)
 
 
-def _report(name: str, scale: str, tracking_uri: str, out: str | None) -> None:
+def _report(args: argparse.Namespace) -> None:
     from ablate.analyze.report import write_report
     from ablate.recall import correct_of, recall
 
-    study = recall(name, scale=scale, tracking_uri=tracking_uri)
-    folder = Path(out or f"{name}-report")
+    study = recall(args.name, scale=args.scale, tracking_uri=args.tracking_uri)
+    folder = Path(args.out or f"{args.name}-report")
     report = write_report(study.design, study.trials, folder, {}, correct_of(study))
     print(report.summary)
+    if args.rank or args.tasks:
+        _rank(study.trials, args.rank or "", args.tasks, folder)
     print(f"\nreport  {folder.absolute() / 'report.html'}")
+
+
+def _rank(trials: pd.DataFrame, factor: str, tasks: Sequence[str], folder: Path) -> None:
+    """Rank the levels of a factor over tasks, as a table and a critical-difference figure."""
+    from ablate.analyze.rank_figure import rank_figure
+    from ablate.analyze.report import standalone
+    from ablate.analyze.tasks import rank_levels
+    from ablate.analyze.wording import p_value, plain
+
+    found = rank_levels(trials, tasks, of=factor)
+    found.ranks.sort_values("mean_rank").to_csv(folder / "ranks.csv", lineterminator="\n")
+    svg = rank_figure(found)
+    if svg:
+        (folder / "figures" / "critical_difference.svg").write_text(standalone(svg))
+    print(f"\nMean ranks of {factor} over {len(tasks)} tasks (1 is the best)")
+    for level, row in found.ranks.sort_values("mean_rank").iterrows():
+        print(f"  {level}  {row['mean_rank']:.2f}")
+    print(
+        found.note
+        or f"Friedman p {plain(p_value(found.p))}; ranks {found.critical_difference:.2f} apart "
+        "differ (Nemenyi)"
+    )
 
 
 def _compare(names: Sequence[str], tracking_uri: str, response: str) -> None:

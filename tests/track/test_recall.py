@@ -60,6 +60,13 @@ def test_a_report_needs_the_studys_name_alone(
     assert main(["report", "text_depth", "--tracking-uri", told.uri, "--out", str(out)]) == 0
     assert (out / "report.html").exists() and (out / "trials.csv").exists()
     assert str(out / "report.html") in capsys.readouterr().out
+    ranked = ["--rank", "depth", "--tasks", "zeroshot/top1", "zeroshot/top5"]
+    told_to = ["report", "text_depth", "--tracking-uri", told.uri, "--out", str(out), *ranked]
+    assert main(told_to) == 0
+    assert "Mean ranks of depth over 2 tasks" in capsys.readouterr().out
+    assert (out / "ranks.csv").read_text().startswith("depth,mean_rank,num_tasks")
+    assert main([*told_to[:-1], "zeroshot/top6"]) == 2
+    assert "Did you mean 'zeroshot/top5'" in capsys.readouterr().err
     assert main(["report", "text_dept", "--tracking-uri", told.uri]) == 2
     assert "Did you mean 'text_depth'" in capsys.readouterr().err
 

@@ -73,7 +73,7 @@ def write_report(
         "variance_components.json": _json(checks.components_as_json(found)),
         "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
         **_tables(found),
-        **{f"figures/{name}.svg": _alone(svg, style) for name, svg in drawn.items() if svg},
+        **{f"figures/{name}.svg": standalone(svg, style) for name, svg in drawn.items() if svg},
         "report.html": _environment().get_template("report.html.j2").render(page),
         "report.md": _environment().get_template("report.md.j2").render(page),
     }
@@ -117,8 +117,9 @@ def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
 
 
-def _alone(svg: str, style: str) -> str:
+def standalone(svg: str, style: str = "") -> str:
     """A figure that carries its own size, style and paper."""
+    style = style or _environment().get_template("figures.css").render()
     sized = svg.replace('width="100%"', f'x="{_MARGIN}" y="{_MARGIN}" width="{_WIDTH}"', 1)
     height = float(svg.split('height="', 1)[1].split('"', 1)[0])
     return (
