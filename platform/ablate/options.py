@@ -13,7 +13,8 @@ from ablate.errors import StudyError
 from ablate.home import home
 from ablate.study.plan import COHORT_SIZE, Plan, plan
 from ablate.study.scale import scale_named
-from ablate.study.study import Study, checked_seeds, parse_setting
+from ablate.study.setting import parse_setting
+from ablate.study.study import Study, checked_seeds
 from ablate.study.surface import Surface
 
 REHEARSAL = "_rehearsal"

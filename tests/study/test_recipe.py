@@ -17,7 +17,7 @@ from ablate.model.objective import Objective
 from ablate.model.term import Temperature
 from ablate.model.terms.infonce import InfoNCE
 from ablate.study.recipe import AdamW, Recipe
-from ablate.study.study import parse_setting
+from ablate.study.setting import parse_setting
 from ablate.variants import CLIP
 
 BASE = Recipe.paper(objective=CLIP)

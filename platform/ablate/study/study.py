@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ablate.data.corpus import Corpus
-from ablate.errors import AblateError, StudyError, nearest
+from ablate.errors import AblateError, StudyError
 from ablate.study.claim import Claim, check_claims
 from ablate.study.factor import Factor, Label
 from ablate.study.fraction import Fraction
@@ -324,56 +321,3 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
             f"the seed {min(chosen)} is negative", why="seeds count from 0", mend="give 0 or more"
         )
     return chosen
-
-
-def parse_setting(text: str, base: Recipe) -> tuple[str, Any]:
-    """`path=value` to the path and a value of the field's type. Raises StudyError."""
-    path, separator, raw = text.partition("=")
-    if not separator:
-        raise StudyError(
-            f"--set {text}: there is no '='",
-            why="it takes path=value",
-            mend="for example --set text.layers=3",
-        )
-    old = base.get(path)
-    weight = getattr(old, "weight", None)  # a term of the objective is set by its weight
-    return path, _parsed(text, raw, old if weight is None else weight)
-
-
-def _parsed(text: str, raw: str, old: Any) -> Any:
-    if isinstance(old, Corpus) or not isinstance(old, (str, int, float, bool, tuple)):
-        raise StudyError(
-            f"--set {text}: the field is a whole {type(old).__name__}",
-            why="--set takes one number or one text",
-            mend=f"set one of its fields: {', '.join(f.name for f in dataclasses.fields(old))}"
-            if dataclasses.is_dataclass(old)
-            else "set one of its parts",
-        )
-    try:
-        if isinstance(old, str):
-            return raw
-        value = json.loads(raw.replace("_", "") if _is_number(raw) else raw)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("not finite")
-    except ValueError:
-        raise StudyError(
-            f"--set {text}: '{raw}' is not a value",
-            why=f"the field is {old!r}",
-            mend="give a number, true or false, or JSON",
-        ) from None
-    if isinstance(old, int) and isinstance(value, float) and value == math.floor(value):
-        return int(value)
-    return value
-
-
-def _is_number(raw: str) -> bool:
-    try:
-        float(raw)
-    except ValueError:
-        return False
-    return True
-
-
-def nearest_response(name: str, known: Sequence[str]) -> str:
-    """The end of a message about a response that no trial has."""
-    return nearest(name, known)
