@@ -127,7 +127,9 @@ def done_already(err: str) -> int:
 
 def statuses(folder: Path) -> list[str]:
     _, found = runs(folder)
-    return sorted(run.info.status for run in found)
+    # Analyses are runs of their own: one for each state in which the study was reported.
+    studied = [run for run in found if run.data.tags["ablate.kind"] != "analysis"]
+    return sorted(run.info.status for run in studied)
 
 
 def runs(folder: Path) -> tuple[MlflowClient, list[Any]]:
