@@ -141,7 +141,7 @@ def runs(folder: Path) -> tuple[MlflowClient, list[Any]]:
 
 def metric_steps_are_unique(folder: Path) -> bool:
     client, found = runs(folder)
-    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    trials = [run for run in found if run.data.tags["ablate.kind"] == "trial"]
     for run in trials:
         steps = [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")]
         if len(steps) != len(set(steps)) or not steps:

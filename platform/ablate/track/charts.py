@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_RUNS = 100  # that a bar chart or a scatter shows
+CARD_HEIGHT = 400  # pixels
 _COST, _LOSS = "cost/device_hours", "train/loss"
 _SPACE = uuid.UUID("6f1d3f0a-6f0b-5f0e-9d2b-5b8f0c5a7c11")  # any: names are made unique in it
 
@@ -23,8 +24,9 @@ def charts(
 ) -> dict[str, Any]:
     """`compareRunCharts` and `compareRunSections` of the page's state.
 
-    Parallel coordinates over factors and primary response, cost against it, it as bars, and the
-    curves of the loss. When runs are `grouped` MLflow draws no coordinates of factors with words.
+    Parallel coordinates over factors and primary response, cost against it, the curves of the
+    loss, and each response as bars: MLflow adds a section of its own for any metric without a
+    chart. When runs are `grouped` it draws no coordinates of factors with words.
     """
     primary = responses[0]
     section = _id(study, "section", str(grouped))
@@ -48,7 +50,6 @@ def charts(
                 "runsCountToCompare": MOST_RUNS,
             }
         )
-    made.append({"type": "BAR", "metricKey": primary, "runsCountToCompare": MOST_RUNS})
     made.append(
         {
             "type": "LINE",
@@ -58,15 +59,28 @@ def charts(
             "scaleType": "linear",
             "xAxisScaleType": "linear",
             "lineSmoothness": 0,
+            "displayPoints": False,
             "runsCountToCompare": MOST_RUNS,
         }
     )
+    made += [
+        {"type": "BAR", "metricKey": name, "runsCountToCompare": MOST_RUNS}
+        for name in dict.fromkeys(responses)
+    ]
     return {
         "compareRunCharts": [
-            {"uuid": _id(study, chart["type"], str(grouped)), **common, **chart} for chart in made
+            {"uuid": _id(study, c["type"], c.get("metricKey", ""), str(grouped)), **common, **c}
+            for c in made
         ],
         "compareRunSections": [
-            {"uuid": section, "name": "The study", "display": True, "isReordered": True}
+            {
+                "uuid": section,
+                "name": "The study",
+                "display": True,
+                "isReordered": True,
+                "columns": 2,
+                "cardHeight": CARD_HEIGHT,
+            }
         ],
         "isAccordionReordered": True,
     }

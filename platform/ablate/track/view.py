@@ -14,6 +14,7 @@ from ablate.track.connection import redacted
 from ablate.track.ledger import StudyEntry
 
 _TAG, _CELLS = "mlflow.sharedViewState.", "-cells"
+_RUN_NAME, _SEED = "attributes.`Run Name`", "params.`seed`"
 _LONGEST_VIEW = 4_500  # letters of an experiment's tag; MLflow refuses more than 5,000
 
 NOTE = """**{question}**
@@ -57,23 +58,28 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
     """The state of MLflow's runs page: the study's trials only, factors and finals as columns,
     the best of the primary response first, and charts of them.
 
-    `grouped` puts the seeds of a cell into one line, their finals averaged. JSON, deflated where
-    it is long. Undocumented; read from the bundle of MLflow 3.17 (its share link stores the same).
-    A page that knows nothing of it shows the plain table.
+    `grouped` puts the seeds of a cell into one line, their finals averaged, without the columns
+    whose mean says nothing. JSON, deflated where it is long. Undocumented; read from the bundle of
+    MLflow 3.17 (its share link stores the same). A page that knows nothing of it shows the plain
+    table; 3.17 without the tag says that the key does not exist and opens the experiment's
+    overview, where the switch "Model training" leads to the table.
     """
     factors, responses = _factors(entry), _responses(entry)
     names = [trackable(name) for name in factors]
-    params = [*(f"params.`{name}`" for name in names), "params.`seed`"]
+    params = [f"params.`{name}`" for name in names]
     metrics = [f"metrics.`{trackable(name)}`" for name in responses]
-    columns = [*params, *metrics, "tags.`ablate.status`"]
+    columns = [*params, *metrics]
+    if not grouped:
+        columns = [*params, _SEED, *metrics, "tags.`ablate.status`"]
     state: dict[str, Any] = {
         "searchFilter": f"tags.mlflow.parentRunId = '{study_run}' and tags.ablate.kind = 'trial'",
-        "orderByKey": metrics[0] if metrics else params[0],
+        "orderByKey": [*metrics, *params, _SEED][0],
         "orderByAsc": not metrics or responses[0].startswith(("cost/", "train/")),
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "selectedColumns": columns,
-        "columnOrder": columns,
+        "columnOrder": [_RUN_NAME, *columns],
+        "columnWidths": {_RUN_NAME: _name_width(factors)} if grouped else {},
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": _by_cell(names) if grouped else None,
         "useGroupedValuesInCharts": True,
@@ -91,6 +97,15 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
 def _by_cell(names: list[str]) -> dict[str, Any]:
     keys = [{"mode": "param", "groupByData": name} for name in names]
     return {"aggregateFunction": "average", "groupByKeys": keys}
+
+
+def _name_width(factors: dict[str, Any]) -> int:
+    """Pixels that show the name of a group, which alone tells the levels that are words."""
+    letters = sum(
+        len(f"{name}: , ") + max((len(str(level)) for level in factor.get("levels", ())), default=0)
+        for name, factor in factors.items()
+    )
+    return min(150 + 6 * letters, 560)
 
 
 def ui_command(uri: str, *, port: int = 5000) -> str:
