@@ -163,6 +163,29 @@ def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
     assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
 
 
+@pytest.mark.parametrize("what", ["parameter", "running statistic"])
+def test_weights_that_are_not_finite_after_the_last_step_end_the_variant_as_diverged(
+    corpus: OpenCorpus, shapes: Path, what: str
+) -> None:
+    """No further step would show it: the last loss was finite."""
+    sick, sound = recipe(shapes, 1), recipe(shapes, 2)
+    members = cohort(sick, sound)
+    training = CohortTraining(members, CPU)
+    for columns in batches(corpus, members):
+        training.step(columns)
+    model = training.variants[sick.key()].model
+    tensors = dict(model.named_parameters() if what == "parameter" else model.named_buffers())
+    name = next(n for n in tensors if n.endswith("weight" if what == "parameter" else "mean"))
+    with torch.no_grad():
+        tensors[name].view(-1)[0] = torch.inf
+    points = training.collect()
+    ended = training.variants[sick.key()]
+    assert ended.status == "diverged"
+    assert ended.reason == f"{name} is not finite after step {STEPS}"
+    assert [point.key for point in points] == [sick.key(), sound.key()]  # what it learned is kept
+    assert training.variants[sound.key()].status == "running"
+
+
 def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path) -> None:
     sick, sound = recipe(shapes, 1), recipe(shapes, 2)
     members = cohort(sick, sound)
@@ -174,6 +197,22 @@ def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path)
     assert training.variants[sick.key()].status == "failed"
     assert "step 1" in training.variants[sick.key()].reason
     assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
+
+
+def test_what_is_kept_of_a_batch_holds_no_block_of_pictures_in_memory(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    """Ray hands out views of shared blocks: a view that is kept keeps its whole block."""
+    one = cohort(recipe(shapes, 1))
+    training = CohortTraining(one, CPU)
+    given = [columns["id"] for columns in batches(corpus, one)]
+    for columns in batches(corpus, one):
+        training.step(columns)
+    assert len(training._ids) == STEPS
+    for kept, ids in zip(training._ids, given, strict=True):
+        assert ids.base is not None  # else there would be nothing to show
+        assert kept.base is None and kept.flags.owndata
+        assert (kept == ids).all()
 
 
 def test_order_hash_is_the_same_for_two_trials_and_another_for_another_seed(

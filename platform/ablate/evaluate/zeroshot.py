@@ -49,14 +49,17 @@ class Candidates:
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Per picture, how many names scored at least as high as its own: 0 is correct.
+    """Per picture, how many names did not score less than its own: 0 is correct.
 
     `among_all` counts all names, `among_100` the picture's candidates; ids [n] name pictures.
+    `num_not_finite` pictures have a score that is no number: such a name counts against the
+    true one, and a true one without a score is never right.
     """
 
     ids: NDArray[np.int64]
     among_all: NDArray[np.int64]
     among_100: NDArray[np.int64]
+    num_not_finite: int = 0
 
     def metrics(self, num_names: int) -> dict[str, float]:
         """Accuracies as fractions of the pictures."""
@@ -84,7 +87,7 @@ def zero_shot(
     Pictures and names are compared as the objective aligns them: by the cosine of embeddings,
     or by tokens where it has no embeddings; None where nothing aligned them. A name that scores
     the same as the true one counts against it, so that a model whose embeddings have all
-    collapsed scores 0, not 1.
+    collapsed, or are no numbers, scores 0, not 1.
     """
     aligning = model.objective.aligning()
     if aligning is None:
@@ -97,17 +100,20 @@ def zero_shot(
         )
         scorer.read_names(_text_batches(candidates.names, context, device))
         among_all, among_100 = [], []
+        num_not_finite = 0
         for first in range(0, len(images), BATCH):
             part = slice(first, first + BATCH)
             scores = scorer.scores(torch.from_numpy(images[part]).to(device))
             truth = torch.from_numpy(candidates.truth[part]).to(device)[:, None]
             own = scores.gather(1, truth)
             subset = scores.gather(1, torch.from_numpy(candidates.of_100[part]).to(device))
-            among_all.append((scores >= own).sum(1) - 1)
-            among_100.append((subset >= own).sum(1) - 1)
+            # Not `>=`: NaN is neither more nor less, and must count against the true name.
+            among_all.append((~(scores < own)).sum(1) - 1)
+            among_100.append((~(subset < own)).sum(1) - 1)
+            num_not_finite += int((~torch.isfinite(scores)).any(1).sum())
     finally:
         model.train(training)
-    return ZeroShot(ids, _numpy(among_all), _numpy(among_100))
+    return ZeroShot(ids, _numpy(among_all), _numpy(among_100), num_not_finite)
 
 
 class Scorer(Protocol):

@@ -69,7 +69,8 @@ class CohortTraining:
         An error in one variant ends it as failed and leaves the others alone. With several
         ranks it is raised instead, since the others wait for this one in a collective.
         """
-        self._ids.append(columns["id"])
+        # A copy: the column is a view, which would keep its whole block of pictures in memory.
+        self._ids.append(np.array(columns["id"]))
         self._new_faults += [str(fault) for fault in columns["fault"] if fault]
         batch = to_tensors(columns, self.cohort.recipe, self.device)
         gather = Gather.of_batch(len(batch["id"]), self.device)

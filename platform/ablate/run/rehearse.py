@@ -11,8 +11,8 @@ import numpy as np
 import ray.train
 
 from ablate.evaluate.zeroshot import ZeroShot
+from ablate.run.recording import example_table
 from ablate.run.store import Store
-from ablate.run.worker import example_table
 from ablate.study.cost import Cost
 from ablate.study.plan import Cohort
 from ablate.study.study import Trial

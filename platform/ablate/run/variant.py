@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,10 @@ from torch.nn.parallel import DistributedDataParallel
 from ablate.data.order import derive
 from ablate.data.tokenizer import PAD
 from ablate.data.views import View
-from ablate.model.gather import Gather, several_ranks
+from ablate.model.gather import Gather, largest_over_ranks, several_ranks
 from ablate.model.pretrainer import Pretrainer
 from ablate.model.terms.masked_lm import IGNORED
+from ablate.run.random_state import RandomState
 from ablate.run.schedule import learning_rate
 from ablate.study.recipe import Recipe
 from ablate.study.study import Trial
@@ -61,7 +63,7 @@ class Variant:
         self.train_seconds = 0.0
         self.text_tokens = 0
         self.image_views = 0
-        self._rng = _RandomState(derive("train", recipe.seed) % 2**63, device)
+        self._rng = RandomState(derive("train", recipe.seed) % 2**63, device)
         self._pending: list[dict[str, Tensor]] = []
         self._events: list[tuple[Any, Any]] = []
 
@@ -137,8 +139,7 @@ class Variant:
         bad = (~torch.isfinite(total)).nonzero()
         if len(bad):
             step = first_step + int(bad[0]) + 1
-            self.status = "diverged"
-            self.reason = f"the loss was {total[int(bad[0])].item()} at step {step}"
+            self.diverge(f"the loss was {total[int(bad[0])].item()} at step {step}")
             return None
         point: dict[str, float] = {"samples": self.samples_seen}
         for name, value in zip(names, table.double().mean(0).tolist(), strict=True):
@@ -147,7 +148,28 @@ class Variant:
         for name, theta in self.model.thetas.items():
             point[f"train/scale_{name}"] = math.exp(theta.item())
         self.curve.append(point)
+        if self.done:  # no further loss would show what the last step did
+            bad_name = self._not_finite()
+            if bad_name is not None:
+                self.diverge(f"{bad_name} is not finite after step {self.step_number}")
         return point
+
+    def diverge(self, reason: str) -> None:
+        """End as diverged: an outcome of the recipe, which would come again."""
+        self.status, self.reason = "diverged", reason
+
+    def _not_finite(self) -> str | None:
+        """The first weight or running statistic with a value that is not finite, on any rank."""
+        tensors = [
+            (name, tensor)
+            for name, tensor in itertools.chain(
+                self.model.named_parameters(), self.model.named_buffers()
+            )
+            if tensor.is_floating_point()
+        ]
+        bad = torch.stack([~torch.isfinite(tensor).all() for _, tensor in tensors]).tolist()
+        bad = largest_over_ranks([int(flag) for flag in bad], self.device)
+        return next((name for (name, _), flag in zip(tensors, bad, strict=True) if flag), None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to go on bit for bit: tensors and plain values."""
@@ -237,36 +259,3 @@ def padded(batch: Mapping[str, Tensor], context: int) -> dict[str, Tensor]:
             if target in batch:
                 out[target] = F.pad(batch[target], (0, more), value=IGNORED)
     return out
-
-
-class _RandomState:
-    """A variant's own state of torch's generators, in force only while it steps."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self.device = device
-        self._cpu = torch.Generator().manual_seed(seed).get_state()
-        self._cuda = (
-            torch.Generator(device).manual_seed(seed).get_state() if device.type == "cuda" else None
-        )
-
-    @contextmanager
-    def own(self) -> Iterator[None]:
-        outside = torch.get_rng_state()
-        torch.set_rng_state(self._cpu)
-        if self._cuda is not None:
-            torch.cuda.set_rng_state(self._cuda, self.device)
-        try:
-            yield
-        finally:
-            self._cpu = torch.get_rng_state()
-            torch.set_rng_state(outside)
-            if self._cuda is not None:
-                self._cuda = torch.cuda.get_rng_state(self.device)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"cpu": self._cpu, "cuda": self._cuda}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._cpu = state["cpu"].cpu()
-        if self._cuda is not None and state["cuda"] is not None:
-            self._cuda = state["cuda"].cpu()

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import ray.train
 import torch
 import torch.distributed as dist
 
 from ablate.data.corpus import OpenCorpus
-from ablate.data.index import bad_samples
-from ablate.data.rendering import Span, TestSet, render_test_set
+from ablate.data.rendering import Span
 from ablate.data.stream import stream
 from ablate.errors import AblateError
-from ablate.evaluate.zeroshot import Candidates, ZeroShot, zero_shot
 from ablate.run.cohort import CohortTraining, Point, order_of, rendering_of
+from ablate.run.recording import Recorder
 from ablate.run.store import Store
-from ablate.run.variant import Variant
 from ablate.study.plan import Cohort
-from ablate.track.record import TrialRecord
 
 CHECKPOINT_FILE = "cohort.pt"
 REPORT_SECONDS = 1.0  # between reports to the driver
@@ -70,11 +63,11 @@ class _Rank:
         self.device = ray.train.torch.get_device()
         self.store = Store(assignment.storage)
         self.training = CohortTraining(assignment.cohort, self.device)
+        self.recorder = Recorder(assignment, self.training, self.rank, self.world)
         self.finished: list[str] = []
         self._points: list[Point] = []
         self._reported = self._saved = time.monotonic()
         self._saved_once = False
-        self._test: tuple[TestSet, Candidates] | None = None
         self._restore()
 
     def _restore(self) -> None:
@@ -165,132 +158,5 @@ class _Rank:
             if variant.active or key in self.finished:
                 continue
             if not self.store.exists("trials", key, "record.json"):
-                self._record(variant)
+                self.recorder.record(variant)
             self.finished.append(key)
-
-    def _record(self, variant: Variant) -> None:
-        status = "completed" if variant.status == "running" else variant.status
-        metrics = self._costs(variant)
-        result: ZeroShot | None = None
-        if status == "completed":
-            variant.agree()
-            test, candidates = self._test_set()
-            mine = zero_shot(
-                variant.model,
-                test.images,
-                test.ids,
-                candidates,
-                context=variant.recipe.text.context,
-                device=self.device,
-            )
-            if mine is not None:
-                result = self._gathered(mine)
-                metrics |= result.metrics(len(candidates.names))
-            metrics |= {f"final/{name}": v for name, v in _last(variant).items()}
-        if self.rank != 0:
-            return
-        key = variant.trial.key
-        if status == "completed":
-            if result is not None:
-                self.store.write_bytes(example_table(result), "trials", key, "examples.parquet")
-            weights = io.BytesIO()
-            torch.save(variant.model.state_dict(), weights)
-            self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
-        record = self._as_record(variant, status, metrics)
-        # Last: a record says that everything beside it is whole.
-        name = "failure.json" if status == "failed" else "record.json"
-        if self.training.faults:
-            faults = bad_samples(sorted(self.training.faults))
-            self.store.write_bytes(faults, "trials", key, "bad_samples.parquet")
-        self.store.write_json(record.to_json(), "trials", key, name)
-
-    def _as_record(self, variant: Variant, status: Any, metrics: dict[str, float]) -> TrialRecord:
-        trial = variant.trial
-        return TrialRecord(
-            key=trial.key,
-            study=self.assignment.study,
-            scale=self.assignment.scale,
-            cell={name: str(label) for name, label in trial.cell},
-            seed=trial.seed,
-            cohort=self.assignment.cohort.id,
-            status=status,
-            reason=variant.reason,
-            metrics=metrics,
-            curve=tuple(variant.curve),
-            order_hash=self.training.order_hash,
-            data_fingerprint=self.assignment.corpus.fingerprint,
-            recipe_key=trial.key,
-            code_version=self.assignment.code_version,
-            recipe=trial.recipe.flatten(),
-        )
-
-    def _costs(self, variant: Variant) -> dict[str, float]:
-        """What the trial took: its own steps, and the rest of the cohort's time apart."""
-        training = self.training
-        own = variant.train_seconds
-        others = sum(v.train_seconds for v in training.variants.values())
-        return {
-            "cost/device_hours": own * self.world / 3600,
-            "cost/train_seconds": own,
-            "cost/shared_seconds": max(0.0, training.seconds - others),
-            "cost/samples": float(variant.samples_seen),
-            "cost/image_views": float(variant.image_views * self.world),
-            "cost/text_tokens": float(variant.text_tokens * self.world),
-            "cost/num_params": float(sum(p.numel() for p in variant.model.parameters())),
-            "data/bad_samples": float(training.num_faults),
-            "data/num_samples": float(self.assignment.corpus.train.num_samples),
-        } | {
-            # Named by the rule alone: its settings are in the recipe.
-            f"data/removed/{number}_{step.name.partition('(')[0].partition('=')[0]}": float(
-                step.num_removed
-            )
-            for number, step in enumerate(self.assignment.corpus.steps, 1)
-        }
-
-    def _test_set(self) -> tuple[TestSet, Candidates]:
-        """This rank's part of the held-out pairs, read once for the whole cohort."""
-        if self._test is None:
-            test = render_test_set(
-                self.assignment.corpus.test,
-                rendering_of(self.assignment.cohort),
-                rank=self.rank,
-                world=self.world,
-            )
-            captions: list[Any] = [test.captions]
-            if self.world > 1:
-                captions = [None] * self.world
-                dist.all_gather_object(captions, test.captions)
-            names = sorted({caption for part in captions for caption in part})
-            self._test = test, Candidates.draw(test.captions, names, test.ids)
-        return self._test
-
-    def _gathered(self, mine: ZeroShot) -> ZeroShot:
-        """All ranks' examples, in the order of their ids."""
-        parts: list[Any] = [mine]
-        if self.world > 1:
-            parts = [None] * self.world
-            dist.all_gather_object(parts, mine)
-        ids = np.concatenate([part.ids for part in parts])
-        line = np.argsort(ids, kind="stable")
-        return ZeroShot(
-            ids[line],
-            np.concatenate([part.among_all for part in parts])[line],
-            np.concatenate([part.among_100 for part in parts])[line],
-        )
-
-
-def _last(variant: Variant) -> dict[str, float]:
-    point = variant.curve[-1] if variant.curve else {}
-    return {
-        name.removeprefix("train/"): value for name, value in point.items() if name != "samples"
-    }
-
-
-def example_table(result: ZeroShot) -> bytes:
-    """Per picture: its id, and how many names scored at least as high as its own."""
-    table = pa.table(
-        {"id": result.ids, "among_all": result.among_all, "among_100": result.among_100}
-    )
-    out = io.BytesIO()
-    pq.write_table(table, out)
-    return out.getvalue()

@@ -1,0 +1,93 @@
+"""What a trial leaves. Oracle: the record that its inputs must give, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.model.towers.image import ImageTower
+from ablate.model.towers.text import TextTower
+from ablate.run.cohort import CohortTraining
+from ablate.run.recording import Recorder
+from ablate.run.store import Store
+from ablate.run.worker import Assignment
+from ablate.study.plan import Cohort
+from ablate.study.recipe import Budget, Recipe
+from ablate.study.study import Trial
+from ablate.track.record import TrialRecord
+from ablate.variants import CLIP
+
+CPU = torch.device("cpu")
+BATCH, STEPS = 32, 6
+
+
+def recipe(shapes: Path, layers: int = 1) -> Recipe:
+    return Recipe(
+        objective=CLIP,
+        corpus=Corpus(uri=str(shapes), caption="txt"),
+        image=ImageTower("test_resnet", size=32),
+        text=TextTower(layers=layers, width=32, heads=2, context=12),
+        embed_dim=16,
+        budget=Budget(samples=BATCH * STEPS, warmup_samples=BATCH, batch=BATCH),
+    )
+
+
+@pytest.fixture
+def corpus(shapes: Path, home: Path) -> OpenCorpus:
+    return open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+
+
+def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
+    cohort = Cohort(tuple(Trial((("n", i),), one) for i, one in enumerate(recipes)))
+    assignment = Assignment(
+        study="s",
+        scale="smoke",
+        cohort=cohort,
+        corpus=corpus,
+        storage=str(folder),
+        code_version={"ablate": "test"},
+        threads=1,
+        num_tasks=1,
+        checkpoint_seconds=30,
+    )
+    return Recorder(assignment, CohortTraining(cohort, CPU), rank=0, world=1)
+
+
+def record_of(folder: Path, key: str) -> TrialRecord:
+    return TrialRecord.from_json(Store(str(folder)).read_json("trials", key, "record.json"))
+
+
+def test_finite_weights_whose_scores_are_not_finite_are_recorded_as_diverged(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    one = recipe(shapes)
+    left = recorder(corpus, tmp_path, one)
+    variant = left.training.variants[one.key()]
+    with torch.no_grad():
+        variant.model.projections["image"].weight.fill_(3e38)  # finite, and its products are not
+    left.record(variant)
+    record = record_of(tmp_path, one.key())
+    assert record.status == "diverged"
+    count = corpus.test.num_samples
+    assert count > 20
+    assert record.reason == f"{count} of {count} held-out pictures have scores that are not finite"
+    assert not [name for name in record.metrics if name.startswith("zeroshot/")]
+    assert not Store(str(tmp_path)).exists("trials", one.key(), "model.pt")
+
+
+def test_a_sound_variant_leaves_weights_examples_and_scores(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    one = recipe(shapes)
+    left = recorder(corpus, tmp_path, one)
+    left.record(left.training.variants[one.key()])
+    record = record_of(tmp_path, one.key())
+    assert (record.status, record.metrics["zeroshot/num_images"]) == (
+        "completed",
+        corpus.test.num_samples,
+    )
+    names = set(Store(str(tmp_path)).names("trials", one.key()))
+    assert names == {"record.json", "model.pt", "examples.parquet"}
