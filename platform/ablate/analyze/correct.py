@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from ablate.tables import read_table
 
 # Of a response: the column that counts the names scored at least as high, and how many may be.
 _KINDS = {
@@ -36,11 +36,11 @@ def correct_by_trial(
         content = read(key)
         if content is None:
             continue
-        table = pd.read_parquet(io.BytesIO(content), columns=["id", column])
-        ids = table["id"].to_numpy()
+        table = read_table(content, ["id", column])
+        ids = table.column("id").to_numpy()
         if first is None:
             first = ids
         if not np.array_equal(ids, first):
             return {}
-        found[key] = np.asarray(table[column] < most, dtype=bool)
+        found[key] = np.asarray(table.column(column).to_numpy() < most, dtype=bool)
     return found

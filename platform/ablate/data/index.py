@@ -34,6 +34,7 @@ from ablate.data.sources import has_braces, literal_prefix
 from ablate.data.storage import Object, list_objects, read_object, write_object
 from ablate.data.tar import cut_short
 from ablate.errors import DataError
+from ablate.tables import read_table
 
 FORMAT, OLDER = "ablate-index/2", ("ablate-index/1",)
 FOLDER, INDEX_NAME, BAD_NAME = "_ablate", "index.json", "bad_samples.parquet"
@@ -276,7 +277,7 @@ def bad_samples(bad: Iterable[Bad]) -> bytes:
 def read_bad(place: str) -> list[Bad]:
     """The bad samples that the index in `place` names."""
     try:
-        table = pq.read_table(io.BytesIO(read_object(f"{place}/{BAD_NAME}")))
+        table = read_table(read_object(f"{place}/{BAD_NAME}"))
         return [(row["shard"], row["key"], row["reason"]) for row in table.to_pylist()]
     except (DataError, pa.ArrowInvalid, KeyError):
         return []

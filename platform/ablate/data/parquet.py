@@ -6,13 +6,13 @@ Read are a binary column named as below, or the struct {bytes, path} that Huggin
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ablate import tables
 from ablate.data.tar import cut_short
 from ablate.errors import DataError
 
@@ -31,7 +31,7 @@ def samples(path: str, content: bytes) -> list[tuple[str, dict[str, bytes]]]:
     The picture is the member `img`, absent where the row has none. Text and number columns
     become the `json` member. Raises DataError for a file without a column of pictures.
     """
-    table = _opened(path, content).read()
+    table = _opened(path, content).read(use_threads=False)
     pictures = _pictures(path, table)
     plain = [f.name for f in table.schema if _is_plain(f.type)]
     rows = table.select(plain).to_pylist()
@@ -49,7 +49,7 @@ def samples(path: str, content: bytes) -> list[tuple[str, dict[str, bytes]]]:
 
 def _opened(path: str, content: bytes) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(io.BytesIO(content))
+        return tables.opened(content)
     except (pa.ArrowInvalid, OSError) as error:
         raise cut_short(path, str(error)) from error
 

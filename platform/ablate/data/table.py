@@ -25,6 +25,7 @@ from ablate.data.augment import decode
 from ablate.data.shard import RawSample, SampleFault, read_shard
 from ablate.data.source import OpenSource
 from ablate.data.storage import exists, read_object
+from ablate.tables import read_table
 
 HASH_SIDE = 8  # of a dHash: 8 x 8 comparisons of neighbouring pixels
 NO_HASH = 0
@@ -82,7 +83,7 @@ def read_columns(
     hashes = _stored(source, shards, folder, "phash", spread) if "phash" in wanted else None
     out = []
     for number, content in enumerate(parts):
-        table = pq.read_table(io.BytesIO(content))
+        table = read_table(content)
         columns = _columns(table, wanted - {"phash"}, caption)
         if hashes is not None:
             columns["phash"] = np.frombuffer(hashes[number], np.uint64)
@@ -123,7 +124,7 @@ def _sidecar(path: str) -> dict[str, dict[str, Any]]:
     place = f"{path.removesuffix('.tar')}.parquet"
     if not path.endswith(".tar") or not exists(place):
         return {}
-    rows = pq.read_table(io.BytesIO(read_object(place))).to_pylist()
+    rows = read_table(read_object(place)).to_pylist()
     return {str(row["key"]): row for row in rows if row.get("key") is not None}
 
 
