@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.claim import digest_of
+from ablate.study.levels import resolved_words
 from ablate.study.plan import Plan, moved_together
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def _plan_text(chosen: Plan) -> str:
     if chosen.study.fraction is not None:
         lines.append(f"design  {chosen.study.fraction}")
     lines += bundles(chosen)
+    lines += level_lines(chosen)
     width = max(len(t.name) for t in chosen.trials)
     lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
     for trial in chosen.trials:
@@ -85,6 +87,17 @@ def bundles(chosen: Plan) -> list[str]:
         "is found of all that"
         for name, fields in moved_together(chosen).items()
     ]
+
+
+def level_lines(chosen: Plan) -> list[str]:
+    """What each level comes to at the plan's scale: what runs, whatever its label says."""
+    words = {
+        f"{factor.name}={label}": said
+        for factor in chosen.study.factors
+        for label, said in resolved_words(factor, chosen.trials).items()
+    }
+    width = max(map(len, words))
+    return [f"level   {name:<{width}}  {said}" for name, said in words.items()]
 
 
 def _data_text(chosen: Plan, corpora: Corpora) -> str:

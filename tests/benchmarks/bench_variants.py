@@ -27,17 +27,16 @@ from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASK
 from ablate.model.objective import Objective
 from ablate.model.pretrainer import Pretrainer
 from ablate.run.variant import build_optimizer
+from ablate.study.resolve import resolve
 from ablate.study.scale import SCALES
-from ablate.study.study import patched_together
 from ablate.variants import CLIP, UNIFIED
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def recipe_of(objective: Objective, args: argparse.Namespace) -> Recipe:
-    scale = SCALES[args.scale]
-    base = patched_together(Recipe.paper(objective=objective), scale.patches)
-    return scale.shrink(base).patch("precision", args.precision)
+    recipe = resolve(Recipe.paper(objective=objective), SCALES[args.scale], ())
+    return recipe.patch("precision", args.precision)
 
 
 def batch_of(recipe: Recipe, rows: int) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from ablate.model.term import Term
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
 from ablate.study.recipe import Recipe
+from ablate.study.resolve import resolve
 from ablate.study.scale import DEMO
 from ablate.variants import DEFILIP, SLIP
 
@@ -83,7 +84,7 @@ def steps(term: Term, rank: int, world: int, *, uneven: bool = False) -> dict[st
 def model_step(name: str, rank: int, world: int) -> dict[str, Any]:
     """Loss, gradients and running statistics of a small ResNet's model, of the whole batch."""
     text = TextTower(layers=1, width=32, heads=2, context=CONTEXT)
-    objective = DEMO.shrink(Recipe(objective=MODELS[name])).objective
+    objective = resolve(Recipe(objective=MODELS[name]), DEMO, ()).objective
     model = Pretrainer(
         ImageTower("modified_resnet_small", 32), text, objective, embed_dim=24, seed=0
     )

@@ -23,6 +23,7 @@ from ablate.model.terms.nearest_text import NearestText
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
 from ablate.study.recipe import Recipe
+from ablate.study.resolve import resolve
 from ablate.study.scale import DEMO
 from ablate.variants import (
     AS_RELEASED,
@@ -77,7 +78,7 @@ def batch(rows: int = 12, seed: int = 0) -> dict[str, Tensor]:
 
 
 def small(objective: Objective) -> Objective:
-    return DEMO.shrink(Recipe(objective=objective)).objective
+    return resolve(Recipe(objective=objective), DEMO, ()).objective
 
 
 def build(objective: Objective, tower: ImageTower = VIT, **options: Any) -> Pretrainer:

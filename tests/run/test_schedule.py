@@ -11,6 +11,7 @@ from ablate.model.pretrainer import Pretrainer
 from ablate.run.schedule import learning_rate
 from ablate.run.variant import build_optimizer
 from ablate.study.recipe import AdamW, Budget, Recipe
+from ablate.study.resolve import resolve
 from ablate.study.scale import DEMO
 from ablate.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
 
@@ -82,8 +83,9 @@ def test_views_have_the_released_augmentations() -> None:
 
 def test_a_scale_shrinks_what_a_study_left_at_its_default_alone() -> None:
     recipe = Recipe(objective=UNIFIED["slip"]["objective"])
-    assert DEMO.shrink(recipe).get("objective.simclr.hidden") == 256
+    assert resolve(recipe, DEMO, ()).get("objective.simclr.hidden") == 256
     chosen = recipe.patch("objective.simclr.hidden", 512)
-    assert DEMO.shrink(chosen).get("objective.simclr.hidden") == 512
-    assert DEMO.shrink(recipe).get("image.options") != ()
-    assert DEMO.shrink(recipe.patch("image.name", "test_vit")).image.name == "test_vit"
+    assert resolve(chosen, DEMO, ()).get("objective.simclr.hidden") == 512
+    assert resolve(recipe, DEMO, ()).get("image.options") != ()
+    named = resolve(recipe.patch("image.name", "test_vit"), DEMO, ())
+    assert (named.image.name, named.image.options) == ("test_vit", ())

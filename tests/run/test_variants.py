@@ -15,8 +15,9 @@ from ablate.data.rendering import Columns, Span, render
 from ablate.run.cohort import CohortTraining, order_of, rendering_of
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Recipe
+from ablate.study.resolve import Said, resolve
 from ablate.study.scale import DEMO
-from ablate.study.study import Trial, patched_together
+from ablate.study.study import Trial
 from ablate.variants import AS_RELEASED, CLIP, UNIFIED
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
@@ -28,7 +29,7 @@ LEVELS = {**UNIFIED, **{f"{n}_released": level for n, level in AS_RELEASED.items
 
 
 def trial(name: str, tower: str) -> Trial:
-    patches = DEMO.patches | {
+    patches = {
         "budget.samples": BATCH * STEPS,
         "budget.warmup_samples": 2 * BATCH,
         "budget.batch": BATCH,
@@ -37,8 +38,8 @@ def trial(name: str, tower: str) -> Trial:
         # The data is the cohort's: all its members draw their random tokens alike.
         **{k: v for k, v in LEVELS[name].items() if not k.startswith("augment.")},
     }
-    recipe = patched_together(Recipe.paper(objective=CLIP), patches)
-    return Trial((("variant", name), ("tower", tower)), DEMO.shrink(recipe))
+    recipe = resolve(Recipe.paper(objective=CLIP), DEMO, [Said("the test", patches)])
+    return Trial((("variant", name), ("tower", tower)), recipe)
 
 
 @pytest.fixture(scope="module")

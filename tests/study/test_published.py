@@ -14,7 +14,7 @@ from ablate.study.factor import Factor
 from ablate.study.plan import moved_together, plan
 from ablate.study.published import Published
 from ablate.study.recipe import Recipe
-from ablate.study.scale import scale_named
+from ablate.study.scale import SCALES, scale_named
 from ablate.study.study import Study
 from ablate.variants import AS_RELEASED, CLIP, UNIFIED
 
@@ -109,7 +109,7 @@ def test_levels_of_the_objective_alone_move_nothing_else() -> None:
     assert moved_together(plan(study(SUPERVISION, DEPTH), scale_named("paper"))) == {}
 
 
-def test_what_a_scale_makes_equal_is_not_moved() -> None:
+def test_a_width_that_levels_say_is_moved_at_every_scale() -> None:
     model = Factor(
         "model",
         levels={
@@ -118,8 +118,8 @@ def test_what_a_scale_makes_equal_is_not_moved() -> None:
         },
     )
     made = study(model, DEPTH)
-    assert moved_together(plan(made, scale_named("paper"))) == {"model": ["embed_dim"]}
-    assert moved_together(plan(made, scale_named("demo"))) == {}
+    for scale in SCALES.values():
+        assert moved_together(plan(made, scale)) == {"model": ["embed_dim"]}
 
 
 def test_a_fraction_without_neighbouring_cells_still_names_what_its_levels_set() -> None:

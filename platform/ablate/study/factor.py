@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ablate.errors import StudyError, nearest
-from ablate.study.recipe import Recipe
+from ablate.study.patch import is_whole
+from ablate.study.recipe import Recipe, flattened
 
 Label = str | int | float
 
@@ -77,18 +79,6 @@ class Factor:
                     mend=f'give at="path.to.field", or {{"{label}": {{"text.layers": 3}}}}',
                 )
 
-    def apply(self, recipe: Recipe, label: Label) -> Recipe:
-        """`recipe` at the level `label`. Raises StudyError, naming the factor, when it fails."""
-        for path, value in self.levels[label].items():
-            try:
-                recipe = recipe.patch(path, value)
-            except StudyError as error:
-                what = error.what.removeprefix("Factor ")
-                raise StudyError(
-                    f"Factor '{self.name}': {what}", why=error.why, mend=error.mend
-                ) from None
-        return recipe
-
     def baseline(self, base: Recipe) -> Label:
         """The level to compare with, given the base recipe before any scale."""
         if self._baseline is not None:
@@ -97,6 +87,19 @@ class Factor:
             if all(base.get(path) == value for path, value in patch.items()):
                 return label
         return next(iter(self.levels))
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The fields within whole values (`objective`) that the levels have different values of.
+
+        A field that only some of the levels have is none: it comes and goes with its term.
+        """
+        seen: dict[str, set[str]] = {}
+        for patch in self.levels.values():
+            for root, value in patch.items():
+                for path, found in flattened(root, value).items() if is_whole(value) else ():
+                    seen.setdefault(path, set()).add(repr(found))
+        return frozenset(path for path, values in seen.items() if len(values) > 1)
 
     @property
     def paths(self) -> frozenset[str]:

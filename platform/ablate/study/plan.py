@@ -8,9 +8,11 @@ from typing import Any
 
 from ablate.errors import StudyError
 from ablate.study.cost import Cost, estimate
+from ablate.study.levels import resolved
+from ablate.study.patch import overlap
 from ablate.study.recipe import Recipe, content_key
 from ablate.study.scale import Scale
-from ablate.study.study import Study, Trial, overlap
+from ablate.study.study import Study, Trial
 
 COHORT_SIZE = 8  # variants of one stream: bounded by the device's memory
 
@@ -120,9 +122,15 @@ class Plan:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """What `--plan --json` prints."""
+        """What `--plan --json` prints: the design, and what each level and each trial comes to.
+
+        `resolved` lists the fields that a factor sets, a dictionary for each of its `levels`.
+        """
         costs = self.costs()
         design = self.design()
+        for factor in self.study.factors:
+            found = resolved(factor, self.trials)
+            design["factors"][factor.name]["resolved"] = [found[label] for label in factor.levels]
         for trial, entry in zip(self.trials, design["trials"], strict=True):
             entry["name"] = trial.name
             entry["recipe"] = trial.recipe.flatten()

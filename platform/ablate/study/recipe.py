@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from ablate.data.augment import MOCOV2, STANDARD_SLIP, RandomResizedCrop, Strong
 from ablate.data.corpus import Corpus
@@ -21,6 +21,7 @@ from ablate.model.objective import Objective
 from ablate.model.term import Weighted
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
+from ablate.study.patch import patched, value_at
 
 SCHEMA = 3  # part of every key: raised when the same fields come to mean something else
 
@@ -179,19 +180,23 @@ class Recipe:
         Raises StudyError for a path that does not exist, with the nearest name, and for a value
         of another type.
         """
-        return _patched(self, "Recipe", path, path.split("."), value)
+        return self.patched({path: value})
+
+    def patched(self, patches: Mapping[str, Any]) -> Recipe:
+        """This recipe with all `patches` {path: value}, checked together.
+
+        Raises StudyError as `patch` does, and for values that do not fit one another.
+        """
+        recipe: Recipe = patched(self, "Recipe", patches)
+        return recipe
 
     def get(self, path: str) -> Any:
         """The value at `path`. Raises StudyError as `patch` does."""
-        here: Any = self
-        for depth, name in enumerate(path.split(".")):
-            where = ".".join(["Recipe", *path.split(".")[:depth]])
-            here = _child(here, where, name)
-        return here
+        return value_at(self, "Recipe", path)
 
     def flatten(self) -> dict[str, Value]:
         """Every field by its dotted path; absent terms are absent."""
-        return dict(_flat("", self))
+        return flattened("", self)
 
     def key(self) -> str:
         """16 hex digits of the content: equal recipes have equal keys, in every process."""
@@ -204,84 +209,19 @@ def content_key(values: dict[str, Value]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _names(value: Any) -> list[str]:
-    if isinstance(value, Objective):
-        return [name for name, _ in value.items()]
-    if isinstance(value, Weighted):  # a term's fields are reached past its weight
-        return ["weight", *_names(value.term)]
-    if dataclasses.is_dataclass(value):
-        return [f.name for f in dataclasses.fields(value)]
-    return []
-
-
-def _child(value: Any, where: str, name: str) -> Any:
-    if name not in _names(value):
-        raise StudyError(
-            f"{where} has no '{name}'",
-            why=f"{where} is {_described(value)}",
-            mend=_has(name, _names(value)),
-        )
-    if isinstance(value, Objective):
-        return dict(value.items())[name]
-    if isinstance(value, Weighted) and name != "weight":
-        return getattr(value.term, name)
-    return getattr(value, name)
-
-
-def _described(value: Any) -> str:
-    if dataclasses.is_dataclass(value) or isinstance(value, Objective):
-        return f"a value of type {type(value).__name__}"
-    return f"the {type(value).__name__} {value!r}, which has no fields"
-
-
-def _has(name: str, known: list[str]) -> str:
-    if not known:
-        return "end the path before it"
-    return nearest(name, known).replace("Known: ", "It has ")
-
-
-def _patched(here: Any, where: str, path: str, names: list[str], value: Any) -> Any:
-    name, rest = names[0], names[1:]
-    child = _child(here, where, name)
-    if rest:
-        new = _patched(child, f"{where}.{name}", path, rest, value)
-    elif isinstance(here, Objective):
-        new = value if isinstance(value, Weighted) else Weighted(child.term, value)
-    else:
-        owner = here.term if isinstance(here, Weighted) and name != "weight" else here
-        new = _fitting(owner, f"{where}.{name}", name, child, value)
-    if isinstance(here, Objective):
-        return Objective(**(dict(here.items()) | {name: new}))
-    if isinstance(here, Weighted) and name != "weight":
-        return Weighted(dataclasses.replace(here.term, **{name: new}), here.weight)  # type: ignore[type-var]
-    return dataclasses.replace(here, **{name: new})
-
-
-def _fitting(owner: Any, where: str, name: str, old: Any, new: Any) -> Any:
-    """`new` as the field's type: an int passes for a float; nothing else is bent."""
-    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
-        return float(new)
-    expected = type(old)
-    if name == "options" and isinstance(new, dict):
-        return new
-    ok = isinstance(new, expected) and not (isinstance(new, bool) and expected is not bool)
-    if not ok:
-        hint = get_type_hints(type(owner)).get(name, expected)
-        shown = getattr(hint, "__name__", str(hint))
-        raise StudyError(
-            f"{where} takes {shown}, not {type(new).__name__} {new!r}",
-            why="a value of another type would change what the field means",
-            mend=f"give a value like {old!r}",
-        )
-    return new
+def flattened(path: str, value: Any) -> dict[str, Value]:
+    """Every field of `value`, which stands at `path` of a recipe, by its dotted path."""
+    return dict(_flat(path, value))
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
     if isinstance(value, Objective):
         for name, weighted in value.present():
-            yield f"{prefix}.{name}.weight", weighted.weight
-            yield f"{prefix}.{name}.term", type(weighted.term).__name__
-            yield from _flat(f"{prefix}.{name}", weighted.term)
+            yield from _flat(f"{prefix}.{name}", weighted)
+    elif isinstance(value, Weighted):
+        yield f"{prefix}.weight", value.weight
+        yield f"{prefix}.term", type(value.term).__name__
+        yield from _flat(prefix, value.term)
     elif isinstance(value, View):
         yield prefix, value.name
     elif dataclasses.is_dataclass(value):

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.errors import StudyError, nearest
-from ablate.study.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a scale changes in the base recipe, and how often it repeats each cell.
+    """What a scale makes of what a study does not say, and how often it repeats each cell.
 
     `primary` replaces the study's first response where that one is too coarse at this size.
-    `terms` shrinks the terms' own heads and queues, by the term's class: `{"SimCLR": {"hidden":
-    256}}`. It changes what a study left at its default, in whatever objective a trial has.
-    `towers` replaces a tower of the paper by its small sibling: patches, by timm's name. So a
-    study is written in the paper's terms, and means the same question at every scale.
+    `patches` are fields of the base recipe. `terms` shrinks the terms' own heads and queues, by
+    the term's class: `{"SimCLR": {"hidden": 256}}`. `towers` has a small sibling for a tower of
+    the paper, by timm's name: its `image.name` or `image.options`. So a study is written in the
+    paper's terms, and means the same question at every scale; `ablate.study.resolve` has the
+    rule of what is said and what is not.
     """
 
     name: str
@@ -28,17 +28,6 @@ class Scale:
     primary: str | None = None
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     towers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def shrink(self, recipe: Recipe) -> Recipe:
-        """`recipe` with this scale's towers, and its sizes of the terms' heads and queues."""
-        for path, value in self.towers.get(recipe.image.name, {}).items():
-            recipe = recipe.patch(path, value)
-        for name, weighted in recipe.objective.present():
-            for field_name, value in self.terms.get(type(weighted.term).__name__, {}).items():
-                path = f"objective.{name}.{field_name}"
-                if recipe.get(path) == getattr(type(weighted.term), field_name):
-                    recipe = recipe.patch(path, value)
-        return recipe
 
 
 # In proportion to towers of an eighth of the paper's widths; a queue of a few batches, as 65,536
@@ -52,9 +41,8 @@ _SMALL_TERMS: dict[str, dict[str, Any]] = {
 _SMALL_TOWERS: dict[str, dict[str, Any]] = {
     "vit_base_patch32_clip_quickgelu_224": {
         "image.options": {"patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 3},
-        "embed_dim": 128,
     },
-    "resnet50_clip": {"image.name": "modified_resnet_small", "embed_dim": 128},
+    "resnet50_clip": {"image.name": "modified_resnet_small"},
 }
 
 DEMO = Scale(
@@ -112,12 +100,9 @@ SMALL = Scale(
     },
     terms={"SimCLR": {"hidden": 1024, "out": 128}, "NearestText": {"size": 8192}},
     towers={
-        # ViT-S/16.
         "vit_base_patch32_clip_quickgelu_224": {
             "image.options": {"patch_size": 16, "embed_dim": 384, "num_heads": 6},
-            "embed_dim": 256,
         },
-        "resnet50_clip": {"embed_dim": 256},
     },
 )
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ablate.errors import AblateError, StudyError
+from ablate.errors import StudyError
 from ablate.study.claim import Claim, check_claims
 from ablate.study.factor import Factor, Label
 from ablate.study.fraction import Fraction
+from ablate.study.patch import overlap
 from ablate.study.published import Published
 from ablate.study.recipe import Recipe, content_key
-from ablate.study.scale import Scale, scale_named
+from ablate.study.resolve import Said, resolve
+from ablate.study.scale import SCALES, Scale, scale_named
 
 DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
 
@@ -124,7 +126,7 @@ class Study:
             self._check_cell(cell)
 
     def _check_cell(self, cell: tuple[tuple[str, Label], ...]) -> None:
-        recipe = self.resolve(cell, self.base)
+        recipe = self._somewhere(cell)
         zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
         if zero_shot and recipe.objective.aligning() is None:
             where = ", ".join(f"{name}={label}" for name, label in cell)
@@ -135,6 +137,19 @@ class Study:
                 mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
                 "responses",
             )
+
+    def _somewhere(self, cell: tuple[tuple[str, Label], ...]) -> Recipe:
+        """`cell` at the scale whose patches it needs: the first of the largest that can hold it.
+
+        Raises what the largest says where none can.
+        """
+        refused: list[StudyError] = []
+        for scale in reversed(SCALES.values()):
+            try:
+                return self.recipe(cell, scale)
+            except StudyError as error:
+                refused.append(error)
+        raise refused[0]
 
     def _check_paths(self) -> None:
         for one, other in itertools.combinations(self.factors, 2):
@@ -161,23 +176,6 @@ class Study:
             return list(cells)
         return [cell for cell in cells if self.fraction.keeps(cell, self.factors)]
 
-    def resolve(self, cell: tuple[tuple[str, Label], ...], base: Recipe) -> Recipe:
-        """`base` with the levels of `cell` applied."""
-        by_name = {factor.name: factor for factor in self.factors}
-        try:
-            recipe = base
-            for name, label in cell:
-                recipe = by_name[name].apply(recipe, label)
-            return recipe
-        except StudyError as error:
-            # One after the other may pass through what makes no sense (a term off before
-            # another is on) on the way to a cell that does.
-            patches = {p: v for name, label in cell for p, v in by_name[name].levels[label].items()}
-            try:
-                return patched_together(base, patches)
-            except AblateError:
-                raise error from None
-
     def trials(
         self,
         scale: Scale,
@@ -187,25 +185,31 @@ class Study:
     ) -> tuple[Trial, ...]:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
         self._check_overrides(overrides or {})
-        base = self.base_at(scale, overrides)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
+        recipes = [(cell, self.recipe(cell, scale, overrides)) for cell in self.cells()]
         found = [
-            Trial(cell, dataclasses.replace(self._at(scale, cell, base, overrides), seed=seed))
+            Trial(cell, dataclasses.replace(recipe, seed=seed))
             for seed in chosen
-            for cell in self.cells()
+            for cell, recipe in recipes
         ]
         self._check_distinct(found)
         return tuple(found)
 
-    def _at(
+    def recipe(
         self,
-        scale: Scale,
         cell: tuple[tuple[str, Label], ...],
-        base: Recipe,
-        overrides: Mapping[str, Any] | None,
+        scale: Scale,
+        overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        # What was set by hand stays, though the scale would have a smaller one.
-        return patched_together(scale.shrink(self.resolve(cell, base)), overrides or {})
+        """What runs in `cell` at `scale`. Raises StudyError, naming who said what cannot be."""
+        by_name = {factor.name: factor for factor in self.factors}
+        levels = [(by_name[name], label) for name, label in cell]
+        said = [
+            Said(f"scale '{scale.name}'", self.scales.get(scale.name, {})),
+            *(Said(f"Factor '{f.name}'", f.levels[label], f.varied) for f, label in levels),
+            Said("--set", overrides or {}, literal=True),
+        ]
+        return resolve(self.base, scale, said)
 
     def _check_overrides(self, overrides: Mapping[str, Any]) -> None:
         for path in overrides:
@@ -223,19 +227,9 @@ class Study:
                         mend="set another field, or change the factor's levels",
                     )
 
-    def base_at(self, scale: Scale, overrides: Mapping[str, Any] | None = None) -> Recipe:
-        """The base recipe at `scale`, with this study's own patches and then `overrides`."""
-        base = self.base
-        patches: dict[str, Any] = {}
-        for patch in (scale.patches, self.scales.get(scale.name, {}), overrides or {}):
-            for path, value in patch.items():
-                patches.pop(path, None)  # set last, applied last
-                patches[path] = value
-        try:
-            return patched_together(base, patches)
-        except AblateError as error:
-            where = "--set" if overrides and _named(error, overrides) else f"scale '{scale.name}'"
-            raise StudyError(f"{where}: {error.what}", why=error.why, mend=error.mend) from None
+    def base_at(self, scale: Scale) -> Recipe:
+        """The base recipe at `scale`, with this study's own patches."""
+        return self.recipe((), scale)
 
     def _check_distinct(self, trials: Sequence[Trial]) -> None:
         by_key: dict[str, Trial] = {}
@@ -267,37 +261,6 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, factors={list(self.factors)})"
-
-
-def patched_together(base: Recipe, patches: Mapping[str, Any]) -> Recipe:
-    """`base` with all `patches`, whatever their order.
-
-    One at a time, a patch may pass through a recipe that is not valid on its way to one that is
-    (a smaller budget before its smaller warm-up), so patches that fail are tried again.
-    """
-    left = dict(patches)
-    while left:
-        failed: dict[str, Any] = {}
-        last: AblateError | None = None
-        for path, value in left.items():
-            try:
-                base = base.patch(path, value)
-            except AblateError as error:
-                failed[path], last = value, error
-        if len(failed) == len(left) and last is not None:
-            raise last
-        left = failed
-    return base
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two paths set the same field, or one a part of what the other sets."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def _named(error: AblateError, overrides: Mapping[str, Any]) -> bool:
-    leaves = {path.rpartition(".")[2] for path in overrides}
-    return any(leaf in error.what for leaf in leaves)
 
 
 def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
