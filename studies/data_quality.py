@@ -47,6 +47,7 @@ study = Study(
             "As many pairs teach more when they pass the filters.",
             Contrast("pairs", "filtered", "drawn"),
             source="arXiv 2203.05796",
+            scale="paper",
         ),
         Claim(
             "captions",

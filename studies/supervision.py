@@ -42,18 +42,21 @@ CLAIMS = (
         *(over(name, "clip", "vit") for name in ("slip", "filip")),
         *(over(name, "clip", "resnet", "below") for name in ("slip", "filip")),
         source=PAPER,
+        scale="paper",
     ),
     Claim(
         "C5",
         "DeCLIP helps both towers.",
         *(over("declip", "clip", model) for model in ("vit", "resnet")),
         source=PAPER,
+        scale="paper",
     ),
     Claim(
         "C6",
         "DeFILIP is the best on a ViT.",
         *(over("defilip", base, "vit") for base in ("clip", "slip", "filip", "declip")),
         source=PAPER,
+        scale="paper",
     ),
 )
 

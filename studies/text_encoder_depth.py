@@ -10,12 +10,14 @@ CLAIMS = (
         "Three text layers instead of twelve cost less than one point.",
         Contrast("depth", 3, 12, direction="above", margin=-0.01),
         source=PAPER,
+        scale="paper",
     ),
     Claim(
         "C3",
         "Under richer supervision they cost less than under CLIP's.",
         Contrast("depth", 3, 12, at={"supervision": "declip"}, less_at={"supervision": "clip"}),
         source=PAPER,
+        scale="paper",
     ),
 )
 

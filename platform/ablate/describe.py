@@ -39,7 +39,7 @@ def _plan_text(chosen: Plan) -> str:
     if chosen.study.fraction is not None:
         lines.append(f"design  {chosen.study.fraction}")
     lines += bundles(chosen)
-    lines += level_lines(chosen)
+    lines += [*level_lines(chosen), *unjudged_claims(chosen)]
     width = max(len(t.name) for t in chosen.trials)
     lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
     for trial in chosen.trials:
@@ -77,7 +77,7 @@ def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> No
         f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
         f"results {store.uri}",
     ]
-    print("\n".join([*say, *bundles(chosen)]), file=sys.stderr)
+    print("\n".join([*say, *bundles(chosen), *unjudged_claims(chosen)]), file=sys.stderr)
 
 
 def bundles(chosen: Plan) -> list[str]:
@@ -98,6 +98,16 @@ def level_lines(chosen: Plan) -> list[str]:
     }
     width = max(map(len, words))
     return [f"level   {name:<{width}}  {said}" for name, said in words.items()]
+
+
+def unjudged_claims(chosen: Plan) -> list[str]:
+    """Said before anything runs: which claims are about another scale than the plan's."""
+    return [
+        f"claim   {claim.id} is about the scale {' or '.join(claim.scale)}: at "
+        f"{chosen.scale.name} the report says what is seen of it, and gives no verdict"
+        for claim in chosen.study.claims
+        if claim.scale and chosen.scale.name not in claim.scale
+    ]
 
 
 def _data_text(chosen: Plan, corpora: Corpora) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablate import Claim, Contrast, Factor, Recipe, Study
+from ablate.describe import unjudged_claims
 from ablate.errors import StudyError
 from ablate.study.claim import digest_of
 from ablate.study.plan import plan
@@ -57,6 +60,9 @@ def study(*claims: Claim, **more: Any) -> Study:
         ((Contrast("depth", 3, 12, margin=float("nan")),), {}, "the margin is nan"),
         ((CHEAP,), {"alpha": 0.7}, "alpha is 0.7"),
         ((CHEAP,), {"response": "zeroshot/top2"}, "Did you mean 'zeroshot/top1'"),
+        ((CHEAP,), {"scale": "papre"}, "Did you mean 'paper'"),
+        ((CHEAP,), {"scale": ("demo", "large")}, "there is no scale 'large'"),
+        ((CHEAP,), {"scale": 3}, "its scale is 3"),
     ],
 )
 def test_a_claim_that_cannot_be_judged_stops_the_study_at_its_definition(
@@ -103,5 +109,36 @@ def test_a_digest_covers_every_word_of_a_claim_and_no_order_of_fields() -> None:
         Claim("C1", "It is very cheap.", CHEAP),
         Claim("C1", "It is cheap.", CHEAP, alpha=0.01),
         Claim("C1", "It is cheap.", Contrast("depth", 3, 12, margin=-0.02)),
+        Claim("C1", "It is cheap.", CHEAP, scale="paper"),
+        Claim("C1", "It is cheap.", CHEAP, scale=("small", "paper")),
     ]
-    assert len({digest_of(claim.to_json()) for claim in others} | {digest_of(one)}) == 4
+    assert len({digest_of(claim.to_json()) for claim in others} | {digest_of(one)}) == 6
+
+
+def test_the_scale_of_a_claim_stands_in_the_design() -> None:
+    claims = (
+        Claim("C1", "It is cheap.", CHEAP, scale="paper"),
+        Claim("C2", "It is cheap.", CHEAP, scale=("small", "paper")),
+        Claim("C3", "It is cheap.", CHEAP),
+    )
+    stated = plan(study(*claims), scale_named("demo")).design()["claims"]
+    assert [claim.get("scale") for claim in stated] == [["paper"], ["small", "paper"], None]
+
+
+def test_a_plan_says_which_claims_it_will_not_judge() -> None:
+    claims = (
+        Claim("C1", "It is cheap.", CHEAP, scale="paper"),
+        Claim("C2", "It is cheap.", CHEAP),
+    )
+    (line,) = unjudged_claims(plan(study(*claims), scale_named("demo")))
+    assert "C1" in line and "C2" not in line and "paper" in line and "no verdict" in line
+    assert unjudged_claims(plan(study(*claims), scale_named("paper"))) == []
+
+
+def test_the_paper_s_claims_are_about_the_paper_s_scale() -> None:
+    folder = Path(__file__).parent.parent.parent / "studies"
+    found = {}
+    for path in sorted(folder.glob("*.py")):
+        claims = runpy.run_path(str(path))["study"].claims
+        found |= {claim.id: claim.scale for claim in claims if claim.source}
+    assert found == dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), ("paper",))

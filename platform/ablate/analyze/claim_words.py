@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ablate.analyze.columns import label_text
-from ablate.analyze.wording import Unit, counted
+from ablate.analyze.wording import Unit, counted, listed
 
 if TYPE_CHECKING:
     from ablate.analyze.claims import JudgedContrast
 
 MOST_SEEDS = 1000  # that a claim is told to need
+
+# Where trials lie that do not judge a claim, because it is about another scale.
+IN_FAVOUR, AGAINST, OPEN = "in its favour", "against it", "open"
 
 
 def contrast_words(one: Mapping[str, Any]) -> str:
@@ -57,8 +60,42 @@ def verdict_sentence(
 
 
 def _measured(one: JudgedContrast, unit: Unit) -> str:
+    claimed = expectation(one.direction, one.margin, unit)
+    return f"{one.words} is {_size(one, unit)}, claimed {claimed}"
+
+
+def _size(one: JudgedContrast, unit: Unit) -> str:
     size = f"{unit.difference(one.difference)} {unit.difference_unit}".rstrip()
     interval = f" [{unit.interval(one.ci_low, one.ci_high)}]" if one.ci_low == one.ci_low else ""
-    return (
-        f"{one.words} is {size}{interval}, claimed {expectation(one.direction, one.margin, unit)}"
-    )
+    return f"{size}{interval}"
+
+
+def seen_sentence(scale: str, seen: Sequence[JudgedContrast], unit: Unit, why: str) -> str:
+    """What trials at `scale` show of a claim that is about another one; `why` they show nothing."""
+    if why:
+        return f"At {scale} nothing can be said of it: {why.rstrip('.')}."
+    if len(seen) > 1:
+        return f"At {scale}: {_sides([one.seen for one in seen])}."
+    (one,) = seen
+    measured = f"{one.words} is {_size(one, unit)}"
+    as_measured = "" if one.ci_low == one.ci_low else ", as measured"
+    if one.seen == OPEN:
+        return f"At {scale}: {measured}, which leaves it open."
+    if one.seen == AGAINST and one.margin == 0:
+        return f"At {scale} the sign is against it: {measured}{as_measured}."
+    claimed = ""
+    if one.seen == AGAINST:
+        claimed = f" (claimed {expectation(one.direction, one.margin, unit)})"
+    return f"At {scale}: {measured}, {one.seen}{as_measured}{claimed}."
+
+
+def _sides(seen: Sequence[str]) -> str:
+    """`of 4 comparisons 2 are in its favour, 1 is against it and 1 is open`."""
+    if len(set(seen)) == 1:
+        return f"all {len(seen)} comparisons are {seen[0]}"
+    parts = []
+    for side in (IN_FAVOUR, AGAINST, OPEN):
+        count = seen.count(side)
+        if count:
+            parts.append(f"{count} {'is' if count == 1 else 'are'} {side}")
+    return f"of {counted(len(seen), 'comparison')} {listed(parts)}"

@@ -3,14 +3,15 @@
 A claim holds when all of its contrasts do, so each is tested at the claim's whole alpha
 (intersection-union test; Berger 1982, Technometrics 24:295). It is refuted when one of them lies
 outside of what was claimed by an interval of 1 - alpha / (number of contrasts). Claims are not
-adjusted for one another: each was stated on its own.
+adjusted for one another: each was stated on its own. A claim about another scale than that of the
+trials gets no verdict: what was seen is said, and no more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,16 @@ import pandas as pd
 from scipy import stats
 
 from ablate.analyze.aliases import Alias
-from ablate.analyze.claim_words import MOST_SEEDS, contrast_words, verdict_sentence
+from ablate.analyze.claim_scale import is_about
+from ablate.analyze.claim_words import (
+    AGAINST,
+    IN_FAVOUR,
+    MOST_SEEDS,
+    OPEN,
+    contrast_words,
+    seen_sentence,
+    verdict_sentence,
+)
 from ablate.analyze.columns import AnalysisError, observe
 from ablate.analyze.linear import Estimate, Fit
 from ablate.analyze.power import t_power
@@ -34,7 +44,8 @@ POWER = 0.8  # with which the further seeds would decide
 class JudgedContrast:
     """One contrast of a claim: its estimate, the interval that decides, its own verdict.
 
-    `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within".
+    `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within". At a
+    scale that the claim is not about, `verdict` is None and `seen` says on which side it lies.
     """
 
     words: str
@@ -46,14 +57,18 @@ class JudgedContrast:
     p: float
     ci_low: float
     ci_high: float
-    verdict: str
+    verdict: str | None
     note: str
+    seen: str = ""
 
 
 @dataclass(frozen=True)
 class Judged:
     """A claim's verdict. `further_seeds` would decide it with a power of 80 % if the differences
-    are as measured; None where no number up to 1,000 does, or none is needed."""
+    are as measured; None where no number up to 1,000 does, or none is needed.
+
+    `scale` are the scales that it is about. Where the trials ran at another one, `seen_at` names
+    that, and there is no verdict."""
 
     id: str
     statement: str
@@ -61,10 +76,12 @@ class Judged:
     alpha: float
     source: str
     stated: str
-    verdict: str
+    verdict: str | None
     sentence: str
     contrasts: tuple[JudgedContrast, ...]
     further_seeds: int | None = None
+    scale: tuple[str, ...] = ()
+    seen_at: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: what is not a number is null."""
@@ -73,7 +90,7 @@ class Judged:
             {name: _or_none(value) for name, value in vars(contrast).items()}
             for contrast in self.contrasts
         ]
-        return values | {"contrasts": lines}
+        return values | {"scale": list(self.scale), "contrasts": lines}
 
 
 def judge(
@@ -85,12 +102,18 @@ def judge(
     block: str | None = "seed",
     error: str = "pooled",
     aliases: Sequence[Alias] = (),
+    scale: str = "",
 ) -> Judged:
     """The verdict on `claim` (as `Claim.to_json` gives it) by the completed trials.
 
-    `unit` is that of the claim's response. A level that does not exist, a constant response or a
-    lack of trials gives "not estimable" in words, never an exception.
+    `unit` is that of the claim's response, `scale` that of the trials, "" for any. A level that
+    does not exist, a constant response or a lack of trials gives "not estimable" in words, never
+    an exception.
     """
+    if not is_about(claim, scale):
+        elsewhere = {name: value for name, value in claim.items() if name != "scale"}
+        found = judge(elsewhere, trials, factors, unit, block=block, error=error, aliases=aliases)
+        return _only_seen(found, claim, unit, scale)
     contrasts = list(claim["contrasts"])
     try:
         judged = [
@@ -286,7 +309,33 @@ def _answer(
         sentence=verdict_sentence(verdict, judged, unit, why, seeds),
         contrasts=judged,
         further_seeds=seeds,
+        scale=tuple(claim.get("scale") or ()),
     )
+
+
+def _only_seen(found: Judged, claim: Mapping[str, Any], unit: Unit, scale: str) -> Judged:
+    """The same without a verdict: on which side of what was claimed the trials lie."""
+    contrasts = tuple(replace(one, verdict=None, seen=_seen(one)) for one in found.contrasts)
+    why = "" if found.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else found.sentence
+    return replace(
+        found,
+        verdict=None,
+        sentence=seen_sentence(scale, contrasts, unit, why.partition(": ")[2]),
+        contrasts=contrasts,
+        further_seeds=None,
+        scale=tuple(claim["scale"]),
+        seen_at=scale,
+    )
+
+
+def _seen(one: JudgedContrast) -> str:
+    if one.verdict in (SUPPORTED, REFUTED):
+        return IN_FAVOUR if one.verdict == SUPPORTED else AGAINST
+    if math.isnan(one.difference) or not math.isnan(one.se):
+        return OPEN if one.verdict == INCONCLUSIVE else ""
+    # No error to judge it by: the side that it was measured on.
+    lies = _lies(one.difference, one.difference, one.direction, one.margin)
+    return IN_FAVOUR if lies else AGAINST
 
 
 def _or_none(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from ablate.analyze.claim_words import expectation
@@ -32,16 +33,21 @@ def claims(found: Findings) -> list[Section]:
         return []
     rows, tones = [], []
     for judged in found.claims:
-        why = judged.sentence.partition(": ")[2]
-        rows.append([judged.id, judged.verdict, f"{judged.statement} {why[:1].upper()}{why[1:]}"])
+        # The verdict stands in its own column; what was seen elsewhere says where.
+        why = judged.sentence.partition(": ")[2] if judged.verdict else judged.sentence
+        verdict = judged.verdict or f"none: about {' or '.join(judged.scale)}"
+        rows.append([judged.id, verdict, f"{judged.statement} {why[:1].upper()}{why[1:]}"])
         tones.append("" if judged.verdict in VERDICTS[:2] else "off")
     table = Table(
         ["Claim", "Verdict", "What is claimed, and what the trials say"], rows, tones=tones
     )
-    words = [
-        f"{_tally(found)} A claim holds when all of its comparisons do; each is judged by its own "
-        "interval at the level it was stated with, and claims are not adjusted for one another."
-    ]
+    rules = (
+        "A claim holds when all of its comparisons do; each is judged by its own interval at the "
+        "level it was stated with, and claims are not adjusted for one another."
+    )
+    words = [f"{told} {rules}" for told in _tally(found)]
+    if elsewhere := _elsewhere(found):
+        words.append(f"{elsewhere} A claim is judged at the scale that it is about.")
     remarks = [
         f"{judged.id} was stated {judged.stated}."
         for judged in found.claims
@@ -51,29 +57,48 @@ def claims(found: Findings) -> list[Section]:
         remarks.append("All were stated before the first trial.")
     sources = sorted({judged.source for judged in found.claims if judged.source})
     if sources:
-        size = (
-            ""
-            if found.design.get("scale") == "paper"
-            else " At this scale they speak of sign and order, not of size."
-        )
-        remarks.append(f"Source of claims: {listed(sources)}.{size}")
+        remarks.append(f"Source of claims: {listed(sources)}.")
     lines = [_contrast_table(found)]
     return [Section("Claims", words, tables=[table, *lines], remarks=remarks)]
 
 
-def _tally(found: Findings) -> str:
-    """`2 claims are supported, 1 is refuted.`"""
+def _tally(found: Findings) -> list[str]:
+    """`Of 3 claims 2 are supported and 1 is refuted.`: of those that are judged, if any is."""
+    verdicts = [judged.verdict for judged in found.claims if judged.verdict]
     parts = []
     for verdict in VERDICTS:
-        count = sum(judged.verdict == verdict for judged in found.claims)
+        count = verdicts.count(verdict)
         if count:
             parts.append(f"{count} {'is' if count == 1 else 'are'} {verdict}")
-    return f"Of {counted(len(found.claims), 'claim')} {listed(parts)}."
+    return [f"Of {counted(len(verdicts), 'claim')} {listed(parts)}."] if parts else []
+
+
+def _elsewhere(found: Findings) -> str:
+    """Which claims are about another scale than this study's trials; empty where none is."""
+    by_scale: dict[tuple[str, ...], list[str]] = {}
+    seen_at = ""
+    for judged in found.claims:
+        if judged.verdict is None:
+            by_scale.setdefault(judged.scale, []).append(judged.id)
+            seen_at = judged.seen_at
+    parts = [
+        f"{listed(ids)} {'is' if len(ids) == 1 else 'are'} about the scale {' or '.join(scale)}"
+        for scale, ids in by_scale.items()
+    ]
+    return f"{'; '.join(parts)}: no verdict is given at {seen_at}." if parts else ""
 
 
 def tally(found: Findings) -> list[str]:
-    """The verdicts counted, for the answer; nothing where no claim was stated."""
-    return [_tally(found)] if found.claims else []
+    """For the answer: the verdicts counted, and what was seen of claims about another scale."""
+    told = _tally(found)
+    if elsewhere := _elsewhere(found):
+        seen = [
+            f"{judged.id} {judged.sentence[:1].lower()}{judged.sentence[1:]}"
+            for judged in found.claims
+            if judged.verdict is None
+        ]
+        told.append(" ".join([elsewhere, *seen]))
+    return told
 
 
 def _contrast_table(found: Findings) -> Table:
@@ -88,8 +113,8 @@ def _contrast_table(found: Findings) -> Table:
                     expectation(one.direction, one.margin, unit),
                     unit.difference(one.difference),
                     unit.interval(one.ci_low, one.ci_high),
-                    p_value(one.p),
-                    _HOLDS.get(one.verdict, NONE),
+                    NONE if judged.verdict is None else p_value(one.p),
+                    one.seen or _HOLDS.get(one.verdict or "", NONE),
                 ]
             )
     header = ["Claim", "Comparison", "Claimed", "Measured", "Interval", "p", "Holds"]
@@ -127,7 +152,12 @@ def what_next(found: Findings) -> Section:
             "device-hours, by what the completed trials took."
         )
     tables = [_steps_table(steps)] if steps else []
-    if not steps:
+    elsewhere = [judged for judged in found.claims if judged.verdict is None]
+    for scale, group in itertools.groupby(elsewhere, key=lambda judged: judged.scale):
+        ids = [judged.id for judged in group]
+        verb = "is" if len(ids) == 1 else "are"
+        words.append(f"{listed(ids)} {verb} judged at --scale {' or '.join(scale)}.")
+    if not steps and not elsewhere:
         words.append("Nothing is open: every claim is decided and no trial is missing.")
     precision = _precision_table(found)
     return Section(title, words, ["seeds_needed"], [*tables, *precision])

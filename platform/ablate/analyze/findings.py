@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ablate.analyze.aliases import Alias, hidden_aliases
 from ablate.analyze.cells import find_cells
+from ablate.analyze.claim_scale import scale_of
 from ablate.analyze.claims import Judged, judge
 from ablate.analyze.columns import AnalysisError, completed, label_text
 from ablate.analyze.examples import two_errors
@@ -141,7 +142,7 @@ def _claims(
         judged.append(
             judge(
                 claim, trials, list(design["factors"]), found.unit,
-                block=BLOCK, error=found.error, aliases=aliases,
+                block=BLOCK, error=found.error, aliases=aliases, scale=scale_of(design),
             )
         )  # fmt: skip
     return judged

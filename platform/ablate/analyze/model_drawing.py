@@ -118,7 +118,8 @@ def _seeds(found: Findings) -> str:
         abs(one.margin)
         for judged in found.claims
         for one in judged.contrasts
-        if one.margin and judged.response == unit.name
+        # A margin that was stated about another scale measures nothing here.
+        if one.margin and judged.response == unit.name and judged.verdict is not None
     }
     limits = [
         Limit(margin, f"margin {unit.difference(margin).lstrip('+')}") for margin in sorted(margins)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ablate.errors import StudyError, nearest
 from ablate.study.factor import Factor, Label
+from ablate.study.scale import scale_named
 
 DIRECTIONS = ("above", "below", "within")
 _FRACTIONS = ("zeroshot/",)  # responses that are shares: a point is 0.01
@@ -141,7 +142,10 @@ class Claim:
     """A sentence that trials can support or refute.
 
     It holds when every one of `contrasts` does. `response` is the study's primary where it is not
-    named. `alpha` is the error rate of its verdict; `source` says whose claim it is.
+    named. `alpha` is the error rate of its verdict; `source` says whose claim it is. `scale` is
+    the scale that it speaks of, or several: elsewhere the report says what was seen there and
+    gives no verdict. A claim that names none is about whatever the study runs at, and is judged at
+    every scale.
     """
 
     id: str
@@ -150,6 +154,7 @@ class Claim:
     response: str
     alpha: float
     source: str
+    scale: tuple[str, ...]
 
     def __init__(
         self,
@@ -159,10 +164,12 @@ class Claim:
         response: str = "",
         alpha: float = 0.05,
         source: str = "",
+        scale: str | Sequence[str] = (),
     ) -> None:
         for name, value in (
             ("id", id), ("statement", statement), ("contrasts", contrasts),
             ("response", response), ("alpha", alpha), ("source", source),
+            ("scale", _scales(id, scale)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -186,6 +193,15 @@ class Claim:
                 why="it is the share of wrong verdicts that is tolerated",
                 mend="give a number between 0 and 0.5, as 0.05",
             )
+        for scale in self.scale:
+            try:
+                scale_named(scale)
+            except StudyError as error:
+                raise StudyError(
+                    f"Claim {self.id}: {error.what}",
+                    why="it would be judged at no scale",
+                    mend=error.mend,
+                ) from None
         by_name = {factor.name: factor for factor in factors}
         for contrast in self.contrasts:
             contrast.check(self.id, by_name)
@@ -199,8 +215,22 @@ class Claim:
             "response": self.response,
             "alpha": self.alpha,
             "source": self.source,
+            # Left out where none is named: such a claim keeps its digest.
+            **({"scale": list(self.scale)} if self.scale else {}),
             "contrasts": [contrast.to_json() for contrast in self.contrasts],
         }
+
+
+def _scales(claim: str, scale: object) -> tuple[str, ...]:
+    """One scale or several as a tuple. Raises StudyError for what names none."""
+    given = (scale,) if isinstance(scale, str) else scale
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise StudyError(
+            f"Claim {claim}: its scale is {scale!r}",
+            why="a claim is judged at the scales that it names",
+            mend='give a name or several, as scale="paper" or scale=("small", "paper")',
+        )
+    return tuple(given)
 
 
 def check_claims(
