@@ -88,7 +88,10 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
         )
         seconds = time.perf_counter() - began
     assert not outcome.missing(what.trials)
-    return seconds, sum(r.metrics["cost/train_seconds"] for r in outcome.records.values())
+    return seconds, sum(
+        r.metrics["cost/train_seconds"] + r.metrics["cost/startup_seconds"]
+        for r in outcome.records.values()
+    )
 
 
 def write_parquet(shapes: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from ablate.run.cohort import CohortTraining
 from ablate.run.recording import Recorder
 from ablate.run.store import Store
 from ablate.run.worker import Assignment
+from ablate.study.cost import estimate
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Budget, Recipe
 from ablate.study.study import Trial
@@ -52,6 +53,7 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
         threads=1,
         num_tasks=1,
         checkpoint_seconds=30,
+        costs={one.key(): estimate(one) for one in recipes},
     )
     return Recorder(assignment, CohortTraining(cohort, CPU), rank=0, world=1)
 
@@ -91,3 +93,41 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
     )
     names = set(Store(str(tmp_path)).names("trials", one.key()))
     assert names == {"record.json", "model.pt", "examples.parquet"}
+
+
+def test_arithmetic_is_that_of_the_steps_made_and_no_clock_s(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    whole, half = recipe(shapes, 1), recipe(shapes, 2)
+    left = recorder(corpus, tmp_path, whole, half)
+    left.training.variants[whole.key()].step_number = STEPS
+    left.training.variants[half.key()].step_number = STEPS // 2
+    for one, share in ((whole, 1.0), (half, 0.5)):
+        left.record(left.training.variants[one.key()])
+        found = record_of(tmp_path, one.key()).metrics
+        assert found["cost/pflop"] == pytest.approx(share * estimate(one).train_flops / 1e15)
+
+
+def test_costs_of_a_trial_are_its_own_steps_at_their_settled_pace(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    """A cold start of 9 s of core time and 20 s of wall is told, and is no part of the cost."""
+    one = recipe(shapes, 1)
+    left = recorder(corpus, tmp_path, one)
+    left.training.seconds = 100.0
+    left.training.variants[one.key()].clock.load_state_dict(
+        {
+            "steps": 3,
+            "seconds": 6.0,
+            "wall_seconds": 12.0,
+            "startup_steps": 3,
+            "startup_cost": 9.0,
+            "startup_wall": 20.0,
+        }
+    )
+    left.record(left.training.variants[one.key()])
+    found = record_of(tmp_path, one.key()).metrics
+    assert found["cost/device_hours"] == pytest.approx(6 * 2.0 / 3600)
+    assert found["cost/train_seconds"] == pytest.approx(6 * 4.0)
+    assert found["cost/startup_seconds"] == pytest.approx(20.0 - 3 * 4.0)
+    assert found["cost/shared_seconds"] == pytest.approx(100.0 - 32.0)

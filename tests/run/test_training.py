@@ -117,6 +117,35 @@ def test_a_variant_in_a_cohort_of_four_equals_a_plain_loop_bit_for_bit(
         assert equal(training.variants[one.key()].model.state_dict(), plain_loop(corpus, one))
 
 
+def test_every_variant_is_first_as_often_as_the_others(corpus: OpenCorpus, shapes: Path) -> None:
+    recipes = [recipe(shapes, layers) for layers in (1, 2, 3)]
+    training = CohortTraining(cohort(*recipes), CPU)
+    came: list[str] = []
+    for key, variant in training.variants.items():
+        variant.model.register_forward_pre_hook(lambda *_, key=key: came.append(key))
+    for columns in batches(corpus, cohort(*recipes)):
+        training.step(columns)
+    a, b, c = (one.key() for one in recipes)
+    assert STEPS == 6
+    assert came == [a, b, c, b, c, a, c, a, b] * 2
+
+
+def test_the_order_of_variants_changes_no_bit_of_their_weights(
+    corpus: OpenCorpus, shapes: Path
+) -> None:
+    """Each of the orders that rotation makes, and each of them resumed at another step."""
+    recipes = [recipe(shapes, layers) for layers in (1, 2, 3)]
+    runs = [trained(corpus, cohort(*recipes[n:], *recipes[:n])) for n in range(3)]
+    late = CohortTraining(cohort(*recipes), CPU)
+    for number, columns in enumerate(batches(corpus, cohort(*recipes))):
+        late.step_number = number + 2
+        late.step(columns)
+    for one in recipes:
+        expected = plain_loop(corpus, one)
+        for run in (*runs, late):
+            assert equal(run.variants[one.key()].model.state_dict(), expected)
+
+
 def test_losses_fall(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 1, lr=3e-3)
     curve = trained(corpus, cohort(one)).variants[one.key()]

@@ -74,7 +74,7 @@ class CohortTraining:
         self._new_faults += [str(fault) for fault in columns["fault"] if fault]
         batch = to_tensors(columns, self.cohort.recipe, self.device)
         gather = Gather.of_batch(len(batch["id"]), self.device)
-        for variant in self.variants.values():
+        for variant in turns(list(self.variants.values()), self.step_number):
             if not variant.active:
                 continue
             try:
@@ -157,6 +157,16 @@ class CohortTraining:
         self._digest = state["order_hash"]
         for key, variant in self.variants.items():
             variant.load_state_dict(state["variants"][key])
+
+
+def turns(variants: list[Variant], step_number: int) -> list[Variant]:
+    """In which order variants step: each is first as often as the others.
+
+    Who comes first finds the batch cold, and what follows in the caches of the one before; they
+    have nothing else in common, so that the order changes no number.
+    """
+    first = step_number % len(variants)
+    return variants[first:] + variants[:first]
 
 
 def roll(digest: str, ids: np.ndarray[Any, np.dtype[np.int64]]) -> str:

@@ -146,6 +146,7 @@ def _assignments(
     synonyms = any(reads_synonyms(trial.recipe) for c in cohorts for trial in c.trials)
     # Nodes may have none of their own, and no way to fetch it.
     wordnet = ray.put(packed_wordnet()) if synonyms else None
+    costs = plan.costs()
     return {
         cohort.id: Assignment(
             study=plan.study.name,
@@ -157,6 +158,7 @@ def _assignments(
             threads=layout.threads,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
+            costs={trial.key: costs[trial.key] for trial in cohort.trials},
             wordnet=wordnet,
         )
         for cohort in cohorts

@@ -103,13 +103,19 @@ class Recorder:
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:
-        """What the trial took: its own steps, and the rest of the cohort's time apart."""
-        training = self.training
-        own = variant.train_seconds
-        others = sum(v.train_seconds for v in training.variants.values())
+        """What the trial took: its own steps, and the rest of the cohort's time apart.
+
+        `cost/device_hours` are device-hours on GPUs and core-hours on CPUs, of all ranks and
+        without the start-up of a process; `cost/pflop` is the arithmetic that the steps ask for.
+        """
+        training, clock = self.training, variant.clock
+        planned = self.assignment.costs[variant.trial.key]
+        others = sum(v.clock.total_seconds for v in training.variants.values())
         return {
-            "cost/device_hours": own * self.world / 3600,
-            "cost/train_seconds": own,
+            "cost/device_hours": self._summed(clock.cost_seconds) / 3600,
+            "cost/pflop": planned.train_flops * variant.samples_seen / planned.samples / 1e15,
+            "cost/train_seconds": clock.train_seconds,
+            "cost/startup_seconds": clock.startup_seconds,
             "cost/shared_seconds": max(0.0, training.seconds - others),
             "cost/samples": float(variant.samples_seen),
             "cost/image_views": float(variant.image_views * self.world),
@@ -124,6 +130,14 @@ class Recorder:
             )
             for number, step in enumerate(self.assignment.corpus.steps, 1)
         }
+
+    def _summed(self, value: float) -> float:
+        """The sum over ranks."""
+        if self.world == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self.training.device)
+        dist.all_reduce(told)
+        return float(told)
 
     def _test_set(self) -> tuple[TestSet, Candidates]:
         """This rank's part of the held-out pairs, read once for the whole cohort."""

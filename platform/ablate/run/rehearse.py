@@ -120,7 +120,9 @@ def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:
     hours = job.surface.cost(trial.key, cost.reference_hours)
     return {
         "cost/device_hours": hours,
+        "cost/pflop": cost.train_flops / 1e15,
         "cost/train_seconds": 3600 * hours,
+        "cost/startup_seconds": 0.0,
         "cost/shared_seconds": 0.0,
         "cost/samples": float(cost.samples),
         "cost/image_views": float(cost.image_views),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,6 +20,7 @@ from ablate.data.views import View
 from ablate.model.gather import Gather, largest_over_ranks, several_ranks
 from ablate.model.pretrainer import Pretrainer
 from ablate.model.terms.masked_lm import IGNORED
+from ablate.run.clock import StepClock
 from ablate.run.random_state import RandomState
 from ablate.run.schedule import learning_rate
 from ablate.study.recipe import Recipe
@@ -60,12 +59,11 @@ class Variant:
         self.status, self.reason = "running", ""
         self.step_number = 0
         self.curve: list[dict[str, float]] = []
-        self.train_seconds = 0.0
+        self.clock = StepClock(device, compiled=recipe.compile)
         self.text_tokens = 0
         self.image_views = 0
         self._rng = RandomState(derive("train", recipe.seed) % 2**63, device)
         self._pending: list[dict[str, Tensor]] = []
-        self._events: list[tuple[Any, Any]] = []
 
     @property
     def samples_seen(self) -> int:
@@ -91,7 +89,7 @@ class Variant:
         rate = learning_rate(self.recipe.optimizer, self.recipe.budget, self.samples_seen)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self._rng.own(), self._timed():
+        with self._rng.own(), self.clock.step():
             self.optimizer.zero_grad(set_to_none=True)
             losses = self.module(batch, gather)
             losses["loss"].backward()
@@ -124,7 +122,7 @@ class Variant:
         Losses are averaged over the steps and over ranks, so all ranks learn of a loss that is
         not finite together; the variant then ends as diverged, and its neighbours train on.
         """
-        self._settle_time()
+        self.clock.settle()
         if not self._pending:
             return None
         names = sorted(self._pending[0])
@@ -181,7 +179,7 @@ class Variant:
             "status": self.status,
             "reason": self.reason,
             "curve": self.curve,
-            "train_seconds": self.train_seconds,
+            "clock": self.clock.state_dict(),
             "text_tokens": self.text_tokens,
             "image_views": self.image_views,
         }
@@ -190,37 +188,16 @@ class Variant:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._rng.load_state_dict(state["rng"])
+        self.clock.load_state_dict(state["clock"])
         for name in (
             "step_number",
             "status",
             "reason",
             "curve",
-            "train_seconds",
             "text_tokens",
             "image_views",
         ):
             setattr(self, name, state[name])
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        """Count the step's time. On a GPU by events, which are read when the curve is."""
-        if self.device.type == "cuda":
-            event: Any = torch.cuda.Event
-            start, end = (event(enable_timing=True) for _ in range(2))
-            start.record()
-            yield
-            end.record()
-            self._events.append((start, end))
-        else:
-            began = time.perf_counter()
-            yield
-            self.train_seconds += time.perf_counter() - began
-
-    def _settle_time(self) -> None:
-        if self._events:
-            self._events[-1][1].synchronize()
-            self.train_seconds += sum(a.elapsed_time(b) for a, b in self._events) / 1000
-            self._events = []
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ablate.errors import AblateError
 from ablate.run.cohort import CohortTraining, Point, order_of, rendering_of
 from ablate.run.recording import Recorder
 from ablate.run.store import Store
+from ablate.study.cost import Cost
 from ablate.study.plan import Cohort
 
 CHECKPOINT_FILE = "cohort.pt"
@@ -39,6 +41,7 @@ class Assignment:
     threads: int
     num_tasks: int
     checkpoint_seconds: float
+    costs: Mapping[str, Cost]  # as planned, by the trial's key
     wordnet: Any = None  # a reference to WordNet's files, where some member reads synonyms
 
 
