@@ -214,9 +214,28 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 
 def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Store) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
+    chosen = options.plan
+    try:
+        report = _reported(chosen, outcome, tracking, store)
+    finally:
+        # Whatever stops the report, no run is left behind that says it is running.
+        unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
+    print(report.summary)
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
+    _print_ui(tracking.uri, tracking.experiment, tracking.entry.identity)
+    if unsent:
+        print(
+            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
+            "nothing is lost: the same command sends them again",
+            file=sys.stderr,
+        )
+
+
+def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store) -> Any:
+    """The report of what there is, written and handed to the ledger."""
     from ablate.recall import table_of
 
-    chosen, design = options.plan, tracking.entry.design
+    design = tracking.entry.design
     table = table_of(design, _rows(chosen, outcome))
     report = _write_report(
         design, table, store, chosen.variation, _correct(store, table, chosen.responses[0])
@@ -227,16 +246,7 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
     # Each state of the study is an analysis of its own; the same state is the same run.
     of = f"{completed} of {len(chosen.trials)} trials"
     tracking.ledger.attach(dict(report.paths), analysis=of)
-    unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
-    print(report.summary)
-    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
-    _print_ui(tracking.uri, tracking.experiment, tracking.entry.identity)
-    if unsent:
-        print(
-            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
-            "nothing is lost: the same command sends them again",
-            file=sys.stderr,
-        )
+    return report
 
 
 def _print_ui(uri: str, experiment: str, identity: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.claim import digest_of
+from ablate.study.label import label_text
 from ablate.study.levels import resolved_words
 from ablate.study.plan import Plan, moved_together
 
@@ -92,7 +93,7 @@ def bundles(chosen: Plan) -> list[str]:
 def level_lines(chosen: Plan) -> list[str]:
     """What each level comes to at the plan's scale: what runs, whatever its label says."""
     words = {
-        f"{factor.name}={label}": said
+        f"{factor.name}={label_text(label)}": said
         for factor in chosen.study.factors
         for label, said in resolved_words(factor, chosen.trials).items()
     }
@@ -186,7 +187,7 @@ def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
     """The pairs of some of the cells, and what each step of their choice removed."""
     of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
     cells = {
-        " ".join(f"{name}={level}" for name, level in trial.cell if name in of_data)
+        " ".join(f"{name}={label_text(level)}" for name, level in trial.cell if name in of_data)
         for trial in chosen.trials
         if trial.recipe.corpus == corpus.corpus
     }

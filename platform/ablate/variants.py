@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ablate.data.views import IMAGE_A, TEXT, TEXT_AUG, TEXT_MASKED
+from ablate.data.augment import ONECROP
+from ablate.data.views import IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
 from ablate.model.objective import Objective
 from ablate.model.term import Temperature
 from ablate.model.terms.infonce import InfoNCE
@@ -63,9 +64,25 @@ UNIFIED: dict[str, dict[str, Any]] = {
     "defilip": {"objective": DEFILIP},
 }
 
+# The pure effect of supervision: every level reads the views of DECLIP, two strong pictures and
+# the masked and the augmented caption. In UNIFIED, as in the paper, CLIP and FILIP read one weak
+# crop and the caption itself, SLIP two strong pictures besides, and DeCLIP and DeFILIP these four,
+# so that a level differs from another by its views too. Here CLIP's contrast is the mean over the
+# four pairs, and so is the finer alignment (the released code's `dense_aug`). What cannot be held
+# apart: multi-view supervision is the views, so that all five have it here; and no level reads
+# the caption itself, since DeCLIP's contrast has no place for it. Of equal views, levels still
+# differ in what their terms cost and in the sum of their weights.
+_FINER = LateInteraction(image=IMAGE_A, text=TEXT_MASKED, image_b=IMAGE_B, text_b=TEXT_AUG)
+_PAIRS = Objective(clip=1.0 * MultiView())
+COMMON_VIEWS: dict[str, dict[str, Any]] = {
+    "clip": {"objective": _PAIRS},
+    "slip": {"objective": _PAIRS + Objective(simclr=1.0 * SimCLR())},
+    "filip": {"objective": Objective(filip=1.0 * _FINER)},
+    "declip": {"objective": DECLIP},
+    "defilip": {"objective": DECLIP + Objective(filip=0.2 * _FINER)},
+}
 
-# As released, learning rate and weight decay differ by variant, so that a difference between two
-# of these is not the supervision's alone; a study that uses them says so in its report.
+
 def _theta(name: str = "logit", cap: float | None = None) -> Temperature:
     """Theta within [3, 6], which makes a start of ln(1 / 0.07) = 2.66 begin at 3."""
     return Temperature(name, least=math.exp(3), most=math.exp(6), floor_over_start=True, cap=cap)
@@ -84,15 +101,31 @@ _DECLIP = Objective(
 
 
 def _released(objective: Objective, lr: float, weight_decay: float) -> dict[str, Any]:
+    """A level of AS_RELEASED; what all five share is here.
+
+    The start of the image tower, a ViT's frozen patch embedding and the crop of test pictures are
+    that code's, for both towers. These are not: FILIP's embedding of 768, which no loss of its
+    reads; batch norms over groups of 16 or 32 ranks (here one rank's rows in the heads, and what
+    `image.norm` says in a ResNet); the text tower's MLP biases and the attention pool's output
+    bias, which start at 0 here and near it there; masked-language losses averaged by rank; a
+    sampler that repeats pictures within a batch; and FILIP's score of a class, which divides by
+    a norm over the whole caption. Evaluation names a picture by the captions of the test split,
+    where the paper has 80 prompts of ImageNet's classes.
+    """
     return {
         "objective": objective,
         "optimizer.lr": lr,
         "optimizer.weight_decay": weight_decay,
         "optimizer.decay_attention_bias": True,
         "augment.text_masked.random_from": "all",
+        "augment.test": ONECROP,
+        "image.init": "released",
+        "image.freeze_patch_embed": True,
     }
 
 
+# As released, learning rate and weight decay differ by variant, so that a difference between two
+# of these is not the supervision's alone; a study that uses them says so in its report.
 AS_RELEASED: dict[str, dict[str, Any]] = {
     "clip": _released(Objective(clip=InfoNCE(temperature=_CAPPED)), 1e-3, 0.1),
     "slip": _released(

@@ -18,6 +18,7 @@ from ablate.analyze.responses import Floats as Floats
 from ablate.analyze.responses import centred
 from ablate.analyze.wording import counted
 from ablate.errors import nearest
+from ablate.study.label import label_text as label_text
 
 Ints = NDArray[np.int64]
 Level = Hashable
@@ -135,11 +136,6 @@ def levels_of(column: pd.Series[Any], name: str) -> tuple[Level, ...]:
             f"Column '{name}' holds values that are no labels, as {column.iloc[0]!r}.",
             mend="Use strings or numbers as levels.",
         ) from None
-
-
-def label_text(level: Any) -> str:
-    """A level as people write it: 2, not 2.0."""
-    return f"{level:g}" if isinstance(level, float | np.floating) else str(level)
 
 
 def _sort_key(level: Any) -> tuple[int, float, str]:

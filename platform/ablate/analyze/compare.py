@@ -12,6 +12,7 @@ from scipy import stats
 from ablate.analyze.columns import AnalysisError
 from ablate.analyze.estimates import contrasts
 from ablate.errors import nearest
+from ablate.study.label import label_text
 
 COLUMNS = (
     *("factor", "level", "baseline", "first", "second"),
@@ -51,7 +52,7 @@ def compare(
 
 
 def _lines(first: Any, second: Any, response: str, factor: str) -> list[dict[str, Any]]:
-    baselines = [str(design["factors"][factor]["baseline"]) for design, _ in (first, second)]
+    baselines = [label_text(design["factors"][factor]["baseline"]) for design, _ in (first, second)]
     if baselines[0] != baselines[1]:
         note = f"the baselines differ: {baselines[0]} and {baselines[1]}"
         return [{"factor": factor, "baseline": " / ".join(baselines), "note": note}]
@@ -77,7 +78,7 @@ def _contrasts(design: Any, trials: pd.DataFrame, response: str, factor: str) ->
         block=block,
         adjust="none",
     )
-    return {str(row["level"]): row for row in table.to_dict("records")}
+    return {label_text(row["level"]): row for row in table.to_dict("records")}
 
 
 def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ablate.analyze.aliases import RECIPE_PREFIX
-from ablate.analyze.columns import STATUSES, AnalysisError, label_text
+from ablate.analyze.columns import STATUSES, AnalysisError
 from ablate.errors import nearest
+from ablate.study.label import label_text, same_label
 
 _LEADING = ("seed", "cohort", "status", "reason")
 _TRAILING = ("order_hash", "data_fingerprint", "recipe_key")
@@ -43,12 +44,22 @@ def trials_table(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
             _field(records.get(key, {}).get("recipe", {}), path) for key in planned
         ]
     for name, levels in factors.items():
-        table[name] = pd.Categorical(table[name], categories=levels)
+        # From the lines: the table's column may be floats already.
+        labels = pd.Series([line[name] for line in lines], dtype=object)
+        table[name] = pd.Categorical(labels, categories=_categories(levels))
     statuses = Counter(table["status"])
     num_known = sum(statuses[status] for status in STATUSES)
     if num_known != len(planned):
         raise AnalysisError(f"{len(planned)} trials are planned, {num_known} have a status.")
     return table
+
+
+def _categories(levels: list[Any]) -> pd.Index[Any]:
+    """Levels as pandas keeps them; as objects where it would change one, as a large integer
+    beside a fraction."""
+    index = pd.Index(levels)
+    same = [label_text(level) for level in index] == [label_text(level) for level in levels]
+    return index if same else pd.Index(levels, dtype=object)
 
 
 def _checked_factors(design: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -122,10 +133,10 @@ def _check_record(
     """The record must say the same cell and seed as the plan, where it says them."""
     cell = record.get("cell", {})
     for name in factors:
-        if name in cell and label_text(cell[name]) != label_text(trial["cell"][name]):
+        if name in cell and not same_label(trial["cell"][name], cell[name]):
             raise AnalysisError(
-                f"Trial {key} is planned at {name} {trial['cell'][name]} but its record says "
-                f"{cell[name]}."
+                f"Trial {key} is planned at {name} {label_text(trial['cell'][name])} but its "
+                f"record says {label_text(cell[name])}."
             )
     if record.get("seed", trial["seed"]) != trial["seed"]:
         raise AnalysisError(

@@ -230,6 +230,11 @@ class CenterCrop:
 
     ratio: float = 256 / 224
 
+    def __post_init__(self) -> None:
+        as_floats(self, "ratio")
+        if self.ratio < 1:
+            raise refused(self, "ratio", "the square lies within the picture", "give 1 or more")
+
     def __call__(
         self, picture: Image.Image, size: int, rng: np.random.Generator | None = None
     ) -> NDArray[np.uint8]:

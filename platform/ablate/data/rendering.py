@@ -46,6 +46,7 @@ class Rendering:
     masking: Masking = Masking()
     test_caption: str = ""
     decode_side: int = 0
+    test_crop: CenterCrop = CenterCrop(ratio=1.0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "test_caption", self.test_caption or self.caption)
@@ -180,7 +181,7 @@ class TestSet:
 
 def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1) -> TestSet:
     """The sound samples of a test split, un-augmented: every `world`-th one from `rank` on."""
-    crop = CenterCrop(ratio=1.0)
+    crop = rendering.test_crop
     images: list[NDArray[np.uint8]] = []
     captions: list[str] = []
     ids: list[int] = []

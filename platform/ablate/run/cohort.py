@@ -234,4 +234,5 @@ def rendering_of(cohort: Cohort) -> Rendering:
             for view in (recipe.augment.image, recipe.augment.image_a, recipe.augment.image_b)
         ),
         seed=recipe.seed,
+        test_crop=recipe.augment.test,
     )

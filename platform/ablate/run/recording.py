@@ -88,7 +88,7 @@ class Recorder:
             key=trial.key,
             study=self.assignment.study,
             scale=self.assignment.scale,
-            cell={name: str(label) for name, label in trial.cell},
+            cell=dict(trial.cell),
             seed=trial.seed,
             cohort=self.assignment.cohort.id,
             status=status,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import StudyError, nearest
-from ablate.study.factor import Factor, Label
+from ablate.study.factor import Factor
+from ablate.study.label import Label
 from ablate.study.scale import scale_named
 
 DIRECTIONS = ("above", "below", "within")

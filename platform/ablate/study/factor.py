@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from ablate.errors import StudyError, nearest
+from ablate.study.label import Label, label_text, same_label
 from ablate.study.patch import is_whole
 from ablate.study.recipe import Recipe, flattened
-
-Label = str | int | float
 
 
 class Factor:
@@ -57,7 +57,7 @@ class Factor:
                 why="with fewer than two there is nothing to compare",
                 mend="give it at least two levels, or set the field in the base recipe",
             )
-        seen: dict[str, Any] = {}
+        seen: list[tuple[Label, Any]] = []
         for label, value in pairs:
             if isinstance(label, bool) or not isinstance(label, (str, int, float)):
                 raise StudyError(
@@ -65,13 +65,20 @@ class Factor:
                     why="labels become columns and parameters: text or numbers",
                     mend='give levels as a mapping, like {"on": True, "off": False}',
                 )
-            if str(label) in seen:
+            if isinstance(label, float) and not math.isfinite(label):
                 raise StudyError(
-                    f"Factor '{self.name}' has two levels with the label '{label}'",
-                    why="their trials could not be told apart",
-                    mend=f"label them differently: {seen[str(label)]!r} and {value!r}",
+                    f"Factor '{self.name}' has a level labelled {label}",
+                    why="it is no number, and equals nothing",
+                    mend='give levels as a mapping, like {"none": ..., "some": ...}',
                 )
-            seen[str(label)] = value
+            for other, its in seen:
+                if same_label(label, other) or same_label(other, label):
+                    raise StudyError(
+                        f"Factor '{self.name}' has two levels with the label '{label_text(label)}'",
+                        why="their trials could not be told apart",
+                        mend=f"label them differently: {its!r} and {value!r}",
+                    )
+            seen.append((label, value))
             if self.at is None and not isinstance(value, Mapping):
                 raise StudyError(
                     f"Factor '{self.name}': the level '{label}' is {value!r}",

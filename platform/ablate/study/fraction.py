@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablate.errors import StudyError, nearest
-from ablate.study.factor import Factor, Label
+from ablate.study.factor import Factor
+from ablate.study.label import Label
 
 LEAST_RESOLUTION = 3
 _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")

@@ -7,7 +7,8 @@ from typing import Any
 
 from ablate.model.objective import Objective
 from ablate.model.term import Weighted
-from ablate.study.factor import Factor, Label
+from ablate.study.factor import Factor
+from ablate.study.label import Label
 from ablate.study.patch import beneath
 from ablate.study.recipe import Recipe, Value, flattened
 from ablate.study.study import Trial

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import StudyError, nearest
-from ablate.study.factor import Factor, Label
+from ablate.study.factor import Factor
+from ablate.study.label import Label, label_text
 from ablate.study.scale import scale_named
 
 Cell = tuple[tuple[str, Label], ...]
@@ -67,7 +68,7 @@ class Published:
         for cell, value in self.values:
             _check_cell(cell, factors)
             _check_value(cell, value)
-            as_text = frozenset((name, str(label)) for name, label in cell)
+            as_text = frozenset((name, label_text(label)) for name, label in cell)
             if as_text in seen:
                 raise StudyError(
                     f"Published: the cell {_shown(cell)} is given twice",

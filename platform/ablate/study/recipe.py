@@ -10,7 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ablate.data.augment import MOCOV2, STANDARD_SLIP, RandomResizedCrop, Strong
+from ablate.data.augment import (
+    MOCOV2,
+    STANDARD_SLIP,
+    CenterCrop,
+    RandomResizedCrop,
+    Strong,
+)
 from ablate.data.corpus import Corpus
 from ablate.data.eda import EDA
 from ablate.data.filters.filter import Filter
@@ -114,6 +120,8 @@ class Augment:
     """What each view looks like, by its name; the raw caption has nothing to choose.
 
     The weak view and the two strong ones are the paper's released code's (Sense-GVT/DeCLIP).
+    `test` is how a held-out picture is cropped: its whole short side, where that code takes
+    256 / 224 of it (ONECROP).
     """
 
     image: RandomResizedCrop = STANDARD_SLIP
@@ -121,6 +129,7 @@ class Augment:
     image_b: Strong = MOCOV2
     text_aug: EDA = field(default_factory=EDA)
     text_masked: Masking = field(default_factory=Masking)
+    test: CenterCrop = CenterCrop(ratio=1.0)
 
 
 @dataclass(frozen=True)

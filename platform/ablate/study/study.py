@@ -12,8 +12,9 @@ from typing import Any
 
 from ablate.errors import StudyError
 from ablate.study.claim import Claim, check_claims
-from ablate.study.factor import Factor, Label
+from ablate.study.factor import Factor
 from ablate.study.fraction import Fraction
+from ablate.study.label import Label, label_text
 from ablate.study.patch import overlap
 from ablate.study.published import Published
 from ablate.study.recipe import Recipe, content_key
@@ -52,7 +53,9 @@ class Trial:
     @property
     def name(self) -> str:
         """`depth=3 s=0`, for people."""
-        return " ".join([*(f"{factor}={label}" for factor, label in self.cell), f"s={self.seed}"])
+        return " ".join(
+            [*(f"{factor}={label_text(label)}" for factor, label in self.cell), f"s={self.seed}"]
+        )
 
 
 class Study:
@@ -129,7 +132,7 @@ class Study:
         recipe = self._somewhere(cell)
         zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
         if zero_shot and recipe.objective.aligning() is None:
-            where = ", ".join(f"{name}={label}" for name, label in cell)
+            where = ", ".join(f"{name}={label_text(label)}" for name, label in cell)
             raise StudyError(
                 f"the cell {where} has no term that draws pictures and captions together",
                 why=f"the response {zero_shot[0]} compares pictures with captions, and such a "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ablate.errors import StudyError, nearest
-from ablate.study.factor import Label
+from ablate.study.label import Label, label_text, same_label
 from ablate.study.study import Study
 
 STEP = 0.01  # between the levels of a surface that nobody stated: a point, if it is a share
@@ -67,13 +67,11 @@ class Surface:
 
     def value(self, cell: Mapping[str, Label]) -> float:
         """What a cell measures on average."""
-        at = {name: str(label) for name, label in cell.items()}
-        return self.mean + sum(v for term, v in self.effects.items() if _holds(term, at))
+        return self.mean + sum(v for term, v in self.effects.items() if _holds(term, cell))
 
     def spread(self, cell: Mapping[str, Label]) -> float:
         """The SD of a trial's own noise: of the last of `noises` that its cell has."""
-        at = {name: str(label) for name, label in cell.items()}
-        own = [v for term, v in self.noises.items() if _holds(term, at)]
+        own = [v for term, v in self.noises.items() if _holds(term, cell)]
         return own[-1] if own else self.noise
 
     def measured(self, key: str, cell: Mapping[str, Label], seed: int) -> float:
@@ -114,7 +112,9 @@ class Surface:
         for factor in study.factors:
             base = factor.baseline(study.base)
             others = [label for label in factor.levels if label != base]
-            effects |= {f"{factor.name}={label}": STEP * n for n, label in enumerate(others, 1)}
+            effects |= {
+                f"{factor.name}={label_text(label)}": STEP * n for n, label in enumerate(others, 1)
+            }
         return cls(effects=effects)
 
     @classmethod
@@ -146,8 +146,8 @@ class Surface:
         return cls(**values).check(study)
 
 
-def _holds(term: str, at: Mapping[str, str]) -> bool:
-    return all(at.get(name) == label for name, label in _pairs(term))
+def _holds(term: str, at: Mapping[str, Label]) -> bool:
+    return all(name in at and same_label(at[name], label) for name, label in _pairs(term))
 
 
 def _pairs(term: str) -> list[tuple[str, str]]:
@@ -171,8 +171,8 @@ def _check_term(term: str, study: Study) -> None:
                 why="an effect is written factor=level, or factor=level:factor=level",
                 mend=nearest(name, factors),
             )
-        labels = [str(known) for known in factors[name].levels]
-        if label not in labels:
+        labels = list(factors[name].levels)
+        if not any(same_label(known, label) for known in labels):
             raise StudyError(
                 f"surface: '{term}': Factor '{name}' has no level '{label}'",
                 mend=nearest(label, labels),

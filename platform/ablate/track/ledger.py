@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ablate.track.record import Label, TrialRecord, Value, split_finite
+from ablate.study.label import Label
+from ablate.track.record import TrialRecord, Value, split_finite
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import TrackingError
+from ablate.study.label import Label, label_text
 from ablate.track.batches import constants, trackable
 from ablate.track.connection import client, experiment_id
 from ablate.track.ledger import StudyEntry, TrialEntry
 from ablate.track.mlflow_run import PARENT, RUN_STATUS, Run, search
 from ablate.track.outbox import Point
-from ablate.track.record import Label, TrialRecord, Value, merged
+from ablate.track.record import TrialRecord, Value, merged
 from ablate.track.view import note, view_tags
 
 
@@ -172,7 +173,7 @@ class MlflowRuns:
                 trial_name(cell, seed), self._common_tags() | identity
             )
             self._trials[key] = run
-        params = {trackable(name): str(label) for name, label in cell.items()}
+        params = {trackable(name): label_text(label) for name, label in cell.items()}
         run.set_params(params | {"seed": str(seed)})
         return run
 
@@ -195,7 +196,7 @@ class MlflowRuns:
 
 def trial_name(cell: Mapping[str, Label], seed: int) -> str:
     """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
-    parts = sorted((f"{name}={label}" for name, label in cell.items()), key=len)
+    parts = sorted((f"{name}={label_text(label)}" for name, label in cell.items()), key=len)
     return " ".join([*parts, f"s={seed}"])
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ablate.errors import TrackingError, nearest
+from ablate.study.label import Label
 
 Status = Literal["completed", "diverged", "failed", "stopped_early", "never_started"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
-Label = str | int | float
 Value = str | int | float | bool | None
 
 

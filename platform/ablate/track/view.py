@@ -8,6 +8,7 @@ import shlex
 import zlib
 from typing import Any
 
+from ablate.study.label import label_text
 from ablate.track.batches import trackable
 from ablate.track.charts import charts
 from ablate.track.connection import redacted
@@ -102,7 +103,8 @@ def _by_cell(names: list[str]) -> dict[str, Any]:
 def _name_width(factors: dict[str, Any]) -> int:
     """Pixels that show the name of a group, which alone tells the levels that are words."""
     letters = sum(
-        len(f"{name}: , ") + max((len(str(level)) for level in factor.get("levels", ())), default=0)
+        len(f"{name}: , ")
+        + max((len(label_text(level)) for level in factor.get("levels", ())), default=0)
         for name, factor in factors.items()
     )
     return min(150 + 6 * letters, 560)

@@ -192,6 +192,9 @@ def _room(own: Tensor, other: Tensor) -> Tensor:
 class LateInteraction(Term):
     """`late_interaction` through a linear map of each side's tokens to `dim`.
 
+    With a second view of a side (`image_b`, `text_b`), the mean over all pairs of views, through
+    the same maps: the released code's `dense_aug`.
+
     `mask_padding`: what stands after a caption's end takes no part, as in the FILIP paper. The
     paper's code lets all 77 positions take part (Sense-GVT/DeCLIP#31), so that a score depends on
     the context's length; False is that. `image_keep` and `text_keep`, 0 for all: the code at its
@@ -206,19 +209,26 @@ class LateInteraction(Term):
     image_keep: int = 0
     text_keep: int = 0
     temperature: Temperature = Temperature("dense")
+    image_b: View | None = None
+    text_b: View | None = None
 
     def __post_init__(self) -> None:
-        expect(self, "image", self.image)
-        expect(self, "text", self.text)
+        expect(self, "image", *self.images)
+        expect(self, "text", *self.texts)
+
+    @property
+    def images(self) -> tuple[View, ...]:
+        return tuple(view for view in (self.image, self.image_b) if view is not None)
+
+    @property
+    def texts(self) -> tuple[View, ...]:
+        return tuple(view for view in (self.text, self.text_b) if view is not None)
 
     @property
     def needs(self) -> frozenset[Feature]:
-        return frozenset(self._read.values())
-
-    @property
-    def _read(self) -> dict[str, Feature]:
-        read = {"image": Feature(self.image, "tokens"), "text": Feature(self.text, "tokens")}
-        return read | ({"mask": Feature(self.text, "mask")} if self.mask_padding else {})
+        tokens = frozenset(Feature(view, "tokens") for view in (*self.images, *self.texts))
+        masks = frozenset(Feature(view, "mask") for view in self.texts)
+        return tokens | masks if self.mask_padding else tokens
 
     @property
     def reads_padding(self) -> bool:
@@ -230,14 +240,15 @@ class LateInteraction(Term):
 
     def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
         (patches, image_width), (words, text_width) = (
-            shapes[self._read[side]] for side in ("image", "text")
+            shapes[Feature(view, "tokens")] for view in (self.image, self.text)
         )
-        maps = patches * image_width * self.dim + words * text_width * self.dim
-        return 2.0 * (maps + batch * patches * words * self.dim)
+        images, texts = len(self.images), len(self.texts)
+        maps = images * patches * image_width + texts * words * text_width
+        return 2.0 * self.dim * (maps + images * texts * batch * patches * words)
 
     def build(self, widths: Mapping[Feature, int]) -> LateInteractionModule:
-        read = self._read
-        return LateInteractionModule(self, widths[read["image"]], widths[read["text"]])
+        image, text = (widths[Feature(view, "tokens")] for view in (self.image, self.text))
+        return LateInteractionModule(self, image, text)
 
 
 class LateInteractionModule(TermModule):
@@ -258,16 +269,21 @@ class LateInteractionModule(TermModule):
         return F.normalize(self.text_map(tokens), dim=-1)
 
     def forward(self, features: Features) -> Tensor:
-        term, read = self.term, self.term._read
+        term = self.term
         with features.heads():
-            image = self.image_map(features[read["image"]])
-            text = self.text_map(features[read["text"]])
-        return late_interaction(
-            image.float(),
-            text.float(),
-            features.scale(term.temperature),
-            text_mask=features[read["mask"]] if term.mask_padding else None,
-            image_keep=term.image_keep or None,
-            text_keep=term.text_keep or None,
-            gather=features.gather,
-        )
+            images = [self.image_map(features[Feature(view, "tokens")]) for view in term.images]
+            texts = [self.text_map(features[Feature(view, "tokens")]) for view in term.texts]
+        losses = [
+            late_interaction(
+                image.float(),
+                text.float(),
+                features.scale(term.temperature),
+                text_mask=features[Feature(view, "mask")] if term.mask_padding else None,
+                image_keep=term.image_keep or None,
+                text_keep=term.text_keep or None,
+                gather=features.gather,
+            )
+            for view, text in zip(term.texts, texts, strict=True)
+            for image in images
+        ]
+        return torch.stack(losses).mean()

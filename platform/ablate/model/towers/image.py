@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ablate.errors import StudyError, nearest
 from ablate.model.norm import sync_tower
 from ablate.model.towers.encoded import Encoded
+from ablate.model.towers.released import draw_as_released
 
 # ImageNet's mean and standard deviation, as in the paper's code (not CLIP's own constants).
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -28,7 +29,9 @@ class ImageTower:
     was drawn: MoCo v3's remedy (Chen et al. 2021, arXiv:2104.02057, sec. 4.2), in every ViT run
     of the paper's code and there only because a module's mode is switched; its author saw no
     significant gain (Sense-GVT/DeCLIP#9), and a ResNet has none, so that the default is to train
-    all of a tower. `norm` says whose rows a batch norm averages: "local" is the paper's code
+    all of a tower. `init` draws the start as timm does, or as that code does (see
+    `draw_as_released`), which knows both kinds of tower: with it, a tower without a patch
+    embedding has none to freeze, and is not refused. `norm` says whose rows a batch norm averages: "local" is the paper's code
     with CLIP's ResNet, where the result depends on the number of ranks.
     """
 
@@ -37,6 +40,7 @@ class ImageTower:
     options: tuple[tuple[str, Any], ...] = ()
     freeze_patch_embed: bool = False
     norm: Literal["synced", "local"] = "synced"
+    init: Literal["timm", "released"] = "timm"
 
     def __post_init__(self) -> None:
         if isinstance(self.options, Mapping):
@@ -48,15 +52,23 @@ class ImageTower:
                 why="a batch norm averages the rows of all ranks, or of its own",
                 mend=nearest(self.norm, ("synced", "local")),
             )
+        if self.init not in ("timm", "released"):
+            raise StudyError(
+                f"ImageTower.init is '{self.init}'",
+                why="a tower starts as timm draws it, or as the paper's code does",
+                mend=nearest(self.init, ("timm", "released")),
+            )
 
     def build(self, *, pooled: bool = True, tokens: bool = False) -> ImageEncoder:
-        """The encoder of the outputs asked for, with timm's initialisation from torch's generator.
+        """The encoder of the outputs asked for, its start drawn from torch's generator.
 
         What only another output needs is left out, so that every parameter gets a gradient.
         Raises StudyError when timm does not know the name, refuses the options, or gives no
         tokens.
         """
         model = self._model()
+        if self.init == "released":
+            draw_as_released(model, self.name)
         if tokens and not hasattr(model, "forward_intermediates"):
             raise StudyError(
                 f"timm gives no tokens of '{self.name}'",
@@ -102,6 +114,8 @@ class ImageTower:
 
     def _freeze(self, model: Any) -> None:
         if not hasattr(model, "patch_embed"):
+            if self.init == "released":
+                return
             raise StudyError(
                 f"image.freeze_patch_embed is on, and '{self.name}' has no patch embedding",
                 why="only vision transformers cut their input into patches",

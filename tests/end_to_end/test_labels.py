@@ -1,0 +1,105 @@
+"""Numbers as levels, through Ray, files and MLflow. Oracle: the levels as the study has them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from ablate.recall import recall
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+STUDY = """
+from ablate import Factor, Recipe, Study, main
+from ablate.variants import SLIP
+
+study = Study(
+    name="weights",
+    question="How much of the images' own supervision?",
+    base=Recipe.paper(objective=SLIP),
+    factors=(
+        Factor("w", at="objective.simclr.weight", levels=(0.0, 1 / 3, 1.0, 1.0000001)),
+        Factor("lr", at="optimizer.lr", levels={2**53: 1e-3, 2**53 + 1: 2e-3}),
+    ),
+    seeds=2,
+)
+if __name__ == "__main__":
+    main(study)
+"""
+WEIGHTS = [0.0, 1 / 3, 1.0, 1.0000001]
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "ABLATE_HOME": str(folder / "home"),
+        "ABLATE_STORAGE": str(folder / "results"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "RAY_AUTH_MODE": "disabled",
+    }
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    (folder / "weights.py").write_text(STUDY)
+    done = run(folder, "weights.py", "--rehearse")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_report_from_mlflow_has_every_level_once(rehearsed: Path) -> None:
+    for command in (
+        ("weights.py", "--rehearse", "--report"),
+        ("-m", "ablate.cli", "report", "weights_rehearsal", "--out", "again"),
+    ):
+        done = run(rehearsed, *command)
+        assert done.returncode == 0, done.stderr
+    with (rehearsed / "again" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16 and {row["status"] for row in rows} == {"completed"}
+    assert sorted({float(row["w"]) for row in rows}) == WEIGHTS
+    assert {int(row["lr"]) for row in rows} == {2**53, 2**53 + 1}
+    table = recall("weights_rehearsal", tracking_uri=f"sqlite:///{rehearsed / 'mlflow.db'}").trials
+    assert list(table["w"].cat.categories) == WEIGHTS
+    assert table.groupby(["w", "lr"], observed=True).size().tolist() == [2] * 8
+
+
+def test_runs_carry_a_level_as_it_is_written_everywhere(rehearsed: Path) -> None:
+    client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("weights_rehearsal")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")
+    wrote = {"0", "0.3333333333333333", "1", "1.0000001"}
+    assert {run.data.params["w"] for run in runs} == wrote
+    assert {json.loads(run.data.tags["ablate.cell"])["w"] for run in runs} == set(WEIGHTS)
+
+
+def test_a_report_that_fails_leaves_no_run_behind_that_says_it_is_running(
+    rehearsed: Path,
+) -> None:
+    record = next((rehearsed / "results").rglob("record.json"))
+    whole = record.read_text()
+    values = json.loads(whole)
+    record.write_text(json.dumps(values | {"cell": {"w": 7.5, "lr": 2**53}}))
+    done = run(rehearsed, "weights.py", "--rehearse")
+    record.write_text(whole)
+    assert done.returncode == 2 and "its record says 7.5" in done.stderr, done.stderr
+    client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("weights_rehearsal")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert "RUNNING" not in {run.info.status for run in runs}
