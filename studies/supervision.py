@@ -1,4 +1,10 @@
-"""Which supervision helps which image tower? The paper's main table."""
+"""Which supervision helps which image tower? The paper's main table.
+
+Its levels are the paper's, which differ in the views of a sample that they read too: CLIP and
+FILIP one weak crop and the caption, DeCLIP and DeFILIP two strong ones and two changed captions.
+So an effect found here is that of supervision + views, as the published table's is, and the plan
+and the report say so. For that of supervision alone, put `COMMON_VIEWS` in the place of `UNIFIED`.
+"""
 
 from ablate import Claim, Contrast, Factor, Recipe, Study, main
 from ablate.study.published import Published

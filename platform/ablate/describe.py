@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.study.bundle import moved_together, views_read
 from ablate.study.claim import digest_of
 from ablate.study.label import label_text
 from ablate.study.levels import resolved_words
-from ablate.study.plan import Plan, moved_together
+from ablate.study.plan import Plan
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus, OpenCorpus
@@ -83,11 +84,19 @@ def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> No
 
 def bundles(chosen: Plan) -> list[str]:
     """Said before anything runs: which factors move more than their main part of the recipe."""
-    return [
-        f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of it "
-        "is found of all that"
-        for name, fields in moved_together(chosen).items()
-    ]
+    read = views_read(chosen)
+    lines = []
+    for name, fields in moved_together(chosen).items():
+        lines.append(
+            f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of "
+            f"it is found of {' + '.join([name, *fields])}"
+        )
+        # Levels that read the same stand together.
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for label, views in read.get(name, {}).items():
+            alike.setdefault(views, []).append(label_text(label))
+        lines += [f"views   {', '.join(ls)}: {', '.join(views)}" for views, ls in alike.items()]
+    return lines
 
 
 def level_lines(chosen: Plan) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import ablate.model.terms
+from ablate.data.views import IMAGE_B, TEXT_AUG
 from ablate.model.gather import Gather
 from ablate.model.term import Feature, Features, Term
 
@@ -49,6 +50,9 @@ def levels(term: type[Term]) -> list[Term]:
             ]
         elif f.name.endswith("_keep"):
             others.append(dataclasses.replace(default, **{f.name: 2}))
+        elif text == "View | None":  # a second view of a side
+            second = IMAGE_B if f.name.startswith("image") else TEXT_AUG
+            others.append(dataclasses.replace(default, **{f.name: second}))
     return [default, *others]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 
 import pytest
@@ -11,9 +13,11 @@ from tests.model.gloo import over_ranks
 from torch import Tensor
 
 import ablate.model.terms.late_interaction as module
+from ablate.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
 from ablate.model.gather import Gather
+from ablate.model.term import Features
 from ablate.model.terms.infonce import info_nce
-from ablate.model.terms.late_interaction import late_interaction, token_scores
+from ablate.model.terms.late_interaction import LateInteraction, late_interaction, token_scores
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:
@@ -249,3 +253,24 @@ def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
     for found in ranks:
         for ours, theirs in zip(found, one, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_two_views_of_each_side_are_the_mean_over_their_four_pairs_through_the_same_maps() -> None:
+    term = LateInteraction(image=IMAGE_A, text=TEXT_MASKED, image_b=IMAGE_B, text_b=TEXT_AUG, dim=9)
+    values = {
+        feature: {"tokens": rand(6, 4 + 3 * (feature.view.modality == "text"), 8, seed=n)}.get(
+            feature.kind, MASK
+        )
+        for n, feature in enumerate(sorted(term.needs))
+    }
+    scale = torch.tensor(20.0, dtype=torch.float64)
+    made = term.build(dict.fromkeys(term.needs, 8)).double()
+    found = made(Features(values, {"dense": scale}, Gather()))
+    losses = []
+    for image, text in itertools.product((IMAGE_A, IMAGE_B), (TEXT_MASKED, TEXT_AUG)):
+        pair = dataclasses.replace(term, image=image, text=text, image_b=None, text_b=None)
+        one = pair.build(dict.fromkeys(pair.needs, 8)).double()
+        one.load_state_dict(made.state_dict())
+        losses.append(one(Features(values, {"dense": scale}, Gather())))
+    assert len({round(float(loss.detach()), 6) for loss in losses}) == 4
+    torch.testing.assert_close(found, (losses[0] + losses[1] + losses[2] + losses[3]) / 4)

@@ -170,4 +170,4 @@ def test_a_plan_says_which_factors_are_bundles(home: Path) -> None:
         return done.stdout
 
     assert "bundle  the levels of 'model' also differ in embed_dim" in plan_of("supervision")
-    assert "bundle" not in plan_of("text_encoder_depth")
+    assert "bundle  the levels of 'depth'" not in plan_of("text_encoder_depth")

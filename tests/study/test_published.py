@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ablate.errors import StudyError
+from ablate.study.bundle import moved_together
 from ablate.study.factor import Factor
-from ablate.study.plan import moved_together, plan
+from ablate.study.plan import plan
 from ablate.study.published import Published
 from ablate.study.recipe import Recipe
 from ablate.study.scale import SCALES, scale_named
@@ -99,14 +100,16 @@ def test_levels_that_bring_their_own_optimizer_are_named_with_what_they_move() -
     factor = Factor("supervision", levels=AS_RELEASED, baseline="clip")
     made = plan(study(factor, DEPTH), scale_named("paper"))
     # The decay of attention biases is the same in all five, so no difference comes from it.
-    moved = ["optimizer.lr", "optimizer.weight_decay"]
+    moved = ["optimizer.lr", "optimizer.weight_decay", "views"]
     assert moved_together(made) == {"supervision": moved}
     factors = made.design()["factors"]
     assert factors["supervision"]["also_moves"] == moved and factors["depth"]["also_moves"] == []
 
 
 def test_levels_of_the_objective_alone_move_nothing_else() -> None:
-    assert moved_together(plan(study(SUPERVISION, DEPTH), scale_named("paper"))) == {}
+    own = {"clip": {"objective": CLIP}, "slip": {"objective": CLIP.weighted("clip", 0.5)}}
+    weights = Factor("supervision", levels=own)
+    assert moved_together(plan(study(weights, DEPTH), scale_named("paper"))) == {}
 
 
 def test_a_width_that_levels_say_is_moved_at_every_scale() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ablate.analyze.columns import label_text
@@ -102,9 +103,20 @@ def _bundles(found: Findings) -> list[str]:
             fields = listed([*shown, *([f"{rest} other fields"] if rest else [])])
             words.append(
                 f"The levels of '{name}' also differ in {fields}: a difference between them is "
-                f"not the {name.replace('_', ' ')}'s alone."
+                f"not the {name.replace('_', ' ')}'s alone." + _views(name, factor)
             )
     return words
+
+
+def _views(name: str, factor: Mapping[str, Any]) -> str:
+    """What each level reads of a sample, where they differ in that; levels alike together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for label, views in zip(factor["levels"], factor.get("views", ()), strict=False):
+        alike.setdefault(tuple(views), []).append(label_text(label))
+    if not alike:
+        return ""
+    read = "; ".join(f"{listed(ls)} read {listed(list(views))}" for views, ls in alike.items())
+    return f" It is the effect of {name.replace('_', ' ')} + views: {read}."
 
 
 def _of_factor(found: Findings, factor: str) -> str:

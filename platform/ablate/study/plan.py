@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import StudyError
+from ablate.study.bundle import moved_together, views_read
 from ablate.study.cost import Cost, estimate
 from ablate.study.levels import resolved
-from ablate.study.patch import overlap
 from ablate.study.recipe import Recipe, content_key
 from ablate.study.scale import Scale
 from ablate.study.study import Study, Trial
@@ -88,7 +88,7 @@ class Plan:
         paths = sorted({path for recipe in flat.values() for path in recipe})
         first = next(iter(flat.values()))
         vary = [p for p in paths if any(f.get(p) != first.get(p) for f in flat.values())]
-        also = moved_together(self)
+        also, views = moved_together(self), views_read(self)
         published = self.study.published
         return {
             "study": self.study.name,
@@ -102,6 +102,11 @@ class Plan:
                     "baseline": factor.baseline(self.study.base),
                     "at": factor.at or ", ".join(sorted(factor.paths)),
                     "also_moves": also.get(factor.name, []),
+                    **(
+                        {"views": [list(views[factor.name][label]) for label in factor.levels]}
+                        if factor.name in views
+                        else {}
+                    ),
                 }
                 for factor in self.study.factors
             },
@@ -146,43 +151,6 @@ class Plan:
             for cohort in self.cohorts
         ]
         return design
-
-
-def moved_together(plan: Plan) -> dict[str, list[str]]:
-    """By factor, the recipe fields beside its main part that differ between its levels.
-
-    The main part is the recipe's at the root of the factor's first path: `objective` where its
-    levels set the objective and a learning rate. Fields are compared as the scale leaves them,
-    between trials that differ in this factor only. Factors that move one part are not named.
-    """
-    flat = {trial.key: trial.recipe.flatten() for trial in plan.trials}
-    found = {}
-    for factor in plan.study.factors:
-        first_path = next(iter(next(iter(factor.levels.values()))), "")
-        alike: dict[object, list[dict[str, Any]]] = {}
-        for trial in plan.trials:
-            others = tuple(pair for pair in trial.cell if pair[0] != factor.name)
-            alike.setdefault((others, trial.seed), []).append(flat[trial.key])
-        groups = [group for group in alike.values() if len(group) > 1]
-        moved = {path for group in groups for path in _differing(group)}
-        if not groups:  # a fraction: no two trials differ in this factor only
-            moved = {
-                path
-                for path in _differing(list(flat.values()))
-                if any(overlap(path, own) for own in factor.paths)
-            }
-        root = first_path.partition(".")[0]
-        moved = {path for path in moved if path.partition(".")[0] != root}
-        if moved:
-            found[factor.name] = sorted(moved)
-    return found
-
-
-def _differing(recipes: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The fields that are not the same in all `recipes`; an absent one differs from any."""
-    paths = {path for recipe in recipes for path in recipe}
-    absent = object()
-    return {p for p in paths if any(r.get(p, absent) != recipes[0].get(p, absent) for r in recipes)}
 
 
 def plan(

@@ -31,8 +31,9 @@ class ImageTower:
     significant gain (Sense-GVT/DeCLIP#9), and a ResNet has none, so that the default is to train
     all of a tower. `init` draws the start as timm does, or as that code does (see
     `draw_as_released`), which knows both kinds of tower: with it, a tower without a patch
-    embedding has none to freeze, and is not refused. `norm` says whose rows a batch norm averages: "local" is the paper's code
-    with CLIP's ResNet, where the result depends on the number of ranks.
+    embedding has none to freeze, and is not refused. `norm` says whose rows a batch norm
+    averages: "local" is the paper's code with CLIP's ResNet, where the result depends on the
+    number of ranks.
     """
 
     name: str = "vit_base_patch32_clip_quickgelu_224"

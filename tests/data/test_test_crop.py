@@ -1,0 +1,62 @@
+"""How held-out pictures are cropped. Oracle: a picture whose border and centre are told apart."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ablate.data.augment import ONECROP, CenterCrop
+from ablate.data.corpus import Corpus, open_corpus
+from ablate.data.rendering import Rendering, TestSet, render_test_set
+from ablate.data.views import IMAGE, TEXT
+from ablate.errors import AblateError
+
+SIDE = 64
+
+
+def framed() -> bytes:
+    """A white picture with a black square in its middle half."""
+    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    picture.paste("black", (SIDE // 4, SIDE // 4, 3 * SIDE // 4, 3 * SIDE // 4))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        for n in range(40):
+            for name, content in (("png", framed()), ("txt", f"picture {n}".encode())):
+                member = tarfile.TarInfo(f"{n:06}.{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return tmp_path
+
+
+def rendered(folder: Path, home: Path, crop: CenterCrop) -> TestSet:
+    corpus = open_corpus(Corpus(uri=str(folder), caption="txt"), home)
+    rendering = Rendering({IMAGE: CenterCrop()}, (TEXT,), 32, 12, "txt", 0, test_crop=crop)
+    return render_test_set(corpus.test, rendering)
+
+
+def test_a_test_crop_takes_the_middle_of_the_short_side(folder: Path, home: Path) -> None:
+    whole, half = (rendered(folder, home, CenterCrop(ratio)) for ratio in (1.0, 2.0))
+    assert len(whole.images) == len(half.images) > 0
+    assert (whole.images[:, 0] == 255).all() and (whole.images[:, 16, 16] == 0).all()
+    # What bilinear sampling reaches beyond the square is its outermost pixel.
+    assert (half.images[:, 1:-1, 1:-1] == 0).all()
+    # 16 of 64 columns are border: 8 of 32 pixels. Of the middle 224 / 256, which is 56 columns,
+    # 12 are: 12 * 32 / 56 = 6.9.
+    inner = rendered(folder, home, ONECROP)
+    border = [int((found.images[0, 16, :16, 0] > 127).sum()) for found in (whole, inner)]
+    assert border == [8, 7]
+
+
+def test_a_crop_beyond_the_picture_is_refused() -> None:
+    with pytest.raises(AblateError, match="the square lies within the picture"):
+        CenterCrop(0.5)
