@@ -29,9 +29,14 @@ def test_a_study_is_one_run_with_a_child_for_each_trial(world: World) -> None:
     assert world.run_of(1).info.run_name == "depth=6 supervision=declip s=0"
 
 
-def test_params_are_the_factors_and_the_seed_only(world: World) -> None:
+def test_params_are_the_factors_the_seed_and_the_recipe(world: World) -> None:
     world.told()
-    assert world.run_of(0).data.params == {"supervision": "clip", "depth": "3", "seed": "0"}
+    assert world.run_of(0).data.params == {
+        "supervision": "clip",
+        "depth": "3",
+        "seed": "0",
+        "text.layers": "3",
+    }
 
 
 def test_constants_are_the_recipes_own_fields_on_the_study_run(world: World) -> None:

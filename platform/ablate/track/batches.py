@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
@@ -15,6 +15,7 @@ from ablate.track.record import Value
 MAX_METRICS = 1000
 MAX_PARAMS = 100
 MAX_TAGS = 100
+_MOST_FIELDS = 80  # of a recipe: the rest of a request is for the factors and the seed
 MAX_NAME_LENGTH = 250
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
@@ -35,6 +36,14 @@ RECIPE_ROOTS = frozenset(
         "text",
     }
 )
+# What of them a person asks for when nobody varies it; the rest is in the run's recipe.json. At
+# 10,000 trials every param is 10,000 rows of a database.
+_ASKED_FOR = re.compile(
+    r"budget\.|optimizer\.|text\.|image\.|embed_dim$|precision$|micro_batch$|compile$"
+    r"|corpus\.(uri|caption|fraction|take|filters|test_uri|test_caption)$"
+    r"|objective\.[^.]+\.weight$"
+)
+_SHORT = 250  # letters of a param that a person types into a search
 SECRET = re.compile(r"secret|token$|password|passwd|credential|api_?key|access_?key", re.IGNORECASE)
 
 
@@ -73,6 +82,20 @@ def constants(params: Mapping[str, Value]) -> dict[str, str]:
         for name, value in params.items()
         if name.partition(".")[0] in RECIPE_ROOTS and not SECRET.search(name)
     }
+
+
+def recipe_params(recipe: Mapping[str, Value], varying: Collection[str]) -> dict[str, str]:
+    """What of a trial's recipe goes on its run: the fields in `varying`, and those asked for.
+
+    By path, the seed left out (it has a param of its own); without what is empty, None or too long
+    to be typed, and never more than one request takes beside the factors: the varying come first.
+    """
+    wanted = [path for path in recipe if path in varying and path != "seed"]
+    wanted += [path for path in recipe if path not in varying and _ASKED_FOR.match(path)]
+    fields = {path: recipe[path] for path in wanted if recipe[path] is not None}
+    shown = constants(fields)
+    short = [(name, value) for name, value in shown.items() if 0 < len(value) <= _SHORT]
+    return dict(short[:_MOST_FIELDS])
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,7 +150,8 @@ def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Ru
                 found.info.run_id,
                 found.info.status,
                 dict(data.tags),
-                dict(data.params),
+                # Thousands of runs hold the same names and mostly the same values: kept once.
+                {sys.intern(name): sys.intern(value) for name, value in data.params.items()},
                 dict(data.metrics),
             )
         token = page.token

@@ -11,7 +11,7 @@ from typing import Any
 
 from ablate.errors import TrackingError
 from ablate.study.label import Label, label_text
-from ablate.track.batches import constants, trackable
+from ablate.track.batches import constants, recipe_params, trackable
 from ablate.track.connection import client, experiment_id
 from ablate.track.ledger import StudyEntry, TrialEntry
 from ablate.track.mlflow_run import PARENT, RUN_STATUS, Run, search
@@ -32,6 +32,7 @@ class MlflowRuns:
         self._entry: StudyEntry | None = None
         self._study_run: Run | None = None
         self._trials: dict[str, Run] = {}
+        self._varying: frozenset[str] = frozenset()  # the recipe's fields that the study varies
 
     def open_study(self, entry: StudyEntry) -> None:
         """Find or create the study's run, learn its trials, and end those left RUNNING."""
@@ -39,6 +40,8 @@ class MlflowRuns:
         identity = {"ablate.study_run": entry.identity, "ablate.kind": "study"}
         run = self._found(identity) or self._created(f"{entry.study} {entry.scale}", identity)
         self._entry, self._study_run = entry, run
+        planned = entry.design.get("trials", ())
+        self._varying = frozenset(path for trial in planned for path in trial.get("recipe", ()))
         run.set_params(constants(entry.params))
         digest = _digest(entry.design)
         if run.tags.get("ablate.design_digest") != digest:
@@ -61,7 +64,7 @@ class MlflowRuns:
 
     def open_trial(self, entry: TrialEntry) -> None:
         """Find or create the trial's run and set it RUNNING."""
-        run = self._trial(entry.key, entry.cell, entry.seed)
+        run = self._trial(entry.key, entry.cell, entry.seed, entry.recipe)
         run.tag(
             self._common_tags()
             | _trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
@@ -91,6 +94,8 @@ class MlflowRuns:
         done = known is not None and known.tags.get("ablate.record_digest") == digest
         if known is None or not done or known.status != RUN_STATUS[record.status]:
             self._complete(record, there, digest, unix_ms)
+        else:  # complete, but perhaps by a version that kept fewer params
+            known.set_params(self._params(record.cell, record.seed, record.recipe))
         for name in files.keys() - there.keys():
             raise TrackingError(
                 f"trial {record.key}: there is no file {files[name]}",
@@ -101,7 +106,7 @@ class MlflowRuns:
     def _complete(
         self, record: TrialRecord, files: Mapping[str, Path], digest: str, unix_ms: int
     ) -> None:
-        run = self._trial(record.key, record.cell, record.seed)
+        run = self._trial(record.key, record.cell, record.seed, record.recipe)
         curve = merged(record.curve)
         run.log_points([Point(samples, unix_ms, curve[samples]) for samples in curve])
         run.log_finals(record.metrics, record.last_samples, unix_ms + 1)
@@ -160,7 +165,9 @@ class MlflowRuns:
             )
         return self._study_run
 
-    def _trial(self, key: str, cell: Mapping[str, Label], seed: int) -> Run:
+    def _trial(
+        self, key: str, cell: Mapping[str, Label], seed: int, recipe: Mapping[str, Value]
+    ) -> Run:
         run = self._trials.get(key)
         if run is None:
             # A request that failed may have been carried out: look before making a second run.
@@ -173,9 +180,15 @@ class MlflowRuns:
                 trial_name(cell, seed), self._common_tags() | identity
             )
             self._trials[key] = run
-        params = {trackable(name): label_text(label) for name, label in cell.items()}
-        run.set_params(params | {"seed": str(seed)})
+        run.set_params(self._params(cell, seed, recipe))
         return run
+
+    def _params(
+        self, cell: Mapping[str, Label], seed: int, recipe: Mapping[str, Value]
+    ) -> dict[str, str]:
+        """The recipe's fields, over them the factors' labels and the seed."""
+        labels = {trackable(name): label_text(label) for name, label in cell.items()}
+        return recipe_params(recipe, self._varying) | labels | {"seed": str(seed)}
 
     def _common_tags(self) -> dict[str, str]:
         entry = self._entry

@@ -24,10 +24,12 @@ NOTE = """**{question}**
 
 Scale `{scale}`. Responses, the primary first: {responses}.
 
-Each child run is one cell and seed. Its params are the factors and the seed only; what all trials
-share is on this run. **The step of every metric is samples seen**, not optimizer steps. Runs with
-the same `ablate.order_hash` saw the same samples in the same order: compare them as pairs. Only
-trials whose `ablate.status` is completed count; the others are missing, not zero.
+Each child run is one cell and seed. Its params are the factors, the seed and its recipe's fields by
+path (`text.layers`): all that vary, and of the others the main ones. `recipe.json` has every field,
+and what all trials share is on this run too. **The step of every metric is samples seen**, not
+optimizer steps. Runs with the same `ablate.order_hash` saw the same samples in the same order:
+compare them as pairs. Only trials whose `ablate.status` is completed count; the others are missing,
+not zero.
 """
 
 
