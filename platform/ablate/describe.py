@@ -79,7 +79,21 @@ def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> No
         f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
         f"results {store.uri}",
     ]
-    print("\n".join([*say, *bundles(chosen), *unjudged_claims(chosen)]), file=sys.stderr)
+    print(
+        "\n".join([*say, *unchecked(corpora), *bundles(chosen), *unjudged_claims(chosen)]),
+        file=sys.stderr,
+    )
+
+
+def unchecked(corpora: Corpora) -> list[str]:
+    """Said where nobody knows whether held-out pictures are trained on under another name."""
+    return [
+        f"copies  of held-out pictures in {opened.num_unchecked:,} of the "
+        f"{len(opened.train.paths):,} shards of {corpus.uri} were not looked for: no index has "
+        f"their digests (ablate index {corpus.uri})"
+        for corpus, opened in corpora.items()
+        if opened.num_unchecked
+    ]
 
 
 def bundles(chosen: Plan) -> list[str]:
@@ -170,6 +184,8 @@ def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> 
     if opened:
         data["num_test_samples"] = opened[0].test.num_samples
         data["sources"] = sorted({source.name for corpus in opened for source in corpus.sources})
+        if unknown := sum(corpus.num_unchecked for corpus in opened):
+            data["num_unchecked_shards"] = unknown
     if len(opened) == 1 and not opened[0].steps:
         data |= {"fingerprint": opened[0].fingerprint, "num_samples": opened[0].train.num_samples}
     elif opened:

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from ablate.data.demo.s3_server import serve
-from ablate.data.index import Job, Read, in_threads, index_source, shards_of
+from ablate.data.index import in_threads, index_source, shards_of
+from ablate.data.shard_index import Job, Read
 from ablate.data.storage import read_object, write_object
 
 PICTURE = 20_000  # bytes, as of a JPEG of 256 px

@@ -24,9 +24,11 @@ EACH, WORLD, BATCH = 4_000, 64, 32_768
 
 
 def measure(num_shards: int) -> dict[str, float]:
-    from ablate.data.index import Index, IndexedShard, _read, _write
+    from ablate.data.holdout import HOLDOUT_MAX
+    from ablate.data.index import Index, _read, _write
     from ablate.data.order import Order, owned
     from ablate.data.rows import Rows
+    from ablate.data.shard_index import IndexedShard
 
     found: dict[str, float] = {"samples": num_shards * EACH}
     before = _peak()
@@ -56,7 +58,7 @@ def measure(num_shards: int) -> dict[str, float]:
         tuple(s.num_samples for s in read),
         "fingerprint",
         holdout=False,
-        holdout_one_in=num_shards * EACH // 2_000,
+        limits=(int(HOLDOUT_MAX / (num_shards * EACH) * 2.0**64),) * num_shards,
         etags=tuple(s.etag for s in read),
     )
     order = Order(rows.counts, fingerprint="f", seed=0, window_shards=4)

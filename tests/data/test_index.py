@@ -15,8 +15,9 @@ from PIL import Image
 
 from ablate.data import index as indexing
 from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.index import BAD_NAME, FOLDER, INDEX_NAME, Index, Job, Read, index_source
+from ablate.data.index import BAD_NAME, FOLDER, INDEX_NAME, Index, index_source
 from ablate.data.shard import read_shard
+from ablate.data.shard_index import Job, Read
 from ablate.data.source import index_places, open_source
 from ablate.errors import DataError
 

@@ -1,8 +1,8 @@
 """What one pass over a source's shards finds: counts, contents, offsets, and bad samples.
 
 Kept as `index.json` (a list of shards), `members/SHARD.parquet` (where each sample's members
-lie) and `bad_samples.parquet`, in `_ablate/` beside the shards or under ABLATE_HOME. A shard is
-read again only when its etag has changed.
+lie), `bad_samples.parquet` and `pictures.parquet` (a digest of every picture), in `_ablate/`
+beside the shards or under ABLATE_HOME. A shard is read again only when its etag has changed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ablate.data import parquet
-from ablate.data.manifest import digest
-from ablate.data.shard import (
-    IMAGE_EXTENSIONS,
-    MAX_CAPTION_BYTES,
-    RawSample,
-    SampleFault,
-    Spans,
-    spans_of,
-)
+from ablate.data.pictures import read_known, write_known
+from ablate.data.shard_index import Bad, IndexedShard, Job, Read, read_shard_index
 from ablate.data.sources import has_braces, literal_prefix
 from ablate.data.storage import Object, list_objects, read_object, write_object
-from ablate.data.tar import cut_short
 from ablate.errors import DataError
 from ablate.tables import read_table
 
@@ -40,25 +31,6 @@ FORMAT, OLDER = "ablate-index/2", ("ablate-index/1",)
 FOLDER, INDEX_NAME, BAD_NAME = "_ablate", "index.json", "bad_samples.parquet"
 BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
 THREADS = 8  # shards read at a time where nobody else spreads the work
-
-Bad = tuple[str, str, str]  # shard, key, reason
-
-
-@dataclass(frozen=True)
-class IndexedShard:
-    """A shard as it was read: its name in the source, and what it holds.
-
-    `etag` changes with the content, and so does `digest`, which is the same wherever the shard
-    lies; `captions` are the fields of its first sample that hold text.
-    """
-
-    name: str
-    num_samples: int
-    num_bytes: int
-    etag: str
-    digest: str
-    num_bad: int
-    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,51 +46,6 @@ class Index:
         return sum(shard.num_samples for shard in self.shards)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One shard to be read; its members' offsets are written under `members`, if that is set."""
-
-    name: str
-    found: Object
-    members: str
-
-
-class Offsets:
-    """Per member: the sample's row and key, the extension, first byte and the one past it."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.keys: list[str] = []
-        self.extensions: list[str] = []
-        self.starts: list[int] = []
-        self.stops: list[int] = []
-
-    def add(self, row: int, key: str, spans: Spans) -> None:
-        for extension, (start, stop) in spans.items():
-            self.rows.append(row)
-            self.keys.append(key)
-            self.extensions.append(extension)
-            self.starts.append(start)
-            self.stops.append(stop)
-
-    def file(self) -> bytes:
-        """As a parquet file."""
-        table = pa.table(
-            {
-                "row": self.rows,
-                "key": self.keys,
-                "extension": self.extensions,
-                "start": self.starts,
-                "stop": self.stops,
-            }
-        )
-        out = io.BytesIO()
-        # Only extensions come back: for the rest a dictionary is time, and twice the size.
-        pq.write_table(table, out, compression="zstd", use_dictionary=["extension"])
-        return out.getvalue()
-
-
-Read = tuple[IndexedShard, list[Bad]]
 Spread = Callable[[Callable[[Job], Read], Sequence[Job]], Iterable[Read]]
 
 
@@ -163,8 +90,9 @@ def index_source(
     """The index of `uri`, of which only new and changed shards are read.
 
     What is known is looked up in all of `read_from`; what was read is written to the first of
-    `write_to` that can be written, with `members` the offsets too. Raises DataError for a source
-    without shards, and for a shard that is damaged.
+    `write_to` that can be written. With `members` the offsets are, too, and a shard is also read
+    where its pictures' digests are not known. Raises DataError for a source without shards, and
+    for a shard that is damaged.
     """
     found = shards_of(uri)
     if not found:
@@ -183,6 +111,14 @@ def index_source(
         same |= taken
         if any(shard.num_bad for shard in taken.values()):
             kept += [fault for fault in read_bad(place) if fault[0] in taken]
+    pictures: dict[tuple[str, str], Any] = {}
+    if members or len(same) < len(found):
+        for known in map(read_known, read_from):
+            pictures |= {key: known[key] for key in known if key[0] in same}
+        pictures = {key: pictures[key] for key in pictures if same[key[0]].etag == key[1]}
+    if members:
+        same = {name: shard for name, shard in same.items() if (name, shard.etag) in pictures}
+        kept = [fault for fault in kept if fault[0] in same]
     left = [name for name in found if name not in same]
     if not left:
         return Index(tuple(same[name] for name in sorted(found)))
@@ -197,72 +133,16 @@ def index_source(
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
     inside = f"{place}/members" if place and members else ""
-    for shard, faults in spread(read_shard_index, [Job(n, found[n], inside) for n in left]):
-        same[shard.name] = shard
-        kept += faults
+    for read in spread(read_shard_index, [Job(n, found[n], inside) for n in left]):
+        same[read.shard.name] = read.shard
+        kept += read.bad
+        pictures[read.shard.name, read.shard.etag] = read.pictures
     index = Index(tuple(same[name] for name in sorted(found)), place, len(left))
     if place:
         _written(place, sorted(kept))
+        write_known(place, pictures)
         _write(index, begun_ns)
     return index
-
-
-def read_shard_index(job: Job) -> Read:
-    """Read one shard whole. Raises DataError where it is damaged, or holds nothing."""
-    uri = job.found.uri
-    content = read_object(uri)
-    faults: list[Bad] = []
-    captions: tuple[str, ...] = ()
-    num_samples = 0
-    if uri.endswith(".parquet"):
-        num_samples = parquet.count(uri, content)
-        captions = parquet.text_columns(uri, content)
-    else:
-        places = Offsets()
-        for key, spans in spans_of(uri, content):
-            if not num_samples:
-                captions = _captions(key, spans, content)
-            if reason := _fault(spans, content):
-                faults.append((job.name, key, reason))
-            places.add(num_samples, key, spans)
-            num_samples += 1
-        if job.members:
-            write_object(f"{job.members}/{job.name}.parquet", places.file())
-    if not num_samples:
-        raise cut_short(uri, "it holds no samples")
-    shard = IndexedShard(
-        job.name, num_samples, len(content), job.found.etag, digest(content), len(faults), captions
-    )
-    return shard, faults
-
-
-def _fault(spans: Spans, content: bytes) -> str:
-    """What can be seen of a sample's faults without decoding its picture."""
-    picture = next((spans[e] for e in IMAGE_EXTENSIONS if e in spans), None)
-    if picture is None:
-        return f"no picture (it has {', '.join(sorted(spans))})"
-    if picture[0] == picture[1]:
-        return "the picture has zero bytes"
-    if "txt" not in spans:
-        return "" if "json" in spans else "no caption: neither txt nor json"
-    start, stop = spans["txt"]
-    if stop - start > MAX_CAPTION_BYTES:
-        return f"caption of {stop - start:,} bytes"
-    try:
-        text = content[start:stop].decode()
-    except UnicodeDecodeError as error:
-        return f"caption is not UTF-8 at byte {error.start}"
-    return "" if text.strip() else "caption is empty"
-
-
-def _captions(key: str, spans: Spans, content: bytes) -> tuple[str, ...]:
-    start, stop = spans.get("json", (0, 0))
-    try:
-        values = RawSample(key, {"json": content[start:stop]} if stop else {}).fields()
-    except SampleFault:  # a fault of this sample, and not of the shard
-        values = {}
-    fields = {name for name, value in values.items() if isinstance(value, str)}
-    return tuple(sorted(fields | ({"txt"} & spans.keys())))
 
 
 def bad_samples(bad: Iterable[Bad]) -> bytes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-HOLDOUT_ONE_IN = 20  # rows kept for evaluation where a corpus brings no test split of its own
-HOLDOUT_MAX = 2_000  # and at most so many of them: their captions are the candidate names
+NONE, EVERY = -1, (1 << 64) - 1  # limits below and above every row's hash
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,19 @@ class Rows:
 
     `etags` tell the shards' contents from others; () for shards that nobody watches.
     `fingerprint` is the content's, not the place's. `holdout`: None for all rows, else those in
-    (True) or not in the part that is held out. `chosen` is what a selection left of them.
+    (True) or not in the part that is held out: the rows of a shard whose hash is at most its
+    limit (`limits`, NONE to EVERY). `apart` are rows left out besides, by the shard's number.
+    `chosen` is what a selection left of them.
     """
 
     paths: tuple[str, ...]
     num_rows: tuple[int, ...]  # rows in the shard, whether they belong to the split or not
     fingerprint: str
     holdout: bool | None = None
-    holdout_one_in: int = HOLDOUT_ONE_IN
+    limits: tuple[int, ...] = ()
     etags: tuple[str, ...] = ()
     chosen: Chosen | None = None
+    apart: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def of_shard(self, shard: int) -> NDArray[np.int64]:
         """The row numbers [n] of `shard` that belong to this split, ascending.
@@ -64,19 +67,19 @@ class Rows:
         """
         if self.chosen is not None:
             return self.chosen.of_shard(shard)
-        everyone = np.arange(self.num_rows[shard])
-        if self.holdout is None:
-            return everyone
-        name = PurePosixPath(self.paths[shard]).name
-        held = _mixed(zlib.crc32(name.encode()), everyone) % np.uint64(self.holdout_one_in) == 0
-        return everyone[held == self.holdout]
+        rows = np.arange(self.num_rows[shard])
+        if self.holdout is not None:
+            rows = rows[held_out(self.paths[shard], rows, self.limits[shard]) == self.holdout]
+        if shard in self.apart:
+            rows = rows[~np.isin(rows, self.apart[shard])]
+        return rows
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """How many rows of each shard belong to this split."""
         if self.chosen is not None:
             return self.chosen.counts
-        if self.holdout is None:
+        if self.holdout is None and not self.apart:
             return self.num_rows
         return tuple(len(self.of_shard(shard)) for shard in range(len(self.paths)))
 
@@ -89,16 +92,22 @@ class Rows:
         return self.etags[shard] if self.etags else ""
 
 
-def _mixed(shard: int, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64 well-mixed bits for each row, by SplitMix64 (Steele et al. 2014)."""
+def held_out(path: str, rows: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
+    """Which of the `rows` [n] of the shard at `path` are held out at `limit`: bool [n]."""
+    if limit in (NONE, EVERY):
+        return np.full(len(rows), limit == EVERY)
+    return np.asarray(row_hashes(path, rows) <= np.uint64(limit))
+
+
+def row_hashes(path: str, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """64 well-mixed bits for each row, of its number and its shard's name without the folder.
+
+    By SplitMix64 (Steele et al. 2014).
+    """
+    shard = zlib.crc32(PurePosixPath(path).name.encode())
     state = (np.uint64(shard) << np.uint64(32)) + rows.astype(np.uint64)
     with np.errstate(over="ignore"):  # arithmetic is modulo 2^64
         state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(state ^ (state >> np.uint64(31)))
-
-
-def one_in(num_samples: int) -> int:
-    """Of so many rows, one is held out: a twentieth, and never more than HOLDOUT_MAX."""
-    return max(HOLDOUT_ONE_IN, -(-num_samples // HOLDOUT_MAX))

@@ -124,7 +124,12 @@ def samples_of(path: str, content: bytes) -> list[RawSample]:
     """The samples of a shard in memory; `path` is for messages, and its end says the format."""
     if path.endswith(".parquet"):
         return [RawSample(key, members) for key, members in parquet.samples(path, content)]
-    return [RawSample(key, _Slices(content, spans)) for key, spans in spans_of(path, content)]
+    return [sample_at(key, content, spans) for key, spans in spans_of(path, content)]
+
+
+def sample_at(key: str, content: bytes, spans: Spans) -> RawSample:
+    """The sample `key` whose members lie at `spans` of the tar `content`."""
+    return RawSample(key, _Slices(content, spans))
 
 
 class _Slices(Mapping[str, bytes]):

@@ -30,7 +30,8 @@ class OpenSource:
     """The shards of one source.
 
     `places` and `etags` are by the shards' names; `own` where nobody described the shards and
-    the manifest is what was found.
+    the manifest is what was found. `kept_in` are where an index of them is looked for, and
+    `num_bad` counts the samples that it found to be bad.
     """
 
     uri: str
@@ -38,6 +39,8 @@ class OpenSource:
     places: Mapping[str, str]
     etags: Mapping[str, str]
     own: bool
+    kept_in: tuple[str, ...]
+    num_bad: int = 0
 
 
 def index_places(uri: str, home: Path) -> tuple[str, str]:
@@ -60,7 +63,7 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
     pattern = has_glob(folder) or has_braces(folder)
     listed = f"{folder.rstrip('/')}/{MANIFEST_NAME}"
     if not pattern and (exists(listed) if remote else Path(listed).exists()):
-        return _described(uri, folder, remote=remote)
+        return _described(uri, folder, index_places(folder, home), remote=remote)
     beside, at_home = index_places(folder, home)
     index = index_source(folder, (beside, at_home), (at_home,), spread=spread)
     shards = tuple(
@@ -81,10 +84,12 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
         {s.name: root + s.name for s in shards},
         {s.name: s.etag for s in index.shards},
         own=True,
+        kept_in=(beside, at_home),
+        num_bad=sum(s.num_bad for s in index.shards),
     )
 
 
-def _described(uri: str, folder: str, *, remote: bool) -> OpenSource:
+def _described(uri: str, folder: str, kept_in: tuple[str, ...], *, remote: bool) -> OpenSource:
     """A folder whose manifest.json says what belongs to it."""
     root = folder.rstrip("/") + "/"
     if not remote:
@@ -99,7 +104,8 @@ def _described(uri: str, folder: str, *, remote: bool) -> OpenSource:
             item = found.get(shard.name)
             _check_size(root + shard.name, shard, item.num_bytes if item else None)
         etags = {s.name: found[s.name].etag for s in manifest.shards}
-    return OpenSource(uri, manifest, {s.name: root + s.name for s in manifest.shards}, etags, False)
+    places = {s.name: root + s.name for s in manifest.shards}
+    return OpenSource(uri, manifest, places, etags, own=False, kept_in=kept_in)
 
 
 def _folder(uri: str, home: Path) -> Path:

@@ -263,5 +263,6 @@ def check_one_test(corpora: Iterable[OpenCorpus]) -> None:
         raise StudyError(
             f"trials would be scored on different pictures: {', '.join(uris)}",
             why="each corpus has a held-out part of its own, and some are easier",
-            mend=f"set Corpus.test_uri to one corpus for all: test_uri='{uris[0]}'",
+            mend="set Corpus.test_uri, the same for all, to pairs that no trial trains on: a "
+            "folder of their own, by --set corpus.test_uri=FOLDER",
         )
