@@ -28,7 +28,7 @@ ALLOWED = {
     "recall": {"errors", "home", "track", "analyze"},
     "options": {"errors", "home", "study"},
     "describe": {"data", "options", "run", "study", "track"},
-    "conduct": {"data", "describe", "home", "options", "recall", "run", "study", "track"}
+    "conduct": {"data", "describe", "errors", "home", "options", "recall", "run", "study", "track"}
     | {"analyze"},
     "command": {"errors", "conduct", "describe", "options", "study"},
     "cli": {"errors", "home", "data", "run", "analyze", "recall"},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.describe import code_version, entry_of, identity_of, say_start
+from ablate.errors import StudyError
 from ablate.home import home
 from ablate.study.claim import digest_of
 from ablate.study.plan import Plan
@@ -65,12 +66,14 @@ def _opened_corpora(chosen: Plan) -> Corpora:
 
 
 def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
+    from ablate.recall import check_scored_alike
     from ablate.run.launch import connect, run_plan
     from ablate.run.outcome import read_outcome, record_files
     from ablate.run.resources import check_disk
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
+    check_scored_alike(record.to_json() for record in before.records.values())
     say_start(options, corpora, store, len(before.records))
     if options.surface is not None:
         store.write_json(options.surface.to_json(), "surface.json")
@@ -236,7 +239,11 @@ def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store)
     from ablate.recall import table_of
 
     design = tracking.entry.design
-    table = table_of(design, _rows(chosen, outcome))
+    try:
+        table = table_of(design, _rows(chosen, outcome))
+    except StudyError:  # no report, but what was learned reaches the ledger
+        tracking.ledger.close(timeout_s=CLOSE_SECONDS)
+        raise
     report = _write_report(
         design, table, store, chosen.variation, _correct(store, table, chosen.responses[0])
     )

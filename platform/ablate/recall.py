@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.home import home
 
+MAX_NAMED = 5  # trials in a message
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -61,13 +63,41 @@ def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
 
 
 def table_of(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The trials table of `rows`, of which only the planned ones are taken."""
+    """The trials table of `rows`, of which only the planned ones are taken.
+
+    Raises StudyError where they were scored on different pictures.
+    """
     from ablate.analyze.trials import trials_table
 
     planned = {trial["key"]: trial.get("recipe", {}) for trial in design["trials"]}
-    return trials_table(
-        dict(design),
-        [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned],
+    found = [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned]
+    check_scored_alike(found)
+    return trials_table(dict(design), found)
+
+
+def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise StudyError where completed trials were scored on different pictures or names.
+
+    A record of an older version does not say on which.
+    """
+    from ablate.errors import StudyError
+
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == "completed" and row.get("test_digest"):
+            groups.setdefault(row["test_digest"], []).append(row["key"])
+    if len(groups) < 2:
+        return
+    largest, *others = sorted(groups.values(), key=len, reverse=True)
+    keys = sorted(key for group in others for key in group)
+    named = ", ".join(keys[:MAX_NAMED]) + (", …" if len(keys) > MAX_NAMED else "")
+    raise StudyError(
+        f"trials were scored on different pictures: {len(largest):,} of them on those of "
+        f"{largest[0]}, and {len(keys):,} on others: {named}",
+        why="a held-out picture could be read for some and not for others (bad_samples.parquet "
+        "beside their records names it), and some pictures are easier",
+        mend="restore the held-out shards, remove the folders trials/KEY of those others from the "
+        "results, and give the same command again",
     )
 
 

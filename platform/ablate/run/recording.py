@@ -12,9 +12,10 @@ import torch
 import torch.distributed as dist
 
 from ablate.data.index import bad_samples
-from ablate.data.rendering import TestSet, render_test_set
-from ablate.evaluate.zeroshot import Candidates, ZeroShot, zero_shot
-from ablate.run.cohort import CohortTraining, rendering_of
+from ablate.data.shard import Fault
+from ablate.evaluate.zeroshot import ZeroShot, zero_shot
+from ablate.run.cohort import CohortTraining
+from ablate.run.held_out import HeldOutPairs, read_held_out
 from ablate.run.store import Store
 from ablate.run.variant import Variant
 from ablate.track.record import TrialRecord
@@ -24,15 +25,23 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Evaluates and records the variants of a cohort that have ended, on every rank together."""
+    """Evaluates and records the variants of a cohort that have ended, on every rank together.
+
+    `held_out` are the pairs that they are evaluated on, where these have been read already.
+    """
 
     def __init__(
-        self, assignment: Assignment, training: CohortTraining, rank: int, world: int
+        self,
+        assignment: Assignment,
+        training: CohortTraining,
+        rank: int,
+        world: int,
+        held_out: HeldOutPairs | None = None,
     ) -> None:
         self.assignment, self.training = assignment, training
         self.rank, self.world = rank, world
         self.store = Store(assignment.storage)
-        self._test: tuple[TestSet, Candidates] | None = None
+        self.held_out = held_out or read_held_out(assignment, rank, world)
 
     def record(self, variant: Variant) -> None:
         """Write down how `variant` ended. A completed one is evaluated first."""
@@ -48,7 +57,7 @@ class Recorder:
         completed = variant.status == "running"
         if completed:
             if result is not None:
-                metrics |= result.metrics(len(self._test_set()[1].names))
+                metrics |= result.metrics(len(self.held_out.candidates.names))
             metrics |= {f"final/{name}": v for name, v in _last(variant).items()}
         metrics |= self._costs(variant)
         if self.rank != 0:
@@ -63,20 +72,19 @@ class Recorder:
         record = self._as_record(variant, "completed" if completed else variant.status, metrics)
         # Last: a record says that everything beside it is whole.
         name = "failure.json" if record.status == "failed" else "record.json"
-        if self.training.faults:
-            faults = bad_samples(sorted(self.training.faults))
-            self.store.write_bytes(faults, "trials", key, "bad_samples.parquet")
+        if faults := [*sorted(self.training.faults), *map(_as_held_out, self.held_out.faults)]:
+            self.store.write_bytes(bad_samples(faults), "trials", key, "bad_samples.parquet")
         self.store.write_json(record.to_json(), "trials", key, name)
 
     def _evaluated(self, variant: Variant) -> ZeroShot | None:
         """All ranks' zero-shot results; None where nothing aligned pictures with names."""
         variant.agree()
-        test, candidates = self._test_set()
+        test = self.held_out.test
         mine = zero_shot(
             variant.model,
             test.images,
             test.ids,
-            candidates,
+            self.held_out.candidates,
             context=variant.recipe.text.context,
             device=self.training.device,
         )
@@ -97,6 +105,7 @@ class Recorder:
             curve=tuple(variant.curve),
             order_hash=self.training.order_hash,
             data_fingerprint=self.assignment.corpus.fingerprint,
+            test_digest=self.held_out.digest,
             recipe_key=trial.key,
             code_version=self.assignment.code_version,
             recipe=trial.recipe.flatten(),
@@ -122,6 +131,7 @@ class Recorder:
             "cost/text_tokens": float(variant.text_tokens * self.world),
             "cost/num_params": float(sum(p.numel() for p in variant.model.parameters())),
             "data/bad_samples": float(training.num_faults),
+            "data/bad_test_samples": float(len(self.held_out.faults)),
             "data/num_samples": float(self.assignment.corpus.train.num_samples),
         } | {
             # Named by the rule alone: its settings are in the recipe.
@@ -139,23 +149,6 @@ class Recorder:
         dist.all_reduce(told)
         return float(told)
 
-    def _test_set(self) -> tuple[TestSet, Candidates]:
-        """This rank's part of the held-out pairs, read once for the whole cohort."""
-        if self._test is None:
-            test = render_test_set(
-                self.assignment.corpus.test,
-                rendering_of(self.assignment.cohort),
-                rank=self.rank,
-                world=self.world,
-            )
-            captions: list[Any] = [test.captions]
-            if self.world > 1:
-                captions = [None] * self.world
-                dist.all_gather_object(captions, test.captions)
-            names = sorted({caption for part in captions for caption in part})
-            self._test = test, Candidates.draw(test.captions, names, test.ids)
-        return self._test
-
     def _gathered(self, mine: ZeroShot) -> ZeroShot:
         """All ranks' examples, in the order of their ids."""
         parts: list[Any] = [mine]
@@ -170,6 +163,11 @@ class Recorder:
             np.concatenate([part.among_100 for part in parts])[line],
             sum(part.num_not_finite for part in parts),
         )
+
+
+def _as_held_out(fault: Fault) -> Fault:
+    """`fault`, as it stands beside those of training."""
+    return fault._replace(reason=f"{fault.reason} (held out)")
 
 
 def _last(variant: Variant) -> dict[str, float]:

@@ -18,6 +18,7 @@ from ablate.data.rendering import Span
 from ablate.data.stream import stream
 from ablate.errors import AblateError
 from ablate.run.cohort import CohortTraining, Point, order_of, rendering_of
+from ablate.run.held_out import read_held_out
 from ablate.run.recording import Recorder
 from ablate.run.store import Store
 from ablate.study.cost import Cost
@@ -65,8 +66,10 @@ class _Rank:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device()
         self.store = Store(assignment.storage)
+        # Before anything trains: a test set that cannot be used is found out at once.
+        held_out = read_held_out(assignment, self.rank, self.world)
         self.training = CohortTraining(assignment.cohort, self.device)
-        self.recorder = Recorder(assignment, self.training, self.rank, self.world)
+        self.recorder = Recorder(assignment, self.training, self.rank, self.world, held_out)
         self.finished: list[str] = []
         self._points: list[Point] = []
         self._reported = self._saved = time.monotonic()

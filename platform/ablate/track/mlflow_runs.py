@@ -240,6 +240,7 @@ def _record_tags(record: TrialRecord) -> dict[str, str]:
         "ablate.scale": record.scale,
         "ablate.order_hash": record.order_hash,
         "ablate.data_fingerprint": record.data_fingerprint,
+        "ablate.test_digest": record.test_digest,
         "ablate.recipe_key": record.recipe_key,
         "ablate.code_version": json.dumps(dict(record.code_version)),
         "ablate.finals": json.dumps([trackable(name) for name in record.metrics]),

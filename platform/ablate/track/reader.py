@@ -107,6 +107,7 @@ def _row(run: Run) -> dict[str, Any]:
         "metrics": _finals(run),
         "order_hash": tags.get("ablate.order_hash", ""),
         "data_fingerprint": tags.get("ablate.data_fingerprint", ""),
+        "test_digest": tags.get("ablate.test_digest", ""),
         "recipe_key": tags.get("ablate.recipe_key", ""),
         "code_version": json.loads(tags.get("ablate.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("ablate.missing_metrics", "[]")),

@@ -22,7 +22,8 @@ class TrialRecord:
     """The outcome of one trial: what was asked, how it ended, and every number it left.
 
     `metrics` are the finals; one that is NaN, infinite or null is not a number anybody can use,
-    so it is dropped and named in `missing_metrics`. `curve` holds points
+    so it is dropped and named in `missing_metrics`. `test_digest` tells the pictures and names
+    that it was scored on from others. `curve` holds points
     {"samples": int, metric: float, ...} in order of samples; their non-finite values are dropped.
     Raises TrackingError for a status that is not one of STATUSES and for a point without samples.
     """
@@ -39,6 +40,7 @@ class TrialRecord:
     curve: tuple[Mapping[str, float], ...] = ()
     order_hash: str = ""
     data_fingerprint: str = ""
+    test_digest: str = ""
     recipe_key: str = ""
     code_version: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, Value] = field(default_factory=dict)

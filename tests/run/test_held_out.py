@@ -1,0 +1,147 @@
+"""Held-out faults. Oracle: a folder of sound pairs, and the same with some that were spoiled."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ablate.data.corpus import Corpus, open_corpus
+from ablate.data.index import read_bad
+from ablate.errors import DataError, StudyError
+from ablate.model.towers.image import ImageTower
+from ablate.model.towers.text import TextTower
+from ablate.recall import check_scored_alike
+from ablate.run.cohort import CohortTraining
+from ablate.run.held_out import read_held_out
+from ablate.run.recording import Recorder
+from ablate.run.store import Store
+from ablate.run.worker import Assignment
+from ablate.study.cost import estimate
+from ablate.study.plan import Cohort
+from ablate.study.recipe import Budget, Recipe
+from ablate.study.study import Trial
+from ablate.track.record import TrialRecord
+from ablate.variants import CLIP
+
+
+def assignment(folder: Path, home: Path, results: Path, **fields: float) -> Assignment:
+    corpus = Corpus(uri=str(folder), caption="txt", **fields)  # type: ignore[arg-type]
+    recipe = Recipe(
+        objective=CLIP,
+        corpus=corpus,
+        image=ImageTower("test_resnet", size=32),
+        text=TextTower(layers=1, width=32, heads=2, context=12),
+        embed_dim=16,
+        budget=Budget(samples=64, warmup_samples=32, batch=32),
+    )
+    return Assignment(
+        study="s",
+        scale="smoke",
+        cohort=Cohort((Trial((("n", 0),), recipe),)),
+        corpus=open_corpus(corpus, home),
+        storage=str(results),
+        code_version={"ablate": "test"},
+        threads=1,
+        num_tasks=1,
+        checkpoint_seconds=30,
+        costs={recipe.key(): estimate(recipe)},
+    )
+
+
+def recorded(what: Assignment) -> TrialRecord:
+    left = Recorder(what, CohortTraining(what.cohort, torch.device("cpu")), rank=0, world=1)
+    (key,) = left.training.variants
+    left.record(left.training.variants[key])
+    return TrialRecord.from_json(left.store.read_json("trials", key, "record.json"))
+
+
+Spoil = Callable[[int], list[str]]
+
+
+@pytest.fixture
+def folder(shapes: Path, tmp_path: Path) -> Path:
+    shutil.copytree(shapes, tmp_path / "pairs", ignore=shutil.ignore_patterns("_ablate"))
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def spoil(folder: Path, home: Path) -> Spoil:
+    """Spoil so many held-out pictures, and give their keys."""
+
+    def run(wanted: int) -> list[str]:
+        test = open_corpus(Corpus(uri=str(folder), caption="txt"), home).test
+        keys: list[str] = []
+        for shard, path in enumerate(test.paths):
+            with tarfile.open(path) as tar:
+                members = [(m.name, tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
+            for row in test.of_shard(shard).tolist()[: wanted - len(keys)]:
+                name, content = members[2 * row]
+                assert name.endswith(".png")
+                members[2 * row] = (name, content[: len(content) // 2])
+                keys.append(name.removesuffix(".png"))
+            with tarfile.open(path, "w") as tar:
+                for name, content in members:
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+        return keys
+
+    return run
+
+
+def test_held_out_pairs_that_cannot_be_used_are_counted_and_named_beside_trainings(
+    folder: Path, home: Path, tmp_path: Path, spoil: Spoil
+) -> None:
+    sound = recorded(assignment(folder, home, tmp_path / "sound"))
+    assert sound.metrics["data/bad_test_samples"] == 0
+    keys = spoil(3)
+    what = assignment(folder, home, tmp_path / "spoilt")
+    record = recorded(what)
+    assert record.metrics["data/bad_test_samples"] == 3
+    assert record.metrics["zeroshot/num_images"] == sound.metrics["zeroshot/num_images"] - 3
+    named = read_bad(Store(what.storage).path("trials", record.key))
+    assert sorted(key for _, key, _ in named) == sorted(keys)
+    assert all(
+        reason.startswith("picture does not decode") and reason.endswith("(held out)")
+        for _, _, reason in named
+    )
+
+
+def test_more_than_the_corpus_allows_stop_the_cohort_before_it_trains(
+    folder: Path, home: Path, tmp_path: Path, spoil: Spoil
+) -> None:
+    num_pairs = assignment(folder, home, tmp_path).corpus.test.num_samples
+    spoil(14)
+    what = assignment(folder, home, tmp_path)
+    with pytest.raises(
+        DataError, match=rf"14 of the {num_pairs} held-out pairs (.|\n)*at most 1\.00%(.|\n)*00000"
+    ):
+        read_held_out(what, 0, 1)
+    allowed = assignment(folder, home, tmp_path, max_bad_fraction=0.2)
+    assert len(read_held_out(allowed, 0, 1).faults) == 14
+
+
+def test_the_digest_tells_which_pictures_and_names_were_scored(
+    folder: Path, home: Path, tmp_path: Path, spoil: Spoil
+) -> None:
+    first = read_held_out(assignment(folder, home, tmp_path), 0, 1)
+    assert read_held_out(assignment(folder, home, tmp_path), 0, 1).digest == first.digest
+    spoil(1)
+    assert read_held_out(assignment(folder, home, tmp_path), 0, 1).digest != first.digest
+
+
+def test_a_study_whose_trials_were_scored_on_different_pictures_is_refused() -> None:
+    rows = [
+        {"key": f"k{n}", "status": "completed", "test_digest": digest}
+        for n, digest in enumerate(["a", "a", "b", "a", ""])
+    ]
+    failed = {"key": "f", "status": "failed", "test_digest": "c"}
+    with pytest.raises(StudyError, match=r"3 of them on those of k0, and 1 on others: k2\n"):
+        check_scored_alike([*rows, failed])
+    check_scored_alike([row for row in rows if row["key"] != "k2"] + [failed])
