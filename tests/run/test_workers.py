@@ -157,7 +157,7 @@ def test_the_ray_stream_equals_a_plain_loop(
     cohort: Cohort = what.cohorts[0]
     corpus = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
     order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
-    start, steps, batch = 3, 9, 64  # over an epoch's end: there are 486 samples
+    start, steps, batch = 3, 9, 64  # over an epoch's end, and another
     for rank in range(world):
         span = Span(start * batch, (start + steps) * batch, batch, rank, world)
         expected = [

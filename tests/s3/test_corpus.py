@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablate.data import index
+from ablate.data import shard_index
 from ablate.data.augment import STANDARD_SLIP
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
 from ablate.data.order import Order
@@ -58,14 +58,14 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     bucket: str, shapes: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    whole = index.read_object
+    whole = shard_index.read_object
 
     def noted(uri: str) -> bytes:
         if uri.endswith(".tar"):
             read.append(uri)
         return whole(uri)
 
-    monkeypatch.setattr(index, "read_object", noted)
+    monkeypatch.setattr(shard_index, "read_object", noted)
     corpus = Corpus(uri=bucket, caption="txt")
     before = open_corpus(corpus, home)
     assert len(read) == 8

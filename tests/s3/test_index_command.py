@@ -9,6 +9,7 @@ import pytest
 from ablate.cli import main
 from ablate.data import s3 as store
 from ablate.data.corpus import Corpus, open_corpus
+from ablate.data.source import open_source
 from ablate.data.storage import write_object
 
 pytestmark = pytest.mark.s3
@@ -27,7 +28,7 @@ def test_it_says_what_it_found_and_keeps_it_beside_the_shards(
     assert main(["index", prefix]) == 0
     told = capsys.readouterr().out
     here = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
-    assert f"fingerprint  {here.fingerprint}" in told
+    assert f"fingerprint  {open_source(str(shapes), home).manifest.fingerprint}" in told
     assert "8 read now" in told and "bad samples  0" in told
     kept = {entry[0] for entry in store.files(f"{prefix}/_ablate/", deep=True)[0]}
     assert f"{prefix}/_ablate/index.json" in kept
