@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from ablate.data.augment import MAX_PIXELS, CenterCrop, decode
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
@@ -36,6 +36,7 @@ from ablate.data.rendering import (
 )
 from ablate.data.shard import Fault, RawSample, SampleFault, read_shard
 from ablate.data.source import open_source
+from ablate.data.table import Job, read_job
 from ablate.data.views import IMAGE, TEXT
 from ablate.errors import DataError
 
@@ -434,3 +435,41 @@ def test_hold_out_and_training_rows_are_disjoint_and_cover_everything(
     assert corpus.train.num_samples + corpus.test.num_samples == 120
     assert corpus.test.num_samples > 0
     assert corpus.train.fingerprint != corpus.test.fingerprint
+
+
+GHOSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 12 12
+%%EndComments
+0 0 12 12 rectfill
+showpage
+%%EOF
+"""
+
+
+@pytest.mark.parametrize("kind", ["EPS", "BMP", "TIFF", "PPM"])
+def test_a_picture_of_another_format_is_a_bad_sample_and_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Ghostscript's oracle: a program of its name, first on the path, that leaves a file."""
+    started = tmp_path / "started"
+    for name in ("gs", "gswin64c"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\ntouch {started}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for anew
+    content = GHOSTSCRIPT if kind == "EPS" else picture(kind=kind)
+    with pytest.raises(SampleFault, match="picture does not decode"):
+        decode(content)
+    sample = RawSample("k", {"jpg": content, "txt": b"words"})
+    out = columns([Numbered(1, "s.tar", sample)], RENDERING, 0)
+    assert Fault.parse(out["fault"][0]).key == "k"
+    write_tar(tmp_path / "x.tar", [("k", {"jpg": content, "txt": b"words"})])
+    read_job(Job(str(tmp_path / "x.tar"), "", "", "columns"))
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "MPO"])
+def test_the_formats_of_corpora_decode_under_any_name(kind: str) -> None:
+    shade = np.asarray(decode(picture(kind=kind)))
+    assert abs(int(shade.mean()) - 100) <= 2

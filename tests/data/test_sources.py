@@ -1,17 +1,22 @@
-"""How sources are written. Oracles: Python's own formatting, and fnmatch on names without `/`."""
+"""How sources are written. Oracles: Python's own formatting, fnmatch on names without `/`, and
+what the file system says is one folder."""
 
 from __future__ import annotations
 
 import fnmatch
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablate.data.corpus import Corpus
 from ablate.data.sources import expand, matcher, parse_sources
 from ablate.data.storage import list_objects, read_object, write_object
 from ablate.errors import DataError
+from ablate.study.recipe import Recipe
+from ablate.variants import CLIP
 
 NAMES = st.text("ab1.-_", min_size=1, max_size=6)
 
@@ -45,8 +50,29 @@ def test_a_glob_stays_inside_one_name() -> None:
 
 def test_local_paths_become_absolute_and_demo_passes() -> None:
     local, demo = parse_sources("shards::demo:emoji@2")
-    assert local.uri == str(Path("shards").absolute())
+    assert local.uri == str(Path("shards").resolve())
     assert (demo.uri, demo.weight) == ("demo:emoji", 2.0)
+
+
+def test_one_folder_has_one_spelling_and_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d" / "plain").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plain = str((tmp_path / "d" / "plain").resolve())
+    spellings = ["../d/plain", plain, f"{plain}/", "~/d/plain", f"file://{plain}", "../link/plain"]
+    spellings += [f"{tmp_path}/work/../d//plain", "../d/x/../plain"]
+    assert {s.uri for text in spellings for s in parse_sources(text)} == {plain}
+    corpora = {Corpus(uri=text, test_uri=text) for text in spellings}
+    assert len(corpora) == 1
+    recipe = Recipe.paper(objective=CLIP)
+    assert len({replace(recipe, corpus=c).key() for c in corpora}) == 1
+    assert parse_sources("../d/{0..3}.tar")[0].uri == f"{tmp_path.resolve()}/d/{{0..3}}.tar"
+    assert parse_sources("../d/pl*/[ab].tar@2")[0].uri == f"{tmp_path.resolve()}/d/pl*/[ab].tar"
+    assert Corpus(uri="s3://bucket/x/") == Corpus(uri="s3://bucket/x")
 
 
 @pytest.mark.parametrize(

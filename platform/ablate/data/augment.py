@@ -21,6 +21,8 @@ from ablate.data.order import derive
 from ablate.data.shard import SampleFault
 from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, View
 
+# Others are not asked for: Pillow's EPS decoder, for one, starts Ghostscript on the bytes.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000  # above it a picture is a decompression bomb, not a photograph
 ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 
@@ -38,15 +40,16 @@ class ImageAugmentation(Protocol):
 
 
 def decode(content: bytes, side: int = 0) -> Image.Image:
-    """RGB picture from PNG, JPEG or WebP bytes; transparency is laid on white.
+    """RGB picture from JPEG, PNG, WebP or GIF bytes; transparency is laid on white.
 
     Turned upright as its EXIF says, the first frame of an animation. With `side`, a JPEG may
     come at 1/2, 1/4 or 1/8 of its size, as long as neither side falls below: the library then
     leaves out the frequencies that a smaller picture would lose anyway.
-    Raises SampleFault when it does not decode or is larger than MAX_PIXELS.
+    Raises SampleFault when it does not decode, is of another format (whatever its name says), or
+    is larger than MAX_PIXELS.
     """
     try:
-        picture: Image.Image = Image.open(io.BytesIO(content))
+        picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
             raise SampleFault(f"picture is too large: {picture.width} x {picture.height} pixels")
         if side and picture.format == "JPEG" and picture.mode in ("RGB", "L"):

@@ -35,7 +35,7 @@ class Source:
 
 
 def parse_sources(text: str) -> tuple[Source, ...]:
-    """The sources that `text` joins by `::`. Local paths become absolute.
+    """The sources that `text` joins by `::`, each in the one spelling of its place.
 
     Raises DataError for an empty source, a weight that is not above 0, and an unknown scheme.
     """
@@ -57,7 +57,20 @@ def _source(part: str, whole: str) -> Source:
             why="a weight says how often a source is drawn, relative to the others",
             mend="give a number above 0, or leave the source out",
         )
-    return Source(absolute(uri), weight)
+    return Source(canonical(uri), weight)
+
+
+def canonical(uri: str) -> str:
+    """The one spelling of a place, however it was written: `..`, links and last slashes resolved.
+
+    Raises DataError as `absolute` does.
+    """
+    place = absolute(uri)
+    if place.startswith("demo:"):
+        return place
+    if "://" in place:
+        return place.rstrip("/")
+    return str(Path(place).resolve())
 
 
 def absolute(uri: str) -> str:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from ablate.data.augment import decode
+from ablate.data.augment import FORMATS, decode
 from ablate.data.shard import RawSample, SampleFault, read_shard
 from ablate.data.source import OpenSource
 from ablate.data.storage import exists, read_object
@@ -137,7 +137,7 @@ def _row(sample: RawSample, beside: dict[str, Any]) -> dict[str, Any]:
     try:
         content = sample.image()
         digest = hashlib.sha256(content).hexdigest()
-        width, height = Image.open(io.BytesIO(content)).size
+        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
     except Exception:  # a fault of the sample: training counts it, and leaves it out
         pass
     raw = sample.members.get("txt")

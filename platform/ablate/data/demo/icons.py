@@ -163,7 +163,7 @@ def _fluent_3d(archive: Path, entries: Mapping[str, Mapping[str, Any]]) -> Itera
 
 def _png(webp: bytes) -> bytes:
     out = io.BytesIO()
-    with Image.open(io.BytesIO(webp)) as picture:
+    with Image.open(io.BytesIO(webp), formats=["WEBP"]) as picture:
         small = picture.convert("RGBA").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
     small.save(out, "PNG")
     return out.getvalue()
