@@ -20,6 +20,7 @@ from ablate.study.plan import Plan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablate.analyze.curves import CurveReader
     from ablate.data.corpus import Corpus, OpenCorpus
     from ablate.options import Options
     from ablate.run.outcome import Outcome
@@ -244,9 +245,9 @@ def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store)
     except StudyError:  # no report, but what was learned reaches the ledger
         tracking.ledger.close(timeout_s=CLOSE_SECONDS)
         raise
-    report = _write_report(
-        design, table, store, chosen.variation, _correct(store, table, chosen.responses[0])
-    )
+    correct = _correct(store, table, chosen.responses[0])
+    curves = _curves(outcome)
+    report = _write_report(design, table, store, chosen.variation, correct, curves)
     _note_look(store, chosen, table)
     completed = sum(record.status == "completed" for record in outcome.records.values())
     tracking.ledger.attach({f"report/{report.page.name}": report.page})
@@ -284,28 +285,38 @@ def _correct(store: Store, table: pd.DataFrame, response: str) -> dict[str, Any]
     return correct_by_trial(done, response, read)
 
 
+def _curves(outcome: Outcome) -> CurveReader:
+    """Reads a trial's curve from its record."""
+
+    def read(key: str, names: Sequence[str]) -> Sequence[Mapping[str, float]]:
+        return outcome.records[key].curve_of(names) if key in outcome.records else []
+
+    return read
+
+
 def _write_report(
     design: Mapping[str, Any],
     table: pd.DataFrame,
     store: Store,
     variation: str,
     correct: Mapping[str, Any],
+    curves: CurveReader,
 ) -> Any:
     from ablate.analyze.report import write_report
 
     provenance = {"code_version": code_version()}
     if store.local:
         folder = Path(store.path(variation, "report"))
-        return write_report(dict(design), table, folder, provenance, correct)
+        return write_report(dict(design), table, folder, provenance, correct, curves)
     folder = Path(tempfile.mkdtemp(prefix="ablate-report-"))
-    report = write_report(dict(design), table, folder, provenance, correct)
+    report = write_report(dict(design), table, folder, provenance, correct, curves)
     store.upload(folder, variation, "report")
     return report
 
 
 def report_from_ledger(options: Options) -> int:
     """Write the report from what MLflow has. Returns the exit status."""
-    from ablate.recall import correct_of, recall
+    from ablate.recall import correct_of, curves_of, recall
     from ablate.run.store import Store
 
     chosen = options.plan
@@ -316,7 +327,8 @@ def report_from_ledger(options: Options) -> int:
         identity=identity_of(options),
     )
     store = Store(options.storage).sub(*options.folder)
-    report = _write_report(study.design, study.trials, store, chosen.variation, correct_of(study))
+    correct, curves = correct_of(study), curves_of(study)
+    report = _write_report(study.design, study.trials, store, chosen.variation, correct, curves)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(study.uri, study.experiment, study.identity)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ablate.home import home
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ablate.analyze.curves import CurveReader
+
 
 @dataclass(frozen=True)
 class Recalled:
@@ -25,6 +27,7 @@ class Recalled:
     uri: str
     experiment: str
     identity: str
+    runs: dict[str, str] = field(default_factory=dict)  # by trial key, its run's id
 
 
 def recall(name: str, *, scale: str = "", tracking_uri: str = "", identity: str = "") -> Recalled:
@@ -41,7 +44,18 @@ def recall(name: str, *, scale: str = "", tracking_uri: str = "", identity: str 
     identity = identity or run_identity(uri, name, scale)
     design = read_design(uri, name, scale, identity=identity)
     rows = [ended(row) for row in read_rows(uri, name, scale, identity=identity)]
-    return Recalled(design, table_of(design, rows), uri, experiment, identity)
+    runs = {row["key"]: row["run_id"] for row in rows}
+    return Recalled(design, table_of(design, rows), uri, experiment, identity, runs)
+
+
+def curves_of(found: Recalled) -> CurveReader:
+    """What reads a trial's curve from its run: a request for each metric, when it is asked."""
+    from ablate.track.reader import read_curve
+
+    def read(key: str, names: Sequence[str]) -> list[dict[str, float]]:
+        return read_curve(found.uri, found.runs[key], names) if key in found.runs else []
+
+    return read
 
 
 def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:

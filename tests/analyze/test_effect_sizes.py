@@ -67,3 +67,14 @@ def test_what_cannot_be_computed_is_nan_and_what_is_wrong_is_refused() -> None:
     assert partial_omega_sq(0.3, 1, 20, 30).value == 0
     with pytest.raises(AnalysisError, match="scale is -1"):
         hedges_g(1.0, 5, -1)
+
+
+@pytest.mark.parametrize("t", [-1104.3278823336152, 1104.3278823336152])
+def test_a_difference_far_beyond_its_noise_has_an_interval(t: float) -> None:
+    """One degree of freedom and a t beyond scipy's series: t is normal over chi, by simulation."""
+    found = hedges_g(t, 1, 1.0)
+    random = np.random.default_rng(0)
+    chi = np.abs(random.normal(size=400_000))
+    for end, share in ((found.ci_low, 0.975), (found.ci_high, 0.025)):
+        drawn = (random.normal(size=chi.size) + end) / chi
+        assert np.mean(drawn < t) == pytest.approx(share, abs=0.002)

@@ -149,3 +149,13 @@ def test_the_report_is_rebuilt_from_mlflow(rehearsed: tuple[Path, list[str]]) ->
     again = rehearse(folder, "--report")
     assert "A rehearsal: no model was trained." in again.stdout.replace("\n", " ")
     assert (rows(folder, "effects.csv"), rows(folder, "two_errors.csv")) == before
+
+
+def test_the_report_from_mlflow_draws_the_same_curves(rehearsed: tuple[Path, list[str]]) -> None:
+    folder, _ = rehearsed
+    (path,) = (folder / "results").rglob("figures/learning_curves.svg")
+    before = path.read_text()
+    assert before.count('class="curve mean') > 8
+    path.unlink()
+    rehearse(folder, "--report")
+    assert path.read_text() == before

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ablate.errors import TrackingError
-from ablate.track.reader import examples, read_design, read_rows
+from ablate.recall import curves_of, recall
+from ablate.track.reader import examples, read_curve, read_design, read_rows
 
 World = Any  # conftest.World
 # Not -0.0, which sqlite keeps as 0.0.
@@ -109,3 +110,33 @@ def test_a_design_whose_file_is_gone_is_an_error_that_says_so(world: World) -> N
         path.unlink()
     with pytest.raises(TrackingError, match=r"design\.json of run"):
         read_design(world.uri, "text_depth", "demo")
+
+
+def test_a_curve_comes_back_as_its_record_has_it(world: World) -> None:
+    points = (
+        {"samples": 256, "train/loss": 1 / 3, "train/lr": 0.1, "zeroshot/top1": 0.05},
+        {"samples": 512, "train/loss": 0.1 + 0.2, "zeroshot/top1": 0.2},
+        {"samples": 768, "train/loss": 0.25},
+    )
+    metrics = {"zeroshot/top1": 0.375, "zeroshot/top5": 0.5}
+    record = world.record(0, curve=points, metrics=metrics)
+    told(world, record)
+    names = ("train/loss", "validation/loss", "zeroshot/top1")
+    (row,) = read_rows(world.uri, "text_depth", "demo")
+    found = read_curve(world.uri, row["run_id"], names)
+    assert found == record.curve_of(names)
+    assert found == [
+        {"samples": 256, "train/loss": 1 / 3, "zeroshot/top1": 0.05},
+        {"samples": 512, "train/loss": 0.1 + 0.2, "zeroshot/top1": 0.2},
+        {"samples": 768, "train/loss": 0.25, "zeroshot/top1": 0.375},
+    ]
+
+
+def test_a_recalled_study_reads_the_curves_of_its_trials(world: World) -> None:
+    record = world.record(1)
+    told(world, record)
+    found = recall("text_depth", tracking_uri=world.uri)
+    read = curves_of(found)
+    assert read(record.key, ("train/loss",)) == record.curve_of(("train/loss",))
+    assert len(record.curve_of(("train/loss",))) == len(record.curve)
+    assert read("0" * 16, ("train/loss",)) == []

@@ -84,12 +84,23 @@ def _t_noncentrality(t: float, df: float, tail: float) -> float:
     # Normal theory says about where; the series gives out far from there.
     step = math.sqrt(1 + t**2 / (2 * df))
     low = high = t
-    while not stats.nct.cdf(t, df, low) > tail:
+    while not _t_share(t, df, low) > tail:
         low -= step
-    while not stats.nct.cdf(t, df, high) < tail:
+    while not _t_share(t, df, high) < tail:
         high += step
-    found = optimize.brentq(lambda nc: stats.nct.cdf(t, df, nc) - tail, low, high, xtol=1e-10)
-    return float(found)
+    return float(optimize.brentq(lambda nc: _t_share(t, df, nc) - tail, low, high, xtol=1e-10))
+
+
+def _t_share(t: float, df: float, noncentrality: float) -> float:
+    """P(T < t) of the noncentral t distribution."""
+    share = float(stats.nct.cdf(t, df, noncentrality))
+    if math.isnan(share):  # scipy's series gives out far from 0: mix normals over chi
+        share = float(
+            stats.chi.expect(
+                lambda chi: stats.norm.cdf(t * chi / math.sqrt(df) - noncentrality), (df,)
+            )
+        )
+    return share
 
 
 def _check(**values: float) -> None:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from ablate.analyze import checks, conclusions, evidence, sections
 from ablate.analyze.answer import answer, caveats
+from ablate.analyze.curves import CurveReader, Curves, learning_curves
+from ablate.analyze.curves import section as curves_section
 from ablate.analyze.drawing import figures_of
 from ablate.analyze.effect_table import effect_table, share_table
 from ablate.analyze.findings import Findings, ResponseFindings, find
@@ -50,16 +52,19 @@ def write_report(
     folder: Path,
     provenance: Mapping[str, Any],
     correct: Mapping[str, NDArray[np.bool_]] | None = None,
+    curves: CurveReader | None = None,
 ) -> Report:
     """Writes report.html, report.md, the tables as CSV and the figures as SVG into `folder`.
 
     `trials` is `trials_table(design, records)`; `provenance` is printed as given (nested mappings
     allowed) and is the only place a time may come from: the same input gives the same bytes.
-    `correct` has, by trial key, which test pictures were right (see `correct_by_trial`).
+    `correct` has, by trial key, which test pictures were right (see `correct_by_trial`); `curves`
+    reads a trial's learning curve, and is asked for those that are drawn.
     """
     found = find(design, trials, correct)
-    drawn = figures_of(found) | model_figures(found)
-    page = _page(found, drawn, provenance)
+    learned = learning_curves(found, curves)
+    drawn = figures_of(found) | model_figures(found) | {"learning_curves": learned.svg}
+    page = _page(found, drawn, provenance, learned)
     style = _environment().get_template("figures.css").render()
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
@@ -129,13 +134,14 @@ def standalone(svg: str, style: str = "") -> str:
     )
 
 
-def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
+def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
     design, gaps = design_section(found), evidence.missing(found)
     last = [evidence.trial_rows(found), provenance_section(found, provenance)]
     published = published_values(found)
     if found.primary.fault:
         claims = conclusions.claims(found)
-        return [design, *gaps, *claims, *published, conclusions.what_next(found), *last]
+        told = [*claims, *published, *curves_section(learned)]
+        return [design, *gaps, *told, conclusions.what_next(found), *last]
     return [
         *planted(found),
         design,
@@ -145,6 +151,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
         *sections.interactions(found),
         *sections.all_effects(found),
         sections.cost(found),
+        *curves_section(learned),
         *conclusions.claims(found),
         *published,
         evidence.variance(found),
@@ -157,7 +164,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any]) -> list[Section]:
 
 
 def _page(
-    found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any]
+    found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any], learned: Curves
 ) -> dict[str, Any]:
     """What both templates set."""
     return {
@@ -166,7 +173,7 @@ def _page(
         "answer": answer(found),
         "caveats": caveats(found),
         "facts": _facts(found),
-        "sections": _sections(found, provenance),
+        "sections": _sections(found, provenance, learned),
         "figures": drawn,
     }
 

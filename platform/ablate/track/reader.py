@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ablate.errors import TrackingError, nearest
-from ablate.track.batches import MAX_TAG_LENGTH
+from ablate.track.batches import MAX_TAG_LENGTH, trackable
 from ablate.track.connection import client, find_experiment, redacted
 from ablate.track.mlflow_run import PARENT, Run, search
 
@@ -40,6 +41,20 @@ def read_rows(uri: str, study: str, scale: str, *, identity: str = "") -> list[d
     for run in found:
         rows.setdefault(run.tags.get("ablate.trial_key", ""), _row(run))
     return list(rows.values())
+
+
+def read_curve(uri: str, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
+    """The curve of a trial's run in `names`: points {"samples": n, metric: value} by samples.
+
+    One request for each name. Of two values of one step the later counts.
+    """
+    mlflow = client(uri)
+    points: dict[int, dict[str, float]] = {}
+    for name in names:
+        history = mlflow.get_metric_history(run_id, trackable(name))
+        for point in sorted(history, key=lambda point: (point.step, point.timestamp)):
+            points.setdefault(point.step, {})[name] = point.value
+    return [{"samples": samples, **values} for samples, values in sorted(points.items())]
 
 
 def examples(uri: str, study: str, key: str, *, name: str = "examples") -> Path:

@@ -71,6 +71,13 @@ class TrialRecord:
         """Samples seen at the last point of the curve: the step of the finals."""
         return int(self.curve[-1]["samples"]) if self.curve else 0
 
+    def curve_of(self, names: Iterable[str]) -> list[dict[str, float]]:
+        """The curve in `names`, its last point with the finals: as a ledger shows it."""
+        wanted = set(names)
+        points = merged([*self.curve, {"samples": self.last_samples, **self.metrics}])
+        picked = {at: {n: v for n, v in p.items() if n in wanted} for at, p in points.items()}
+        return [{"samples": at, **own} for at, own in sorted(picked.items()) if own]
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, free of NaN: `json.dumps(..., allow_nan=False)` never fails."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
