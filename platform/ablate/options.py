@@ -11,10 +11,11 @@ from typing import Any
 
 from ablate.errors import StudyError
 from ablate.home import home
+from ablate.study.arguments import checked_seeds
 from ablate.study.plan import COHORT_SIZE, Plan, plan
 from ablate.study.scale import scale_named
 from ablate.study.setting import parse_setting
-from ablate.study.study import Study, checked_seeds
+from ablate.study.study import Study
 from ablate.study.surface import Surface
 
 REHEARSAL = "_rehearsal"

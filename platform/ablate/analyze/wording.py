@@ -6,25 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ablate.study.metrics import LABELS
+
 NONE = "–"  # stands where there is no number
 MINUS = "−"
 _NARROW = "\u202f"  # a narrow no-break space, between thousands and before units
 
-_LABELS = {
-    "zeroshot/top1": "Zero-shot top-1",
-    "zeroshot/top5": "Zero-shot top-5",
-    "zeroshot/top1_of_100": "Zero-shot top-1 of 100",
-    "train/final_loss": "Final training loss",
-    "cost/device_hours": "Device-hours",
-    "cost/pflop": "Arithmetic (PFLOP)",
-    "cost/train_seconds": "Training seconds (wall clock)",
-    "cost/startup_seconds": "Start-up seconds (wall clock)",
-    "cost/shared_seconds": "Shared seconds (wall clock)",
-    "cost/samples": "Samples",
-    "cost/image_views": "Image views",
-    "cost/text_tokens": "Text tokens",
-    "cost/num_params": "Parameters",
-}
 _FRACTIONS = ("top1", "top5", "top10", "top1_of_100", "accuracy")
 _FRACTION_STARTS = ("recall", "accuracy")
 _MOST_DECIMALS = 6
@@ -91,7 +78,7 @@ def unit_of(name: str, values: Iterable[float], half_widths: Iterable[float] = (
     # One more than the most: so small that digits say more than decimals.
     lowest, highest = (1, 2) if is_fraction else (0, _MOST_DECIMALS + 1)
     less = name.startswith(_LESS_IS_BETTER) or "loss" in last
-    label = _LABELS.get(name, name)
+    label = LABELS.get(name, name)
     return Unit(name, label, is_fraction, less, min(max(decimals, lowest), highest))
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ablate.errors import StudyError, nearest
+from ablate.study.arguments import check_names
 from ablate.study.label import Label, label_text, same_label
 from ablate.study.patch import is_whole
 from ablate.study.recipe import Recipe, flattened
@@ -22,6 +23,10 @@ class Factor:
     already, or else the first. Raises StudyError for levels that cannot be told apart.
     """
 
+    def __new__(cls, *args: Any, **fields: Any) -> Factor:
+        check_names(cls, fields)
+        return super().__new__(cls)
+
     def __init__(
         self,
         name: str,
@@ -31,6 +36,13 @@ class Factor:
         baseline: Label | None = None,
     ) -> None:
         self.name, self.at = name, at
+        if isinstance(levels, str) or not isinstance(levels, Sequence | Mapping):
+            letters = "; a text would be taken letter by letter" if isinstance(levels, str) else ""
+            raise StudyError(
+                f"Factor '{name}': its levels are {levels!r}",
+                why=f"they are a sequence of values, or labels with their values{letters}",
+                mend=f"give two or more: levels=({levels!r}, ...)",
+            )
         pairs = list(levels.items()) if isinstance(levels, Mapping) else [(v, v) for v in levels]
         self._check_levels(pairs)
         self.levels: dict[Label, dict[str, Any]] = {
@@ -45,7 +57,7 @@ class Factor:
         self._baseline = baseline
 
     def _check_levels(self, pairs: list[tuple[Any, Any]]) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise StudyError(
                 f"a factor is named '{self.name}'",
                 why="its name becomes a column and a parameter",

@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from ablate.errors import StudyError
+from ablate.study.arguments import check_base, check_names, checked_seeds, several
 from ablate.study.claim import Claim, check_claims
 from ablate.study.factor import Factor
 from ablate.study.fraction import Fraction
 from ablate.study.label import Label, label_text
+from ablate.study.metrics import check_responses
 from ablate.study.patch import overlap
 from ablate.study.published import Published
 from ablate.study.recipe import Recipe, content_key
@@ -70,6 +72,10 @@ class Study:
     StudyError before anything starts.
     """
 
+    def __new__(cls, *args: Any, **fields: Any) -> Study:
+        check_names(cls, fields)
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
@@ -85,15 +91,17 @@ class Study:
         claims: Sequence[Claim] = (),
     ) -> None:
         self.name, self.question, self.base = name, question, base
-        self.factors, self.responses = tuple(factors), tuple(responses)
-        self.fraction = Fraction.parse(fraction, self.factors) if fraction else None
+        self.factors = several(factors, Factor, "factors")
+        self.responses = several(responses, str, "responses")
+        words = several(fraction, str, "fraction")
+        self.fraction = Fraction.parse(words, self.factors) if words else None
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
-        self.published, self.claims = published, tuple(claims)
+        self.published, self.claims = published, several(claims, Claim, "claims")
         self._check()
 
     def _check(self) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise StudyError(
                 f"a study is named '{self.name}'",
                 why="its name becomes a folder and an experiment",
@@ -111,6 +119,7 @@ class Study:
                 why="there is nothing to compare by",
                 mend='give at least one metric, like "zeroshot/top1"',
             )
+        check_base(self.base, self.scales)
         names = [factor.name for factor in self.factors]
         for name in names:
             if names.count(name) > 1:
@@ -125,11 +134,12 @@ class Study:
         if self.published is not None:
             self.published.check(self.factors, self.responses)
         check_claims(self.claims, self.factors, self.responses)
-        for cell in self.cells():
-            self._check_cell(cell)
+        recipes = {cell: self._somewhere(cell) for cell in self.cells()}
+        check_responses(self.responses, recipes.values())
+        for cell, recipe in recipes.items():
+            self._check_cell(cell, recipe)
 
-    def _check_cell(self, cell: tuple[tuple[str, Label], ...]) -> None:
-        recipe = self._somewhere(cell)
+    def _check_cell(self, cell: tuple[tuple[str, Label], ...], recipe: Recipe) -> None:
         zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
         if zero_shot and recipe.objective.aligning() is None:
             where = ", ".join(f"{name}={label_text(label)}" for name, label in cell)
@@ -264,26 +274,3 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, factors={list(self.factors)})"
-
-
-def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds as a tuple. Raises StudyError for none, for a repeated one and for a negative one."""
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen:
-        raise StudyError(
-            f"the seeds are {seeds!r}: there are none",
-            why="every cell is trained once for each seed",
-            mend="give 1 or more; intervals need 2, and 3 is the least to recommend",
-        )
-    repeated = [seed for seed in chosen if chosen.count(seed) > 1]
-    if repeated:
-        raise StudyError(
-            f"the seed {repeated[0]} is given twice",
-            why="the same seed gives the same trial, not a repetition of it",
-            mend="give each seed once",
-        )
-    if any(seed < 0 for seed in chosen):
-        raise StudyError(
-            f"the seed {min(chosen)} is negative", why="seeds count from 0", mend="give 0 or more"
-        )
-    return chosen
