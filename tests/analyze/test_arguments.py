@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ablate.analyze
@@ -25,6 +26,10 @@ GIVEN: dict[str, Any] = {
     "price": 1.0,
     "exchange_rate": 1.0,
     "effect": 0.01,
+    "at": "depth",
+    "a": "depth",
+    "b": "supervision",
+    "correct": None,
 }
 
 
@@ -44,6 +49,7 @@ def test_most_functions_take_factors() -> None:
 @pytest.mark.parametrize("name", taking_factors())
 def test_a_bare_text_as_factors_is_refused_with_its_mend(depth_study: Study, name: str) -> None:
     table = trials_table(*depth_study)
+    given = GIVEN | {"correct": np.ones((len(table), 50), bool)}
     function = getattr(ablate.analyze, name)
     needed = [
         p.name
@@ -53,6 +59,6 @@ def test_a_bare_text_as_factors_is_refused_with_its_mend(depth_study: Study, nam
     first = next(iter(inspect.signature(function).parameters))
     assert first == "trials"
     with pytest.raises(AnalysisError) as caught:
-        function(trials=table, factors="depth", **{n: GIVEN[n] for n in needed})
+        function(trials=table, factors="depth", **{n: given[n] for n in needed})
     assert caught.value.what == "`factors` is 'depth'."
     assert caught.value.mend == "Give factors=['depth']."

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
+from ablate.data.rendering import Span, render
 from ablate.model.towers.image import ImageTower
 from ablate.model.towers.text import TextTower
-from ablate.run.cohort import CohortTraining
+from ablate.run.cohort import CohortTraining, order_of, rendering_of
 from ablate.run.recording import Recorder
 from ablate.run.store import Store
 from ablate.run.worker import Assignment
 from ablate.study.cost import estimate
+from ablate.study.metrics import measured
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Budget, Recipe
 from ablate.study.study import Trial
@@ -131,3 +134,28 @@ def test_costs_of_a_trial_are_its_own_steps_at_their_settled_pace(
     assert found["cost/train_seconds"] == pytest.approx(6 * 4.0)
     assert found["cost/startup_seconds"] == pytest.approx(20.0 - 3 * 4.0)
     assert found["cost/shared_seconds"] == pytest.approx(100.0 - 32.0)
+
+
+def test_a_record_holds_the_declared_metrics_and_no_other(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    one = recipe(shapes)
+    left = recorder(corpus, tmp_path, one)
+    cohort = left.assignment.cohort
+    order, rendering = order_of(corpus, one), rendering_of(cohort)
+    span = Span(0, STEPS * BATCH, BATCH)
+    parts = [
+        part
+        for window in order.between(span.start, span.stop)
+        for part in render(corpus.train, order, window, span, rendering, BATCH)
+    ]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for step in range(STEPS):
+        left.training.step({n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()})
+    left.training.collect()
+    left.record(left.training.variants[one.key()])
+    record = record_of(tmp_path, one.key())
+    assert record.status == "completed"
+    found = {name for name in record.metrics if not name.startswith("data/removed/")}
+    assert found == measured([one])
+    assert found < set(record.metrics)  # the held-out pairs are left out of those to train on

@@ -144,24 +144,24 @@ def _sort_key(level: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(level))
 
 
-def factor_names(factors: Sequence[str]) -> tuple[str, ...]:
-    """`factors` as a tuple. Raises for a bare text, and for what holds no names."""
-    if isinstance(factors, str) or not isinstance(factors, Sequence):
+def several_names(names: Sequence[str], argument: str) -> tuple[str, ...]:
+    """`names` as a tuple. Raises for a bare text, and for what holds no names."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
         raise AnalysisError(
-            f"`factors` is {factors!r}.",
+            f"`{argument}` is {names!r}.",
             why="It is a sequence of names, also where there is one; a text would be taken letter "
             "by letter."
-            if isinstance(factors, str)
+            if isinstance(names, str)
             else "It is a sequence of names.",
-            mend=f"Give factors=[{factors!r}]." if isinstance(factors, str) else "Give a list.",
+            mend=f"Give {argument}=[{names!r}]." if isinstance(names, str) else "Give a list.",
         )
-    return tuple(factors)
+    return tuple(names)
 
 
 def _checked_names(
     trials: pd.DataFrame, response: str, factors: Sequence[str], block: str | None
 ) -> tuple[str, ...]:
-    names = factor_names(factors)
+    names = several_names(factors, "factors")
     if not names:
         raise AnalysisError("No factor was named.", mend="Name a factor column.")
     for name in (response, *names, *([block] if block else [])):

@@ -11,7 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from ablate.analyze.columns import AnalysisError, Floats, completed, observe, require_column
+from ablate.analyze.columns import (
+    AnalysisError,
+    Floats,
+    completed,
+    observe,
+    require_column,
+    several_names,
+)
 from ablate.analyze.front import pareto
 
 _CONFIDENCE = 0.95
@@ -33,7 +40,11 @@ def pareto_membership(
     seeds in which the cell's mean is on the front. With one seed the probability is NaN with a
     note; a draw that leaves a cell without a trial does not count for that cell.
     """
-    names, columns = list(factors), [*maximise, *minimise]
+    names = list(several_names(factors, "factors"))
+    columns = [
+        *several_names(maximise, "maximise"),
+        *several_names(minimise, "minimise"),
+    ]
     require_column(trials, block)
     observed = [observe(trials, column, names, block) for column in columns]
     if not observed:

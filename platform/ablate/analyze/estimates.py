@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ablate.analyze.columns import AnalysisError, Observations, observe
+from ablate.analyze.columns import AnalysisError, Observations, observe, several_names
 from ablate.analyze.crossed import other_factors
 from ablate.analyze.families import checked_method, family_table
 from ablate.analyze.linear import Fit
@@ -147,6 +147,8 @@ def interaction_contrast(
     of the error; attrs["averaged_over"] names them. Raises AnalysisError when a factor has one
     level.
     """
+    if factors is not None:
+        several_names(factors, "factors")
     observe(trials, response, (a, b), block)  # faults of the columns named come first
     others = other_factors(trials, response, (a, b), block) if factors is None else factors
     seen = observe(trials, response, tuple(dict.fromkeys((a, b, *others))), block)

@@ -44,7 +44,7 @@ def measured(recipes: Iterable[Recipe]) -> set[str]:
     """The names of the metrics that trials of `recipes` record, without the steps' of corpora."""
     names = set(LABELS)
     for objective in {recipe.objective for recipe in recipes}:
-        names |= {f"final/{name}" for name, _ in objective.present()}
+        names |= {f"final/loss_{name}" for name, _ in objective.present()}
         names |= {f"final/scale_{one.name}" for one in objective.temperatures}
     return names
 
