@@ -58,7 +58,7 @@ def make_study(
             factor: {"levels": list(levels), "baseline": baselines[factor], "at": f"text.{factor}"}
             for factor, levels in factors.items()
         },
-        "responses": ["zeroshot/top1", "zeroshot/top5", "train/final_loss", "cost/device_hours"],
+        "responses": ["zeroshot/top1", "zeroshot/top5", "final/loss", "cost/device_hours"],
         "trials": trials,
         "data": {"uri": "corpora/icons", "fingerprint": "9c1f22ab67d0e315", "num_samples": 48210},
     }
@@ -76,7 +76,7 @@ def _record(
         "zeroshot/top1": top1,
         "zeroshot/top5": min(1.0, top1 + 0.26 + float(random.normal(0.0, 0.004))),
         "zeroshot/num_images": NUM_IMAGES,
-        "train/final_loss": 3.1 - 2.0 * top1 + float(random.normal(0.0, 0.01)),
+        "final/loss": 3.1 - 2.0 * top1 + float(random.normal(0.0, 0.01)),
         "cost/device_hours": hours,
         "cost/train_seconds": hours * 3600,
         "cost/num_params": 1e7 + 3e6 * depth,

@@ -294,9 +294,9 @@ def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
     design, rows = depth_study
-    rows[0]["metrics"].update({"train/final_loss": float("inf"), "cost/device_hours": float("nan")})
+    rows[0]["metrics"].update({"final/loss": float("inf"), "cost/device_hours": float("nan")})
     report = report_of((design, rows), tmp_path, provenance)
-    assert "'train/final_loss' is inf" in report.paths["report.md"].read_text(encoding="utf-8")
+    assert "'final/loss' is inf" in report.paths["report.md"].read_text(encoding="utf-8")
     assert read(report, "pareto.csv")[1]["num_trials"] == "2"
 
 
@@ -306,7 +306,7 @@ def test_losses_are_better_when_smaller(
     design, rows = study(
         {"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: -0.05 * (cell["depth"] == "3")
     )
-    design["responses"] = ["train/final_loss", "cost/device_hours"]
+    design["responses"] = ["final/loss", "cost/device_hours"]
     report = report_of((design, rows), tmp_path, provenance)
     # The deeper tower has the lower loss and the higher cost: both cells are on the front.
     assert {row["on_front"] for row in read(report, "pareto.csv")} == {"True"}

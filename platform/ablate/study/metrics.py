@@ -32,6 +32,7 @@ LABELS = {
     "cost/num_params": "Parameters",
     # What it read.
     "data/bad_samples": "Bad samples",
+    "data/bad_test_samples": "Bad held-out samples",
     "data/num_samples": "Pairs to train on",
     # The last point of its curve.
     "final/loss": "Final training loss",

@@ -134,10 +134,11 @@ class Study:
         if self.published is not None:
             self.published.check(self.factors, self.responses)
         check_claims(self.claims, self.factors, self.responses)
-        recipes = {cell: self._somewhere(cell) for cell in self.cells()}
-        check_responses(self.responses, recipes.values())
-        for cell, recipe in recipes.items():
-            self._check_cell(cell, recipe)
+        recipes = []
+        for cell in self.cells():
+            recipes.append(self._somewhere(cell))
+            self._check_cell(cell, recipes[-1])
+        check_responses(self.responses, recipes)
 
     def _check_cell(self, cell: tuple[tuple[str, Label], ...], recipe: Recipe) -> None:
         zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
