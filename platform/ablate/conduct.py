@@ -200,14 +200,13 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """A row for each trial that has one, as the analysis reads them."""
     rows = [record.to_json() for record in outcome.records.values()]
     known = {row["key"] for row in rows}
-    status = "never_started" if outcome.interrupted else "failed"
     left = (t for t in chosen.trials if t.key not in known and t.key in outcome.reasons)
     rows += [
         {
             "key": trial.key,
             "cell": dict(trial.cell),
             "seed": trial.seed,
-            "status": status,
+            "status": "interrupted" if trial.key in outcome.stopped else "failed",
             "reason": outcome.reasons[trial.key],
             "metrics": {},
         }

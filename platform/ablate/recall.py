@@ -118,5 +118,5 @@ def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
 def ended(row: dict[str, Any]) -> dict[str, Any]:
     """A row as the analysis knows it: what runs, or was interrupted, has not ended."""
     if row["status"] in ("running", "interrupted"):
-        return row | {"status": "never_started", "reason": row.get("reason") or row["status"]}
+        return row | {"status": "interrupted", "reason": row.get("reason") or row["status"]}
     return row

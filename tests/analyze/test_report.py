@@ -256,6 +256,29 @@ def test_unequal_order_hashes_are_said_not_to_be_paired(
     assert "the same samples in the same order" not in page
 
 
+def test_trials_trained_by_other_means_are_named_by_what_differs(
+    depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    design, rows = depth_study
+    made = "device=cpu; workers=1; threads=2; ablate=1.0; git_commit=" + "a" * 40
+    alike = [{**row, "made_by": made} for row in rows]
+    page = report_of((design, alike), tmp_path / "alike", provenance).page.read_text()
+    assert "trained by the same means" not in page
+    on_gpu = made.replace("device=cpu", "device=NVIDIA H100")
+    moved = made + " then " + made.replace("a" * 40, "b" * 40)
+    mixed = [{**alike[0], "made_by": on_gpu}, {**alike[1], "made_by": moved}, *alike[2:]]
+    page = report_of((design, mixed), tmp_path / "mixed", provenance).page.read_text()
+    done = sum(row["status"] == "completed" for row in rows)
+    assert {rows[0]["status"], rows[1]["status"]} == {"completed"}
+    assert "Not all trials were trained by the same means" in page
+    assert f"device: cpu ({done - 1} trials) and NVIDIA H100 (1 trial)" in page
+    assert (
+        f"git commit: aaaaaaaaaaaa ({done - 1} trials) and "
+        "aaaaaaaaaaaa then bbbbbbbbbbbb (1 trial)" in page
+    )
+    assert "threads:" not in page
+
+
 def test_secondary_p_values_are_one_family(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

@@ -50,6 +50,7 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
         study="s",
         scale="smoke",
         cohort=cohort,
+        run="r",
         corpus=corpus,
         storage=str(folder),
         code_version={"ablate": "test"},

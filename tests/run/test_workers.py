@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,10 @@ from ablate.study.scale import SCALES
 from ablate.study.study import Study
 from ablate.track.ledger import InMemoryLedger
 from ablate.variants import CLIP
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 VERSION = {"ablate": "test", "git_commit": "test"}
@@ -90,20 +93,6 @@ def test_two_workers_see_what_one_sees_and_learn_the_same(
         assert a.metrics["zeroshot/num_images"] == b.metrics["zeroshot/num_images"]
         assert len(ledger.points[trial.key]) == len(a.curve) == 12
     assert ledger.statuses == {trial.key: "completed" for trial in what.trials}
-
-
-class Interrupting(InMemoryLedger):
-    """Stops the study, as Ctrl-C does, when so many points have come and a checkpoint is kept."""
-
-    def __init__(self, cohorts: Path, after: int) -> None:
-        super().__init__()
-        self.cohorts, self.after = cohorts, after
-
-    def log(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
-        super().log(key, step, metrics)
-        come = sum(len(points) for points in self.points.values())
-        if come >= self.after and any(self.cohorts.glob("*/checkpoint_*")):
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_stopped_with_two_workers_and_continued_with_one_it_reads_every_sample_once(

@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from ablate.track.mlflow_run import RUN_STATUS
 from ablate.track.mlflow_runs import MlflowRuns
 from ablate.track.outbox import Point
+from ablate.track.reader import read_rows
 
 World = Any  # conftest.World
 
@@ -221,3 +223,27 @@ def test_a_trial_that_was_never_opened_takes_no_points_but_a_record(world: World
     ledger.finish(world.record(0))
     assert not ledger.close(60)
     assert len(world.history(0, "train/loss")) == 40
+
+
+@pytest.mark.slow
+def test_a_trial_trained_anew_on_other_data_has_a_run_of_its_own(world: World) -> None:
+    key = world.trial(0).key
+    ledger = world.ledger()
+    ledger.open_study(world.entry())
+    ledger.open_trial(replace(world.trial(0), data="old"))
+    ledger.log(key, 256, {"train/loss": 9.0})
+    ledger.finish(replace(world.record(0), data_fingerprint="old"))
+    assert not ledger.close()
+    again = world.ledger()
+    again.open_study(world.entry())
+    again.open_trial(replace(world.trial(0), data="new"))
+    again.log(key, 256, {"train/loss": 1.0})
+    again.finish(replace(world.record(0, curve=()), data_fingerprint="new"))
+    assert not again.close()
+    (run,) = world._search("tags.`ablate.kind` = 'trial'")
+    history = world.mlflow.get_metric_history(run.info.run_id, "train/loss")
+    assert [(m.step, m.value) for m in history] == [(256, 1.0)]
+    (old,) = world._search("tags.`ablate.kind` = 'superseded'")
+    assert old.info.status == "KILLED"
+    (row,) = read_rows(world.uri, "text_depth", "demo")
+    assert row["data_fingerprint"] == "new"

@@ -23,7 +23,14 @@ from ablate.study.label import label_text as label_text
 Ints = NDArray[np.int64]
 Level = Hashable
 
-STATUSES = ("completed", "diverged", "failed", "stopped_early", "never_started")
+STATUSES = (
+    "completed",
+    "diverged",
+    "failed",
+    "stopped_early",
+    "interrupted",
+    "never_started",
+)
 # Columns that describe how a trial went, not which trial it was.
 OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_key")
 

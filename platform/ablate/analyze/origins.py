@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ablate.analyze.page import Section, Table, flat
 from ablate.analyze.wording import NONE, counted, listed, number
 
 _SHOWN = 12  # characters of a hash
+_THEN = " then "
 
 
 def design_section(found: Findings) -> Section:
@@ -64,15 +66,16 @@ def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Sectio
     if provenance:
         tables.append(Table(["", ""], flat(provenance)))
     rows, unequal = _order_rows(found)
+    means = made_differently(found)
     if not rows:
-        return Section("Provenance", ["No sample order was recorded."], tables=tables)
+        return Section("Provenance", ["No sample order was recorded.", *means], tables=tables)
     tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({1})))
     if len(found.design.get("data", {}).get("selections", [])) > 1:
         words = (
             "The data are a factor: within a seed, trials of the same data saw the same samples "
             "in the same order (equal hashes), and trials of other data saw others."
         )
-        return Section("Provenance", [words], tables=tables, is_small=True)
+        return Section("Provenance", [words, *means], tables=tables, is_small=True)
     words = (
         "Within each seed all completed trials saw the same samples in the same order (equal "
         "hashes), so their differences are paired."
@@ -82,7 +85,44 @@ def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Sectio
             f"Seed {listed(unequal)}: the order hashes differ between trials, so differences "
             "there are not fully paired."
         )
-    return Section("Provenance", [words], tables=tables, is_small=True)
+    return Section("Provenance", [words, *means], tables=tables, is_small=True)
+
+
+def made_differently(found: Findings) -> list[str]:
+    """By what the completed trials were trained, in a sentence, where it was not all the same.
+
+    The column `made_by` holds `device=cpu; workers=1; ...`, and " then " between the parts of a
+    trial that went on elsewhere.
+    """
+    done = found.trials[completed(found.trials)]
+    if "made_by" not in done.columns:
+        return []
+    made = [_parts(str(value)) for value in done["made_by"] if value]
+    parts = []
+    for name in dict.fromkeys(name for fields in made for name in fields):
+        counts = Counter(fields.get(name, NONE) for fields in made)
+        if len(counts) > 1 or any(_THEN in value for value in counts):
+            shown = [f"{value} ({counted(n, 'trial')})" for value, n in counts.most_common()]
+            parts.append(f"{name.replace('_', ' ')}: {listed(shown)}")
+    if not parts:
+        return []
+    return [
+        "Not all trials were trained by the same means, and where levels and means go together "
+        f"a difference may be of either. {'. '.join(parts)}."
+    ]
+
+
+def _parts(made_by: str) -> dict[str, str]:
+    """Each field's value, or its values one after another."""
+    fields: dict[str, list[str]] = {}
+    for one in made_by.split(_THEN):
+        for part in one.split("; "):
+            name, _, value = part.partition("=")
+            values = fields.setdefault(name, [])
+            short = value[:_SHOWN] if name == "git_commit" else value
+            if short not in values:
+                values.append(short)
+    return {name: _THEN.join(values) for name, values in fields.items()}
 
 
 def _order_rows(found: Findings) -> tuple[list[list[str]], list[str]]:

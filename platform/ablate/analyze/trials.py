@@ -14,7 +14,7 @@ from ablate.errors import nearest
 from ablate.study.label import label_text, same_label
 
 _LEADING = ("seed", "cohort", "status", "reason")
-_TRAILING = ("order_hash", "data_fingerprint", "recipe_key")
+_TRAILING = ("order_hash", "data_fingerprint", "recipe_key", "made_by")
 
 
 def trials_table(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -22,9 +22,9 @@ def trials_table(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
 
     Columns: key, one per factor (categorical, in the design's level order), seed, cohort, status,
     reason, the metrics (responses first; NaN unless the trial completed), order_hash,
-    data_fingerprint, recipe_key, and recipe/<path> for every recipe field that varies. A planned
-    trial without a record is `never_started`. Raises AnalysisError on a record twice, a record of
-    no planned trial, or one of another cell or seed.
+    data_fingerprint, recipe_key, made_by, and recipe/<path> for every recipe field that varies.
+    A planned trial without a record is `never_started`. Raises AnalysisError on a record twice, a
+    record of no planned trial, or one of another cell or seed.
     """
     factors = _checked_factors(design)
     planned = {str(trial["key"]): trial for trial in design["trials"]}

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Raised when the same rows and seed come in another order than before: what was trained in the
+# old one is not paired with the new, and cannot go on in it.
+ORDER_SCHEMA = 1
 SHARD_BIT, COPY_BIT = 32, 24  # where a sample's id holds the shard, and which copy it is
 MAX_ROWS = 1 << COPY_BIT
 

@@ -20,6 +20,7 @@ from ablate.data.shard import Fault
 from ablate.data.views import View
 from ablate.errors import DataError
 from ablate.model.gather import Gather, largest_over_ranks
+from ablate.run.clock import total_seconds
 from ablate.run.variant import Variant
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Recipe
@@ -44,6 +45,7 @@ class CohortTraining:
         self.variants = {trial.key: Variant(trial, device) for trial in cohort.trials}
         self.step_number = 0
         self.seconds = 0.0
+        self.made_by: list[str] = []  # the processes that trained it, one after another
         self.num_faults = 0
         self.faults: set[Fault] = set()
         self._new_faults: list[str] = []
@@ -143,6 +145,7 @@ class CohortTraining:
         return {
             "step_number": self.step_number,
             "seconds": self.seconds,
+            "made_by": self.made_by,
             "num_faults": self.num_faults,
             "faults": [fault.line for fault in sorted(self.faults)],
             "order_hash": self._digest,
@@ -150,13 +153,19 @@ class CohortTraining:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`: of the same variants, or of more."""
         self.step_number = state["step_number"]
-        self.seconds = state["seconds"]
+        self.made_by = list(state["made_by"])
         self.num_faults = state["num_faults"]
         self.faults = {Fault.parse(line) for line in state["faults"]}
         self._digest = state["order_hash"]
-        for key, variant in self.variants.items():
-            variant.load_state_dict(state["variants"][key])
+        # The time that steps of those left out took is none of ours.
+        self.seconds = state["seconds"]
+        for key, theirs in state["variants"].items():
+            if key in self.variants:
+                self.variants[key].load_state_dict(theirs)
+            else:
+                self.seconds -= total_seconds(theirs["clock"])
 
 
 def turns(variants: list[Variant], step_number: int) -> list[Variant]:

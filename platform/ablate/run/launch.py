@@ -24,14 +24,15 @@ from ablate.data.corpus import Corpus, OpenCorpus
 from ablate.data.views import TEXT_AUG
 from ablate.data.wordnet import packed_wordnet
 from ablate.errors import StudyError
-from ablate.run.outcome import Outcome, read_outcome
+from ablate.run.outcome import Outcome, read_outcome, set_aside
 from ablate.run.progress import StudyProgress
 from ablate.run.rehearse import Rehearsal, rehearse
 from ablate.run.resources import KEPT_CHECKPOINTS, Layout, lay_out
+from ablate.run.resume import Start, forget, forgive, starts
 from ablate.run.store import Store
 from ablate.run.watch import Watcher, stoppable
 from ablate.run.worker import Assignment, train
-from ablate.study.plan import Cohort, Plan
+from ablate.study.plan import Plan
 from ablate.study.recipe import Recipe
 from ablate.study.surface import Surface
 from ablate.track.ledger import Ledger
@@ -68,29 +69,6 @@ def connect() -> str:
     return "a private Ray on this machine (RAY_ADDRESS joins another)"
 
 
-def cohorts_to_run(store: Store, plan: Plan, outcome: Outcome) -> list[Cohort]:
-    """The cohorts that still have trials to run, under the names they started with.
-
-    A cohort that was interrupted after some of its members finished is continued as it was,
-    since its checkpoint holds the others; only what no cohort has begun is grouped anew.
-    """
-    by_key = {trial.key: trial for trial in plan.trials}
-    left = {t.key for t in plan.trials if t.key not in outcome.records}
-    found: list[Cohort] = []
-    for name in store.names("cohorts"):
-        if not name.endswith(".json"):
-            continue
-        members = store.read_json("cohorts", name)["trials"]
-        if left & set(members) and all(key in by_key for key in members):
-            found.append(Cohort(tuple(by_key[key] for key in members)))
-            left -= set(members)
-    for cohort in plan.cohorts:
-        trials = tuple(t for t in cohort.trials if t.key in left)
-        if trials:
-            found.append(Cohort(trials))
-    return found
-
-
 def run_plan(
     plan: Plan,
     corpora: Mapping[Corpus, OpenCorpus],
@@ -108,34 +86,41 @@ def run_plan(
     ResourceError before anything starts when a cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
-    cohorts = cohorts_to_run(store, plan, outcome)
     progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
-    if not cohorts:
+    if outcome.stale:
+        place = set_aside(store, outcome.stale)
+        progress.say(
+            f"caution {len(outcome.stale)} trials were recorded on other data or in another order: "
+            f"they are trained anew, and what they left is in {place}"
+        )
+    chosen = starts(store, plan, outcome, corpora)
+    if not chosen:
         progress.close()
         return outcome
-    layout = lay_out(ray.cluster_resources(), num_workers, len(cohorts))
-    for cohort in cohorts:
-        members = [trial.key for trial in cohort.trials]
-        store.write_json({"trials": members}, "cohorts", f"{cohort.id}.json")
+    layout = lay_out(ray.cluster_resources(), num_workers, len(chosen))
+    forget(store, plan, outcome, chosen)
+    forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
         loop, jobs = (
             train,
-            _assignments(plan, cohorts, corpora, store, layout, checkpoint_seconds, code_version),
+            _assignments(plan, chosen, corpora, store, layout, checkpoint_seconds, code_version),
         )
     else:
-        loop, jobs = rehearse, _rehearsals(plan, cohorts, surface, store, code_version)
-    watcher = Watcher(plan, store, ledger, progress, outcome, cohorts)
+        loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
+    data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
+    watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
     try:
-        _tune(loop, jobs, layout, store, watcher)
+        _tune(loop, jobs, layout, store, watcher, checkpoint_seconds)
     finally:
+        forget(store, plan, outcome, [])
         progress.close()
     return outcome
 
 
 def _assignments(
     plan: Plan,
-    cohorts: Sequence[Cohort],
+    chosen: Sequence[Start],
     corpora: Mapping[Corpus, OpenCorpus],
     store: Store,
     layout: Layout,
@@ -143,31 +128,33 @@ def _assignments(
     code_version: dict[str, str],
 ) -> dict[str, Assignment]:
     """What the workers of each cohort are told to train, by the cohort's id."""
-    synonyms = any(reads_synonyms(trial.recipe) for c in cohorts for trial in c.trials)
+    synonyms = any(reads_synonyms(trial.recipe) for s in chosen for trial in s.cohort.trials)
     # Nodes may have none of their own, and no way to fetch it.
     wordnet = ray.put(packed_wordnet()) if synonyms else None
     costs = plan.costs()
     return {
-        cohort.id: Assignment(
+        start.cohort.id: Assignment(
             study=plan.study.name,
             scale=plan.scale.name,
-            cohort=cohort,
-            corpus=corpora[cohort.recipe.corpus],
+            cohort=start.cohort,
+            run=start.run,
+            kept=start.kept,
+            corpus=corpora[start.cohort.recipe.corpus],
             storage=store.uri,
             code_version=code_version,
             threads=layout.threads,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
-            costs={trial.key: costs[trial.key] for trial in cohort.trials},
+            costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             wordnet=wordnet,
         )
-        for cohort in cohorts
+        for start in chosen
     }
 
 
 def _rehearsals(
     plan: Plan,
-    cohorts: Sequence[Cohort],
+    chosen: Sequence[Start],
     surface: Surface,
     store: Store,
     code_version: dict[str, str],
@@ -175,17 +162,18 @@ def _rehearsals(
     """The same for cohorts that only pretend."""
     costs = plan.costs()
     return {
-        cohort.id: Rehearsal(
+        start.cohort.id: Rehearsal(
             study=plan.study.name,
             scale=plan.scale.name,
-            cohort=cohort,
+            cohort=start.cohort,
+            run=start.run,
             surface=surface,
             responses=plan.responses,
-            costs={trial.key: costs[trial.key] for trial in cohort.trials},
+            costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             storage=store.uri,
             code_version=code_version,
         )
-        for cohort in cohorts
+        for start in chosen
     }
 
 
@@ -195,6 +183,7 @@ def _tune(
     layout: Layout,
     store: Store,
     watcher: Watcher,
+    checkpoint_seconds: float,
 ) -> None:
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS)
@@ -209,7 +198,7 @@ def _tune(
                 | ({"GPU": 1} if layout.use_gpu else {}),
             ),
             run_config=ray.train.RunConfig(
-                name=job.cohort.id,
+                name=job.run,
                 storage_path=store.sub("cohorts").uri,
                 failure_config=ray.train.FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
@@ -219,7 +208,7 @@ def _tune(
 
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     scratch = tempfile.mkdtemp(prefix="ablate-tune-")
-    with stoppable(watcher):
+    with stoppable(watcher, checkpoint_seconds):
         tuner = ray.tune.Tuner(
             # The trial only waits for its workers; without CPUs of its own it starves no task.
             ray.tune.with_resources(run_cohort, {"memory": 100e6}),
@@ -234,9 +223,6 @@ def _tune(
             ),
         )
         tuner.fit()
-        # Tune answers Ctrl-C itself: it stops the cohorts and returns as if all were well.
-        if watcher.unsettled:
-            watcher.stop()
     shutil.rmtree(scratch, ignore_errors=True)
 
 

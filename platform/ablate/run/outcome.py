@@ -7,18 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ablate.data.corpus import Corpus, OpenCorpus
+from ablate.data.order import ORDER_SCHEMA
 from ablate.run.store import Store
 from ablate.study.plan import Plan
 from ablate.study.study import Trial
 from ablate.track.record import TrialRecord
 
+ASIDE = "aside"  # the folder of what was recorded on other data
+
 
 @dataclass
 class Outcome:
-    """What became of every planned trial, by key."""
+    """What became of every planned trial, by key.
+
+    `reasons` are those of trials that were started and have no record; of these `stopped` were
+    stopped, and the others failed. `stale` are the data of records that are not believed.
+    """
 
     records: dict[str, TrialRecord] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    stale: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -35,7 +44,8 @@ def read_outcome(
 ) -> Outcome:
     """The records that the results folder holds for `trials`.
 
-    A record of other data (another fingerprint behind the same address) is not one of them.
+    A record of other data (another fingerprint behind the same address), or of the same in
+    another order, is not one of them.
     """
     outcome = Outcome()
     for trial in trials:
@@ -44,11 +54,23 @@ def read_outcome(
             continue
         record = TrialRecord.from_json(values)
         corpus = corpora[trial.recipe.corpus] if corpora else None
-        if corpus is None or record.data_fingerprint == corpus.fingerprint:
+        if corpus is None or (
+            record.data_fingerprint == corpus.fingerprint and record.order_schema == ORDER_SCHEMA
+        ):
             outcome.records[trial.key] = record
         else:
-            outcome.reasons[trial.key] = "recorded on other data; the corpus has changed"
+            outcome.stale[trial.key] = record.data_fingerprint
     return outcome
+
+
+def set_aside(store: Store, stale: Mapping[str, str]) -> str:
+    """Put what trials left on other data out of the way of new records; says where it is now."""
+    for key, fingerprint in stale.items():
+        names = store.names("trials", key)
+        # First the record: without it nothing beside it is believed, should we be cut off here.
+        for name in sorted(names, key=lambda name: name != "record.json"):
+            store.move(("trials", key, name), (ASIDE, f"{key}-{fingerprint[:12]}", name))
+    return store.place(ASIDE)
 
 
 def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:

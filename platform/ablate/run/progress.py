@@ -62,6 +62,12 @@ class StudyProgress:
             name = f"seed {cohort.recipe.seed} · {_variants(cohort)}"
             self._tasks[cohort.id] = self._bars.add_task(name, total=cohort.samples, note=STALL)
 
+    def goes_on(self, cohort: Cohort, step_number: int) -> None:
+        """A cohort goes on from a checkpoint of an earlier start."""
+        steps = cohort.samples // cohort.recipe.budget.batch
+        names = ", ".join(trial.name for trial in cohort.trials)
+        self.say(f"goes on from step {step_number:,} of {steps:,}: {names}")
+
     def update(self, cohort: Cohort, samples: int) -> None:
         """A cohort has seen `samples` samples."""
         pace = self._pace.setdefault(cohort.id, _Pace())

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from ablate.data.index import bad_samples
+from ablate.data.order import ORDER_SCHEMA
 from ablate.data.shard import Fault
 from ablate.evaluate.zeroshot import ZeroShot, zero_shot
 from ablate.run.cohort import CohortTraining
@@ -109,6 +110,8 @@ class Recorder:
             recipe_key=trial.key,
             code_version=self.assignment.code_version,
             recipe=trial.recipe.flatten(),
+            order_schema=ORDER_SCHEMA,
+            made_by=" then ".join(self.training.made_by),
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:

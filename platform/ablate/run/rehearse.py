@@ -32,6 +32,7 @@ class Rehearsal:
     study: str
     scale: str
     cohort: Cohort
+    run: str  # the name of its Ray Train run
     surface: Surface
     responses: tuple[str, ...]
     costs: Mapping[str, Cost]
@@ -47,7 +48,7 @@ def rehearse(config: dict[str, Any]) -> None:
     finished, points = [], []
     for trial in job.cohort.trials:
         # A trial that failed is run again by the same command, and is past its bad luck then.
-        again = store.exists("trials", trial.key, "failure.json")
+        again = store.exists("trials", trial.key, "failed_before.json")
         if not store.exists("trials", trial.key, "record.json"):
             record = pretended(job, trial, failed_before=again)
             if rank == 0:

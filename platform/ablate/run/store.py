@@ -17,7 +17,8 @@ class Store:
     """Small files under `uri`, written whole or not at all.
 
     `uri` is a folder or what pyarrow opens (`s3://bucket/prefix`). Layout: `trials/<key>/` holds
-    a finished trial, `cohorts/<id>/` a cohort's checkpoints and `cohorts/<id>.json` its members.
+    a finished trial, `cohorts/<run>/` the checkpoints of one start of a cohort and
+    `cohorts/<run>.json` its members, `aside/` what trials left on data that have changed since.
     """
 
     def __init__(self, uri: str) -> None:
@@ -34,6 +35,11 @@ class Store:
     @property
     def local(self) -> bool:
         return isinstance(self._fs, fs.LocalFileSystem)
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """What Ray reads and writes checkpoints with."""
+        return self._fs
 
     @property
     def root(self) -> str:
@@ -94,6 +100,16 @@ class Store:
             self._fs.delete_dir(path)
         elif kind == fs.FileType.File:
             self._fs.delete_file(path)
+
+    def move(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+        """Move a file, over what is there."""
+        self._fs.create_dir(self.path(*target[:-1]), recursive=True)
+        self._fs.move(self.path(*source), self.path(*target))
+
+    def num_bytes(self, *parts: str) -> int | None:
+        """The size of a file; None where there is none."""
+        size = self._fs.get_file_info(self.path(*parts)).size
+        return None if size is None else int(size)
 
     def upload(self, folder: Path, *parts: str) -> None:
         """Copy the files of a local folder."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ray.tune
 
+from ablate.data.corpus import Corpus
 from ablate.run.outcome import Outcome, failed, record_files
 from ablate.run.progress import StudyProgress
+from ablate.run.resume import Start, has_checkpoint, remove_run
 from ablate.run.store import Store
 from ablate.study.plan import Cohort, Plan
 from ablate.track.ledger import Ledger, TrialEntry
@@ -28,20 +31,27 @@ class Watcher(ray.tune.Callback):
         ledger: Ledger,
         progress: StudyProgress,
         outcome: Outcome,
-        cohorts: Sequence[Cohort],
+        starts: Sequence[Start],
+        data: Mapping[Corpus, str],
     ) -> None:
         self.plan, self.store, self.ledger = plan, store, ledger
         self.progress, self.outcome = progress, outcome
-        self.cohorts = {cohort.id: cohort for cohort in cohorts}
+        self.starts = {start.cohort.id: start for start in starts}
+        self.data = data  # the fingerprint of each corpus; none where trials only pretend
         self._opened: set[str] = set()
+        self._steps: dict[str, int] = {}  # the last that each was seen at
 
     def __reduce__(self) -> tuple[object, ...]:
         # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
         return (ray.tune.Callback, ())
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        cohort = self.cohorts[trial.config["cohort"]]
+        start = self.starts[trial.config["cohort"]]
+        cohort = start.cohort
         self.progress.begin(cohort)
+        if start.kept is not None:
+            self.progress.goes_on(cohort, start.kept.step_number)
+            self._steps |= dict.fromkeys((t.key for t in cohort.trials), start.kept.step_number)
         for member in cohort.trials:
             if member.key in self.outcome.records:
                 continue
@@ -53,19 +63,22 @@ class Watcher(ray.tune.Callback):
                     seed=member.seed,
                     cohort=cohort.id,
                     recipe=member.recipe.flatten(),
+                    data=self.data.get(member.recipe.corpus, ""),
                 )
             )
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        cohort = self.cohorts[trial.config["cohort"]]
+        cohort = self.starts[trial.config["cohort"]].cohort
         if result.get("error"):
             self._fail(cohort, result["error"])
             return
         if "points" not in result:
             return
         self.progress.update(cohort, int(result["samples"]))
+        steps = int(result["samples"]) // cohort.recipe.budget.batch
+        self._steps |= {t.key: min(steps, t.recipe.budget.steps) for t in cohort.trials}
         for key, samples, metrics in result["points"]:
             self.ledger.log(key, int(samples), metrics)
         for key in result["finished"]:
@@ -79,13 +92,13 @@ class Watcher(ray.tune.Callback):
 
     def _settle(self, trial: Any, reason: str) -> None:
         """A report may be lost with its worker, a record may not: look into the folder."""
-        cohort = self.cohorts[trial.config["cohort"]]
+        start = self.starts[trial.config["cohort"]]
+        cohort = start.cohort
         for member in cohort.trials:
             self._finish(cohort, member.key)
-        if all(member.key in self.outcome.records for member in cohort.trials):
-            # Every member has its record and its weights: nothing will ever be resumed.
-            self.store.remove("cohorts", cohort.id)
-            self.store.remove("cohorts", f"{cohort.id}.json")
+        recorded = all(member.key in self.outcome.records for member in cohort.trials)
+        if recorded or not has_checkpoint(self.store, start.run):
+            remove_run(self.store, start.run)  # nothing will ever go on from it
         self._fail(cohort, reason)
 
     def _finish(self, cohort: Cohort, key: str) -> None:
@@ -107,6 +120,8 @@ class Watcher(ray.tune.Callback):
         self.ledger.finish(record, record_files(self.store, key))
 
     def _fail(self, cohort: Cohort, reason: str) -> None:
+        if self.outcome.interrupted:
+            return
         for member in cohort.trials:
             if member.key in self.outcome.records or member.key in self.outcome.reasons:
                 continue
@@ -114,32 +129,41 @@ class Watcher(ray.tune.Callback):
             self.progress.say(f"{member.name}  failed: {reason}")
             self.ledger.finish(failed(self.plan, member, cohort.id, reason))
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether a trial that was started has neither ended nor failed."""
-        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
-        return bool(self._opened - ended)
-
     def stop(self) -> None:
         """The study was stopped: what has started is interrupted, not failed."""
         self.outcome.interrupted = True
         for key in self._opened:
             if key not in self.outcome.records and key not in self.outcome.reasons:
                 self.ledger.interrupt(key, "the study was stopped")
-                self.outcome.reasons[key] = "stopped; the same command goes on"
+                self.outcome.stopped.add(key)
+                steps = self._steps.get(key, 0)
+                self.outcome.reasons[key] = (
+                    f"stopped after step {steps:,}; the same command goes on"
+                )
 
 
 @contextmanager
-def stoppable(watcher: Watcher) -> Iterator[None]:
-    """SIGTERM (a job's stop) ends a study as Ctrl-C does: Tune saves, and statuses come true."""
+def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
+    """Ctrl-C and SIGTERM (a job's stop) end a study: it is said at once, and statuses come true.
+
+    A second one ends the driver on the spot.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, frame: Any) -> None:
-        watcher.stop()
+        # The thread may be anywhere, in the middle of a print or with a lock: nothing that
+        # needs one is done here.
+        if watcher.outcome.interrupted:
+            os.write(2, b"stopped at once; the same command goes on\n")
+            os._exit(128 + signum)
+        watcher.outcome.interrupted = True
+        os.write(2, stopping_words(checkpoint_seconds).encode())
         raise KeyboardInterrupt
 
+    # Tune's own answer to Ctrl-C says nothing, and returns as if all were well.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -148,6 +172,16 @@ def stoppable(watcher: Watcher) -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def stopping_words(checkpoint_seconds: float) -> str:
+    """What a stop does, at the moment when it is asked for."""
+    return (
+        "\nstopping: workers end where they are, and a report is written of what there is.\n"
+        f"The same command goes on from the last checkpoints, which are about "
+        f"{checkpoint_seconds:g} s apart.\n"
+        "Press again to stop at once, without a report.\n"
+    )
 
 
 def _root_cause(error: Any) -> str:

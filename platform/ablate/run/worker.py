@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,12 +20,20 @@ from ablate.data.stream import stream
 from ablate.errors import AblateError
 from ablate.run.cohort import CohortTraining, Point, order_of, rendering_of
 from ablate.run.held_out import read_held_out
+from ablate.run.origin import made_by
 from ablate.run.recording import Recorder
+from ablate.run.resume import (
+    CHECKPOINT_FILE,
+    PLACE_FILE,
+    Kept,
+    check_same_data,
+    data_mark,
+    place_of,
+)
 from ablate.run.store import Store
 from ablate.study.cost import Cost
 from ablate.study.plan import Cohort
 
-CHECKPOINT_FILE = "cohort.pt"
 REPORT_SECONDS = 1.0  # between reports to the driver
 FIRST_CHECKPOINT_SECONDS = 5.0
 
@@ -36,6 +45,7 @@ class Assignment:
     study: str
     scale: str
     cohort: Cohort
+    run: str  # the name of its Ray Train run
     corpus: OpenCorpus
     storage: str
     code_version: dict[str, str]
@@ -43,6 +53,7 @@ class Assignment:
     num_tasks: int
     checkpoint_seconds: float
     costs: Mapping[str, Cost]  # as planned, by the trial's key
+    kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     wordnet: Any = None  # a reference to WordNet's files, where some member reads synonyms
 
 
@@ -77,14 +88,24 @@ class _Rank:
         self._restore()
 
     def _restore(self) -> None:
+        """Go on from this run's last checkpoint, or else from the one that was chosen for it."""
+        assignment, training = self.assignment, self.training
+        now = made_by(assignment.code_version, self.device, self.world, assignment.threads)
         checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None and assignment.kept is not None:
+            path = self.store.path(*assignment.kept.path)
+            checkpoint = ray.train.Checkpoint(path, self.store.filesystem)
         if checkpoint is None:
+            training.made_by = [now]
             return
         with checkpoint.as_directory() as folder:
             state = torch.load(
                 Path(folder) / CHECKPOINT_FILE, map_location=self.device, weights_only=True
             )
-        self.training.load_state_dict(state)
+        check_same_data(state, assignment.corpus.fingerprint)
+        training.load_state_dict(state)
+        if now not in training.made_by:
+            training.made_by.append(now)
 
     def run(self) -> None:
         training, assignment = self.training, self.assignment
@@ -98,6 +119,9 @@ class _Rank:
             num_tasks=assignment.num_tasks,
             wordnet=assignment.wordnet,
         )
+        if self.rank == 0:
+            members = [trial.key for trial in assignment.cohort.trials]
+            self.store.write_json({"trials": members}, "cohorts", f"{assignment.run}.json")
         self._report(save=False)  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
         for columns in batches if training.active else ():
@@ -152,11 +176,23 @@ class _Rank:
             ray.train.report(metrics)
         else:
             with tempfile.TemporaryDirectory() as folder:
-                torch.save(self.training.state_dict(), Path(folder) / CHECKPOINT_FILE)
+                self._write_checkpoint(Path(folder))
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 ray.train.report(metrics, checkpoint=checkpoint)
         if save:
             self._saved, self._saved_once = time.monotonic(), True
+
+    def _write_checkpoint(self, folder: Path) -> None:
+        fingerprint = self.assignment.corpus.fingerprint
+        state = self.training.state_dict() | data_mark(fingerprint)
+        torch.save(state, folder / CHECKPOINT_FILE)
+        place = place_of(
+            fingerprint=fingerprint,
+            step_number=self.training.step_number,
+            num_bytes=(folder / CHECKPOINT_FILE).stat().st_size,
+            keys=(k for k, v in self.training.variants.items() if v.status != "failed"),
+        )
+        (folder / PLACE_FILE).write_text(json.dumps(place))
 
     def _finish_variants(self) -> None:
         """Evaluate and record every variant that has ended and is not recorded yet."""

@@ -48,7 +48,11 @@ class StudyEntry:
 
 @dataclass(frozen=True)
 class TrialEntry:
-    """One trial as it starts: its cell, and its resolved recipe flattened by path."""
+    """One trial as it starts: its cell, and its resolved recipe flattened by path.
+
+    `data` marks the data that it trains on: what a ledger has of the same key on other data is
+    another trial's, and is kept apart.
+    """
 
     key: str
     cell: Mapping[str, Label]
@@ -56,6 +60,7 @@ class TrialEntry:
     cohort: str
     recipe: Mapping[str, Value] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,10 @@ class InMemoryLedger:
                 self.interrupt(key, "the driver ended before the trial")
 
     def open_trial(self, entry: TrialEntry) -> None:
+        known = self.trials.get(entry.key)
+        if known is not None and known.data != entry.data:
+            self.points.pop(entry.key, None)
+            self.files.pop(entry.key, None)
         self.trials[entry.key] = entry
         self.statuses[entry.key] = "running"
 

@@ -64,11 +64,13 @@ class MlflowRuns:
 
     def open_trial(self, entry: TrialEntry) -> None:
         """Find or create the trial's run and set it RUNNING."""
+        self._supersede(entry.key, entry.data)
         run = self._trial(entry.key, entry.cell, entry.seed, entry.recipe)
         run.tag(
             self._common_tags()
             | _trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
             | dict(entry.tags)
+            | ({"ablate.trial_data": entry.data} if entry.data else {})
         )
         _keep_recipe(run, entry.recipe)
         run.set_status("running")
@@ -88,6 +90,7 @@ class MlflowRuns:
         a value that arrived although its request failed. Raises TrackingError, with all else
         done, when one of `files` is not there.
         """
+        self._supersede(record.key, record.data_fingerprint)
         there = {name: path for name, path in files.items() if path.is_file()}
         digest = _digest([record.to_json(), {n: p.stat().st_size for n, p in there.items()}])
         known = self._trials.get(record.key)
@@ -190,6 +193,17 @@ class MlflowRuns:
         labels = {trackable(name): label_text(label) for name, label in cell.items()}
         return recipe_params(recipe, self._varying) | labels | {"seed": str(seed)}
 
+    def _supersede(self, key: str, data: str) -> None:
+        """Put the trial's run aside where its curve is that of other data than `data`.
+
+        The trial has begun anew, and gets a run of its own.
+        """
+        known = self._trials.get(key)
+        if data and known is not None and known.tags.get("ablate.trial_data", data) != data:
+            known.set_status("interrupted", "superseded: trained anew on other data")
+            known.tag({"ablate.kind": "superseded"})
+            del self._trials[key]
+
     def _common_tags(self) -> dict[str, str]:
         entry = self._entry
         assert entry is not None
@@ -242,6 +256,8 @@ def _record_tags(record: TrialRecord) -> dict[str, str]:
         "ablate.data_fingerprint": record.data_fingerprint,
         "ablate.test_digest": record.test_digest,
         "ablate.recipe_key": record.recipe_key,
+        "ablate.order_schema": str(record.order_schema),
+        "ablate.made_by": record.made_by,
         "ablate.code_version": json.dumps(dict(record.code_version)),
         "ablate.finals": json.dumps([trackable(name) for name in record.metrics]),
         "ablate.missing_metrics": json.dumps(list(record.missing_metrics)),

@@ -124,6 +124,8 @@ def _row(run: Run) -> dict[str, Any]:
         "data_fingerprint": tags.get("ablate.data_fingerprint", ""),
         "test_digest": tags.get("ablate.test_digest", ""),
         "recipe_key": tags.get("ablate.recipe_key", ""),
+        "order_schema": int(tags.get("ablate.order_schema", "1")),
+        "made_by": tags.get("ablate.made_by", ""),
         "code_version": json.loads(tags.get("ablate.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("ablate.missing_metrics", "[]")),
         "run_id": run.id,

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from ablate.errors import TrackingError, nearest
 from ablate.study.label import Label
 
-Status = Literal["completed", "diverged", "failed", "stopped_early", "never_started"]
+Status = Literal["completed", "diverged", "failed", "stopped_early", "interrupted", "never_started"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 Value = str | int | float | bool | None
@@ -25,6 +25,8 @@ class TrialRecord:
     so it is dropped and named in `missing_metrics`. `test_digest` tells the pictures and names
     that it was scored on from others. `curve` holds points
     {"samples": int, metric: float, ...} in order of samples; their non-finite values are dropped.
+    `order_schema` is that of the order of samples. `made_by` says by what it was trained, as
+    `device=cpu; workers=1; ...`, with " then " between those of a trial that went on elsewhere.
     Raises TrackingError for a status that is not one of STATUSES and for a point without samples.
     """
 
@@ -45,6 +47,8 @@ class TrialRecord:
     code_version: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, Value] = field(default_factory=dict)
     missing_metrics: tuple[str, ...] = ()
+    order_schema: int = 1
+    made_by: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

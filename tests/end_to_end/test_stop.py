@@ -1,0 +1,89 @@
+"""Ctrl-C at a real command. Oracles: a clock, what is printed, and the same command again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from test_kill_and_resume import start
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+
+
+def checkpointed(folder: Path, driver: subprocess.Popen[str]) -> None:
+    """Wait until a cohort has a checkpoint."""
+    cohorts = folder / "home" / "results" / "tiny" / "cohorts"
+    for _ in range(3000):
+        if list(cohorts.glob("*/checkpoint_*/place.json")):
+            return
+        assert driver.poll() is None, driver.communicate()
+        time.sleep(0.1)
+    raise AssertionError("no checkpoint came")
+
+
+def read_until(driver: subprocess.Popen[str], words: str, seconds: float) -> str:
+    """What stderr says until `words` come, for at most so long."""
+    assert driver.stderr is not None
+    os.set_blocking(driver.stderr.fileno(), False)
+    chosen = selectors.DefaultSelector()
+    chosen.register(driver.stderr, selectors.EVENT_READ)
+    said, until = "", time.monotonic() + seconds
+    while words not in said and time.monotonic() < until:
+        if chosen.select(timeout=0.2):
+            said += os.read(driver.stderr.fileno(), 65_536).decode()
+    os.set_blocking(driver.stderr.fileno(), True)
+    return said
+
+
+def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_goes_on(
+    tmp_path: Path, shapes: Path
+) -> None:
+    folder = tmp_path / "stopped"
+    driver = start(folder, shapes)
+    checkpointed(folder, driver)
+    driver.send_signal(signal.SIGINT)
+    said = read_until(driver, "Press again to stop at once", 3.0)
+    assert "stopping: workers end where they are" in said
+    assert "Press again to stop at once, without a report." in said
+    out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 1, err
+    missing = [line for line in err.splitlines() if line.startswith("missing: ")]
+    stopped = [line for line in missing if "stopped after step" in line]
+    assert stopped and all("the same command goes on" in line for line in stopped)
+    assert all(("never started" in line) != (line in stopped) for line in missing)
+    assert "interrupted" in out
+    (table,) = (folder / "home" / "results" / "tiny").glob("*/report/trials.csv")
+    rows = list(csv.DictReader(table.open()))
+    ended = {row["status"] for row in rows if "stopped" in row["reason"]}
+    assert ended == {"interrupted"}
+
+    again = start(folder, shapes)
+    _, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    found = re.findall(r"goes on from step (\d+) of 40: (.*)", err)
+    assert found and all(0 < int(step) < 40 for step, _ in found)
+    assert all("depth=1" in names and "depth=2" in names for _, names in found)
+
+
+def test_a_second_ctrl_c_ends_the_driver_on_the_spot(tmp_path: Path, shapes: Path) -> None:
+    folder = tmp_path / "pressed"
+    driver = start(folder, shapes)
+    checkpointed(folder, driver)
+    driver.send_signal(signal.SIGINT)
+    read_until(driver, "stopping", 3.0)
+    driver.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    driver.communicate(timeout=60)
+    assert driver.returncode != 0
+    assert time.monotonic() - began < 20

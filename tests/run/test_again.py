@@ -1,0 +1,163 @@
+"""The same command again, on real Ray. Oracle: a study that was run once, from nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from ablate.data.corpus import open_corpora
+from ablate.run.launch import run_plan
+from ablate.run.outcome import ASIDE, Outcome
+from ablate.run.resume import CHECKPOINT_FILE, PLACE_FILE
+from ablate.run.store import Store
+from ablate.study.factor import Factor
+from ablate.study.plan import Plan, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import SCALES
+from ablate.study.study import Study
+from ablate.track.ledger import InMemoryLedger
+from ablate.track.record import TrialRecord
+from ablate.variants import CLIP
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from interrupting import Interrupting
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def small(shards: Path, samples: int = 640) -> Plan:
+    study = Study(
+        name="again",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {
+        "corpus.uri": str(shards),
+        "corpus.caption": "txt",
+        "image.name": "test_vit",
+        "budget.samples": samples,
+    }
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+
+
+def run(
+    what: Plan, folder: Path, results: str, ledger: InMemoryLedger, checkpoint_seconds: float = 30
+) -> Outcome:
+    return run_plan(
+        what,
+        open_corpora([what.trials[0].recipe.corpus], folder / "home"),
+        Store(str(folder / results)),
+        ledger,
+        num_workers=1,
+        checkpoint_seconds=checkpoint_seconds,
+        code_version={"ablate": "test", "git_commit": "test"},
+    )
+
+
+def learned(record: TrialRecord) -> dict[str, Any]:
+    """What a record says of learning: all but its time."""
+    values = record.to_json()
+    timed = {n for n in record.metrics if "seconds" in n or "hours" in n}
+    metrics = {n: v for n, v in record.metrics.items() if n not in timed}
+    return {n: v for n, v in values.items() if n != "metrics"} | metrics
+
+
+def learned_by(records: Mapping[str, TrialRecord]) -> dict[str, dict[str, Any]]:
+    return {key: learned(record) for key, record in records.items()}
+
+
+LAST = "00007.tar"
+
+
+def all_but_one(shapes: Path, folder: Path) -> Path:
+    shards = Path(shutil.copytree(shapes, folder / "shards"))
+    (shards / LAST).unlink()
+    return shards
+
+
+def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_only_once(
+    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = all_but_one(shapes, tmp_path)
+    what = small(shards)
+    ledger = InMemoryLedger()
+    first = run(what, tmp_path, "results", ledger)
+    assert first.missing(what.trials) == []
+    shutil.copy(shapes / LAST, shards / LAST)
+    second = run(what, tmp_path, "results", ledger)
+    assert second.missing(what.trials) == []
+    assert "caution 2 trials were recorded on other data" in capsys.readouterr().err
+    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
+    assert learned_by(second.records) == learned_by(fresh.records)
+    assert learned_by(second.records) != learned_by(first.records)
+    for key, record in first.records.items():
+        aside = tmp_path / "results" / ASIDE / f"{key}-{record.data_fingerprint[:12]}"
+        assert json.loads((aside / "record.json").read_text()) == record.to_json()
+        assert (aside / "model.pt").exists()
+        # The ledger has the new curve, and nothing of the old one.
+        curve = {int(p["samples"]): p["train/loss"] for p in second.records[key].curve}
+        assert {s: p["train/loss"] for s, p in ledger.points[key].items()} == curve
+    third = run(what, tmp_path, "results", ledger)
+    assert third.records == second.records and not third.stale
+
+
+def test_an_interrupted_cohort_does_not_go_on_with_other_data(
+    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = all_but_one(shapes, tmp_path)
+    what = small(shards, samples=6_400)
+    ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
+    first = run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
+    assert first.interrupted and not first.records
+    assert first.stopped == {trial.key for trial in what.trials}
+    assert "stopped after step" in first.reasons[what.trials[0].key]
+    (place, *_) = (tmp_path / "results" / "cohorts").glob(f"*/checkpoint_*/{PLACE_FILE}")
+    said = json.loads(place.read_text())
+    assert said["keys"] == sorted(trial.key for trial in what.trials)
+    assert said["num_bytes"] == (place.parent / CHECKPOINT_FILE).stat().st_size
+    shutil.copy(shapes / LAST, shards / LAST)
+    capsys.readouterr()
+    second = run(what, tmp_path, "results", InMemoryLedger())
+    assert "goes on from" not in capsys.readouterr().err
+    assert second.missing(what.trials) == []
+    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
+    assert learned_by(second.records) == learned_by(fresh.records)
+
+
+def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
+    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    what = small(shapes, samples=6_400)
+    ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
+    run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
+    places = (tmp_path / "results" / "cohorts").glob(f"*/checkpoint_*/{PLACE_FILE}")
+    step = max(json.loads(place.read_text())["step_number"] for place in places)
+    assert 0 < step < 100
+    alone = plan(what.study, what.scale, overrides=dict(what.overrides), seeds=(0,), cohort_size=1)
+    capsys.readouterr()
+    second = run(alone, tmp_path, "results", InMemoryLedger())
+    said = capsys.readouterr().err
+    for trial in what.trials:
+        assert f"goes on from step {step} of 100: {trial.name}" in said
+    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
+    assert {r.cohort for r in second.records.values()} == {c.id for c in alone.cohorts}
+    for key, record in learned_by(second.records).items():
+        assert record | {"cohort": ""} == learned_by(fresh.records)[key] | {"cohort": ""}
+    assert not list((tmp_path / "results" / "cohorts").iterdir())
