@@ -9,18 +9,20 @@ import pandas as pd
 from ablate import Claim, Contrast, Factor, Recipe, Study
 from ablate.conduct import _note_look, looks_before, stated_claims
 from ablate.run.store import Store
+from ablate.study.claim import ERROR_ID
 from ablate.study.plan import Plan, plan
 from ablate.study.scale import scale_named
 from ablate.variants import CLIP
 
 
-def planned(*claims: Claim) -> Plan:
+def planned(*claims: Claim, error: str = "cells") -> Plan:
     study = Study(
         name="depths",
         question="Does depth matter?",
         base=Recipe.paper(objective=CLIP),
         factors=(Factor("depth", at="text.layers", levels=(3, 12)),),
         claims=claims,
+        error=error,
     )
     return plan(study, scale_named("demo"))
 
@@ -47,6 +49,15 @@ def test_a_claim_that_is_changed_after_trials_have_ended_is_a_late_one(tmp_path:
 def test_a_study_without_claims_writes_nothing(tmp_path: Path) -> None:
     assert stated_claims(Store(str(tmp_path)), planned(), 0) == {}
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_that_is_asked_for_after_trials_have_ended_is_a_late_one(tmp_path: Path) -> None:
+    store, other = Store(str(tmp_path / "a")), Store(str(tmp_path / "b"))
+    assert stated_claims(store, planned(error="pooled"), 0) == {ERROR_ID: "before the first trial"}
+    assert stated_claims(store, planned(error="pooled"), 7) == {ERROR_ID: "before the first trial"}
+    assert stated_claims(other, planned(), 0) == {}
+    late = stated_claims(other, planned(error="pooled"), 7)
+    assert late == {ERROR_ID: "after 7 of the trials had ended"}
 
 
 def test_looks_are_written_down_once_each(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.describe import code_version, entry_of, identity_of, say_start
 from ablate.errors import StudyError
 from ablate.home import home
-from ablate.study.claim import digest_of
+from ablate.study.claim import ERROR_ID, digest_of
 from ablate.study.plan import Plan
 
 if TYPE_CHECKING:
@@ -117,11 +117,15 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
 def stated_claims(store: Store, chosen: Plan, num_ended: int) -> dict[str, str]:
     """When each claim was stated, by its id, in words; a new one is written down as of now.
 
-    A claim is known by the digest of all that it says: one that was changed is a new one.
+    A claim is known by the digest of all that it says: one that was changed is a new one. So is
+    the error that intervals rest on (by `ERROR_ID`), where the study says another than the default.
     """
-    claims = chosen.design().get("claims", [])
+    design = chosen.design()
+    claims = design.get("claims", [])
     known: dict[str, int] = store.read_json(chosen.variation, "claims.json") or {}
     marks = {claim["id"]: digest_of(claim) for claim in claims}
+    if "error" in design:
+        marks[ERROR_ID] = digest_of(design["error"])
     new = [mark for mark in marks.values() if mark not in known]
     if new:
         known |= dict.fromkeys(new, num_ended)

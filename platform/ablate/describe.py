@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.bundle import moved_together, views_read
-from ablate.study.claim import digest_of
+from ablate.study.claim import ERROR_ID, digest_of
 from ablate.study.label import label_text
 from ablate.study.levels import resolved_words
 from ablate.study.plan import Plan
@@ -196,6 +196,9 @@ def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> 
             claim | {"digest": digest_of(claim), "stated": stated.get(claim["id"], "")}
             for claim in design["claims"]
         ]
+    if "error" in design:
+        mark = {"digest": digest_of(design["error"]), "stated": stated.get(ERROR_ID, "")}
+        design["error"] = design["error"] | mark
     return design
 
 

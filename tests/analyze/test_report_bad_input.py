@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate.analyze import AnalysisError, trials_table, write_report
+from ablate.analyze import AnalysisError, contrasts, trials_table, write_report
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 TOP1 = "zeroshot/top1"
@@ -132,26 +133,50 @@ def test_nothing_completed_is_a_page_with_its_plan(
     assert "No trial has completed yet" in summary and "## Design" in page
 
 
-def test_unequal_variances_widen_the_intervals_and_are_said(
+def test_intervals_printed_first_let_every_cell_vary_in_its_own_way(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    design, rows = study(FACTORS, BASELINES, effect, num_seeds=16, noise=0.001, seed_spread=0.002)
-    random = np.random.default_rng(1)
-    for row in rows:
-        if row["cell"]["supervision"] == "declip":
-            row["metrics"][TOP1] += random.normal(0, 0.03)
+    """Whatever a test of equal variances says of these trials: it misses much in three seeds."""
+    design, rows = study(FACTORS, BASELINES, effect, num_seeds=4, noise=0.001, seed_spread=0.002)
     table = trials_table(design, rows)
     page, _ = report(design, table, tmp_path)
-    assert "cells differ in their variance" in page.lower()
-    from ablate.analyze import contrasts
+    assert "every cell with a variance of its own" in page
+    own = first_contrast(tmp_path)
+    assert own["ci_low"] == pytest.approx(by_hand(table, error="cells")["ci_low"], rel=1e-8)
+    by_seed = by_hand(table, error="unequal")
+    assert own["by_seed_low"] == pytest.approx(by_seed["ci_low"], rel=1e-8)
 
-    expected = contrasts(
-        table, TOP1, ["depth", "supervision"], of="depth", baseline="12", block="seed",
-        error="unequal",
-    ).iloc[0]  # fmt: skip
-    written = pd.read_csv(tmp_path / "contrasts.csv")
-    own = written[(written["response"] == TOP1) & (written["factor"] == "depth")].iloc[0]
-    assert own["ci_low"] == pytest.approx(expected["ci_low"], rel=1e-8)
+
+@pytest.mark.parametrize("stated", ["before the first trial", "after 5 of the trials had ended"])
+def test_a_pooled_interval_is_printed_first_only_where_it_was_stated_in_time(
+    study: Callable[..., Study], tmp_path: Path, stated: str
+) -> None:
+    design, rows = study(FACTORS, BASELINES, effect, num_seeds=4, noise=0.001, seed_spread=0.002)
+    design["error"] = {"kind": "pooled", "stated": stated}
+    design["claims"] = [CLAIM]
+    table = trials_table(design, rows)
+    summary = report(design, table, tmp_path)[1]
+    is_pooled = stated.startswith("before")
+    expected = by_hand(table, error="pooled" if is_pooled else "cells")
+    assert first_contrast(tmp_path)["ci_low"] == pytest.approx(expected["ci_low"], rel=1e-8)
+    said = "pooled over all cells, as the study stated before its first trial"
+    assert (said in summary) == is_pooled and ("so it is not used" in summary) != is_pooled
+    claim = json.loads((tmp_path / "claims.json").read_text())[0]["contrasts"][0]
+    assert claim["df"] == pytest.approx(expected["df"], rel=1e-8)
+    outlook = pd.read_csv(tmp_path / "power.csv")
+    now = outlook[(outlook["effect"] == "depth") & (outlook["num_seeds"] == 4)].iloc[0]
+    assert now["df"] == pytest.approx(expected["df"], rel=1e-8)
+
+
+def by_hand(table: pd.DataFrame, error: str) -> pd.Series[Any]:
+    return contrasts(
+        table, TOP1, list(FACTORS), of="depth", baseline="12", block="seed", error=error
+    ).iloc[0]
+
+
+def first_contrast(folder: Path) -> pd.Series[Any]:
+    written = pd.read_csv(folder / "contrasts.csv")
+    return written[(written["response"] == TOP1) & (written["factor"] == "depth")].iloc[0]
 
 
 def test_data_orders_that_trials_share_are_whole_plots(

@@ -142,3 +142,14 @@ def test_the_paper_s_claims_are_about_the_paper_s_scale() -> None:
         claims = runpy.run_path(str(path))["study"].claims
         found |= {claim.id: claim.scale for claim in claims if claim.source}
     assert found == dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), ("paper",))
+
+
+def test_a_study_says_what_its_intervals_rest_on_and_the_design_holds_it() -> None:
+    chosen = plan(study(error="pooled"), scale_named("demo"))
+    assert chosen.design()["error"] == {"kind": "pooled"}
+    # The default is not in the design: no study that says nothing becomes another one.
+    assert "error" not in plan(study(), scale_named("demo")).design()
+    assert [t.key for t in chosen.trials] == [t.key for t in plan(study(), chosen.scale).trials]
+    with pytest.raises(StudyError, match="error='poold'") as fault:
+        study(error="poold")
+    assert "Did you mean 'pooled'?" in fault.value.mend

@@ -197,13 +197,22 @@ def _price(found: Findings, factor: str) -> list[str]:
 
 def _interactions(found: Findings) -> list[str]:
     """Which effects depend on another factor, each shown by the level where it does most."""
-    table, told = found.primary.anova, []
+    told = []
     for a, b in itertools.combinations(found.factors, 2):
-        p = float(table["p"].get(f"{a}:{b}", math.nan))
+        p = _interaction_p(found, a, b)
         if p < _ALPHA:
             shown = _simple_effects(found, a, b)
             told.append(f"The effect of {a} depends on {b}: {shown} (p {p_value(p)}).")
     return told
+
+
+def _interaction_p(found: Findings, a: str, b: str) -> float:
+    """Of the F test, or of the surest change of an effect (Holm) where the error is not pooled."""
+    if found.primary.error == "pooled":
+        return float(found.primary.anova["p"].get(f"{a}:{b}", math.nan))
+    table = found.primary.interactions
+    own = table[(table["a"] == a) & (table["b"] == b) & (table["kind"] == "interaction")]
+    return float(own["p_adjusted"].astype(float).min())
 
 
 def _simple_effects(found: Findings, a: str, b: str) -> str:

@@ -12,6 +12,13 @@ from ablate.analyze.findings import Findings
 from ablate.analyze.page import Section, Table, noted_table, sentence
 from ablate.analyze.wording import NONE, number, p_value, significant
 
+_ASSUMED = {
+    "pooled": "It is pooled over all cells, as if they varied alike.",
+    "cells": "Every cell has a variance of its own; one with a single completed trial is taken to "
+    "vary as much as the widest.",
+    "unequal": "They rest on one value per seed.",
+}
+
 
 def checks(found: Findings) -> Section:
     """Outliers, equal variances, normal residuals, with what to do where they fail."""
@@ -34,11 +41,7 @@ def checks(found: Findings) -> Section:
     table = noted_table(header, rows, frozenset({1, 2, 3}), notes)
     words = [
         "Intervals here rest on the variation that the seeds leave in each cell. "
-        + (
-            sentence(primary.error_why)
-            if primary.error_why
-            else "It is pooled over all cells, as if they varied alike."
-        )
+        + (sentence(primary.error_why) if primary.error_why else _ASSUMED[primary.error])
     ]
     words += [f"Remedy {n}: {words}" for n, words in enumerate(diagnostics.remedies, 1)]
     return Section("Diagnostics", words, ["residuals"], [table, *_components(found)], is_small=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,13 @@ class Observations:
     @property
     def is_constant(self) -> bool:
         return not np.any(self.y)
+
+    @cached_property
+    def cell_numbers(self) -> Ints:
+        """Which filled cell each trial is in [n], in the order of the cells' codes."""
+        codes = np.stack([self.codes[name] for name in self.factors], axis=1)
+        numbers: Ints = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+        return numbers
 
     def cell_counts(self) -> dict[tuple[Level, ...], int]:
         """Completed trials per cell of the full grid of the factors' levels."""

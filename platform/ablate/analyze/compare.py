@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from ablate.analyze.chosen_error import chosen_error
 from ablate.analyze.columns import AnalysisError
 from ablate.analyze.estimates import contrasts
 from ablate.errors import nearest
@@ -77,6 +78,7 @@ def _contrasts(design: Any, trials: pd.DataFrame, response: str, factor: str) ->
         baseline=design["factors"][factor]["baseline"],
         block=block,
         adjust="none",
+        error=chosen_error(design, trials, response),
     )
     return {label_text(row["level"]): row for row in table.to_dict("records")}
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from ablate.analyze.boxcox import BoxCox, box_cox
-from ablate.analyze.columns import AnalysisError, Floats, Ints, Observations, observe
+from ablate.analyze.columns import AnalysisError, Floats, Observations, observe
 from ablate.analyze.linear import Fit
 from ablate.analyze.wording import counted, listed
 
@@ -156,15 +156,8 @@ def _cells(fit: Fit) -> list[Floats]:
 
 
 def _by_cell(fit: Fit, values: Floats) -> list[Floats]:
-    which = cell_numbers(fit.seen)
+    which = fit.seen.cell_numbers
     return [values[which == cell] for cell in range(which.max() + 1)]
-
-
-def cell_numbers(seen: Observations) -> Ints:
-    """Which filled cell each trial is in [n], in the order of the cells' codes."""
-    codes = np.stack([seen.codes[name] for name in seen.factors], axis=1)
-    numbers: Ints = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
-    return numbers
 
 
 def _normal(fit: Fit) -> Check:

@@ -77,7 +77,10 @@ def _means(found: Findings, factor: str, by: str | None = None) -> str:
     order = list(found.design["factors"][factor]["levels"])
     at = [factor, by] if by else [factor]
     try:
-        table = marginal_means(found.trials, unit.name, list(found.factors), at, block="seed")
+        table = marginal_means(
+            found.trials, unit.name, list(found.factors), at,
+            block="seed", error=found.primary.error, seeds="random",
+        )  # fmt: skip
     except AnalysisError:
         return ""
     done = found.trials[completed(found.trials)]

@@ -23,7 +23,7 @@ def effect_table(found: ResponseFindings) -> pd.DataFrame:
     """Main effects against the baseline, then interactions: one row per comparison.
 
     `hedges_g` is the difference in residual standard deviations (of repeating a cell on another
-    seed), with its 95 % interval; NaN where intervals do not rest on that deviation.
+    seed), with its 95 % interval where intervals rest on that deviation.
     """
     if found.fault:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -70,8 +70,13 @@ def _row(
     term: str, comparison: str, row: dict[str, Any], sigma: float, found: ResponseFindings
 ) -> tuple[object, ...]:
     size = _NONE
-    if found.error == "pooled" and sigma > 0 and not math.isnan(row["se"]):
-        size = hedges_g(float(row["t"]), float(row["df"]), float(row["se"]) / sigma)
+    if sigma > 0 and not math.isnan(row["se"]):
+        if found.error == "pooled":
+            size = hedges_g(float(row["t"]), float(row["df"]), float(row["se"]) / sigma)
+        else:
+            df = float(found.anova["df"]["Residual"])
+            value = hedges_g(float(row["difference"]) / sigma, df, 1.0).value
+            size = Size(value, math.nan, math.nan)
     values = [row[name] for name in ("difference", "se", "df", "ci_low", "ci_high", "p")]
     values += [row["p_adjusted"], size.value, size.ci_low, size.ci_high]
     return (term, comparison, *values, row["note"])

@@ -3,7 +3,8 @@
 The model holds the factors, their two-factor interactions and the block. With `block="seed"` every
 comparison is within seeds, that is paired, and its error is pooled over the whole study; its t
 intervals keep their coverage where a mixed model's normal ones do not (3 seeds: 81 % for 95 %).
-They assume that all cells vary alike; `error="unequal"` does not, at the price of width.
+They assume that all cells vary alike; `error="cells"` does not, and `error="unequal"` not even that
+trials of a block vary independently, at the price of width.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ablate.analyze.crossed import other_factors
 from ablate.analyze.families import checked_method, family_table
 from ablate.analyze.linear import Fit
 from ablate.analyze.multiplicity import METHODS
+from ablate.analyze.random_seeds import checked_seeds
 from ablate.errors import nearest
 
 
@@ -30,21 +32,25 @@ def marginal_means(
     block: str | None = None,
     order: int = 2,
     error: str = "pooled",
+    seeds: str = "fixed",
 ) -> pd.DataFrame:
     """The mean at each level of `at`, all levels of the other factors counting equally.
 
     `at` is a factor, or several for the means of their cells (`level` is then a tuple). Columns
-    level, mean, se, df, ci_low, ci_high, note. Searle, Speed & Milliken 1980 (population marginal
-    means), as in R's emmeans.
+    level, mean, se, df, ci_low, ci_high, note. With `seeds="fixed"` the intervals are of the mean
+    of these very blocks, with "random" of that of all the blocks they are drawn from. Searle,
+    Speed & Milliken 1980 (population marginal means), as in R's emmeans.
     """
     seen = observe(trials, response, factors, block)
     names = (at,) if isinstance(at, str) else tuple(at)
     for name in names:
         _require_factor(seen, name)
+    kind = checked_seeds(seeds, block)
     fit = Fit(seen, order, error)
     rows = []
     for codes in itertools.product(*(range(len(seen.levels[name])) for name in names)):
-        found = fit.estimate(fit.cell_weights(dict(zip(names, codes, strict=True))), seen.centre)
+        weights = fit.cell_weights(dict(zip(names, codes, strict=True)))
+        found = fit.estimate(weights, seen.centre, kind)
         values = tuple(seen.levels[name][i] for name, i in zip(names, codes, strict=True))
         level = values[0] if isinstance(at, str) else values
         rows.append(
@@ -70,7 +76,7 @@ def contrasts(
 
     Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` is none,
     holm, bh, bonferroni, dunnett or tukey; the last two give simultaneous intervals, the others
-    95 % each. `error` is pooled, or unequal when cells differ in variance. Raises AnalysisError
+    95 % each. `error` is pooled, cells or unequal (see `Fit`). Raises AnalysisError
     when there is nothing to compare.
     """
     seen = observe(trials, response, factors, block)

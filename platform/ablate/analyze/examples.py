@@ -37,6 +37,7 @@ def two_errors(
     baseline: object,
     block: str | None = None,
     order: int = 2,
+    error: str = "pooled",
 ) -> pd.DataFrame:
     """Each level of `of` minus the baseline in accuracy, with both errors side by side.
 
@@ -52,7 +53,7 @@ def two_errors(
     if of not in seen.factors:
         raise AnalysisError(f"'{of}' is not among the factors of the model.")
     start = seen.code_of(of, baseline)
-    fit = Fit(seen, order)
+    fit = Fit(seen, order, error)
     base = fit.cell_weights({of: start})
     rows: list[tuple[object, ...]] = []
     for code, level in enumerate(seen.levels[of]):

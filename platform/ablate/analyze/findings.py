@@ -79,7 +79,7 @@ def find(
     baselines = {name: _baseline(name, factor) for name, factor in design["factors"].items()}
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
-    responses = [find_response(ordered, name, baselines) for name in design["responses"]]
+    responses = [find_response(design, ordered, name, baselines) for name in design["responses"]]
     two_level = _two_level(ordered, responses[0].unit.name, factors)
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
@@ -119,7 +119,13 @@ def _test_errors(
     try:
         tables = [
             two_errors(
-                known, matrix, list(baselines), of=name, baseline=baseline, block=BLOCK
+                known,
+                matrix,
+                list(baselines),
+                of=name,
+                baseline=baseline,
+                block=BLOCK,
+                error=found.error,
             ).assign(factor=name)
             for name, baseline in baselines.items()
         ]
@@ -153,7 +159,7 @@ def _outlook(
 ) -> Outlook:
     return look_ahead(
         trials, found.unit.name, factors, found.contrasts, found.interactions,
-        block=BLOCK, cost=cost or "",
+        block=BLOCK, cost=cost or "", error=found.error,
     )  # fmt: skip
 
 

@@ -14,13 +14,15 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg, stats
 
+from ablate.analyze.cell_variances import CellVariances
 from ablate.analyze.columns import AnalysisError, Floats, Ints, Observations, label_text
+from ablate.analyze.random_seeds import RandomSeeds
 from ablate.analyze.robust import Spread, UnequalVariances
 from ablate.analyze.space import RANK_TOLERANCE, Space
 from ablate.errors import nearest
 
 Term = tuple[str, ...]
-ERRORS = ("pooled", "unequal")
+ERRORS = ("pooled", "cells", "unequal")
 
 _ZERO_RESIDUAL = 1e-22  # of the total sum of squares: what rounding leaves of an exact fit
 _CONFIDENCE = 0.95
@@ -101,7 +103,8 @@ class Fit:
     """A least-squares fit that knows which functions of its parameters the trials determine.
 
     `error` says what the intervals rest on: "pooled" is one residual variance for all trials,
-    "unequal" lets every cell have its own (see `robust`).
+    "cells" lets every cell have its own (see `cell_variances`), "unequal" takes a block's trials
+    to hang together in any way, so that each block is one value (see `robust`).
     """
 
     def __init__(self, seen: Observations, order: int, error: str = "pooled") -> None:
@@ -130,8 +133,18 @@ class Fit:
         return basis
 
     @cached_property
-    def _unequal(self) -> UnequalVariances:
-        return UnequalVariances(self.seen, self.basis, self.residuals)
+    def _random(self) -> RandomSeeds:
+        return RandomSeeds(self)
+
+    @cached_property
+    def unequal(self) -> CellVariances | UnequalVariances:
+        """What intervals rest on that do not pool."""
+        if self.kind == "unequal":
+            return UnequalVariances(self.seen, self.basis, self.residuals)
+        width = full_df(self.seen, self.terms[0]) if self.seen.block else 0
+        of_block = slice(1, 1 + width)  # the block's columns come after the mean's
+        part = self._design[:, of_block] @ self._to_basis[of_block]
+        return CellVariances(self.seen, self.basis, self.residuals, part)
 
     def space(self) -> Space:
         """Every term in the coordinates of `basis`: comparisons need no trial any more."""
@@ -177,15 +190,18 @@ class Fit:
         counts: Floats = self._design @ (self._to_basis @ (coordinates / self._sizes))
         return counts
 
-    def estimate(self, weights: Floats, shift: float = 0.0) -> Estimate:
-        """The value of a function of the parameters, plus `shift`, with its 95 % t interval."""
+    def estimate(self, weights: Floats, shift: float = 0.0, seeds: str = "fixed") -> Estimate:
+        """The value of a function of the parameters, plus `shift`, with its 95 % t interval.
+
+        `seeds` "random": over other seeds too, for a mean (see `random_seeds`).
+        """
         nan = float("nan")
         coordinates = self._coordinates(weights)
         if coordinates is None:
             return Estimate(nan, nan, nan, nan, nan, nan, nan, self._why_not())
         scaled = coordinates / self._sizes
         value = float(scaled @ self._along) + shift
-        spread = self._spread(scaled)
+        spread = self._random.of(self.basis @ scaled) if seeds == "random" else self._spread(scaled)
         if spread.refusal:
             return Estimate(value, nan, nan, nan, nan, nan, nan, spread.refusal)
         half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, spread.df)) * spread.se
@@ -196,8 +212,8 @@ class Fit:
     def _spread(self, scaled: Floats) -> Spread:
         if self.error.refusal:
             return Spread(float("nan"), float("nan"), self.error.refusal)
-        if self.kind == "unequal":
-            return self._unequal.of(self.basis @ scaled)
+        if self.kind != "pooled":
+            return self.unequal.of(self.basis @ scaled)
         se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(scaled))
         return Spread(se, float(self.error.df), "")
 

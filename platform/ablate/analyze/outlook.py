@@ -46,10 +46,12 @@ def look_ahead(
     *,
     block: str = "seed",
     cost: str = "",
+    error: str = "pooled",
 ) -> Outlook:
     """What further seeds would bring, from the errors of `contrasts` and `interactions`.
 
-    An effect's error is that of its least certain comparison; it falls with the root of the seeds.
+    `error` is what those rest on: their degrees of freedom grow with it. An effect's error is that
+    of its least certain comparison; it falls with the root of the seeds.
     """
     done = completed(trials)
     num_seeds = int(trials.loc[done, block].nunique())
@@ -64,7 +66,7 @@ def look_ahead(
             break
         for seeds in reach:
             grown = seeds / num_seeds
-            new_df = _df(fit, num_cells, df, seeds, num_seeds)
+            new_df = _df(fit, num_cells, df, seeds, num_seeds, error)
             if seeds == 2 and new_df < MIN_POOLED_DF:
                 continue
             new_se = se / math.sqrt(grown)
@@ -105,9 +107,9 @@ def _fitted(trials: pd.DataFrame, response: str, factors: Sequence[str], block: 
         return None
 
 
-def _df(fit: Fit, num_cells: int, df: float, seeds: int, now: int) -> float:
-    """Of the error with `seeds` complete seeds; with unequal variances in step with the seeds."""
-    if df != fit.error.df:
+def _df(fit: Fit, num_cells: int, df: float, seeds: int, now: int, error: str) -> float:
+    """Of the error with `seeds` complete seeds; if it is not pooled, in step with the seeds."""
+    if error != "pooled":
         return df * (seeds - 1) / (now - 1)
     of_cells = fit.basis.shape[1] - (now - 1)
     return seeds * num_cells - of_cells - (seeds - 1)

@@ -61,7 +61,36 @@ def planted(found: Findings) -> list[Section]:
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
     header = ["Comparison", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
     table = Table(header, rows, frozenset({1, 2, 3}))
-    return [Section("What was planted, and what was found", [sentence], tables=[table])]
+    tables = [table, _means(found, surface)]
+    return [Section("What was planted, and what was found", [sentence], tables=tables)]
+
+
+def _means(found: Findings, surface: Surface) -> Table:
+    """Every level's planted mean beside the one found; seeds shift by 0 on average."""
+    unit, rows = found.primary.unit, []
+    for row in rows_of(found.primary.means):
+        truth = _mean_at(found, surface, {row["factor"]: row["level"]})
+        rows.append(
+            [
+                f"{row['factor']} {label_text(row['level'])}",
+                unit.value(truth),
+                unit.value(row["mean"]),
+                unit.interval(row["ci_low"], row["ci_high"], signed=False),
+                _holds(truth, row),
+            ]
+        )
+    known = [row[-1] for row in rows if row[-1] != NONE]
+    hits = sum(told == "yes" for told in known)
+    remark = f"{hits} of {len(known)} intervals of means hold what was planted." if known else ""
+    size = f", {unit.value_unit}" if unit.value_unit else ""
+    header = ["Mean at", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
+    return Table(header, rows, frozenset({1, 2, 3}), title="Means by level", remark=remark)
+
+
+def _holds(truth: float, row: Mapping[str, Any]) -> str:
+    if math.isnan(row["ci_low"]):
+        return NONE
+    return "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
 
 
 def _mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
@@ -76,13 +105,10 @@ def _mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> flo
 
 def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> list[str]:
     unit = found.primary.unit
-    told = NONE
-    if not math.isnan(row["ci_low"]):
-        told = "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
     return [
         words,
         unit.difference(truth),
         unit.difference(row["difference"]),
         unit.interval(row["ci_low"], row["ci_high"]),
-        told,
+        _holds(truth, row),
     ]

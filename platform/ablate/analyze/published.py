@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ablate.analyze.chosen_error import chosen_error
 from ablate.analyze.columns import AnalysisError, label_text
 from ablate.analyze.estimates import marginal_means
 from ablate.analyze.findings import BLOCK, Findings
@@ -128,8 +129,9 @@ def _cell_means(found: Findings, response: str) -> dict[tuple[str, ...], _Ours]:
         return {}
     try:
         table = marginal_means(
-            found.trials, response, factors, factors, block=BLOCK, order=len(factors)
-        )
+            found.trials, response, factors, factors, block=BLOCK, order=len(factors),
+            error=chosen_error(found.design, found.trials, response), seeds="random",
+        )  # fmt: skip
     except AnalysisError:
         return {}
     return {

@@ -9,25 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analyze.columns import AnalysisError, completed
+from ablate.analyze.chosen_error import BLOCK as BLOCK
+from ablate.analyze.chosen_error import ORDER, chosen_error, reason, shares_orders
+from ablate.analyze.columns import AnalysisError
 from ablate.analyze.diagnostics import Diagnostics, diagnose
 from ablate.analyze.estimates import contrasts, interaction_contrast, marginal_means
 from ablate.analyze.missing import fragile_levels
 from ablate.analyze.variance import anova
-from ablate.analyze.wording import Unit, p_value, unit_of
-
-BLOCK = "seed"  # every comparison is within seeds
-ORDER = "order_hash"
-_FEWEST_SEEDS = 3  # for intervals that rest on one value per seed
+from ablate.analyze.wording import Unit, unit_of
 
 
 @dataclass(frozen=True)
 class ResponseFindings:
     """One response: `means` and `contrasts` hold the rows of every factor (column `factor`).
 
-    Contrasts with a pooled error also have the limits that do not pool (by_seed_low and _high).
-    `error` is what the intervals rest on, "pooled" or "unequal" (see `estimates`), and `error_why`
-    the reason for the latter. `whole_plots` says that trials share data orders within a seed.
+    Contrasts also have the limits that rest on one value per seed (by_seed_low and _high), where
+    the first do not. `error` is what the intervals rest on (see `chosen_error`), and `error_why`
+    what is to be said of it. Means are over other seeds too. `whole_plots` says that trials share
+    data orders within a seed.
     """
 
     unit: Unit
@@ -43,19 +42,19 @@ class ResponseFindings:
 
 
 def find_response(
-    trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
+    design: Mapping[str, Any], trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
 ) -> ResponseFindings:
     """All tables of one response; when nothing can be computed `fault` says why."""
     factors = list(baselines)
     empty = pd.DataFrame()
     try:
         checks = diagnose(trials, response, factors, block=BLOCK)
-        plots = _shares_orders(trials)
-        error, why = _error(trials, response, checks, plots)
+        plots = shares_orders(trials)
+        error = chosen_error(design, trials, response)
         means = [
-            marginal_means(trials, response, factors, name, block=BLOCK, error=error).assign(
-                factor=name
-            )
+            marginal_means(
+                trials, response, factors, name, block=BLOCK, error=error, seeds="random"
+            ).assign(factor=name)
             for name in factors
         ]
         differences = [
@@ -81,7 +80,7 @@ def find_response(
         fault="",
         diagnostics=checks,
         error=error,
-        error_why=why,
+        error_why=reason(design, error, checks, plots),
         whole_plots=plots,
     )
 
@@ -98,42 +97,6 @@ def _anova(trials: pd.DataFrame, response: str, factors: list[str], plots: bool)
 def _floats(column: pd.Series[Any]) -> list[float]:
     """What of a column are numbers: a table that is refused may hold anything."""
     return [float(value) for value in pd.to_numeric(column, errors="coerce")]
-
-
-def _shares_orders(trials: pd.DataFrame) -> bool:
-    """Whether trials of one seed read several orders of samples, each shared by some of them.
-
-    Then an order is a whole plot: what it does is done to all of its trials at once.
-    """
-    if ORDER not in trials.columns:
-        return False
-    done = trials[completed(trials)]
-    orders = done.loc[done[ORDER] != "", [BLOCK, ORDER]]
-    if len(orders) < len(done) or orders.empty:
-        return False
-    shared = orders.groupby([BLOCK, ORDER]).size()
-    return bool((shared > 1).any() and (shared.groupby(level=0).size() > 1).any())
-
-
-def _error(
-    trials: pd.DataFrame, response: str, checks: Diagnostics, plots: bool
-) -> tuple[str, str]:
-    """What the intervals rest on, and why: decided by the design and one test, never by p."""
-    done = trials[completed(trials)].dropna(subset=[response])
-    if done[BLOCK].nunique() < _FEWEST_SEEDS:
-        return "pooled", ""
-    if plots:
-        return "unequal", (
-            "trials of the same data and seed share their order of samples, so the seed is the "
-            "unit: intervals rest on one value per seed"
-        )
-    if "equal variances" in checks.violated:
-        p = p_value(float(checks.checks["p"]["equal variances"]))
-        return "unequal", (
-            f"cells differ in their variance (Levene's test, p {p}): intervals rest on one value "
-            "per seed, and are wider"
-        )
-    return "pooled", ""
 
 
 def _contrasts(
@@ -153,7 +116,7 @@ def _contrasts(
         "; ".join(part for part in (note, words if level in fragile else "") if part)
         for level, note in zip(found["level"], found["note"], strict=True)
     ]
-    if error == "pooled":
+    if error != "unequal":
         by_seed = contrasts(
             trials, response, factors, of=name, baseline=baseline, block=BLOCK, error="unequal"
         )

@@ -18,7 +18,7 @@ import numpy as np
 from ablate.analyze.columns import Floats, Ints, Observations
 
 _FULL_LEVERAGE = 1e-8  # 1 - leverage below this: the trial is its own fitted value
-_FEWEST_BLOCKS = 3
+FEWEST_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class UnequalVariances:
         return found
 
     def _by_block(self, loadings: Floats) -> Spread:
-        steps, pulls = [], []
-        for rows, directions, sizes in self._blocks:
-            left = 1 - sizes**2
+        steps, sizes, reach = [], [], []
+        for rows, directions, lengths in self._blocks:
+            left = 1 - lengths**2
             # The inverse root puts back what the fit took out of this block's residuals; what the
             # block's own level took is gone, and of no weight in a comparison within blocks.
             stretch = np.where(left > _FULL_LEVERAGE, 1 / np.sqrt(np.maximum(left, 1e-300)), 0) - 1
@@ -77,16 +77,16 @@ class UnequalVariances:
             if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
                 continue
             steps.append(float(pull @ self.residuals[rows]))
-            whole = np.zeros(len(self.residuals))
-            whole[rows] = pull
-            pulls.append(whole - self.basis @ (self.basis[rows].T @ pull))
-        if len(steps) < _FEWEST_BLOCKS:
+            sizes.append(float(pull @ pull))
+            reach.append(self.basis[rows].T @ pull)
+        if len(steps) < FEWEST_BLOCKS:
             return _refused(
                 f"unequal variances: {len(steps)} of the blocks hold this comparison, "
-                f"{_FEWEST_BLOCKS} needed"
+                f"{FEWEST_BLOCKS} needed"
             )
         variance = float(np.sum(np.square(steps)))
-        overlap = np.array(pulls) @ np.array(pulls).T
+        # Products of (I - H) pull: pulls of different blocks share no row.
+        overlap = np.diag(sizes) - np.array(reach) @ np.array(reach).T
         return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
 
 
@@ -99,9 +99,7 @@ def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Fl
     shares = np.where(counts, loadings**2 / left, 0.0)
     variance = float(shares @ residuals**2)
     # Degrees of freedom as Welch has them: with the variances found in the cells.
-    cells = np.unique(
-        np.stack([seen.codes[name] for name in seen.factors], axis=1), axis=0, return_inverse=True
-    )[1].reshape(-1)
+    cells = seen.cell_numbers
     sums = np.bincount(cells, weights=residuals**2)
     var = (sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE))[cells]
     # The variance is residuals' D residuals. With H = basis basis', its matrix (I - H) D (I - H)

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from ablate.analyze.checks import per_cost
+from ablate.analyze.chosen_error import WORDS
 from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings, ResponseFindings
@@ -22,13 +23,14 @@ def effects(found: Findings) -> Section:
     if found.num_seeds > 1:
         words += "Small dots are the raw differences of single seeds"
         words += ", at every level of the other factors. " if len(names) > 1 else ". "
-        words += "The bar is the 95 % interval of their mean"
-        pooled = found.primary.error == "pooled"
-        words += ", its error pooled over the study." if pooled else ", from one value per seed."
-    if found.primary.error == "pooled" and found.num_seeds > 2:
+        words += f"The bar is the 95 % interval of their mean, {WORDS[found.primary.error]}."
+    if found.primary.error != "unequal" and found.num_seeds > 2:
+        assumed = "It takes cells to vary alike"
+        if found.primary.error == "cells":
+            assumed = "It takes trials of a seed to have a shift in common and no more"
         words += (
-            " It takes cells to vary alike; the interval by seed does not, and pays in width: it "
-            "rests on one value per seed."
+            f" {assumed}; the interval by seed does not, and pays in width: it rests on one value "
+            "per seed."
         )
     tables = [contrast_table(found.primary, name) for name in names]
     drawn = [f"contrasts_{name}" for name in names]
@@ -65,6 +67,11 @@ def means(found: Findings) -> Section:
         words = (
             "Means over all levels of the other factors, each counting equally; the baseline "
             "comes first."
+        )
+    if found.num_seeds > 1:
+        words += (
+            " Intervals are over other training seeds, which shift all levels together: "
+            "differences are surer than means."
         )
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
     tables = []

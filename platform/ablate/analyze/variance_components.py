@@ -14,7 +14,6 @@ import pandas as pd
 from scipy import stats
 
 from ablate.analyze.columns import Floats, Ints, observe
-from ablate.analyze.diagnostics import cell_numbers
 from ablate.analyze.linear import judged_error
 from ablate.analyze.space import added_basis
 
@@ -33,7 +32,7 @@ def variance_components(
     """
     seen = observe(trials, response, factors, block)
     ones = np.ones((len(seen.y), 1))
-    cells = _indicators(cell_numbers(seen))
+    cells = _indicators(seen.cell_numbers)
     seeds = _indicators(seen.codes[block])
     per_cell, per_seed = added_basis(ones * 0, cells), added_basis(ones * 0, seeds)
     after_cells, after_seeds = added_basis(per_cell, seeds), added_basis(per_seed, cells)

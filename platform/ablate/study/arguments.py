@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ablate.errors import StudyError, nearest
 from ablate.study.recipe import Recipe
 
+ERRORS = ("cells", "pooled")  # what intervals may rest on, the default first
 Item = TypeVar("Item")
 
 
@@ -99,3 +100,14 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def checked_error(error: object) -> str:
+    """What a study's intervals rest on. Raises StudyError for a word that is none of `ERRORS`."""
+    if error not in ERRORS:
+        raise StudyError(
+            f"the study has error={error!r}",
+            why="the report's intervals rest on an error that it knows",
+            mend=nearest(error, ERRORS),
+        )
+    return str(error)

@@ -250,6 +250,9 @@ def check_claims(
         claim.check(factors, responses)
 
 
+ERROR_ID = ":error"  # under which a study's error is written down beside its claims
+
+
 def digest_of(claim: Mapping[str, Any]) -> str:
     """16 hex digits of a claim's JSON form, whatever the order of its fields."""
     text = json.dumps(claim, sort_keys=True, default=str)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import StudyError
+from ablate.study.arguments import ERRORS
 from ablate.study.bundle import moved_together, views_read
 from ablate.study.cost import Cost, estimate
 from ablate.study.levels import resolved
@@ -113,6 +114,7 @@ class Plan:
             "responses": list(self.responses),
             **({"published": published.to_json()} if published is not None else {}),
             **({"claims": [c.to_json() for c in self.study.claims]} if self.study.claims else {}),
+            **({"error": {"kind": self.study.error}} if self.study.error != ERRORS[0] else {}),
             "seeds": sorted({trial.seed for trial in self.trials}),
             "trials": [
                 {

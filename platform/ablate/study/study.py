@@ -11,7 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from ablate.errors import StudyError
-from ablate.study.arguments import check_base, check_names, checked_seeds, several
+from ablate.study.arguments import (
+    ERRORS,
+    check_base,
+    check_names,
+    checked_error,
+    checked_seeds,
+    several,
+)
 from ablate.study.claim import Claim, check_claims
 from ablate.study.factor import Factor
 from ablate.study.fraction import Fraction
@@ -68,8 +75,10 @@ class Study:
     `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
     factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
     others that the report sets beside the study's own; `claims` are what the study expects, judged
-    in the report. Everything is checked here, at definition: a wrong path, level or patch raises
-    StudyError before anything starts.
+    in the report. `error` is what its intervals rest on: "cells" (every cell varies in its own way)
+    or "pooled" (all alike: narrower, and too narrow where they do not), which the report takes only
+    if it was stated before the first trial. Everything is checked here, at definition: a wrong
+    path, level or patch raises StudyError before anything starts.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Study:
@@ -89,6 +98,7 @@ class Study:
         fraction: Sequence[str] = (),
         published: Published | None = None,
         claims: Sequence[Claim] = (),
+        error: str = ERRORS[0],
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors = several(factors, Factor, "factors")
@@ -98,6 +108,7 @@ class Study:
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         self.published, self.claims = published, several(claims, Claim, "claims")
+        self.error = checked_error(error)
         self._check()
 
     def _check(self) -> None:
