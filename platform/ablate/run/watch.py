@@ -129,6 +129,12 @@ class Watcher(ray.tune.Callback):
             self.progress.say(f"{member.name}  failed: {reason}")
             self.ledger.finish(failed(self.plan, member, cohort.id, reason))
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a trial that was started has neither ended nor failed."""
+        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
+        return bool(self._opened - ended)
+
     def stop(self) -> None:
         """The study was stopped: what has started is interrupted, not failed."""
         self.outcome.interrupted = True
@@ -146,7 +152,8 @@ class Watcher(ray.tune.Callback):
 def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
     """Ctrl-C and SIGTERM (a job's stop) end a study: it is said at once, and statuses come true.
 
-    A second one ends the driver on the spot.
+    After Ctrl-C Tune ends its step and takes its workers down; SIGTERM leaves that to whoever
+    ends the driver in a moment. A second one of either ends the driver on the spot.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -160,13 +167,20 @@ def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
             os._exit(128 + signum)
         watcher.outcome.interrupted = True
         os.write(2, stopping_words(checkpoint_seconds).encode())
-        raise KeyboardInterrupt
+        end_tune = signal.getsignal(signal.SIGUSR1)
+        if signum == signal.SIGINT and callable(end_tune) and end_tune != before[signal.SIGUSR1]:
+            end_tune(signum, frame)
+        else:
+            raise KeyboardInterrupt
 
-    # Tune's own answer to Ctrl-C says nothing, and returns as if all were well.
+    # Tune's own answer to Ctrl-C says nothing; the same answer is to be had by SIGUSR1.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[signal.Signals, Any] = {signal.SIGUSR1: signal.getsignal(signal.SIGUSR1)}
+    before |= {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
+        if watcher.unsettled:  # Tune ends its step, and returns as if all were well
+            watcher.stop()
     except KeyboardInterrupt:
         watcher.stop()
     finally:
