@@ -174,6 +174,29 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
         assert equal(variant.model.state_dict(), second.variants[key].model.state_dict())
 
 
+def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    recipes = [recipe(shapes, layers) for layers in (1, 2, 3)]
+    first = CohortTraining(cohort(*recipes), CPU)
+    for _, columns in zip(range(3), batches(corpus, cohort(*recipes)), strict=False):
+        first.step(columns)
+    first.collect()
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    one = cohort(recipes[1])
+    second = CohortTraining(one, CPU)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    # The cohort's time, less what the steps of the two others took.
+    others = (first.variants[recipes[i].key()].clock.total_seconds for i in (0, 2))
+    assert second.seconds == pytest.approx(first.seconds - sum(others))
+    for columns in batches(corpus, one, start=3):
+        second.step(columns)
+    second.collect()
+    expected = plain_loop(corpus, recipes[1])
+    assert equal(second.variants[recipes[1].key()].model.state_dict(), expected)
+    assert second.order_hash == trained(corpus, one).order_hash
+
+
 def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
     corpus: OpenCorpus, shapes: Path
 ) -> None:

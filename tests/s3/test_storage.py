@@ -11,6 +11,7 @@ import pytest
 
 from ablate.data.storage import WeatherError, exists, list_objects, read_object, write_object
 from ablate.errors import DataError
+from ablate.run.store import Store
 
 pytestmark = pytest.mark.s3
 NAMES = [f"{n:05}.tar" for n in range(12)] + ["extra.parquet", "notes.txt", "deep/00000.tar"]
@@ -158,3 +159,14 @@ def test_what_is_missing_is_named_with_the_nearest(s3: Any, twins: Any, place: i
         list_objects(twins[place] + "/extras.parquet")
     with pytest.raises(DataError, match="Did you mean 'twin") as caught:
         list_objects(str(Path(twins[place]).parent).replace("s3:/c", "s3://c") + "/twinn")
+
+
+def test_a_file_of_the_results_moves_in_a_bucket(s3: Any) -> None:
+    store = Store("s3://corpus/results-moved")
+    store.write_bytes(b"abc", "trials", "k", "record.json")
+    store.write_bytes(b"old", "aside", "k", "record.json")
+    store.move(("trials", "k", "record.json"), ("aside", "k", "record.json"))
+    assert store.read_bytes("aside", "k", "record.json") == b"abc"
+    assert not store.exists("trials", "k", "record.json")
+    assert store.num_bytes("aside", "k", "record.json") == 3
+    assert store.num_bytes("trials", "k", "record.json") is None
