@@ -85,7 +85,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
     left = len(chosen.trials) - len(before.records)
     if left and options.surface is None:
         check_disk(chosen, store.free_bytes(), options.storage)
-    stated = stated_claims(store, chosen, len(before.records))
+    # Who states a claim now has seen those of other data, too.
+    stated = stated_claims(store, chosen, len(before.records) + len(before.stale))
     tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen))
     outcome = before
     try:
