@@ -247,6 +247,7 @@ def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path)
         training.step(columns)
     training.collect()
     assert training.variants[sick.key()].status == "failed"
+    assert training.sound == [sound.key()]  # the other stopped in the middle of a step
     assert "step 1" in training.variants[sick.key()].reason
     assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
 

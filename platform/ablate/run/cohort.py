@@ -58,6 +58,14 @@ class CohortTraining:
         return any(variant.active for variant in self.variants.values())
 
     @property
+    def sound(self) -> list[str]:
+        """The keys of variants that may go on from here.
+
+        One that failed may have stopped in the middle of a step: its weights may be half moved.
+        """
+        return [key for key, variant in self.variants.items() if variant.status != "failed"]
+
+    @property
     def log_every(self) -> int:
         return min(variant.log_every for variant in self.variants.values())
 

@@ -190,7 +190,7 @@ class _Rank:
             fingerprint=fingerprint,
             step_number=self.training.step_number,
             num_bytes=(folder / CHECKPOINT_FILE).stat().st_size,
-            keys=(k for k, v in self.training.variants.items() if v.status != "failed"),
+            keys=self.training.sound,
         )
         (folder / PLACE_FILE).write_text(json.dumps(place))
 
