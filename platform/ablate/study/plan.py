@@ -63,10 +63,6 @@ class Plan:
         digest = content_key({path: repr(value) for path, value in self.overrides})
         return f"{self.scale.name}-{digest[:8]}"
 
-    def cohort_of(self, key: str) -> str:
-        """The id of the cohort that holds the trial `key`."""
-        return next(c.id for c in self.cohorts if any(t.key == key for t in c.trials))
-
     def costs(self) -> dict[str, Cost]:
         """The estimated cost of each trial by key."""
         known: dict[tuple[object, ...], Cost] = {}
@@ -91,6 +87,7 @@ class Plan:
         vary = [p for p in paths if any(f.get(p) != first.get(p) for f in flat.values())]
         also, views = moved_together(self), views_read(self)
         published = self.study.published
+        cohorts = {t.key: name for name, c in ((c.id, c) for c in self.cohorts) for t in c.trials}
         return {
             "study": self.study.name,
             "question": self.study.question,
@@ -121,7 +118,7 @@ class Plan:
                     "key": trial.key,
                     "cell": dict(trial.cell),
                     "seed": trial.seed,
-                    "cohort": self.cohort_of(trial.key),
+                    "cohort": cohorts[trial.key],
                     "recipe": {path: flat[trial.key].get(path) for path in vary},
                 }
                 for trial in self.trials
