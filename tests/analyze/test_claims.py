@@ -145,26 +145,46 @@ def test_wrong_verdicts_are_as_rare_as_alpha_says() -> None:
 
 
 @pytest.mark.slow
-def test_further_seeds_decide_as_often_as_promised() -> None:
-    effect, noise = 0.012, 0.015
+def test_a_truth_as_far_from_the_margin_as_is_said_is_found_as_often_as_is_said() -> None:
+    noise = 0.015
     stated = claim(contrast("a", "y", "x"))
-    # Trials whose estimate and noise are the true ones: what is promised is then about the truth.
-    start = two(effect, seeds=3, noise=0.0)
+    # Trials whose estimated noise is the true one.
+    start = two(0.0, seeds=3, noise=0.0)
     wiggle = noise * math.sqrt(2) * np.array([1, -1, 0]) * math.sqrt(3 / 2) / math.sqrt(1.5)
     start.loc[start["a"] == "y", "zeroshot/top1"] += wiggle
     found = judged(stated, start)
-    assert found.verdict == "inconclusive" and found.further_seeds is not None
-    seeds = 3 + found.further_seeds
-    hits = sum(
-        judged(stated, two(effect, seeds=seeds, noise=noise, state=state)).verdict == "supported"
+    assert [one.num_seeds for one in found.precision] == [3, 6, 12]
+    last = found.precision[-1]
+    tried = [
+        judged(stated, two(last.detectable, seeds=12, noise=noise, state=state))
         for state in range(300)
-    )
+    ]
+    hits = sum(one.verdict == "supported" for one in tried)
     assert hits / 300 == pytest.approx(0.8, abs=0.1)
+    halves = [(one.contrasts[0].ci_high - one.contrasts[0].ci_low) / 2 for one in tried]
+    assert np.mean(halves) == pytest.approx(last.half_width, rel=0.1)
+
+
+def test_what_more_seeds_show_does_not_depend_on_what_was_measured() -> None:
+    one = judged(claim(contrast("a", "y", "x")), two(0.01)).contrasts[0]
+    quarter = (one.ci_high - one.ci_low) / 8
+    near, far = one.difference - quarter / 100, one.difference - quarter
+    small, large = (
+        judged(claim(contrast("a", "y", "x", margin=margin)), two(0.01)) for margin in (near, far)
+    )
+    assert small.verdict == large.verdict == "inconclusive"
+    assert small.precision == large.precision and len(small.precision) == 3
+    widths = [one.half_width for one in small.precision]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == pytest.approx((one.ci_high - one.ci_low) / 2)
+    for words in (small.sentence, large.sentence):
+        assert "would decide" not in words and "with a power of 80 %" in words
+    assert small.sentence.split("Its interval")[1] == large.sentence.split("Its interval")[1]
 
 
 def test_one_seed_is_inconclusive_and_says_why() -> None:
     found = judged(claim(contrast("a", "y", "x")), two(0.5, seeds=1))
-    assert found.verdict == "inconclusive" and found.further_seeds is None
+    assert found.verdict == "inconclusive" and found.precision == ()
     assert "one seed" in found.sentence and "+50" in found.sentence
 
 
@@ -213,7 +233,7 @@ def test_a_response_without_information_gives_no_verdict(value: float) -> None:
     trials["zeroshot/top1"] = value
     found = judged(claim(contrast("a", "y", "x")), trials)
     assert found.verdict in ("not estimable", "inconclusive")
-    assert found.further_seeds is None and found.sentence.endswith(".")
+    assert found.precision == () and found.sentence.endswith(".")
 
 
 def test_a_verdict_is_one_of_five_and_plain_json() -> None:

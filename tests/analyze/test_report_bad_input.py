@@ -101,6 +101,7 @@ def test_few_seeds_say_what_they_cannot(
     design["claims"] = [CLAIM]
     page, _ = report(design, trials_table(design, rows), tmp_path)
     assert ("One seed" if num_seeds == 1 else "two seeds: the pooled error") in page
+    assert "Two seeds: intervals rest on" not in page
     assert "| C1 | inconclusive |" in page and "--seeds 3" in page
 
 

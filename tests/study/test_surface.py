@@ -105,3 +105,18 @@ def test_a_wrong_surface_is_refused_in_words(tmp_path: Path, content: str, words
 def test_a_surface_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="it cannot be read"):
         Surface.read(str(tmp_path / "none.json"), STUDY)
+
+
+def test_effects_of_other_responses_are_checked_as_those_of_the_primary() -> None:
+    study = STUDY
+    primary, other = study.responses[:2]
+    Surface(others={other: {"depth=3": 0.1}}).check(study)
+    for others, words in (
+        ({primary: {"depth=3": 0.1}}, "no response beside the primary"),
+        ({"zeroshot/topp5": {}}, "no response beside the primary"),
+        ({other: {"dept=3": 0.1}}, "Did you mean 'depth'"),
+        ({other: {"depth=3": "much"}}, "finite number"),
+        ({other: 0.1}, "give its effects"),
+    ):
+        with pytest.raises(StudyError, match=words):
+            Surface(others=others).check(study)  # type: ignore[arg-type]

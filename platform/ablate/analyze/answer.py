@@ -12,6 +12,7 @@ from ablate.analyze.conclusions import tally
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings
 from ablate.analyze.page import sentence
+from ablate.analyze.planted_claims import truth_words
 from ablate.analyze.wording import Unit, counted, listed, p_value
 
 _ALPHA = 0.05
@@ -27,7 +28,7 @@ def answer(found: Findings) -> list[str]:
     # Where factors interact, averages over the other factor are the second thing to say.
     sentences = _interactions(found) + [_of_factor(found, name) for name in found.factors]
     prices = [words for name in found.factors for words in _price(found, name)]
-    sentences += tally(found)
+    sentences += [*tally(found), *truth_words(found)]
     return [*sentences, " ".join(prices)] if prices else sentences
 
 
@@ -59,7 +60,7 @@ def caveats(found: Findings) -> list[str]:
             "interval and no p is given."
         )
     elif found.num_seeds == 2:
-        words.append("Two seeds: intervals rest on the error pooled over all cells.")
+        words += _two_seeds(found)
     if found.primary.error_why:
         words.append(sentence(found.primary.error_why))
     elif _depends_on_orders(found):
@@ -72,6 +73,17 @@ def caveats(found: Findings) -> list[str]:
     if any("fragile" in note for note in notes):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words
+
+
+def _two_seeds(found: Findings) -> list[str]:
+    """What intervals of two seeds rest on, or why there is none."""
+    table = found.primary.contrasts
+    if table.empty:
+        return []
+    if table["ci_low"].notna().any():
+        return ["Two seeds: intervals rest on the error pooled over all cells."]
+    why = next((str(note) for note in table["note"] if note), "two seeds: no error to judge by")
+    return [sentence(f"{why}: no interval and no p is given")]
 
 
 def _looks(found: Findings) -> list[str]:

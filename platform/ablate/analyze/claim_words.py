@@ -9,9 +9,8 @@ from ablate.analyze.columns import label_text
 from ablate.analyze.wording import Unit, counted, listed
 
 if TYPE_CHECKING:
+    from ablate.analyze.claim_precision import Precision
     from ablate.analyze.claims import JudgedContrast
-
-MOST_SEEDS = 1000  # that a claim is told to need
 
 # Where trials lie that do not judge a claim, because it is about another scale.
 IN_FAVOUR, AGAINST, OPEN = "in its favour", "against it", "open"
@@ -42,7 +41,11 @@ def expectation(direction: str, margin: float, unit: Unit) -> str:
 
 
 def verdict_sentence(
-    verdict: str, judged: Sequence[JudgedContrast], unit: Unit, why: str, seeds: int | None
+    verdict: str,
+    judged: Sequence[JudgedContrast],
+    unit: Unit,
+    why: str,
+    ahead: Sequence[Precision],
 ) -> str:
     if verdict in ("not estimable", "aliased"):
         return f"{verdict.capitalize()}: {why.rstrip('.')}."
@@ -54,9 +57,28 @@ def verdict_sentence(
         return words
     if why:
         return f"{words} No interval: {why.rstrip('.')}."
-    if seeds is None:
-        return f"{words} No number of seeds up to {MOST_SEEDS:,} would decide it at that size."
-    return f"{words} {counted(seeds, 'further seed')} would decide it if that is its true size."
+    return f"{words} {precision_words(ahead, unit)}".rstrip()
+
+
+def precision_words(ahead: Sequence[Precision], unit: Unit) -> str:
+    """How close more seeds would look, whatever they find; empty where that is not known."""
+    if not ahead:
+        return ""
+    unit_word = f" {unit.difference_unit}".rstrip()
+    sizes = [_plain(unit, one.half_width) for one in ahead]
+    halves = [
+        f"{size}{unit_word if i == 0 else ''} with {one.num_seeds}{' seeds' if i == 0 else ''}"
+        for i, (size, one) in enumerate(zip(sizes, ahead, strict=True))
+    ]
+    seen = listed([_plain(unit, one.detectable) for one in ahead])
+    return (
+        f"Its interval reaches to either side by {listed(halves)}; a true difference that lies "
+        f"{seen}{unit_word} from its margin is found with a power of 80 %."
+    )
+
+
+def _plain(unit: Unit, size: float) -> str:
+    return unit.difference(size).lstrip("+")
 
 
 def _measured(one: JudgedContrast, unit: Unit) -> str:

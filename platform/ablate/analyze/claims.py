@@ -19,25 +19,23 @@ import pandas as pd
 from scipy import stats
 
 from ablate.analyze.aliases import Alias
+from ablate.analyze.claim_precision import Precision, precision
 from ablate.analyze.claim_scale import is_about
 from ablate.analyze.claim_words import (
     AGAINST,
     IN_FAVOUR,
-    MOST_SEEDS,
     OPEN,
     contrast_words,
     seen_sentence,
     verdict_sentence,
 )
-from ablate.analyze.columns import AnalysisError, observe
+from ablate.analyze.columns import AnalysisError, completed, observe
 from ablate.analyze.linear import Estimate, Fit
-from ablate.analyze.power import t_power
 from ablate.analyze.wording import Unit, listed
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
 VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
-POWER = 0.8  # with which the further seeds would decide
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class JudgedContrast:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim's verdict. `further_seeds` would decide it with a power of 80 % if the differences
-    are as measured; None where no number up to 1,000 does, or none is needed.
+    """A claim's verdict. `precision` says of a claim that is open how close more seeds would look;
+    it is empty for others, and where there is no error to tell it by.
 
     `scale` are the scales that it is about. Where the trials ran at another one, `seen_at` names
     that, and there is no verdict."""
@@ -79,13 +77,14 @@ class Judged:
     verdict: str | None
     sentence: str
     contrasts: tuple[JudgedContrast, ...]
-    further_seeds: int | None = None
+    precision: tuple[Precision, ...] = ()
     scale: tuple[str, ...] = ()
     seen_at: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: what is not a number is null."""
         values = {name: value for name, value in vars(self).items() if name != "contrasts"}
+        values["precision"] = [vars(one) for one in self.precision]
         lines = [
             {name: _or_none(value) for name, value in vars(contrast).items()}
             for contrast in self.contrasts
@@ -143,11 +142,9 @@ def judge(
         verdict = ALIASED if ALIASED in verdicts else NOT_ESTIMABLE
     else:
         verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else INCONCLUSIVE
-    seeds = (
-        _further_seeds(judged, trials, float(claim["alpha"])) if verdict == INCONCLUSIVE else None
-    )
+    ahead = _precision(judged, trials, float(claim["alpha"])) if verdict == INCONCLUSIVE else ()
     why = next((one.note for one in judged if one.verdict == verdict and one.note), "")
-    return _answer(claim, unit, verdict, tuple(judged), why, seeds)
+    return _answer(claim, unit, verdict, tuple(judged), why, ahead)
 
 
 def _judged_contrast(
@@ -171,7 +168,7 @@ def _judged_contrast(
     low, high = _interval(estimate, level)
     wide_low, wide_high = _interval(estimate, 1 - alpha / num_contrasts)
     verdict = INCONCLUSIVE
-    if _lies(low, high, direction, margin):
+    if lies(low, high, direction, margin):
         verdict = SUPPORTED
     elif _lies_outside(wide_low, wide_high, direction, margin):
         verdict = REFUTED
@@ -233,7 +230,8 @@ def _interval(estimate: Estimate, level: float) -> tuple[float, float]:
     return estimate.value - half, estimate.value + half
 
 
-def _lies(low: float, high: float, direction: str, margin: float) -> bool:
+def lies(low: float, high: float, direction: str, margin: float) -> bool:
+    """Whether all of an interval lies where a contrast was claimed to."""
     if direction == "above":
         return low > margin
     if direction == "below":
@@ -262,32 +260,18 @@ def _p(estimate: Estimate, direction: str, margin: float) -> float:
     return max(low_side, below)
 
 
-def _further_seeds(
+def _precision(
     judged: Sequence[JudgedContrast], trials: pd.DataFrame, alpha: float
-) -> int | None:
-    """The seeds beyond the present ones that would decide every open contrast."""
+) -> tuple[Precision, ...]:
+    """What more seeds would show of the contrasts that are open."""
     open_ones = [one for one in judged if one.verdict == INCONCLUSIVE]
-    if "seed" not in trials.columns or any(math.isnan(one.se) for one in open_ones):
-        return None
-    num_seeds = int(trials["seed"].nunique())
-    found = [_seeds_for(one, num_seeds, alpha) for one in open_ones]
-    if any(seeds is None for seeds in found):
-        return None
-    return max(seeds for seeds in found if seeds is not None) - num_seeds
-
-
-def _seeds_for(one: JudgedContrast, num_seeds: int, alpha: float) -> int | None:
-    """The fewest seeds whose interval leaves the margin, if the difference is as measured."""
-    if one.direction == "within":
-        # Two one-sided tests: the nearer side decides.
-        distance, alpha = abs(one.margin - abs(one.difference)), 2 * alpha
-    else:
-        distance = abs(one.difference - one.margin)
-    for seeds in range(num_seeds + 1, MOST_SEEDS + 1):
-        grown = seeds / num_seeds
-        if t_power(distance, one.se / math.sqrt(grown), one.df * grown, alpha=alpha) >= POWER:
-            return seeds
-    return None
+    if "seed" not in trials.columns:
+        return ()
+    # Two one-sided tests at alpha each: an interval of 1 - 2 alpha.
+    errors = [(one.se, one.df) for one in open_ones]
+    level = 2 * alpha if all(one.direction == "within" for one in open_ones) else alpha
+    done = trials.loc[completed(trials), "seed"]
+    return precision(errors, int(done.nunique()), level)
 
 
 def _answer(
@@ -296,7 +280,7 @@ def _answer(
     verdict: str,
     judged: tuple[JudgedContrast, ...],
     why: str,
-    seeds: int | None = None,
+    ahead: tuple[Precision, ...] = (),
 ) -> Judged:
     return Judged(
         id=str(claim["id"]),
@@ -306,9 +290,9 @@ def _answer(
         source=str(claim.get("source", "")),
         stated=str(claim.get("stated", "")),
         verdict=verdict,
-        sentence=verdict_sentence(verdict, judged, unit, why, seeds),
+        sentence=verdict_sentence(verdict, judged, unit, why, ahead),
         contrasts=judged,
-        further_seeds=seeds,
+        precision=ahead,
         scale=tuple(claim.get("scale") or ()),
     )
 
@@ -322,7 +306,7 @@ def _only_seen(found: Judged, claim: Mapping[str, Any], unit: Unit, scale: str) 
         verdict=None,
         sentence=seen_sentence(scale, contrasts, unit, why.partition(": ")[2]),
         contrasts=contrasts,
-        further_seeds=None,
+        precision=(),
         scale=tuple(claim["scale"]),
         seen_at=scale,
     )
@@ -334,8 +318,8 @@ def _seen(one: JudgedContrast) -> str:
     if math.isnan(one.difference) or not math.isnan(one.se):
         return OPEN if one.verdict == INCONCLUSIVE else ""
     # No error to judge it by: the side that it was measured on.
-    lies = _lies(one.difference, one.difference, one.direction, one.margin)
-    return IN_FAVOUR if lies else AGAINST
+    there = lies(one.difference, one.difference, one.direction, one.margin)
+    return IN_FAVOUR if there else AGAINST
 
 
 def _or_none(value: Any) -> Any:

@@ -6,7 +6,7 @@ import itertools
 import math
 
 from ablate.analyze.claim_words import expectation
-from ablate.analyze.claims import INCONCLUSIVE, VERDICTS, Judged
+from ablate.analyze.claims import VERDICTS, Judged
 from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import cell_label, rows_of
 from ablate.analyze.findings import Findings
@@ -139,9 +139,9 @@ def what_next(found: Findings) -> Section:
         len(found.missing),
         len(found.trials[list(found.factors)].drop_duplicates()),
         {
-            judged.id: judged.further_seeds
+            judged.id: _narrowed(judged, _unit(found, judged))
             for judged in found.claims
-            if judged.verdict == INCONCLUSIVE and judged.further_seeds
+            if len(judged.precision) > 1
         },
         _best(found),
     )
@@ -161,6 +161,12 @@ def what_next(found: Findings) -> Section:
         words.append("Nothing is open: every claim is decided and no trial is missing.")
     precision = _precision_table(found)
     return Section(title, words, ["seeds_needed"], [*tables, *precision])
+
+
+def _narrowed(judged: Judged, unit: Unit) -> str:
+    """`from 0.54 to 0.36 points`: half of a claim's interval now and with twice the seeds."""
+    now, then = (unit.difference(one.half_width).lstrip("+") for one in judged.precision[:2])
+    return f"from {now} to {then} {unit.difference_unit}".rstrip()
 
 
 def _best(found: Findings) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,13 +148,13 @@ def next_steps(
     outlook: Outlook,
     num_missing: int,
     num_cells: int,
-    further: Mapping[str, int],
+    further: Mapping[str, str],
     best: Sequence[str],
 ) -> list[Step]:
     """What to run next, the most pressing first.
 
-    `further` has the seeds that would decide each open claim, by its id; `best` names the best
-    cells, when several were compared.
+    `further` says of each open claim, by its id, what twice the seeds would make of its interval;
+    `best` names the best cells, when several were compared.
     """
     hours, seeds = outlook.hours_per_seed, outlook.num_seeds
     steps = []
@@ -166,11 +165,10 @@ def next_steps(
         more = _FEWEST_SEEDS - seeds
         why = "three seeds are the least that carry an interval of their own for every comparison"
         steps.append(Step(f"--seeds {_FEWEST_SEEDS}", more * num_cells, more * hours, why))
-    by_seeds = sorted(further.items(), key=lambda pair: pair[1])
-    for more, group in itertools.groupby(by_seeds, key=lambda pair: pair[1]):
-        names = ", ".join(name for name, _ in group)
-        why = f"would decide, with a power of 80 %, if the differences are as measured: {names}"
-        steps.append(Step(f"--seeds {seeds + more}", more * num_cells, more * hours, why))
+    if further and seeds:
+        parts = ", ".join(f"{name} {change}" for name, change in further.items())
+        why = f"would narrow the intervals of what is open, each to one side: {parts}"
+        steps.append(Step(f"--seeds {2 * seeds}", seeds * num_cells, seeds * hours, why))
     if len(best) > 1 and seeds:
         why = (
             f"{best[0]} was picked as the best of {num_cells} cells on these seeds, so its mean is "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,43 +10,19 @@ from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import rows_of
 from ablate.analyze.findings import Findings
 from ablate.analyze.page import Section, Table
-from ablate.analyze.wording import NONE
+from ablate.analyze.planted_claims import mean_at, planted_claims
+from ablate.analyze.wording import NONE, listed
 from ablate.study.surface import Surface
 
 
 def planted(found: Findings) -> list[Section]:
-    """Every planted difference beside its interval; nothing for a study that was trained."""
+    """Every planted difference beside its interval, and every claim's verdict beside the truth;
+    nothing for a study that was trained."""
     values = found.design.get("rehearsal")
     if not values or found.primary.fault:
         return []
     surface, unit = Surface(**values), found.primary.unit
-    rows = []
-    for row in rows_of(found.primary.contrasts):
-        name, base = row["factor"], row["baseline"]
-        truth = _mean_at(found, surface, {name: row["level"]}) - _mean_at(
-            found, surface, {name: base}
-        )
-        words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
-        rows.append(_line(words, truth, row, found))
-    crossed = found.primary.interactions
-    for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
-        a, b = row["a"], row["b"]
-        truth = sum(
-            sign
-            * _mean_at(
-                found,
-                surface,
-                {
-                    a: row["a_level"] if upper else found.baselines[a],
-                    b: row["b_level"] if right else found.baselines[b],
-                },
-            )
-            for sign, (upper, right) in zip(
-                (1, -1, -1, 1), ((1, 1), (0, 1), (1, 0), (0, 0)), strict=True
-            )
-        )
-        words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
-        rows.append(_line(words, truth, row, found))
+    rows = _differences(found, surface)
     known = [row[-1] for row in rows if row[-1] != NONE]
     hits = sum(told == "yes" for told in known)
     sentence = (
@@ -61,15 +36,48 @@ def planted(found: Findings) -> list[Section]:
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
     header = ["Comparison", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
     table = Table(header, rows, frozenset({1, 2, 3}))
-    tables = [table, _means(found, surface)]
-    return [Section("What was planted, and what was found", [sentence], tables=tables)]
+    tables = [table, _means(found, surface), *planted_claims(found, surface)]
+    title, remarks = "What was planted, and what was found", _beside(found, surface)
+    return [Section(title, [sentence], tables=tables, remarks=remarks)]
+
+
+def _differences(found: Findings, surface: Surface) -> list[list[str]]:
+    """Each difference from a baseline, and each interaction, with its truth."""
+    rows = []
+    for row in rows_of(found.primary.contrasts):
+        name, base = row["factor"], row["baseline"]
+        truth = mean_at(found, surface, {name: row["level"]}) - mean_at(
+            found, surface, {name: base}
+        )
+        words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
+        rows.append(_line(words, truth, row, found))
+    crossed = found.primary.interactions
+    for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
+        a, b = row["a"], row["b"]
+        truth = sum(
+            sign
+            * mean_at(
+                found,
+                surface,
+                {
+                    a: row["a_level"] if upper else found.baselines[a],
+                    b: row["b_level"] if right else found.baselines[b],
+                },
+            )
+            for sign, (upper, right) in zip(
+                (1, -1, -1, 1), ((1, 1), (0, 1), (1, 0), (0, 0)), strict=True
+            )
+        )
+        words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
+        rows.append(_line(words, truth, row, found))
+    return rows
 
 
 def _means(found: Findings, surface: Surface) -> Table:
     """Every level's planted mean beside the one found; seeds shift by 0 on average."""
     unit, rows = found.primary.unit, []
     for row in rows_of(found.primary.means):
-        truth = _mean_at(found, surface, {row["factor"]: row["level"]})
+        truth = mean_at(found, surface, {row["factor"]: row["level"]})
         rows.append(
             [
                 f"{row['factor']} {label_text(row['level'])}",
@@ -93,16 +101,6 @@ def _holds(truth: float, row: Mapping[str, Any]) -> str:
     return "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
 
 
-def _mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
-    """The surface at the levels `fixed`, the other factors' levels counting equally."""
-    others = {name: levels for name, levels in found.factors.items() if name not in fixed}
-    cells = [
-        surface.value({**fixed, **dict(zip(others, labels, strict=True))})
-        for labels in itertools.product(*others.values())
-    ]
-    return sum(cells) / len(cells)
-
-
 def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> list[str]:
     unit = found.primary.unit
     return [
@@ -112,3 +110,18 @@ def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> 
         unit.interval(row["ci_low"], row["ci_high"]),
         _holds(truth, row),
     ]
+
+
+def _beside(found: Findings, surface: Surface) -> list[str]:
+    """How the other responses were drawn; nothing where there are none."""
+    drawn = [r.unit for r in found.secondary if not r.unit.name.startswith("cost/") and not r.fault]
+    if not drawn:
+        return []
+    bare = [unit.spoken() for unit in drawn if not surface.others.get(unit.name)]
+    words = "Other responses are drawn on their own, with shifts and noise of their own."
+    if bare:
+        words += (
+            f" Nothing was planted in {listed(bare)}: what is found of it is found by chance "
+            "(`others` in surface.json plants effects)."
+        )
+    return [words]

@@ -100,20 +100,23 @@ def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> T
 
 
 def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
-    """The primary response as the surface has it, the others made of it."""
+    """Every response as the surface has it, each with shifts and noise of its own."""
+    surface, cell = job.surface, dict(trial.cell)
     primary = job.responses[0]
-    value = job.surface.measured(trial.key, dict(trial.cell), trial.seed)
-    if primary.startswith(_SHARE):
-        value = min(1.0, max(0.0, value))
-    found = {primary: value}
+    found = {primary: surface.measured(trial.key, cell, trial.seed)}
     for name in job.responses[1:]:
-        if name.startswith(_SHARE):  # a looser score of the same pictures
-            found[name] = value + (1 - value) / 3
-        elif not name.startswith("cost/"):
-            found[name] = 5 * (1 - value)
+        if not name.startswith("cost/"):
+            # About where a looser score, or a loss, of such a model lies.
+            base = surface.mean + (1 - surface.mean) / 3 if _is_share(name) else 5 - surface.mean
+            found[name] = surface.measured_beside(name, base, trial.key, cell, trial.seed)
+    found = {n: min(1.0, max(0.0, v)) if _is_share(n) else v for n, v in found.items()}
     if any(name.startswith(_SHARE) for name in found):
         found["zeroshot/num_images"] = float(NUM_IMAGES)
     return found
+
+
+def _is_share(name: str) -> bool:
+    return name.startswith(_SHARE)
 
 
 def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:

@@ -31,6 +31,9 @@ class Surface:
     some levels. Shares of trials fail (once: the same command runs them again) and diverge.
     `hours` is what a trial costs in device-hours, NaN for the plan's estimate, with a relative
     spread of `cost_spread`. `random_state` draws another set of trials.
+
+    The other responses are drawn on their own, with shifts and noise of their own: `others` has
+    the effects of each by its name, {"zeroshot/top5": {"depth=3": -0.02}}, none where it has none.
     """
 
     mean: float = 0.3
@@ -43,6 +46,7 @@ class Surface:
     hours: float | None = None
     cost_spread: float = 0.02
     random_state: int = 0
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def check(self, study: Study) -> Surface:
         """Itself. Raises StudyError for what is no number, and for levels that `study` lacks."""
@@ -60,7 +64,20 @@ class Surface:
                     why="it is a share of the trials",
                     mend="give a number from 0 to 1",
                 )
-        for term, value in (*self.effects.items(), *self.noises.items()):
+        for name, effects in self.others.items():
+            if name not in study.responses[1:]:
+                raise StudyError(
+                    f"surface: others: '{name}' is no response beside the primary",
+                    why="nothing would be drawn by its effects",
+                    mend=nearest(name, study.responses[1:]),
+                )
+            if not isinstance(effects, dict):
+                raise StudyError(
+                    f"surface: others: {name} is {effects!r}",
+                    mend='give its effects, as {"depth=3": -0.01}',
+                )
+        of_others = [pair for own in self.others.values() for pair in own.items()]
+        for term, value in (*self.effects.items(), *self.noises.items(), *of_others):
             _check_number(term, value)
             _check_term(term, study)
         return self
@@ -78,6 +95,16 @@ class Surface:
         """What the trial `key` measures: the same whenever and wherever it runs."""
         shift = self.seed_spread * self.random("seed", str(seed)).normal()
         return self.value(cell) + shift + self.spread(cell) * self.random("trial", key).normal()
+
+    def measured_beside(
+        self, response: str, base: float, key: str, cell: Mapping[str, Label], seed: int
+    ) -> float:
+        """What the trial `key` measures of another response, about `base` without effects."""
+        effects = self.others.get(response, {})
+        value = base + sum(v for term, v in effects.items() if _holds(term, cell))
+        shift = self.seed_spread * self.random(response, "seed", str(seed)).normal()
+        own = self.random(response, "trial", key).normal()
+        return value + shift + self.spread(cell) * own
 
     def fate(self, key: str) -> str:
         """`completed`, `failed` or `diverged`: how the trial `key` ends when first run."""
@@ -137,7 +164,7 @@ class Surface:
                 raise StudyError(
                     f"--rehearse {path}: there is no '{name}'", mend=nearest(name, known)
                 )
-        for name in ("effects", "noises"):
+        for name in ("effects", "noises", "others"):
             if not isinstance(values.get(name, {}), dict):
                 raise StudyError(
                     f"--rehearse {path}: {name} is {values[name]!r}",
