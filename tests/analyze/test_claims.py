@@ -14,8 +14,9 @@ import pytest
 from scipy import stats
 
 from ablate.analyze.aliases import Alias
-from ablate.analyze.claims import VERDICTS, Judged, judge
+from ablate.analyze.claims import judge
 from ablate.analyze.equivalence import equivalence, non_inferiority
+from ablate.analyze.judged import VERDICTS, Judged
 from ablate.analyze.wording import unit_of
 
 TOP1 = unit_of("zeroshot/top1", [0.3])

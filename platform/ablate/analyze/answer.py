@@ -101,7 +101,8 @@ def _looks(found: Findings) -> list[str]:
 
 
 def _depends_on_orders(found: Findings) -> bool:
-    return found.primary.whole_plots and found.primary.error == "pooled" and found.num_seeds > 1
+    rests = found.primary.whole_plots and found.primary.error == "pooled" and found.num_seeds > 1
+    return rests and bool(found.primary.contrasts["ci_low"].notna().any())
 
 
 def _bundles(found: Findings) -> list[str]:

@@ -10,7 +10,7 @@ from ablate.analyze.wording import Unit, counted, listed
 
 if TYPE_CHECKING:
     from ablate.analyze.claim_precision import Precision
-    from ablate.analyze.claims import JudgedContrast
+    from ablate.analyze.judged import JudgedContrast
 
 # Where trials lie that do not judge a claim, because it is about another scale.
 IN_FAVOUR, AGAINST, OPEN = "in its favour", "against it", "open"

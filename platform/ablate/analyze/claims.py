@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,66 +30,17 @@ from ablate.analyze.claim_words import (
     verdict_sentence,
 )
 from ablate.analyze.columns import AnalysisError, completed, observe
+from ablate.analyze.judged import (
+    ALIASED,
+    INCONCLUSIVE,
+    NOT_ESTIMABLE,
+    REFUTED,
+    SUPPORTED,
+    Judged,
+    JudgedContrast,
+)
 from ablate.analyze.linear import Estimate, Fit
 from ablate.analyze.wording import Unit, listed
-
-SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
-NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
-VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
-
-
-@dataclass(frozen=True)
-class JudgedContrast:
-    """One contrast of a claim: its estimate, the interval that decides, its own verdict.
-
-    `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within". At a
-    scale that the claim is not about, `verdict` is None and `seen` says on which side it lies.
-    """
-
-    words: str
-    direction: str
-    margin: float
-    difference: float
-    se: float
-    df: float
-    p: float
-    ci_low: float
-    ci_high: float
-    verdict: str | None
-    note: str
-    seen: str = ""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim's verdict. `precision` says of a claim that is open how close more seeds would look;
-    it is empty for others, and where there is no error to tell it by.
-
-    `scale` are the scales that it is about. Where the trials ran at another one, `seen_at` names
-    that, and there is no verdict."""
-
-    id: str
-    statement: str
-    response: str
-    alpha: float
-    source: str
-    stated: str
-    verdict: str | None
-    sentence: str
-    contrasts: tuple[JudgedContrast, ...]
-    precision: tuple[Precision, ...] = ()
-    scale: tuple[str, ...] = ()
-    seen_at: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: what is not a number is null."""
-        values = {name: value for name, value in vars(self).items() if name != "contrasts"}
-        values["precision"] = [vars(one) for one in self.precision]
-        lines = [
-            {name: _or_none(value) for name, value in vars(contrast).items()}
-            for contrast in self.contrasts
-        ]
-        return values | {"scale": list(self.scale), "contrasts": lines}
 
 
 def judge(
@@ -320,7 +271,3 @@ def _seen(one: JudgedContrast) -> str:
     # No error to judge it by: the side that it was measured on.
     there = lies(one.difference, one.difference, one.direction, one.margin)
     return IN_FAVOUR if there else AGAINST
-
-
-def _or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,10 +6,10 @@ import itertools
 import math
 
 from ablate.analyze.claim_words import expectation
-from ablate.analyze.claims import VERDICTS, Judged
 from ablate.analyze.columns import label_text
 from ablate.analyze.drawing import cell_label, rows_of
 from ablate.analyze.findings import Findings
+from ablate.analyze.judged import VERDICTS, Judged
 from ablate.analyze.outlook import Step, next_steps
 from ablate.analyze.page import Section, Table
 from ablate.analyze.wording import (

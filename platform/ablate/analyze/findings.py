@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from ablate.analyze.aliases import Alias, hidden_aliases
 from ablate.analyze.cells import find_cells
 from ablate.analyze.claim_scale import scale_of
-from ablate.analyze.claims import Judged, judge
+from ablate.analyze.claims import judge
 from ablate.analyze.columns import AnalysisError, completed, label_text
 from ablate.analyze.examples import two_errors
+from ablate.analyze.judged import Judged
 from ablate.analyze.missing import missing_trials
 from ablate.analyze.multiplicity import adjust
 from ablate.analyze.outlook import Outlook, look_ahead

@@ -122,6 +122,6 @@ def _beside(found: Findings, surface: Surface) -> list[str]:
     if bare:
         words += (
             f" Nothing was planted in {listed(bare)}: what is found of it is found by chance "
-            "(`others` in surface.json plants effects)."
+            "('others' in surface.json plants effects)."
         )
     return [words]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.analyze.claim_words import contrast_words, expectation
-from ablate.analyze.claims import Judged, lies
+from ablate.analyze.claims import lies
 from ablate.analyze.findings import Findings
+from ablate.analyze.judged import Judged
 from ablate.analyze.page import Table
 from ablate.analyze.wording import listed
 from ablate.study.surface import Surface
