@@ -185,7 +185,8 @@ def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
         watcher.stop()
     finally:
         for name, handler in before.items():
-            signal.signal(name, handler)
+            if handler is not None:  # nobody in Python set it, nor can set it again
+                signal.signal(name, handler)
 
 
 def stopping_words(checkpoint_seconds: float) -> str:
