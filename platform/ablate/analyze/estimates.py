@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -76,8 +77,9 @@ def contrasts(
 
     Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` is none,
     holm, bh, bonferroni, dunnett or tukey; the last two give simultaneous intervals, the others
-    95 % each. `error` is pooled, cells or unequal (see `Fit`). Raises AnalysisError
-    when there is nothing to compare.
+    95 % each. `error` is pooled, cells or unequal (see `Fit`). Without a block the note says so
+    where trials of one seed are in several cells. Raises AnalysisError when there is nothing to
+    compare.
     """
     seen = observe(trials, response, factors, block)
     _require_factor(seen, of)
@@ -89,6 +91,7 @@ def contrasts(
     fit = Fit(seen, order, error)
     base = fit.cell_weights({of: start})
     table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], method)
+    table["note"] = _with_seeds(trials, seen, table["note"])
     table.insert(0, "level", [seen.levels[of][code] for code in others])
     return table
 
@@ -188,6 +191,21 @@ def _label(
 ) -> object:
     values = tuple(seen.levels[name][code] for name, code in zip(names, cell, strict=True))
     return values[0] if is_single else values
+
+
+def _with_seeds(trials: pd.DataFrame, seen: Observations, notes: pd.Series[Any]) -> list[str]:
+    """Notes, with word of seeds whose shifts are in the error though a block would take them out.
+
+    That is so where the trials of one seed are in several cells, and nothing is the block.
+    """
+    done = trials.iloc[seen.rows]
+    if seen.block is not None or "seed" not in done.columns or done["seed"].isna().any():
+        return list(notes)
+    cells = pd.Series(seen.cell_numbers).groupby(done["seed"].to_numpy()).nunique()
+    if len(cells) < 2 or cells.max() < 2:
+        return list(notes)
+    words = 'the seeds\' shifts are in the error: block="seed" takes them out'
+    return ["; ".join(part for part in (note, words) if part) for note in notes]
 
 
 def _nothing_to_compare(factor: str, level: object) -> AnalysisError:

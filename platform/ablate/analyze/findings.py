@@ -81,7 +81,7 @@ def find(
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
     responses = [find_response(design, ordered, name, baselines) for name in design["responses"]]
-    two_level = _two_level(ordered, responses[0].unit.name, factors)
+    two_level = _two_level(ordered, responses[0], factors)
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design["responses"][0] else None
@@ -181,13 +181,15 @@ def _finely(
 
 
 def _two_level(
-    trials: pd.DataFrame, response: str, factors: Mapping[str, list[Any]]
+    trials: pd.DataFrame, found: ResponseFindings, factors: Mapping[str, list[Any]]
 ) -> pd.DataFrame | None:
-    """Every effect of a design of two-level factors, with Lenth's margins; None for others."""
+    """Every effect of a design of two-level factors, judged; None for others."""
     if len(factors) < 2 or any(len(levels) != 2 for levels in factors.values()):
         return None
     try:
-        return effects_two_level(trials, response, list(factors))
+        return effects_two_level(
+            trials, found.unit.name, list(factors), block=BLOCK, error=found.error
+        )
     except AnalysisError:  # with cells missing its effects are not those of the design
         return None
 

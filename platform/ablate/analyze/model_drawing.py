@@ -61,8 +61,8 @@ def _pareto(found: Findings) -> str:
 
 
 def _lenth(found: Findings) -> list[Limit]:
-    """Lenth's margins, where the design has no seeds to tell noise by."""
-    if found.two_level is None or found.num_seeds > 1:
+    """Lenth's margins, where nothing was run again to tell noise by."""
+    if found.two_level is None or found.two_level.attrs["judged_by"] != "Lenth":
         return []
     attrs = found.two_level.attrs
     return [Limit(attrs["ME"], "margin of error"), Limit(attrs["SME"], "simultaneous")]
@@ -80,7 +80,7 @@ def _half_normal(found: Findings) -> str:
         effects,
         scale=_scale(found),
         x_title="Half-normal quantile",
-        limits=[Limit(table.attrs["ME"], "Lenth's margin of error")],
+        limits=[Limit(limit.at, f"Lenth's {limit.label}") for limit in _lenth(found)[:1]],
         pse=table.attrs["PSE"],
     )
 

@@ -6,6 +6,8 @@ import itertools
 import math
 from typing import Any
 
+import pandas as pd
+
 from ablate.analyze.checks import per_cost
 from ablate.analyze.chosen_error import WORDS
 from ablate.analyze.columns import label_text
@@ -134,7 +136,7 @@ def _interaction(found: Findings, a: str, b: str) -> Section:
 
 
 def all_effects(found: Findings) -> list[Section]:
-    """Every effect by its size; of two-level factors also what Lenth's margins say of them."""
+    """Every effect by its size; of two-level factors also which are more than noise."""
     title, table, unit = "Effects by size", found.two_level, found.primary.unit
     if table is None:
         if len(found.factors) < 2:
@@ -145,39 +147,48 @@ def all_effects(found: Findings) -> list[Section]:
         "Each effect of the two-level factors: the mean at one level less that at the other, or "
         "half the change of such a difference. Blue adds, orange takes away."
     )
-    rows = [
-        [
-            str(term).replace(":", " × "),
-            unit.difference(row["effect"]),
-            str(row["alias"]).replace(":", " × ") or NONE,
-            _lenth_words(row),
-        ]
-        for term, row in zip(table.index, rows_of(table), strict=True)
-    ]
+    by_lenth = table.attrs["judged_by"] == "Lenth"
+    rows = []
+    for term, row in zip(table.index, rows_of(table), strict=True):
+        interval = unit.interval(row["ci_low"], row["ci_high"])
+        rows.append(
+            [
+                str(term).replace(":", " × "),
+                unit.difference(row["effect"]),
+                str(row["alias"]).replace(":", " × ") or NONE,
+                *([] if by_lenth else [interval]),
+                _margin_words(row),
+            ]
+        )
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
-    header = ["Effect", f"Size{size}", "Cannot be told from", "Lenth"]
+    header = ["Effect", f"Size{size}", "Cannot be told from"]
+    header += ["Lenth"] if by_lenth else ["95 % interval", "Against 0"]
+    full = Table(header, rows, frozenset({1} if by_lenth else {1, 3}))
+    remarks = [_judged_words(found, table)]
+    return [Section(title, [words], ["effect_pareto", "half_normal"], [full], remarks)]
+
+
+def _judged_words(found: Findings, table: pd.DataFrame) -> str:
+    """What effects of two-level factors are judged by."""
+    if table.attrs["judged_by"] != "Lenth":
+        return (
+            "Every cell was run on several seeds, and effects are judged by what these say: the "
+            f"first margin holds for one effect, the second for all {len(table)} together."
+        )
+    if table.attrs["note"]:
+        return f"{table.attrs['note'][:1].upper()}{table.attrs['note'][1:]}."
     error, margin, both = (
-        unit.difference(table.attrs[name]).lstrip("+") for name in ("PSE", "ME", "SME")
+        found.primary.unit.difference(table.attrs[name]).lstrip("+")
+        for name in ("PSE", "ME", "SME")
     )
-    remarks = [
+    return (
         f"Lenth's pseudo standard error is {error}, his margin of error {margin} for one effect "
         f"and {both} for all together; they take most effects to be none."
-    ]
-    if table.attrs["note"]:
-        remarks = [f"{table.attrs['note'][:1].upper()}{table.attrs['note'][1:]}."]
-    return [
-        Section(
-            title,
-            [words],
-            ["effect_pareto", "half_normal"],
-            [Table(header, rows, frozenset({1}))],
-            remarks,
-        )
-    ]
+    )
 
 
-def _lenth_words(row: dict[str, Any]) -> str:
-    """Whether an effect leaves Lenth's margins, which need no replicates."""
+def _margin_words(row: dict[str, Any]) -> str:
+    """Whether an effect leaves its margins: Lenth's, or those of the replicates."""
     if row["significant_sme"] is True:
         return "beyond both margins"
     if row["significant_me"] is True:

@@ -4,39 +4,56 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ablate.analyze.columns import AnalysisError, Floats, Observations, observe
-from ablate.analyze.linear import Term
+from ablate.analyze.columns import AnalysisError, Floats, Level, Observations, observe
+from ablate.analyze.linear import Estimate, Fit, Term
 from ablate.analyze.wording import counted
 
+_CONFIDENCE = 0.95
 _MOST_FACTORS = 10  # 2^10 contrasts; beyond that a screening design is read with `anova`
 _FEWEST_EFFECTS = 3  # Lenth's pseudo standard error has m/3 degrees of freedom
 
 
-def effects_two_level(trials: pd.DataFrame, response: str, factors: Sequence[str]) -> pd.DataFrame:
+def effects_two_level(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    *,
+    block: str | None = None,
+    error: str = "pooled",
+) -> pd.DataFrame:
     """Mean at the high level minus mean at the low one, for every effect the design separates.
 
     Indexed by term (the lowest-order member of its alias set); columns effect, alias (the other
-    members, `-` where the sign turns), half_normal_quantile, significant_me, significant_sme;
-    attrs PSE, ME, SME, df, defining_relation, note. Cells count equally however often they ran.
+    members, `-` where the sign turns), half_normal_quantile, significant_me, significant_sme, then
+    se, df, t, p, ci_low, ci_high, judged_by, note; attrs PSE, ME, SME, df (all Lenth's), judged_by,
+    defining_relation, note. Cells count equally however often they ran.
+
+    Where cells were run again, significance is judged by what that error says ("replicates":
+    `error` as in `contrasts`, the block's shifts taken out), for one effect and for all effects
+    together (Sidak). Without replicates it is Lenth's margins, which take most effects to be none.
     Raises AnalysisError on other numbers of levels and on designs that are not orthogonal.
-    Lenth 1989 (Technometrics 31:469).
+    Lenth 1989 (Technometrics 31:469); Box, Hunter & Hunter 2005, chapter 5.
     """
-    seen = observe(trials, response, factors)
+    seen = observe(trials, response, factors, block)
     _require_two_levels(seen)
     signs, means = _cells(seen)
     sets, intercept = _alias_sets(seen.factors, signs)
     half = len(means) / 2
-    effects = {term: float(column @ means) / half for term, (column, _) in sets.items()}
+    found = _estimates(seen, [column / half for column, _ in sets.values()], error)
+    is_judged = any(np.isfinite(one.se) for one in found)
+    # Without a block a cell's mean is its mean; with one it is the block model's, if there is one.
+    values = [
+        float(column @ means) / half if block is None or np.isnan(one.value) else one.value
+        for one, (column, _) in zip(found, sets.values(), strict=True)
+    ]
     table = pd.DataFrame(
-        {
-            "effect": list(effects.values()),
-            "alias": [" = ".join(members) for _, members in sets.values()],
-        },
+        {"effect": values, "alias": [" = ".join(members) for _, members in sets.values()]},
         index=pd.Index([":".join(term) for term in sets], name="term"),
     )
     size = table["effect"].abs()
@@ -44,13 +61,39 @@ def effects_two_level(trials: pd.DataFrame, response: str, factors: Sequence[str
     num_effects = len(table)
     table["half_normal_quantile"] = stats.norm.ppf(0.5 + 0.5 * (rank - 0.5) / num_effects)
     pse, me, sme, note = lenth(np.asarray(size))
-    known = note == ""
-    table["significant_me"] = size > me if known else pd.array([pd.NA] * num_effects, "boolean")
-    table["significant_sme"] = size > sme if known else pd.array([pd.NA] * num_effects, "boolean")
+    margins = _margins(found, num_effects) if is_judged else (me, sme)
+    for column, margin in zip(("significant_me", "significant_sme"), margins, strict=True):
+        known = is_judged or note == ""
+        table[column] = size > margin if known else pd.array([pd.NA] * num_effects, "boolean")
+    for name in ("se", "df", "t", "p", "ci_low", "ci_high"):
+        table[name] = [getattr(one, name) for one in found]
+    table["judged_by"] = judged_by = "replicates" if is_judged else "Lenth"
+    table["note"] = [one.note for one in found]
     table.attrs.update(
-        PSE=pse, ME=me, SME=sme, df=num_effects / 3, defining_relation=intercept, note=note
-    )
+        PSE=pse, ME=me, SME=sme, df=num_effects / 3, judged_by=judged_by,
+        defining_relation=intercept, note=note,
+    )  # fmt: skip
     return table
+
+
+def _estimates(seen: Observations, weights: Sequence[Floats], error: str) -> list[Estimate]:
+    """Functions of the filled cells' means [num_cells], each cell with a mean of its own."""
+    codes = {"cell": seen.cell_numbers}
+    levels: dict[str, tuple[Level, ...]] = {"cell": tuple(range(len(weights[0])))}
+    if seen.block is not None:
+        codes[seen.block], levels[seen.block] = seen.codes[seen.block], seen.levels[seen.block]
+    fit = Fit(replace(seen, factors=("cell",), codes=codes, levels=levels), 1, error)
+    cells = np.array([fit.cell_weights({"cell": cell}) for cell in range(len(weights[0]))])
+    return [fit.estimate(own @ cells) for own in weights]
+
+
+def _margins(found: Sequence[Estimate], num_effects: int) -> tuple[Floats, Floats]:
+    """How far each effect must lie from 0 [m]: by itself, and for all effects together."""
+    one, other = (
+        np.array([stats.t.ppf((1 + level) / 2, e.df) * e.se for e in found])
+        for level in (_CONFIDENCE, _CONFIDENCE ** (1 / num_effects))
+    )
+    return one, other
 
 
 def lenth(effects: Floats) -> tuple[float, float, float, str]:
