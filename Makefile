@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY ?= studies/text_encoder_depth.py
+# Processes that run tests; a file's tests stay in one of them, since they share its servers.
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quick check bench mlflow s3 clean
@@ -26,10 +29,10 @@ demo: $(VENV)/.installed ## build the demo corpus and run the text-depth study o
 	$(BIN)/python $(STUDY)
 
 test: $(VENV)/.installed-dev ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/.installed-dev ## run the tests that take under a minute together
-	$(BIN)/python -m pytest -m 'not slow and not ray and not s3 and not browser and not network and not gpu'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not ray and not s3 and not browser and not network and not gpu'
 
 check: $(VENV)/.installed-dev ## lint, types, and the layers of the package
 	$(BIN)/ruff check .
