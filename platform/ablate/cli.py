@@ -76,7 +76,7 @@ def _index(uri: str, *, columns: bool) -> None:
 
     spread: Callable[..., Any] = indexing.in_threads
     if os.environ.get("RAY_ADDRESS"):
-        from ablate.run.launch import connect
+        from ablate.run.connect import connect
         from ablate.run.spread import over_ray
 
         print(f"ray     {connect()}", file=sys.stderr)

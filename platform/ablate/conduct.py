@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,14 @@ UI_PORT = 5000
 
 def run(options: Options) -> int:
     """Run what is missing of the plan and write its report. Returns the exit status."""
-    from ablate.run.lock import StudyHeldError, study_lock
+    from ablate.data.weather import patience_seconds
+    from ablate.run.held import StudyHeldError
+    from ablate.run.lock import study_lock
     from ablate.run.resources import check_batch
     from ablate.run.store import Store
     from ablate.track.connection import check_tracking, default_tracking_uri
 
+    patience_seconds()
     check_batch(options.plan, options.workers)
     store = Store(options.storage).sub(*options.folder)
     corpora = {} if options.surface else _opened_corpora(options.plan)
@@ -68,7 +71,8 @@ def _opened_corpora(chosen: Plan) -> Corpora:
 
 def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
     from ablate.recall import check_scored_alike
-    from ablate.run.launch import connect, run_plan
+    from ablate.run.connect import connect
+    from ablate.run.launch import run_plan
     from ablate.run.outcome import read_outcome, record_files
     from ablate.run.resources import check_disk
 
@@ -87,12 +91,13 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
         check_disk(chosen, store.free_bytes(), options.storage)
     # Who states a claim now has seen those of other data, too.
     stated = stated_claims(store, chosen, len(before.records) + len(before.stale))
-    tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen))
+    tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen), store)
     outcome = before
     try:
         # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
+        sizes = {} if store.local or not before.records else store.sizes("trials")
         for key, record in before.records.items():
-            tracking.ledger.finish(record, record_files(store, key))
+            tracking.ledger.finish(record, record_files(store, key, sizes))
         if left:
             print(f"ray     {connect()}", file=sys.stderr)
             outcome = run_plan(
@@ -189,14 +194,17 @@ def _open_ledger(
     corpora: Corpora,
     stated: Mapping[str, str],
     looks: Sequence[Mapping[str, int]],
+    store: Store,
 ) -> _Tracking:
-    from ablate.track.connection import default_tracking_uri, prepare_store
+    from ablate.track.connection import default_tracking_uri, prepare_store, redacted
     from ablate.track.mlflow_ledger import MlflowLedger
 
     uri = options.tracking_uri or default_tracking_uri(home())
     experiment = prepare_store(uri, options.name)
     ledger = MlflowLedger(uri, options.name)
     entry = entry_of(options, corpora, stated, looks)
+    place = {"ablate.results": redacted(store.uri)}
+    entry = replace(entry, storage=store.mark(), tags={**entry.tags, **place})
     ledger.open_study(entry)
     return _Tracking(ledger, uri, experiment, entry)
 
@@ -230,7 +238,7 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
         unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
-    _print_ui(tracking.uri, tracking.experiment, tracking.entry.identity)
+    _print_ui(tracking.uri, tracking.experiment, tracking.entry.view)
     if unsent:
         print(
             f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
@@ -261,12 +269,12 @@ def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store)
     return report
 
 
-def _print_ui(uri: str, experiment: str, identity: str) -> None:
+def _print_ui(uri: str, experiment: str, view: str) -> None:
     """The command that shows the runs (none where a server does already), and the links."""
     from ablate.track.view import ui_command, ui_link
 
-    def link(**view: bool) -> str:
-        return ui_link(uri, experiment, identity=identity, port=UI_PORT, **view)
+    def link(**kind: bool) -> str:
+        return ui_link(uri, experiment, view=view, port=UI_PORT, **kind)
 
     show = ui_command(uri, port=UI_PORT)
     beside = Path(sys.executable).parent / "mlflow"
@@ -322,19 +330,21 @@ def report_from_ledger(options: Options) -> int:
     """Write the report from what MLflow has. Returns the exit status."""
     from ablate.recall import correct_of, curves_of, recall
     from ablate.run.store import Store
+    from ablate.track.ledger import view_key
 
     chosen = options.plan
+    store = Store(options.storage).sub(*options.folder)
     study = recall(
         options.name,
         scale=chosen.scale.name,
         tracking_uri=options.tracking_uri,
         identity=identity_of(options),
+        storage=store.mark(make=False),
     )
-    store = Store(options.storage).sub(*options.folder)
     correct, curves = correct_of(study), curves_of(study)
     report = _write_report(study.design, study.trials, store, chosen.variation, correct, curves)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
-    _print_ui(study.uri, study.experiment, study.identity)
+    _print_ui(study.uri, study.experiment, view_key(study.identity, study.storage))
     complete = bool((study.trials["status"] == "completed").all())
     return COMPLETE if complete else TRIALS_MISSING

@@ -56,6 +56,28 @@ class TrackingError(AblateError):
     """The tracking server cannot be used as stated."""
 
 
+def ours(error: BaseException | None) -> AblateError | None:
+    """The AblateError that `error` is, or that it was raised from; None where there is none.
+
+    Ray hands over what a task or a worker raised inside errors of its own: as `cause`, as
+    `__cause__`, or as `worker_failures`. Some of those are instances of the cause's class too, and
+    only their text differs, so what has a cause is never taken for one of ours.
+    """
+    queue: list[object] = [error]
+    seen: set[int] = set()
+    while queue:
+        found = queue.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        inside = [getattr(found, "cause", None), found.__cause__]
+        inside += dict(getattr(found, "worker_failures", None) or {}).values()
+        if isinstance(found, AblateError) and not isinstance(inside[0], BaseException):
+            return found
+        queue += inside
+    return None
+
+
 def nearest(word: object, known: Iterable[object]) -> str:
     """`Did you mean 'x'? Known: a, b, x.`, for the end of a message about a wrong name."""
     names = [str(name) for name in known]

@@ -27,25 +27,29 @@ class Recalled:
     uri: str
     experiment: str
     identity: str
+    storage: str = ""
     runs: dict[str, str] = field(default_factory=dict)  # by trial key, its run's id
 
 
-def recall(name: str, *, scale: str = "", tracking_uri: str = "", identity: str = "") -> Recalled:
-    """The study `name`: its newest run, of `scale` and `identity` where they are given.
+def recall(
+    name: str, *, scale: str = "", tracking_uri: str = "", identity: str = "", storage: str = ""
+) -> Recalled:
+    """The study `name`: its newest run, of `scale`, `identity` and `storage` where given.
 
     Raises TrackingError where there is none.
     """
     from ablate.track.connection import default_tracking_uri, find_experiment
-    from ablate.track.reader import read_design, read_rows, run_identity
+    from ablate.track.reader import read_design, read_rows, run_marks
 
     uri = tracking_uri or default_tracking_uri(home())
     experiment = find_experiment(uri, name)
     # One run for both: another may be opened meanwhile.
-    identity = identity or run_identity(uri, name, scale)
-    design = read_design(uri, name, scale, identity=identity)
-    rows = [ended(row) for row in read_rows(uri, name, scale, identity=identity)]
+    identity, storage = run_marks(uri, name, scale, identity=identity, storage=storage)
+    design = read_design(uri, name, scale, identity=identity, storage=storage)
+    told = read_rows(uri, name, scale, identity=identity, storage=storage)
+    rows = [ended(row) for row in told]
     runs = {row["key"]: row["run_id"] for row in rows}
-    return Recalled(design, table_of(design, rows), uri, experiment, identity, runs)
+    return Recalled(design, table_of(design, rows), uri, experiment, identity, storage, runs)
 
 
 def curves_of(found: Recalled) -> CurveReader:
@@ -67,7 +71,12 @@ def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
     def read(key: str) -> bytes | None:
         try:
             return examples(
-                found.uri, found.design["study"], key, name="examples.parquet"
+                found.uri,
+                found.design["study"],
+                key,
+                name="examples.parquet",
+                identity=found.identity,
+                storage=found.storage,
             ).read_bytes()
         except TrackingError:
             return None

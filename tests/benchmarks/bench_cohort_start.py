@@ -33,7 +33,8 @@ from ablate.data import tokenizer
 from ablate.data.corpus import open_corpora
 from ablate.data.shard import read_shard
 from ablate.model.pretrainer import Pretrainer
-from ablate.run.launch import RAY_SETTINGS, connect, run_plan
+from ablate.run.connect import RAY_SETTINGS, connect
+from ablate.run.launch import run_plan
 from ablate.run.store import Store
 from ablate.study.plan import Plan, plan
 from ablate.study.scale import SCALES

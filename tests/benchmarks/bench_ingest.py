@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    from ablate.run.launch import connect
+    from ablate.run.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"

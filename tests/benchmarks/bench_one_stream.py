@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2_000)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    from ablate.run.launch import connect
+    from ablate.run.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"

@@ -69,7 +69,7 @@ def main() -> None:
     if options.peak:
         print(peak(options.peak))
         return
-    from ablate.run.launch import connect
+    from ablate.run.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(n) / "corpus" for n in (options.shards, 10 * options.shards)]

@@ -41,7 +41,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[
         "ABLATE_HOME": str(tmp_path_factory.mktemp("home")),
         "ABLATE_SCALE": "smoke",
         "ABLATE_DATA": str(shapes),
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
     }
     with tempfile.TemporaryDirectory(prefix="ab") as short:
         head = subprocess.Popen(

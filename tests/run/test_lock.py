@@ -17,7 +17,8 @@ from typing import NoReturn
 import pytest
 
 from ablate.errors import StudyError
-from ablate.run.lock import LOCK_NAME, StudyHeldError, study_lock
+from ablate.run.held import LOCK_NAME, StudyHeldError
+from ablate.run.lock import study_lock
 from ablate.run.store import Store
 
 HOLD = """
@@ -139,11 +140,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match="cannot be written"):
         take(tmp_path / "file" / "s")
-
-
-def test_a_bucket_has_no_lock(tmp_path: Path) -> None:
-    with study_lock(Store("s3://bucket/results?region=none&endpoint_override=127.0.0.1:9")):
-        pass
 
 
 @pytest.mark.slow

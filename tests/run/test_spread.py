@@ -37,5 +37,5 @@ def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_were(cluster: 
         return job * job
 
     assert list(over_ray(work, range(50))) == [n * n for n in range(50)]
-    with pytest.raises(DataError, match="job 70 is bad"):
+    with pytest.raises(DataError, match=r"^job 70 is bad\n  mend: leave it out$"):
         list(over_ray(work, range(100)))

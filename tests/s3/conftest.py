@@ -32,7 +32,7 @@ def s3(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ABLATE_READ_ATTEMPTS", "3")
+    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "10")
     monkeypatch.setenv("ABLATE_READ_BACKOFF_SECONDS", "0.02")
     return s3_server
 
@@ -47,7 +47,18 @@ class Weather:
     resets: int = 0
     delays: int = 0
     delay_seconds: float = 0.0
+    away: bool = False  # every request is answered with 503 until somebody says otherwise
+    away_after: int | None = None  # it goes away by itself at this request …
+    away_seconds: float = float("inf")  # … and for so long
+    away_since: float = 0.0
     requests: list[str] = field(default_factory=list)
+
+    @property
+    def is_away(self) -> bool:
+        if self.away_after is not None and len(self.requests) > self.away_after:
+            self.away_since = self.away_since or time.monotonic()
+            return time.monotonic() - self.away_since < self.away_seconds
+        return self.away
 
 
 def _handler(weather: Weather, server: str) -> type[BaseHTTPRequestHandler]:
@@ -84,6 +95,9 @@ def _handler(weather: Weather, server: str) -> type[BaseHTTPRequestHandler]:
         def pass_on(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             weather.requests.append(f"{self.command} {self.path}")
+            if weather.is_away:
+                self.answer(503, b"", [])
+                return
             if weather.resets:
                 weather.resets -= 1
                 self.drop()

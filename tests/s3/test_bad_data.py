@@ -196,10 +196,8 @@ def test_a_shard_that_changed_or_went_after_the_index_stops_with_its_name(
 
 @pytest.mark.parametrize("kind", ["statuses", "cuts", "resets"])
 def test_weather_in_the_middle_changes_no_batch(
-    prefix: str, weather: Any, home: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    prefix: str, weather: Any, home: Path, kind: str
 ) -> None:
-    # Reads run side by side: one of them may meet all of the weather.
-    monkeypatch.setenv("ABLATE_READ_ATTEMPTS", "8")
     corpus = opened(prefix, home)
     calm = rendered(corpus)
     setattr(weather, kind, [503, 500, 503] if kind == "statuses" else 3)

@@ -12,6 +12,7 @@ import pytest
 
 from ablate.data import s3 as store
 from ablate.data.storage import read_object, write_object
+from ablate.track.reader import examples
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray]
 
@@ -62,6 +63,14 @@ def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
     ours, theirs = (trials(c, tmp_path) for c in (read_object(found), local.read_bytes()))
     same = ["depth", "seed", "status", "zeroshot/top1_of_100", "data_fingerprint", "order_hash"]
     pd.testing.assert_frame_equal(ours[same], theirs[same])
+    tracked = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    tables = [uri for uri in kept if uri.endswith("/examples.parquet")]
+    assert len(tables) == 2
+    for uri in tables:
+        key = uri.split("/")[-2]
+        told = examples(tracked, "from_a_bucket", key, name="examples.parquet")
+        assert told.read_bytes() == read_object(uri)
+    assert not any(uri.endswith("driver.lock") for uri in kept)
     assert "report  s3://corpus/results/from_a_bucket/" in there.stdout
     again = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
     assert again.returncode == 0 and "2 done already" in again.stderr

@@ -39,7 +39,7 @@ def test_the_link_leads_to_the_stores_own_server_and_holds_no_password() -> None
     assert ui_link("sqlite:////h/mlflow.db", "7", port=5001) == (
         "http://127.0.0.1:5001/#/experiments/7/runs"
     )
-    assert ui_link("https://me:hunter2@host/mlflow/", "7", identity="abc") == (
+    assert ui_link("https://me:hunter2@host/mlflow/", "7", view="abc") == (
         "https://host/mlflow/#/experiments/7/runs?viewStateShareKey=abc"
     )
 
@@ -120,7 +120,7 @@ def test_the_link_opens_on_the_trials_with_factors_and_finals_best_first(
 
     server.start(shlex.split(ui_command(world.uri, port=server.port)))
     experiment = prepare_store(world.uri, "text_depth")
-    page.goto(ui_link(world.uri, experiment, identity=entry.identity, port=server.port))
+    page.goto(ui_link(world.uri, experiment, view=entry.view, port=server.port))
     page.get_by_text("2 matching runs").wait_for(timeout=60_000)
     page.locator("[col-id='metrics.`zeroshot/top1`'].ag-cell").last.wait_for(timeout=60_000)
     factors = ["supervision", "depth", "seed"]
@@ -164,7 +164,7 @@ def test_charts_cells_and_an_unknown_view_open(world: World, server: Server, pag
     def link(**view: Any) -> str:
         return ui_link(world.uri, experiment, port=server.port, **view)
 
-    page.goto(link(identity=entry.identity, charts=True))
+    page.goto(link(view=entry.view, charts=True))
     page.get_by_text("The study").first.wait_for(timeout=60_000)
     titles = ["Parallel Coordinates", "cost/device_hours vs. zeroshot/top1", "train/loss"]
     for title in titles:
@@ -174,7 +174,7 @@ def test_charts_cells_and_an_unknown_view_open(world: World, server: Server, pag
     assert {"supervision", "depth"} <= set(page.evaluate(words))
 
     page.goto("about:blank")
-    page.goto(link(identity=entry.identity, cells=True))
+    page.goto(link(view=entry.view, cells=True))
     page.get_by_text("Group: ").first.wait_for(timeout=60_000)
     groups = page.get_by_text("Group: ").all_inner_texts()
     assert len(groups) == 2
@@ -184,7 +184,7 @@ def test_charts_cells_and_an_unknown_view_open(world: World, server: Server, pag
 
     # A key that is not there is said, and the experiment's own page opens all the same.
     page.goto("about:blank")
-    page.goto(link(identity="0123456789abcdef"))
+    page.goto(link(view="0123456789abcdef"))
     page.get_by_text("does not exist").first.wait_for(timeout=60_000)
     page.get_by_text("text_depth").first.wait_for(timeout=60_000)
     page.goto("about:blank")

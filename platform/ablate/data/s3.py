@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pyarrow.fs as fs
@@ -22,6 +23,7 @@ from ablate.errors import DataError
 WEATHER_CODES = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ThrottlingException"}
 )
+MAX_PUT_BYTES = 5_000_000_000  # of one request; S3's own limit is 5 GiB
 REFUSED = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -40,6 +42,7 @@ _ENVIRONMENT = (
     "AWS_DEFAULT_REGION",
     "ABLATE_READ_TIMEOUT_SECONDS",
 )
+T = TypeVar("T")
 _clients: dict[tuple[object, ...], Any] = {}
 
 
@@ -120,7 +123,7 @@ def files(prefix: str, *, deep: bool) -> tuple[list[tuple[str, int, str]], list[
     if not deep:
         request["Delimiter"] = "/"
     while True:
-        page = _ask(prefix, f"listing {prefix}", "list_objects_v2", request)
+        page = ask(prefix, f"listing {prefix}", "list_objects_v2", request)
         for item in page.get("Contents", ()):
             if not item["Key"].endswith("/"):
                 etag = item["ETag"].strip('"')
@@ -137,28 +140,38 @@ def _google_files(prefix: str, *, deep: bool) -> tuple[list[tuple[str, int, str]
 
     def act() -> Any:
         selector = fs.FileSelector(folder, recursive=deep, allow_not_found=True)
-        try:
-            return _arrow(prefix).get_file_info(selector)
-        except OSError as error:
-            raise _from_arrow(prefix, error) from error
+        return _arrow(prefix).get_file_info(selector)
 
-    infos = [i for i in patiently(act, f"listing {prefix}", _place(prefix)) if i.path]
+    infos = [i for i in through_arrow(prefix, act, f"listing {prefix}") if i.path]
     kept = [i for i in infos if i.path.startswith(path)]
     found = [(f"gs://{i.path}", int(i.size), f"{i.mtime_ns}-{i.size}") for i in kept if i.is_file]
     return found, [i.base_name for i in kept if not i.is_file]
 
 
-def _ask(uri: str, what: str, method: str, request: dict[str, Any]) -> Any:
+def ask(
+    uri: str,
+    what: str,
+    method: str,
+    request: dict[str, Any],
+    *,
+    expected: frozenset[int] = frozenset(),
+) -> Any:
+    """What boto3's `method` answers; None for one of the HTTP statuses `expected`."""
     from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError
 
     def act() -> Any:
         try:
-            return getattr(_boto(), method)(**request)
+            answer = getattr(_boto(), method)(**request)
+            if "Body" in answer:  # while a connection that breaks is still weather
+                answer["Body"] = answer["Body"].read()
+            return answer
         except boto.ClientError as error:
             details = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             text = f"{details.get('Code', '')} {details.get('Message', '')}"
+            if status in expected and "NoSuchBucket" not in text:
+                return None
             raise _fault(uri, status, text) from error
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
             raise refused(uri, "there are no credentials") from error
@@ -178,7 +191,7 @@ def _fault(uri: str, status: int | None, text: str) -> Exception:
         return refused(uri, plain(text))
     if "NoSuchBucket" not in text and "NO_SUCH_BUCKET" not in text:
         # pyarrow gives no status for a connection that broke or timed out.
-        passing = status is None or status >= 500 or status in (408, 429)
+        passing = status is None or (status >= 500 and status != 501) or status in (408, 429)
         if passing or any(code in text for code in WEATHER_CODES):
             return Weather(plain(text))
     bucket, _ = split(uri)
@@ -201,7 +214,7 @@ def refused(uri: str, text: str) -> DataError:
     return DataError(
         f"{_place(uri)} refuses the credentials for '{uri}'",
         why=text,
-        mend="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read there",
+        mend="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may be used there",
     )
 
 
@@ -227,27 +240,40 @@ def read(uri: str, start: int, stop: int | None) -> bytes:
     path = "/".join(split(uri))
 
     def act() -> bytes:
-        try:
-            with _arrow(uri).open_input_file(path) as opened:
-                size = opened.size()
-                end = size if stop is None else min(stop, size)
-                content = opened.read_at(end - start, start) if end > start else b""
-        except OSError as error:
-            raise _from_arrow(uri, error) from error
+        with _arrow(uri).open_input_file(path) as opened:
+            size = opened.size()
+            end = size if stop is None else min(stop, size)
+            content = opened.read_at(end - start, start) if end > start else b""
         if len(content) != max(0, end - start):
             raise Weather(f"{len(content):,} bytes came of {end - start:,}")
         return bytes(content)
 
-    return patiently(act, f"reading {uri}", _place(uri))
+    return through_arrow(uri, act, f"reading {uri}")
 
 
 def write(uri: str, content: bytes) -> None:
     if uri.startswith("gs:"):
-        with _arrow(uri).open_output_stream("/".join(split(uri))) as out:
-            out.write(content)
+
+        def act() -> None:
+            with _arrow(uri).open_output_stream("/".join(split(uri))) as out:
+                out.write(content)
+
+        through_arrow(uri, act, f"writing {uri}")
         return
     bucket, key = split(uri)
-    _ask(uri, f"writing {uri}", "put_object", {"Bucket": bucket, "Key": key, "Body": content})
+    ask(uri, f"writing {uri}", "put_object", {"Bucket": bucket, "Key": key, "Body": content})
+
+
+def through_arrow(uri: str, act: Callable[[], T], what: str) -> T:
+    """`act()`, some pyarrow calls on `uri`, waited for as all else here; safe to repeat."""
+
+    def translated() -> T:
+        try:
+            return act()
+        except OSError as error:
+            raise _from_arrow(uri, error) from error
+
+    return patiently(translated, what, _place(uri))
 
 
 def exists(uri: str) -> bool:
@@ -264,5 +290,5 @@ def etag(uri: str) -> str:
                 return value
         raise gone(uri)
     bucket, key = split(uri)
-    answer = _ask(uri, f"asking for {uri}", "head_object", {"Bucket": bucket, "Key": key})
+    answer = ask(uri, f"asking for {uri}", "head_object", {"Bucket": bucket, "Key": key})
     return str(answer["ETag"]).strip('"')

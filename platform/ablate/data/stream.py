@@ -17,12 +17,15 @@ import ray.data
 from ablate.data.order import Order
 from ablate.data.rendering import Columns, Rendering, Span, render
 from ablate.data.rows import Rows
+from ablate.data.weather import PATIENCE_SECONDS, waiting
 from ablate.data.wordnet import install_wordnet
+from ablate.errors import ours
 
 LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
 # Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
 CHUNK_BYTES = 120_000_000
 CHUNK_ROWS = 2_048
+STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
 
 
 def stream(
@@ -33,20 +36,26 @@ def stream(
     *,
     num_tasks: int = 1,
     wordnet: Any = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
-    `num_tasks` run at a time; `wordnet` is a reference to a `packed_wordnet`, for nodes that have
-    none. Columns as in `render`.
+    `num_tasks` run at a time, and wait `patience` seconds for a store that is away; `wordnet` is a
+    reference to a `packed_wordnet`, for nodes that have none. Columns as in `render`. What a task
+    raises as an AblateError is raised here as that, whatever Ray puts around it.
     """
     context = ray.data.DataContext.get_current()
+    # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
+    context.raise_original_map_exception = True
+    # Ray ends a dataset that stands still for half an hour; waiting for a store is none of that.
+    context.execution_no_progress_timeout_s = patience + STALL_SECONDS
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     local = span.batch // span.world
     rest: Columns | None = None
     for leg in _legs(order, span):
-        for block in _blocks(leg, rows, order, span, rendering, num_tasks, wordnet):
+        for block in _blocks(leg, rows, order, span, rendering, num_tasks, wordnet, patience):
             first, size = 0, len(block["id"])
             if rest is not None:
                 first = local - len(rest["id"])
@@ -87,6 +96,7 @@ def _blocks(
     rendering: Rendering,
     num_tasks: int,
     wordnet: Any,
+    patience: float,
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
@@ -95,13 +105,24 @@ def _blocks(
             install_wordnet(lambda: ray.get(wordnet))
         epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
         window = next(w for w in order.windows(epoch) if w.index == index)
-        yield from render(rows, order, window, span, rendering, chunk)
+        with waiting(patience):
+            yield from render(rows, order, window, span, rendering, chunk)
 
     dataset = ray.data.from_items(leg, override_num_blocks=len(leg)).map_batches(
         task, batch_size=1, concurrency=num_tasks
     )
     # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
-    for block in dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"):
+    blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))
+    while True:
+        try:
+            block = next(blocks)
+        except StopIteration:
+            return
+        except Exception as error:
+            known = ours(error)
+            if known is None:
+                raise
+            raise known from None
         yield {name: np.asarray(column) for name, column in block.items()}
 
 

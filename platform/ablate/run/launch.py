@@ -7,66 +7,28 @@ the same command goes on.
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import ray
-import ray.train
-import ray.tune
-from ray.train.torch import TorchTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from ablate.data.corpus import Corpus, OpenCorpus
 from ablate.data.views import TEXT_AUG
+from ablate.data.weather import patience_seconds
 from ablate.data.wordnet import packed_wordnet
 from ablate.errors import StudyError
 from ablate.run.outcome import Outcome, read_outcome, set_aside
 from ablate.run.progress import StudyProgress
 from ablate.run.rehearse import Rehearsal, rehearse
-from ablate.run.resources import KEPT_CHECKPOINTS, Layout, lay_out
+from ablate.run.resources import Layout, lay_out
 from ablate.run.resume import Start, forget, forgive, starts
 from ablate.run.store import Store
-from ablate.run.watch import Watcher, stoppable
+from ablate.run.tune import tune
+from ablate.run.watch import Watcher
 from ablate.run.worker import Assignment, train
 from ablate.study.plan import Plan
 from ablate.study.recipe import Recipe
 from ablate.study.surface import Surface
 from ablate.track.ledger import Ledger
-
-MAX_FAILURES = 3  # of a cohort's workers or nodes, each from the last checkpoint
-RAY_SETTINGS = {
-    # The end of fit() waits for the next health check: 3 s by default, 0.3 s so.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
-
-
-def connect() -> str:
-    """Join the cluster of RAY_ADDRESS (a job's own, too), or start a private one. Says which."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    for name, value in RAY_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    if ray.is_initialized():
-        return "the Ray that is already connected"
-    address = os.environ.get("RAY_ADDRESS")
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its tables are not ours
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-        return f"the Ray cluster at {address}"
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
-    return "a private Ray on this machine (RAY_ADDRESS joins another)"
 
 
 def run_plan(
@@ -111,7 +73,7 @@ def run_plan(
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
     watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
     try:
-        _tune(loop, jobs, layout, store, watcher, checkpoint_seconds)
+        tune(loop, jobs, layout, store, watcher, checkpoint_seconds)
     finally:
         forget(store, plan, outcome, [])
         progress.close()
@@ -132,6 +94,7 @@ def _assignments(
     # Nodes may have none of their own, and no way to fetch it.
     wordnet = ray.put(packed_wordnet()) if synonyms else None
     costs = plan.costs()
+    patience = patience_seconds()
     return {
         start.cohort.id: Assignment(
             study=plan.study.name,
@@ -146,6 +109,7 @@ def _assignments(
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
+            patience=patience,
             wordnet=wordnet,
         )
         for start in chosen
@@ -175,55 +139,6 @@ def _rehearsals(
         )
         for start in chosen
     }
-
-
-def _tune(
-    loop: Callable[[dict[str, Any]], None],
-    jobs: Mapping[str, Assignment | Rehearsal],
-    layout: Layout,
-    store: Store,
-    watcher: Watcher,
-    checkpoint_seconds: float,
-) -> None:
-    def run_cohort(config: dict[str, Any]) -> None:
-        os.environ.update(RAY_SETTINGS)
-        job = jobs[config["cohort"]]
-        TorchTrainer(
-            loop,
-            train_loop_config={"assignment": job},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=layout.num_workers,
-                use_gpu=layout.use_gpu,
-                resources_per_worker={"CPU": layout.cpus_per_worker}
-                | ({"GPU": 1} if layout.use_gpu else {}),
-            ),
-            run_config=ray.train.RunConfig(
-                name=job.run,
-                storage_path=store.sub("cohorts").uri,
-                failure_config=ray.train.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
-                callbacks=[TuneReportCallback()],
-            ),
-        ).fit()
-
-    # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
-    scratch = tempfile.mkdtemp(prefix="ablate-tune-")
-    with stoppable(watcher, checkpoint_seconds):
-        tuner = ray.tune.Tuner(
-            # The trial only waits for its workers; without CPUs of its own it starves no task.
-            ray.tune.with_resources(run_cohort, {"memory": 100e6}),
-            param_space={"cohort": ray.tune.grid_search(list(jobs))},
-            tune_config=ray.tune.TuneConfig(max_concurrent_trials=layout.concurrent),
-            run_config=ray.tune.RunConfig(
-                name="schedule",
-                storage_path=scratch,
-                callbacks=[watcher],
-                verbose=0,
-                failure_config=ray.tune.FailureConfig(max_failures=0),
-            ),
-        )
-        tuner.fit()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def reads_synonyms(recipe: Recipe) -> bool:

@@ -7,36 +7,39 @@ import errno
 import fcntl
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from ablate.errors import AblateError, StudyError
+from ablate.errors import StudyError
+from ablate.run.held import LOCK_NAME, Holder, StudyHeldError, held
+from ablate.run.lease import study_lease
 from ablate.run.store import Store
 
-LOCK_NAME = "driver.lock"
 # What systems say of a file that another process has locked, and of a disk that has no locks.
 HELD = frozenset({errno.EACCES, errno.EAGAIN})
 WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-
-
-class StudyHeldError(AblateError):
-    """Another process is running the study into the same folder; nothing is wrong with it."""
 
 
 @contextlib.contextmanager
 def study_lock(store: Store) -> Iterator[None]:
     """Hold the study whose results are in `store`. Raises StudyHeldError when another process does.
 
-    A POSIX lock (fcntl(2), "Advisory record locking"): it is the process' own, so it does not
-    pass to what the driver starts, and the kernel frees it however the driver ends.
+    In a folder a POSIX lock (fcntl(2), "Advisory record locking"): it is the process' own, so it
+    does not pass to what the driver starts, and the kernel frees it however the driver ends. In a
+    bucket a lease (`lease.py`).
     """
+    if store.uri.startswith("s3://"):
+        with study_lease(store):
+            yield
+        return
     if not store.local:
-        # A bucket has no locks that a crash would free, and a stale one would be worse than
-        # none: two drivers into one bucket are left to whoever starts them.
+        print(
+            f"caution {store.uri} is a store whose locks nobody here knows: see to it that no "
+            "other process runs this study there",
+            file=sys.stderr,
+        )
         yield
         return
     path = Path(store.path(LOCK_NAME))
@@ -66,16 +69,11 @@ def study_lock(store: Store) -> Iterator[None]:
             )
             yield
             return
-        _write(opened, _myself())
+        _write(opened, json.dumps(Holder.myself().to_json()))
         try:
             yield
         finally:
             _write(opened, "")
-
-
-def _myself() -> str:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
 
 
 def _write(opened: IO[str], text: str) -> None:
@@ -87,14 +85,5 @@ def _write(opened: IO[str], text: str) -> None:
 
 def _held(opened: IO[str], path: Path) -> StudyHeldError:
     opened.seek(0)
-    try:
-        holder = json.loads(opened.read())
-        who = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        who = "a process that has not said which"  # it is just starting, or ending
-    return StudyHeldError(
-        f"study '{path.parent.name}' is being run into {path.parent.parent} by {who}",
-        why="two drivers of one study would end each other's trials",
-        mend="wait until it has ended (the same command then goes on), or give another --storage "
-        f"and --tracking-uri; the lock is {path}",
-    )
+    holder = Holder.parse(opened.read())
+    return held(path.parent.name, str(path.parent.parent), holder, str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ablate.data.corpus import Corpus, OpenCorpus
@@ -11,6 +12,7 @@ from ablate.data.order import ORDER_SCHEMA
 from ablate.run.store import Store
 from ablate.study.plan import Plan
 from ablate.study.study import Trial
+from ablate.track.ledger import File, Remote
 from ablate.track.record import TrialRecord
 
 ASIDE = "aside"  # the folder of what was recorded on other data
@@ -88,10 +90,22 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
     )
 
 
-def record_files(store: Store, key: str) -> dict[str, Path]:
-    """The small files beside a record that the ledger keeps, where the folder is local."""
-    if not store.local:
-        return {}
-    names = ("examples.parquet", "bad_samples.parquet")
-    paths = {name: Path(store.path("trials", key, name)) for name in names}
-    return {name: path for name, path in paths.items() if path.exists()}
+KEPT_FILES = ("examples.parquet", "bad_samples.parquet")
+
+
+def record_files(store: Store, key: str, sizes: Mapping[str, int] | None = None) -> dict[str, File]:
+    """The small files beside a record that the ledger keeps.
+
+    In a bucket they are read only when the ledger wants them; `sizes`, those of `trials/`, spares
+    a listing for each of many records.
+    """
+    if store.local:
+        paths = {name: Path(store.path("trials", key, name)) for name in KEPT_FILES}
+        return {name: path for name, path in paths.items() if path.exists()}
+    if sizes is None:
+        sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
+    found = {name: sizes[f"{key}/{name}"] for name in KEPT_FILES if f"{key}/{name}" in sizes}
+    return {
+        name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
+        for name, num_bytes in found.items()
+    }

@@ -62,7 +62,6 @@ def rehearse(config: dict[str, Any]) -> None:
                 "seconds": 0.0,
                 "points": points,
                 "finished": list(finished),
-                "error": "",
             }
         )
         points = []

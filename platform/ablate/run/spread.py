@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import ray
 
+from ablate.data.weather import patience_seconds, waiting
+from ablate.errors import ours
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -17,14 +20,31 @@ AHEAD = 4  # jobs in flight for each CPU: enough that none waits, few enough to 
 def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
     """`work` of each job as Ray tasks of one CPU; results in the order of the jobs.
 
-    A task lost with its node is run again. What a job raises is raised here.
+    A task lost with its node is run again; a store that is away is waited for as it is here. What
+    a job raises as an AblateError is raised here as that.
     """
-    task = ray.remote(num_cpus=1, max_retries=3)(work)
+    patience = patience_seconds()
+
+    def patient(job: Job) -> Result:
+        with waiting(patience):
+            return work(job)
+
+    task = ray.remote(num_cpus=1, max_retries=3)(patient)
     most = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
     flying: deque[Any] = deque()
     for job in jobs:
         if len(flying) == most:
-            yield ray.get(flying.popleft())
+            yield _result(flying.popleft())
         flying.append(task.remote(job))
     while flying:
-        yield ray.get(flying.popleft())
+        yield _result(flying.popleft())
+
+
+def _result(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        known = ours(error)
+        if known is None:
+            raise
+        raise known from None

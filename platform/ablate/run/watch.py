@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ray.tune
 
 from ablate.data.corpus import Corpus
+from ablate.run.attempts import root_cause
 from ablate.run.outcome import Outcome, failed, record_files
 from ablate.run.progress import StudyProgress
 from ablate.run.resume import Start, has_checkpoint, remove_run
@@ -40,6 +41,8 @@ class Watcher(ray.tune.Callback):
         self.data = data  # the fingerprint of each corpus; none where trials only pretend
         self._opened: set[str] = set()
         self._steps: dict[str, int] = {}  # the last that each was seen at
+        # Why a cohort ended early, by its id, where whoever held its workers has said it.
+        self.reason_of: Callable[[str], str] = lambda cohort: ""
 
     def __reduce__(self) -> tuple[object, ...]:
         # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
@@ -71,9 +74,6 @@ class Watcher(ray.tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         cohort = self.starts[trial.config["cohort"]].cohort
-        if result.get("error"):
-            self._fail(cohort, result["error"])
-            return
         if "points" not in result:
             return
         self.progress.update(cohort, int(result["samples"]))
@@ -85,10 +85,11 @@ class Watcher(ray.tune.Callback):
             self._finish(cohort, key)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._settle(trial, "the cohort ended without a record of it")
+        told = self.reason_of(trial.config["cohort"])
+        self._settle(trial, told or "the cohort ended without a record of it")
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._settle(trial, _root_cause(getattr(trial, "get_error", lambda: None)()))
+        self._settle(trial, root_cause(getattr(trial, "get_error", lambda: None)()))
 
     def _settle(self, trial: Any, reason: str) -> None:
         """A report may be lost with its worker, a record may not: look into the folder."""
@@ -197,14 +198,3 @@ def stopping_words(checkpoint_seconds: float) -> str:
         f"{checkpoint_seconds:g} s apart.\n"
         "Press again to stop at once, without a report.\n"
     )
-
-
-def _root_cause(error: Any) -> str:
-    """The last line of what a worker raised, without the frames of Ray around it."""
-    if error is None:
-        return "the cohort's workers failed; Ray's log has the reason"
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        error = next(iter(failures.values()))
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1][:500] if lines else type(error).__name__

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from ablate.data.corpus import OpenCorpus
 from ablate.data.rendering import Span
 from ablate.data.stream import stream
-from ablate.errors import AblateError
+from ablate.data.weather import PATIENCE_SECONDS, waiting
 from ablate.run.cohort import CohortTraining, Point, order_of, rendering_of
 from ablate.run.held_out import read_held_out
 from ablate.run.origin import made_by
@@ -54,6 +54,7 @@ class Assignment:
     checkpoint_seconds: float
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
+    patience: float = PATIENCE_SECONDS  # seconds that a store which is away is waited for
     wordnet: Any = None  # a reference to WordNet's files, where some member reads synonyms
 
 
@@ -61,11 +62,10 @@ def train(config: dict[str, Any]) -> None:
     """The Ray Train loop of one rank. `config["assignment"]` is an Assignment."""
     assignment: Assignment = config["assignment"]
     torch.set_num_threads(assignment.threads)
-    try:
+    # What fails on one rank is raised there, never reported: a report is a barrier, and the other
+    # ranks may stand in another one. Ray sees the error and ends all ranks; see `attempts.py`.
+    with waiting(assignment.patience):
         _Rank(assignment).run()
-    except AblateError as error:
-        # Raised again it would only be retried: it is the data or the study that must change.
-        ray.train.report({"error": str(error), "points": [], "finished": []})
 
 
 class _Rank:
@@ -118,6 +118,7 @@ class _Rank:
             rendering_of(assignment.cohort),
             num_tasks=assignment.num_tasks,
             wordnet=assignment.wordnet,
+            patience=assignment.patience,
         )
         if self.rank == 0:
             members = [trial.key for trial in assignment.cohort.trials]
@@ -165,7 +166,6 @@ class _Rank:
             "seconds": self.training.seconds,
             "points": [(p.key, p.samples, p.metrics) for p in self._points],
             "finished": list(self.finished),
-            "error": "",
         }
         self._points = []
         self._reported = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,12 +28,14 @@ class StudyEntry:
     design: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Value] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    storage: str = ""  # the mark of its results folder
 
     @property
     def identity(self) -> str:
         """16 hex digits of (study, scale, data uri, overrides): what makes it the same study.
 
-        Seeds are not among them: more seeds continue a study, other overrides begin another.
+        Seeds are not among them: more seeds continue a study, other overrides begin another. The
+        same study into another results folder has another run, found by `storage` beside this.
         """
         data = self.design.get("data") or {}
         parts = [self.study, self.scale, data.get("uri", ""), self.design.get("overrides") or {}]
@@ -41,9 +43,19 @@ class StudyEntry:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def view(self) -> str:
+        """The key of the study's views on its experiment."""
+        return view_key(self.identity, self.storage)
+
+    @property
     def planned(self) -> tuple[str, ...]:
         """The keys of all planned trials."""
         return tuple(str(trial["key"]) for trial in self.design.get("trials", ()))
+
+
+def view_key(identity: str, storage: str) -> str:
+    """The key of the views of the study `identity` in the results folder marked `storage`."""
+    return f"{identity}-{storage}" if storage else identity
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,17 @@ class TrialEntry:
     recipe: Mapping[str, Value] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A small file that lies elsewhere: its size tells whether it is known, `read` gets it."""
+
+    num_bytes: int
+    read: Callable[[], bytes]
+
+
+File = Path | Remote
 
 
 @dataclass(frozen=True)
@@ -94,10 +117,10 @@ class Ledger(Protocol):
     def log(self, key: str, samples: int, metrics: Mapping[str, float]) -> None:
         """A point of a trial's curve. Never blocks and never raises; non-finite values go."""
 
-    def finish(self, record: TrialRecord, files: Mapping[str, Path] | None = None) -> None:
+    def finish(self, record: TrialRecord, files: Mapping[str, File] | None = None) -> None:
         """Write down a trial's outcome, whatever is missing of it: idempotent.
 
-        `files` maps the artifact's path (`examples/imagenet.parquet`) to the local file.
+        `files` maps the artifact's path (`examples/imagenet.parquet`) to the file.
         """
 
     def interrupt(self, key: str, reason: str) -> None:
@@ -121,7 +144,7 @@ class InMemoryLedger:
         self.trials: dict[str, TrialEntry] = {}
         self.points: dict[str, dict[int, dict[str, float]]] = {}
         self.records: dict[str, TrialRecord] = {}
-        self.files: dict[str, dict[str, Path]] = {}
+        self.files: dict[str, dict[str, File]] = {}
         self.statuses: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
         self.closed = False
@@ -145,7 +168,7 @@ class InMemoryLedger:
         for name, value in split_finite(metrics)[0].items():
             step.setdefault(name, value)
 
-    def finish(self, record: TrialRecord, files: Mapping[str, Path] | None = None) -> None:
+    def finish(self, record: TrialRecord, files: Mapping[str, File] | None = None) -> None:
         for point in record.curve:
             values = {name: value for name, value in point.items() if name != "samples"}
             self.log(record.key, int(point["samples"]), values)

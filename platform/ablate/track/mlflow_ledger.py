@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ablate.errors import AblateError
 from ablate.track.connection import check_tracking
-from ablate.track.ledger import StudyEntry, TrialEntry, Unsent
+from ablate.track.ledger import File, StudyEntry, TrialEntry, Unsent
 from ablate.track.mlflow_runs import MlflowRuns
 from ablate.track.outbox import Job, Outbox, Point
 from ablate.track.record import TrialRecord, split_finite
@@ -76,7 +76,7 @@ class MlflowLedger:
         except Exception as error:  # no trial fails for its tracking, whatever it hands over
             logger.warning("a point of trial %s cannot be logged: %s", key, error)
 
-    def finish(self, record: TrialRecord, files: Mapping[str, Path] | None = None) -> None:
+    def finish(self, record: TrialRecord, files: Mapping[str, File] | None = None) -> None:
         run = partial(self._runs.finish, record, dict(files or {}), _now_ms())
         what = f"the record of trial {record.key}"
         self._outbox.put(Job(what, run, record.key, final=True, after_points=True))

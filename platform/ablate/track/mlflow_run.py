@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.track.batches import send_metrics, send_params, send_tags, trackable
+from ablate.track.ledger import File, Remote
 from ablate.track.outbox import Point
 
 PARENT = "mlflow.parentRunId"
@@ -96,14 +96,17 @@ class Run:
                 new[key] = (value, unix_ms)
         self._send(new)
 
-    def upload(self, name: str, path: Path) -> None:
-        """Keep the file `path` as the artifact `name` (`examples/imagenet.parquet`)."""
+    def upload(self, name: str, file: File) -> None:
+        """Keep `file` as the artifact `name` (`examples/imagenet.parquet`)."""
         folder, _, base = name.rpartition("/")
-        with contextlib.ExitStack() as stack:
-            if path.name != base:  # MLflow names an artifact by its local file
-                renamed = Path(stack.enter_context(tempfile.TemporaryDirectory())) / base
-                shutil.copyfile(path, renamed)
-                path = renamed
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / base  # MLflow names an artifact by its local file
+            if isinstance(file, Remote):
+                path.write_bytes(file.read())
+            elif file.name != base:
+                shutil.copyfile(file, path)
+            else:
+                path = file
             self.mlflow.log_artifact(self.id, str(path), folder or None)
 
     def upload_json(self, name: str, values: Any) -> None:

@@ -13,7 +13,7 @@ from ablate.errors import TrackingError
 from ablate.study.label import Label, label_text
 from ablate.track.batches import constants, recipe_params, trackable
 from ablate.track.connection import client, experiment_id
-from ablate.track.ledger import StudyEntry, TrialEntry
+from ablate.track.ledger import File, Remote, StudyEntry, TrialEntry
 from ablate.track.mlflow_run import PARENT, RUN_STATUS, Run, search
 from ablate.track.outbox import Point
 from ablate.track.record import TrialRecord, Value, merged
@@ -37,8 +37,7 @@ class MlflowRuns:
     def open_study(self, entry: StudyEntry) -> None:
         """Find or create the study's run, learn its trials, and end those left RUNNING."""
         self.experiment_id = experiment_id(self.uri, self.experiment)
-        identity = {"ablate.study_run": entry.identity, "ablate.kind": "study"}
-        run = self._found(identity) or self._created(f"{entry.study} {entry.scale}", identity)
+        run = self._of_storage(entry)
         self._entry, self._study_run = entry, run
         planned = entry.design.get("trials", ())
         self._varying = frozenset(path for trial in planned for path in trial.get("recipe", ()))
@@ -55,6 +54,22 @@ class MlflowRuns:
             self._trials.setdefault(trial.tags.get("ablate.trial_key", ""), trial)
             if trial.status == "RUNNING":
                 trial.set_status("interrupted", "the driver ended before the trial")
+
+    def _of_storage(self, entry: StudyEntry) -> Run:
+        """The study's run of this results folder; one from before folders were told apart is it.
+
+        The same study in another folder is another run, with trials of its own: its driver may be
+        at work, and neither may end, or write into, what is the other's.
+        """
+        identity = {"ablate.study_run": entry.identity, "ablate.kind": "study"}
+        found = {run.tags.get("ablate.storage", ""): run for run in self._search(identity)}
+        run = found.get(entry.storage) or found.get("")
+        if run is None:
+            tags = identity | ({"ablate.storage": entry.storage} if entry.storage else {})
+            run = self._created(f"{entry.study} {entry.scale}", tags)
+        elif entry.storage:
+            run.tag({"ablate.storage": entry.storage})
+        return run
 
     def open_view(self) -> None:
         """Keep the views of this study on the experiment, where its link finds it."""
@@ -83,7 +98,7 @@ class MlflowRuns:
             )
         self._trials[key].log_points(points)
 
-    def finish(self, record: TrialRecord, files: Mapping[str, Path], unix_ms: int) -> None:
+    def finish(self, record: TrialRecord, files: Mapping[str, File], unix_ms: int) -> None:
         """Complete the run of `record`; nothing is sent when it is complete already.
 
         What is missing gets the time `unix_ms`: the same when called again, so that MLflow knows
@@ -91,8 +106,8 @@ class MlflowRuns:
         done, when one of `files` is not there.
         """
         self._supersede(record.key, record.data_fingerprint)
-        there = {name: path for name, path in files.items() if path.is_file()}
-        digest = _digest([record.to_json(), {n: p.stat().st_size for n, p in there.items()}])
+        there = {n: f for n, f in files.items() if isinstance(f, Remote) or f.is_file()}
+        digest = _digest([record.to_json(), {n: _size(f) for n, f in there.items()}])
         known = self._trials.get(record.key)
         done = known is not None and known.tags.get("ablate.record_digest") == digest
         if known is None or not done or known.status != RUN_STATUS[record.status]:
@@ -107,7 +122,7 @@ class MlflowRuns:
             )
 
     def _complete(
-        self, record: TrialRecord, files: Mapping[str, Path], digest: str, unix_ms: int
+        self, record: TrialRecord, files: Mapping[str, File], digest: str, unix_ms: int
     ) -> None:
         run = self._trial(record.key, record.cell, record.seed, record.recipe)
         curve = merged(record.curve)
@@ -225,6 +240,10 @@ def trial_name(cell: Mapping[str, Label], seed: int) -> str:
     """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
     parts = sorted((f"{name}={label_text(label)}" for name, label in cell.items()), key=len)
     return " ".join([*parts, f"s={seed}"])
+
+
+def _size(file: File) -> int:
+    return file.num_bytes if isinstance(file, Remote) else file.stat().st_size
 
 
 def _digest(values: Any) -> str:

@@ -13,28 +13,35 @@ from ablate.track.connection import client, find_experiment, redacted
 from ablate.track.mlflow_run import PARENT, Run, search
 
 
-def read_design(uri: str, study: str, scale: str, *, identity: str = "") -> dict[str, Any]:
+def read_design(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> dict[str, Any]:
     """The design of a study as it was last opened.
 
-    "" is any scale. Of several (other data, other overrides) the newest, or the one whose
-    `StudyEntry.identity` is given. Raises TrackingError when there is none, or when its file is
-    not to be had.
+    "" is any scale. Of several (other data, other overrides, another results folder) the newest,
+    or the one whose `StudyEntry.identity` and `StudyEntry.storage` are given. Raises
+    TrackingError when there is none, or when its file is not to be had.
     """
-    return _json_artifact(_study_run(uri, study, scale, identity), "design.json")
+    return _json_artifact(_study_run(uri, study, scale, identity, storage), "design.json")
 
 
-def run_identity(uri: str, study: str, scale: str) -> str:
-    """The `StudyEntry.identity` of the newest run of `study`, of any scale for ""."""
-    return _study_run(uri, study, scale, "").tags.get("ablate.study_run", "")
+def run_marks(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> tuple[str, str]:
+    """The `StudyEntry.identity` and `.storage` of the newest run of `study` that fits."""
+    tags = _study_run(uri, study, scale, identity, storage).tags
+    return tags.get("ablate.study_run", ""), tags.get("ablate.storage", "")
 
 
-def read_rows(uri: str, study: str, scale: str, *, identity: str = "") -> list[dict[str, Any]]:
+def read_rows(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> list[dict[str, Any]]:
     """The study's trials as far as MLflow knows them, in the order in which they began.
 
     The fields of a TrialRecord but for `curve` and `recipe`, with `run_id`. `metrics` are the
     finals, exact; `status` may also be running or interrupted.
     """
-    study_run = _study_run(uri, study, scale, identity)
+    study_run = _study_run(uri, study, scale, identity, storage)
     experiment = study_run.mlflow.get_run(study_run.id).info.experiment_id
     found = search(study_run.mlflow, experiment, {PARENT: study_run.id, "ablate.kind": "trial"})
     rows: dict[str, dict[str, Any]] = {}
@@ -57,14 +64,25 @@ def read_curve(uri: str, run_id: str, names: Sequence[str]) -> list[dict[str, fl
     return [{"samples": samples, **values} for samples, values in sorted(points.items())]
 
 
-def examples(uri: str, study: str, key: str, *, name: str = "examples") -> Path:
+def examples(
+    uri: str,
+    study: str,
+    key: str,
+    *,
+    name: str = "examples",
+    identity: str = "",
+    storage: str = "",
+) -> Path:
     """The artifact `name` (a file or a folder) of the study's trial `key`, as a local path.
 
-    Of several runs of that trial (at two scales, say) the newest that has it. Raises
-    TrackingError when none has.
+    Of several runs of that trial (at two scales, say) the newest that has it, or the one of the
+    study with `identity` and `storage`. Raises TrackingError when none has.
     """
     mlflow, experiment = _experiment(uri, study)
-    runs = list(search(mlflow, experiment, {"ablate.kind": "trial", "ablate.trial_key": key}))
+    wanted = {"ablate.kind": "trial", "ablate.trial_key": key}
+    if identity:
+        wanted[PARENT] = _study_run(uri, study, "", identity, storage).id
+    runs = list(search(mlflow, experiment, wanted))
     for run in reversed(runs):
         folder = name.rpartition("/")[0]
         if any(found.path == name for found in mlflow.list_artifacts(run.id, folder or None)):
@@ -81,7 +99,7 @@ def _experiment(uri: str, study: str) -> tuple[Any, str]:
     return client(uri), experiment
 
 
-def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
+def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) -> Run:
     mlflow, experiment = _experiment(uri, study)
     runs = list(search(mlflow, experiment, {"ablate.kind": "study"}))
     wanted = [
@@ -89,6 +107,8 @@ def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
         for run in runs
         if scale in ("", run.tags.get("ablate.scale"))
         and identity in ("", run.tags.get("ablate.study_run"))
+        # One without a mark is from before results folders were told apart.
+        and (not storage or run.tags.get("ablate.storage", "") in ("", storage))
     ]
     if not wanted:
         asked = f"study '{study}' at scale '{scale}'" + (f" ({identity})" if identity else "")
@@ -96,10 +116,10 @@ def _study_run(uri: str, study: str, scale: str, identity: str) -> Run:
         other = scale in scales  # then it is the identity that differs
         raise TrackingError(
             f"{asked} has no run at {redacted(uri)}",
-            why="it ran there with other data, seeds or settings only"
+            why="it ran there with other data, seeds, settings or --storage only"
             if other
             else "nothing of it was ever tracked there",
-            mend="give the --data, --seeds and --set it ran with, or run it with these"
+            mend="give the --data, --seeds, --set and --storage it ran with, or run it with these"
             if other
             else nearest(scale, scales)
             if scales

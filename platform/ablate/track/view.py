@@ -52,8 +52,8 @@ def note(entry: StudyEntry) -> str:
 def view_tags(entry: StudyEntry, study_run: str) -> dict[str, str]:
     """The experiment's tags that hold the study's views: its trials, and its cells."""
     return {
-        f"{_TAG}{entry.identity}": view_state(entry, study_run),
-        f"{_TAG}{entry.identity}{_CELLS}": view_state(entry, study_run, grouped=True),
+        f"{_TAG}{entry.view}": view_state(entry, study_run),
+        f"{_TAG}{entry.view}{_CELLS}": view_state(entry, study_run, grouped=True),
     }
 
 
@@ -123,21 +123,21 @@ def ui_link(
     uri: str,
     experiment_id: str,
     *,
-    identity: str = "",
+    view: str = "",
     port: int = 5000,
     charts: bool = False,
     cells: bool = False,
 ) -> str:
     """The address of an experiment's runs, on the store's server or on `ui_command`'s.
 
-    With a `StudyEntry.identity` it opens that study's view: its table, or its `charts`, of trials
+    With a `StudyEntry.view` it opens that study's view: its table, or its `charts`, of trials
     or of `cells`.
     """
     is_server = uri.startswith(("http://", "https://"))
     server = redacted(uri).rstrip("/") if is_server else f"http://127.0.0.1:{port}"
-    view = f"?viewStateShareKey={identity}{_CELLS if cells else ''}" if identity else ""
-    mode = f"{'&' if view else '?'}compareRunsMode=CHART" if charts else ""
-    return f"{server}/#/experiments/{experiment_id}/runs{view}{mode}"
+    state = f"?viewStateShareKey={view}{_CELLS if cells else ''}" if view else ""
+    mode = f"{'&' if state else '?'}compareRunsMode=CHART" if charts else ""
+    return f"{server}/#/experiments/{experiment_id}/runs{state}{mode}"
 
 
 def _factors(entry: StudyEntry) -> dict[str, Any]:

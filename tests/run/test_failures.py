@@ -1,0 +1,235 @@
+"""Workers, ranks and nodes that fail, on real Ray. Oracles: real deaths, and an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.train
+from ray.cluster_utils import Cluster
+
+from ablate.data.corpus import open_corpora
+from ablate.errors import DataError, ours
+from ablate.run import launch
+from ablate.run.attempts import MAX_FAILURES, Reached, attempts
+from ablate.run.outcome import Outcome
+from ablate.run.store import Store
+from ablate.study.factor import Factor
+from ablate.study.plan import Plan, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import SCALES
+from ablate.study.study import Study
+from ablate.track.ledger import InMemoryLedger
+from ablate.variants import CLIP
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(400)]
+
+Batches = Iterator[Any]
+
+
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def small(shapes: Path) -> Plan:
+    study = Study(
+        name="failures",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {
+        "corpus.uri": str(shapes),
+        "corpus.caption": "txt",
+        "image.name": "test_vit",
+        "budget.samples": 1_280,
+    }
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+
+
+def loop_with(change: Callable[[Batches, int], Batches]) -> Callable[[dict[str, Any]], None]:
+    """The loop of a worker, whose batches pass through `change` with the worker's rank."""
+
+    def loop(config: dict[str, Any]) -> None:
+        from ablate.run import worker
+
+        rank, stream = ray.train.get_context().get_world_rank(), worker.stream
+        worker.stream = lambda *given, **named: change(stream(*given, **named), rank)  # type: ignore
+        worker.train(config)
+
+    return loop
+
+
+def run(
+    what: Plan,
+    folder: Path,
+    loop: Callable[[dict[str, Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    num_workers: int = 1,
+    ledger: InMemoryLedger | None = None,
+) -> Outcome:
+    monkeypatch.setattr(launch, "train", loop)
+    return launch.run_plan(
+        what,
+        open_corpora([what.trials[0].recipe.corpus], folder / "home"),
+        Store(str(folder / "results")),
+        ledger or InMemoryLedger(),
+        num_workers=num_workers,
+        checkpoint_seconds=0,
+        code_version={"git_commit": "test"},
+    )
+
+
+def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batches]:
+    """Kills its process at batch `after` of each life, `most` times; a letter a death."""
+
+    def change(batches: Batches, rank: int) -> Batches:
+        for number, batch in enumerate(batches):
+            if number == after and len(deaths.read_text()) < most:
+                with deaths.open("a") as out:
+                    out.write("x")
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    deaths.write_text("")
+    return change
+
+
+def test_one_rank_whose_data_fails_ends_the_cohort_in_its_words_and_hangs_nobody(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(batches: Batches, rank: int) -> Batches:
+        for number, batch in enumerate(batches):
+            if rank == 1 and number == 3:
+                raised.write_text(str(time.time()))
+                raise DataError("shard x has changed", why="of rank 1 alone", mend="restore it")
+            yield batch
+
+    what, ledger, raised = small(shapes), InMemoryLedger(), tmp_path / "raised"
+    outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2, ledger=ledger)
+    assert time.time() - float(raised.read_text()) < 60  # the others' collectives wait 30 minutes
+    assert outcome.records == {}
+    reasons = {outcome.reasons[trial.key] for trial in what.trials}
+    assert reasons == {"shard x has changed\n  why:  of rank 1 alone\n  mend: restore it"}
+    assert set(ledger.statuses.values()) == {"failed"}
+
+
+def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, deaths = small(shapes), tmp_path / "deaths"
+    most = MAX_FAILURES + 2
+    outcome = run(what, tmp_path, loop_with(dying(deaths, most, 3)), monkeypatch)
+    assert len(deaths.read_text()) == most
+    assert outcome.missing(what.trials) == []
+    for record in outcome.records.values():
+        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+
+
+def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, deaths = small(shapes), tmp_path / "deaths"
+    outcome = run(what, tmp_path, loop_with(dying(deaths, 99, 0)), monkeypatch)
+    assert len(deaths.read_text()) == MAX_FAILURES + 1
+    assert outcome.records == {}
+    for reason in outcome.reasons.values():
+        assert f"({MAX_FAILURES + 1} times without getting any further)" in reason
+        assert "died" in reason.lower()
+
+
+def test_a_lost_node_ends_no_cohort_and_the_driver_s_node_holds_what_waits(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    lost = nodes.add_node(num_cpus=3)
+    nodes.connect()
+    seen: list[str] = []
+
+    class Losing(InMemoryLedger):
+        """Takes the workers' node away once a checkpoint is kept, and brings another."""
+
+        def log(self, key: str, samples: int, metrics: Any) -> None:
+            super().log(key, samples, metrics)
+            if not seen and any((tmp_path / "results/cohorts").glob("*/checkpoint_*")):
+                seen.extend(holders())
+                nodes.add_node(num_cpus=3)
+                nodes.remove_node(lost, allow_graceful=False)
+
+    try:
+        from ablate.run.worker import train
+
+        what = small(shapes)
+        outcome = run(what, tmp_path, train, monkeypatch, ledger=Losing())
+        assert len(seen) == 2  # one trial, one controller
+        assert set(seen) == {ray.get_runtime_context().get_node_id()}
+        assert outcome.missing(what.trials) == []
+        for record in outcome.records.values():
+            assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def holders() -> list[str]:
+    """The nodes of the processes that wait for workers: Tune's trials, Train's controllers."""
+    alive = [actor for actor in ray._private.state.actors().values() if actor["State"] == "ALIVE"]
+    waiting = ("ImplicitFunc", "TrainController")
+    return [a["Address"]["NodeID"] for a in alive if a["ActorClassName"].endswith(waiting)]
+
+
+def failing(reason: Exception) -> Callable[[], None]:
+    def fit() -> None:
+        raise ray.train.WorkerGroupError("the workers failed", {0: RuntimeError("x"), 1: reason})
+
+    return fit
+
+
+def test_failures_add_up_only_while_nothing_new_is_reached() -> None:
+    count = iter(range(99))
+    places = [0, 1, 1, 1, 2, 2, 2, 2, 2, 2]
+    looks = iter([Reached(str(place), ()) for place in [0, *places]])
+
+    def fit() -> None:
+        next(count)
+        failing(RuntimeError("out of memory"))()
+
+    reason = attempts(fit, lambda: next(looks))
+    # Failures at 0 (no further), 1 (further), 1, 1, 2 (further), 2, 2, 2: the fourth at 2 ends it.
+    assert next(count) == 8
+    assert reason == "x (4 times without getting any further)"
+
+
+def test_an_error_of_ours_on_any_rank_ends_it_at_the_first_attempt() -> None:
+    looks = iter([Reached("", ())])
+    reason = attempts(failing(DataError("gone", mend="restore")), lambda: next(looks))
+    assert reason == "gone\n  mend: restore"
+
+
+def test_ours_is_found_inside_whatever_ray_puts_around_it(cluster: None) -> None:
+    @ray.remote
+    def inner() -> None:
+        raise DataError("a", why="b", mend="c")
+
+    @ray.remote
+    def outer() -> None:
+        ray.get(inner.remote())
+
+    for task in (inner, outer):
+        with pytest.raises(Exception) as caught:
+            ray.get(task.remote())
+        found = ours(caught.value)
+        assert type(found) is DataError
+        assert (found.what, found.why, found.mend) == ("a", "b", "c")
+    assert ours(ValueError("x")) is None and ours(None) is None

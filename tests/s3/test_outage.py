@@ -1,0 +1,207 @@
+"""Faults of a store while cohorts train. Oracle: the pure order, from a folder in calm."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from ablate.data.corpus import Corpus, open_corpora
+from ablate.data.rendering import Span, render
+from ablate.data.storage import write_object
+from ablate.run.cohort import order_of, rendering_of, roll
+from ablate.run.launch import run_plan
+from ablate.run.outcome import Outcome
+from ablate.run.store import Store
+from ablate.study.factor import Factor
+from ablate.study.plan import Plan, plan
+from ablate.study.recipe import Recipe
+from ablate.study.scale import SCALES
+from ablate.study.study import Study
+from ablate.track.ledger import InMemoryLedger
+from ablate.track.record import TrialRecord
+from ablate.variants import CLIP
+
+pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+SAMPLES = 3_200  # 6.6 epochs of the shapes, each read anew: some 24 requests an epoch
+
+
+@pytest.fixture
+def place(weather: Any, shapes: Path) -> str:
+    """The shapes in a bucket, behind the weather."""
+    where = f"s3://corpus/{uuid.uuid4().hex}"
+    for path in sorted(shapes.glob("*.tar")):
+        write_object(f"{where}/{path.name}", path.read_bytes())
+    return where
+
+
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    """A private Ray with the environment of the test."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def small(uri: str) -> Plan:
+    study = Study(
+        name="outage",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {
+        "corpus.uri": uri,
+        "corpus.caption": "txt",
+        "budget.samples": SAMPLES,
+        "image.name": "test_vit",
+    }
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+
+
+class Live(InMemoryLedger):
+    """Knows which samples were told while a trial ran, and not with its record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: list[int] = []
+        self._ending = False
+
+    def log(self, key: str, samples: int, metrics: Any) -> None:
+        super().log(key, samples, metrics)
+        if not self._ending:
+            self.live.append(samples)
+
+    def finish(self, record: TrialRecord, files: Any = None) -> None:
+        self._ending = True
+        super().finish(record, files)
+        self._ending = False
+
+
+def run(what: Plan, folder: Path, results: str, weather: Any = None) -> tuple[Outcome, Live]:
+    """Run `what`; with `weather`, its store goes away when some shards of the study were read."""
+    ledger = Live()
+    corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
+    if weather is not None:
+        weather.away_after = len(weather.requests) + 100
+    outcome = run_plan(
+        what,
+        corpora,
+        Store(str(folder / results)),
+        ledger,
+        num_workers=1,
+        checkpoint_seconds=0,
+        code_version={"git_commit": "test"},
+    )
+    return outcome, ledger
+
+
+def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
+    """Every trial read every sample once, in the order of the same shards in a folder."""
+    cohort = what.cohorts[0]
+    corpus = open_corpora([Corpus(uri=str(shapes), caption="txt")], home)
+    (opened,) = corpus.values()
+    order, rendering = order_of(opened, cohort.recipe), rendering_of(cohort)
+    span = Span(0, SAMPLES, cohort.recipe.budget.batch)
+    ids = np.concatenate(
+        [
+            part["id"]
+            for window in order.between(span.start, span.stop)
+            for part in render(opened.train, order, window, span, rendering, 64)
+        ]
+    )
+    digest = hashlib.sha256(b"").hexdigest()
+    for batch in ids.reshape(-1, span.batch):
+        digest = roll(digest, batch)
+    for record in outcome.records.values():
+        assert record.order_hash == digest
+        assert [p["samples"] for p in record.curve] == list(range(64, SAMPLES + 1, 64))
+
+
+def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
+    weather: Any,
+    place: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "120")
+    monkeypatch.delenv("ABLATE_READ_BACKOFF_SECONDS")
+    request.getfixturevalue("cluster")
+    weather.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
+    there, _ = run(small(place), tmp_path, "there", weather)
+    assert weather.away_since and not weather.is_away
+    assert there.missing(small(place).trials) == []
+    check_order(there, small(place), shapes, tmp_path / "calm")
+
+
+def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes_on(
+    weather: Any,
+    place: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "8")
+    request.getfixturevalue("cluster")
+    what = small(place)
+    outcome, ledger = run(what, tmp_path, "there", weather)
+    assert not outcome.records and set(outcome.reasons) == {t.key for t in what.trials}
+    for reason in outcome.reasons.values():
+        assert reason.startswith(("asking for s3://", "reading s3://"))
+        assert f"{weather.url} did not answer soundly" in reason
+        assert "ABLATE_PATIENCE_SECONDS" in reason
+        assert "UDF" not in reason
+    assert set(ledger.statuses.values()) == {"failed"}
+    weather.away_after = None
+    again, later = run(what, tmp_path, "there")
+    assert again.missing(what.trials) == []
+    assert 0 < min(ledger.live) < min(later.live)  # from its checkpoint, not from the start
+    check_order(again, what, shapes, tmp_path / "calm")
+
+
+@pytest.mark.parametrize("fault", ["changed", "refused"])
+def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
+    weather: Any,
+    place: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    fault: str,
+) -> None:
+    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "900")
+    what, ledger = small(place), Live()
+    corpora = open_corpora([what.trials[0].recipe.corpus], tmp_path / "home")
+    with monkeypatch.context() as patch:
+        if fault == "changed":
+            write_object(f"{place}/00003.tar", (shapes / "00004.tar").read_bytes())
+            words = f"shard {place}/00003.tar has changed since the corpus was indexed"
+        else:
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "wrongwrongwrong")  # the workers'
+            words = f"refuses the credentials for '{place}/"
+        request.getfixturevalue("cluster")
+    began = time.monotonic()
+    outcome = run_plan(
+        what,
+        corpora,
+        Store(str(tmp_path / "results")),
+        ledger,
+        num_workers=1,
+        checkpoint_seconds=0,
+        code_version={"git_commit": "test"},
+    )
+    assert time.monotonic() - began < 300  # with the start of all processes
+    assert {words in reason for reason in outcome.reasons.values()} == {True}
+    assert len(outcome.reasons) == 2
+    assert set(ledger.statuses.values()) == {"failed"}

@@ -1,0 +1,106 @@
+"""Two drivers with different results folders and one tracking store. Oracle: each alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ablate.errors import TrackingError
+from ablate.run.store import Store
+from ablate.track.ledger import Remote
+from ablate.track.outbox import Job
+from ablate.track.reader import examples, read_design, read_rows, run_marks
+
+
+def rows(world: Any, storage: str) -> dict[str, dict[str, Any]]:
+    entry = world.entry()
+    found = read_rows(world.uri, entry.study, entry.scale, identity=entry.identity, storage=storage)
+    return {row["key"]: row for row in found}
+
+
+def test_neither_ends_nor_overwrites_what_is_the_others(world: Any) -> None:
+    one, two = world.ledger(), world.ledger()
+    key = world.trial(0).key
+    one.open_study(replace(world.entry(), storage="aaaa"))
+    one.open_trial(world.trial(0))
+    one.log(key, 64, {"train/loss": 5.0})
+    wait_for(one)
+    two.open_study(replace(world.entry(), storage="bbbb"))
+    two.open_trial(world.trial(0))
+    two.log(key, 64, {"train/loss": 3.0})
+    theirs = world.record(0, metrics={"zeroshot/top1": 0.75})
+    two.finish(theirs)
+    wait_for(two)
+    assert rows(world, "aaaa")[key]["status"] == "running"
+    assert rows(world, "bbbb")[key]["status"] == "completed"
+    assert rows(world, "bbbb")[key]["metrics"]["zeroshot/top1"] == 0.75
+    one.finish(world.record(0, status="diverged", metrics={}, reason="nan"))
+    assert not one.close() and not two.close()
+    assert rows(world, "aaaa")[key]["status"] == "diverged"
+    assert rows(world, "bbbb")[key]["status"] == "completed"
+    runs = {rows(world, storage)[key]["run_id"] for storage in ("aaaa", "bbbb")}
+    assert len(runs) == 2
+    assert len(world.study_runs()) == 2
+
+
+def wait_for(ledger: Any) -> None:
+    """Until the ledger has sent what it was told."""
+    done = threading.Event()
+    ledger._outbox.put(Job("a mark", done.set, after_points=True))
+    assert done.wait(60)
+
+
+def test_the_same_folder_goes_on_in_its_run_and_a_run_without_a_mark_is_taken_up(
+    world: Any,
+) -> None:
+    for storage in ("", "aaaa", "aaaa", "bbbb", "aaaa"):
+        ledger = world.ledger()
+        ledger.open_study(replace(world.entry(), storage=storage))
+        ledger.open_trial(world.trial(0))
+        ledger.close()
+    marks = sorted(run.data.tags["ablate.storage"] for run in world.study_runs())
+    assert marks == ["aaaa", "bbbb"]
+
+
+def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None:
+    for storage, value in (("aaaa", 0.25), ("bbbb", 0.5)):
+        ledger = world.ledger()
+        ledger.open_study(replace(world.entry(), storage=storage))
+        content = json.dumps(storage).encode()
+        ledger.finish(
+            world.record(0, metrics={"zeroshot/top1": value}),
+            {"examples.parquet": Remote(len(content), lambda content=content: content)},
+        )
+        assert not ledger.close()
+    entry, key = world.entry(), world.trial(0).key
+    which: dict[str, Any] = {"identity": entry.identity}
+    for storage, value in (("aaaa", 0.25), ("bbbb", 0.5)):
+        assert rows(world, storage)[key]["metrics"]["zeroshot/top1"] == value
+        path = examples(
+            world.uri, entry.study, key, name="examples.parquet", storage=storage, **which
+        )
+        assert json.loads(path.read_text()) == storage
+        assert read_design(world.uri, entry.study, entry.scale, storage=storage, **which)
+    assert run_marks(world.uri, entry.study, entry.scale) == (entry.identity, "bbbb")
+    experiment = world.mlflow.get_experiment_by_name(entry.study)
+    views = [n for n in experiment.tags if n.startswith("mlflow.sharedViewState.")]
+    assert {v.rpartition(".")[2].removesuffix("-cells") for v in views} == {
+        f"{entry.identity}-aaaa",
+        f"{entry.identity}-bbbb",
+    }
+    with pytest.raises(TrackingError, match="has no run"):
+        read_rows(world.uri, entry.study, entry.scale, storage="cccc", **which)
+
+
+def test_a_folder_keeps_its_mark_when_it_is_moved(tmp_path: Any) -> None:
+    store = Store(str(tmp_path / "a"))
+    assert store.mark(make=False) == ""
+    mark = store.mark()
+    assert len(mark) == 16 and store.mark() == mark
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert Store(str(tmp_path / "b")).mark(make=False) == mark
+    assert Store(str(tmp_path / "a")).mark() != mark
