@@ -32,7 +32,7 @@ def shape(rng: random.Random) -> tuple[bytes, str]:
         draw.rectangle([x, 0, x + 8, 48], fill=colour)
     out = io.BytesIO()
     picture.save(out, "PNG")
-    return out.getvalue(), f"a {colour} {kind} on {ground}"
+    return out.getvalue(), f"a {colour} {kind} on {ground} at {x}"
 
 
 def write_tar(path: Path, samples: list[tuple[str, dict[str, bytes]]]) -> None:

@@ -27,7 +27,7 @@ ALLOWED = {
     "analyze": {"errors", "study", "tables", "track"},
     "recall": {"errors", "home", "track", "analyze"},
     "options": {"errors", "home", "study"},
-    "describe": {"data", "options", "run", "study", "track"},
+    "describe": {"data", "home", "options", "run", "study", "track"},
     "conduct": {"data", "describe", "errors", "home", "options", "recall", "run", "study", "track"}
     | {"analyze"},
     "command": {"errors", "conduct", "describe", "options", "study"},

@@ -87,6 +87,7 @@ def _index(uri: str, *, columns: bool) -> None:
             source.uri, places, places, spread=_with_bar(spread, "indexing"), members=True
         )
         _say(source.uri, found, places)
+        _say_held_out(source.uri)
         if columns:
             opened = open_source(source.uri, home())
             names = sorted(opened.places)
@@ -201,6 +202,28 @@ def _say(uri: str, index: Index, places: Sequence[str]) -> None:
         print(f"             {count:,} x {reason}")
     print(f"fingerprint  {fingerprint(entries)}")
     print(f"index        {index.kept or 'up to date'}")
+
+
+def _say_held_out(uri: str) -> None:
+    """What a study that trains on `uri` would be tested on, and what it would be refused for."""
+    from ablate.data.corpus import Corpus, open_corpus
+    from ablate.data.source import open_source
+    from ablate.run.preflight import check_names, count_names, needed
+
+    source = open_source(uri, home())
+    if not source.own:
+        return
+    captions = source.manifest.captions
+    caption = "txt" if "txt" in captions or not captions else captions[0]
+    try:
+        opened = open_corpus(Corpus(uri=uri, caption=caption), home())
+        num_names = count_names(opened.test, caption, opened.test_bytes)
+        print(
+            f"held out     {opened.test.num_samples:,} pairs with {num_names:,} names ({caption})"
+        )
+        check_names([opened], needed())
+    except AblateError as fault:
+        print("warning      " + str(fault).replace("\n", "\n           "))
 
 
 if __name__ == "__main__":

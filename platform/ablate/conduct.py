@@ -39,14 +39,14 @@ def run(options: Options) -> int:
     from ablate.data.weather import patience_seconds
     from ablate.run.held import StudyHeldError
     from ablate.run.lock import study_lock
-    from ablate.run.resources import check_batch
+    from ablate.run.preflight import check_workers
     from ablate.run.store import Store
     from ablate.track.connection import check_tracking, default_tracking_uri
 
     patience_seconds()
-    check_batch(options.plan, options.workers)
+    check_workers(options.plan, options.workers)
     store = Store(options.storage).sub(*options.folder)
-    corpora = {} if options.surface else _opened_corpora(options.plan)
+    corpora = {} if options.surface else _opened_corpora(options)
     check_tracking(options.tracking_uri or default_tracking_uri(home()))
     try:
         with study_lock(store):  # before the ledger is opened: that ends what still runs in it
@@ -56,16 +56,22 @@ def run(options: Options) -> int:
         return TRIALS_MISSING
 
 
-def _opened_corpora(chosen: Plan) -> Corpora:
+def _opened_corpora(options: Options) -> Corpora:
     """What the trials read, made ready and opened; raises where they would not be comparable."""
     from ablate.data.corpus import open_corpora
     from ablate.run.launch import check_one_test
+    from ablate.run.preflight import check_epochs, check_names
 
+    chosen = options.plan
     stated = [trial.recipe.corpus for trial in chosen.trials]
     _prepare(stated)
     _prepare_synonyms(chosen)
     corpora = open_corpora(stated, home())
     check_one_test(corpora.values())
+    check_names(corpora.values(), chosen.responses)
+    pairs = {corpus: opened.train.num_samples for corpus, opened in corpora.items()}
+    for warning in check_epochs(chosen, pairs, options.max_epochs):
+        print(warning, file=sys.stderr)
     return corpora
 
 
@@ -74,21 +80,25 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
     from ablate.run.connect import connect
     from ablate.run.launch import run_plan
     from ablate.run.outcome import read_outcome, record_files
+    from ablate.run.preflight import check_workers
     from ablate.run.resources import check_disk
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
     check_scored_alike(record.to_json() for record in before.records.values())
+    left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
+    if left:
+        if options.surface is None:
+            check_disk(chosen, store.free_bytes(), options.storage)
+        print(f"ray     {connect()}", file=sys.stderr)
+        check_workers(chosen, options.workers)  # again: a cluster is known once it is joined
     if options.surface is not None:
         store.write_json(options.surface.to_json(), "surface.json")
         print(
             f"surface {store.place('surface.json')}: change a copy, and give it to --rehearse",
             file=sys.stderr,
         )
-    left = len(chosen.trials) - len(before.records)
-    if left and options.surface is None:
-        check_disk(chosen, store.free_bytes(), options.storage)
     # Who states a claim now has seen those of other data, too.
     stated = stated_claims(store, chosen, len(before.records) + len(before.stale))
     tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen), store)
@@ -99,7 +109,6 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
         for key, record in before.records.items():
             tracking.ledger.finish(record, record_files(store, key, sizes))
         if left:
-            print(f"ray     {connect()}", file=sys.stderr)
             outcome = run_plan(
                 chosen,
                 corpora,

@@ -16,6 +16,7 @@ from ablate.study.plan import Plan
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus, OpenCorpus
+    from ablate.data.peek import Peeked
     from ablate.options import Options
     from ablate.run.store import Store
     from ablate.track.ledger import StudyEntry
@@ -24,18 +25,51 @@ if TYPE_CHECKING:
 
 
 def print_plan(options: Options) -> None:
+    """Print trials, cohorts, pairs and cost. Raises where the study would be refused for them."""
+    from ablate.data.peek import peek
+    from ablate.home import home
+    from ablate.run.preflight import check_epochs, check_workers
+
+    check_workers(options.plan, options.workers)
+    stated = [trial.recipe.corpus for trial in options.plan.trials]
+    peeked = peek(stated, home()) if options.surface is None else []
+    known = {found.corpus: found.num_train for found in peeked if found.num_train}
+    warnings = check_epochs(options.plan, known, options.max_epochs)
     if options.as_json:
-        print(json.dumps(options.plan.to_json(), indent=1, sort_keys=True))
+        told = options.plan.to_json() | {"pairs": [found.to_json() for found in peeked]}
+        print(json.dumps(told, indent=1, sort_keys=True))
         return
-    print(_plan_text(options.plan))
+    print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings]))
 
 
-def _plan_text(chosen: Plan) -> str:
+def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
+    """A line for each corpus: its pairs and how often they come, as far as they are counted."""
+    from ablate.run.preflight import epochs
+
+    lines = []
+    for found in peeked:
+        corpus = found.corpus
+        several = corpus.selection.fingerprint and f" ({corpus.selection.fingerprint[:8]})"
+        if not found.num_train:
+            how = "the first run builds it" if corpus.uri.startswith("demo:") else "ablate index"
+            lines.append(f"data    {corpus.uri}{several}: its pairs are not counted yet ({how})")
+            continue
+        times = epochs(chosen, {corpus: found.num_train})[corpus]
+        held = "" if found.num_test is None else f", {found.num_test:,} held out"
+        most, least = ("at most ", "at least ") if found.at_most else ("", "")
+        lines.append(
+            f"data    {corpus.uri}{several}: {most}{found.num_train:,} pairs to train on{held}; "
+            f"{least}{times:,.3g} epochs"
+        )
+    return list(dict.fromkeys(lines))  # two caption fields of the same pairs are one line
+
+
+def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
     costs = chosen.costs()
     lines = [
         f"study   {chosen.study.name}: {chosen.study.question}",
         f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
-        f"data    {chosen.trials[0].recipe.corpus.uri}",
+        *(data or [f"data    {_uris(chosen)}"]),
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
     if chosen.study.fraction is not None:

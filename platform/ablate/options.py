@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ablate.errors import StudyError
@@ -19,6 +18,9 @@ from ablate.study.study import Study
 from ablate.study.surface import Surface
 
 REHEARSAL = "_rehearsal"
+# The paper reads its pairs 35 times. So many are a slip of the hand more often than a question (a
+# cluster's budget on a laptop's corpus), and cost days.
+MOST_EPOCHS = 1_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Options:
     workers: int
     mode: str
     as_json: bool
+    max_epochs: int
     surface: Surface | None = None
 
     @property
@@ -77,6 +80,12 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     )
     parser.add_argument("--workers", type=int, default=1, help="workers of each cohort (1)")
     parser.add_argument(
+        "--max-epochs",
+        type=int,
+        default=MOST_EPOCHS,
+        help=f"refuse to read the corpus more often ({MOST_EPOCHS:,})",
+    )
+    parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
     return parser
@@ -86,21 +95,25 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
     args = _parser(study).parse_args(argv)
     if args.json and not args.plan:
         raise StudyError("--json is given without --plan", mend="add --plan")
-    if args.workers < 1:
-        raise StudyError(f"--workers is {args.workers}", mend="give 1 or more")
+    for name, value in (("--workers", args.workers), ("--max-epochs", args.max_epochs)):
+        if value < 1:
+            raise StudyError(f"{name} is {value}", mend="give 1 or more")
     scale_name, reason = _chosen(args.scale, "--scale", "ABLATE_SCALE", "demo")
     scale = scale_named(scale_name)
     data, _ = _chosen(args.data, "--data", "ABLATE_DATA", "")
     overrides: dict[str, Any] = {}
     if data:
         # Another corpus keeps its captions in the text member unless --set says otherwise.
-        overrides |= {"corpus.uri": _absolute(data)}
+        overrides |= {"corpus.uri": data}
         if not data.startswith("demo:"):
             overrides["corpus.caption"] = "txt"
     base = study.base_at(scale)
     for setting in args.set:
         path, value = parse_setting(setting, base)
         overrides[path] = value
+    for path in {"corpus.uri", "corpus.test_uri"} & overrides.keys():
+        # One folder is one variation of the study, from whatever directory it is named.
+        overrides[path] = base.patch(path, overrides[path]).get(path)
     return Options(
         plan=plan(
             study,
@@ -115,6 +128,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         workers=args.workers,
         mode="plan" if args.plan else "report" if args.report else "run",
         as_json=args.json,
+        max_epochs=args.max_epochs,
         surface=_surface(args.rehearse, study),
     )
 
@@ -132,12 +146,6 @@ def _chosen(argument: str | None, flag: str, variable: str, default: str) -> tup
     if os.environ.get(variable):
         return os.environ[variable], f"{variable}={os.environ[variable]}"
     return default, "the default; --scale or ABLATE_SCALE chooses another"
-
-
-def _absolute(uri: str) -> str:
-    if uri.startswith("demo:") or "://" in uri:
-        return uri
-    return str(Path(uri).expanduser().absolute())
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:

@@ -25,7 +25,7 @@ EACH, WORLD, BATCH = 4_000, 64, 32_768
 
 def measure(num_shards: int) -> dict[str, float]:
     from ablate.data.holdout import HOLDOUT_MAX
-    from ablate.data.index import Index, _read, _write
+    from ablate.data.index import Index, _write, read_shards
     from ablate.data.order import Order, owned
     from ablate.data.rows import Rows
     from ablate.data.shard_index import IndexedShard
@@ -50,7 +50,7 @@ def measure(num_shards: int) -> dict[str, float]:
         found["write the index, s"] = time.perf_counter() - began
         found["index, MB"] = (Path(folder) / "index.json").stat().st_size / 1e6
         began = time.perf_counter()
-        read = _read(folder)
+        read = read_shards(folder)
         found["read the index, s"] = time.perf_counter() - began
     began = time.perf_counter()
     rows = Rows(

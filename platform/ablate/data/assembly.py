@@ -18,6 +18,7 @@ from ablate.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from ablate.data.selection import Selected, Step, Table, copies
 from ablate.data.source import SPLIT, OpenSource
 from ablate.data.table import read_columns
+from ablate.data.usable import check_caption, check_usable
 from ablate.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ class Assembly:
         self.tests = tests
         self.limits = tuple(limits.get(self._place(shard), NONE) for shard in shards)
         for part in parts:
-            _check_caption(part.source, corpus.caption, "caption")
+            check_usable(part.source)
+            check_caption(part.source, corpus.caption, "caption")
         for test in tests:
-            _check_caption(test.source, corpus.held_out_caption, "test_caption")
+            check_caption(test.source, corpus.held_out_caption, "test_caption")
 
     def rows(self, pictures: Pictures) -> tuple[Rows, Rows, tuple[Step, ...], int]:
         """What is trained on and what is tested on, the steps of the choice, and how many shards
@@ -107,6 +109,16 @@ class Assembly:
             found = _digest(found, _mark(train.apart))
         mark = self.corpus.selection.fingerprint
         return _digest(found, mark) if mark else found
+
+    @property
+    def test_bytes(self) -> int:
+        """Of all shards that hold something to be tested on."""
+        return sum(
+            shard.num_bytes
+            for test in self.tests
+            for shard in test.source.manifest.shards
+            if shard.name in test.limits
+        )
 
     def _place(self, shard: tuple[int, str]) -> str:
         number, name = shard
@@ -230,17 +242,6 @@ def _found(table: Table, selected: Selected) -> NDArray[np.bool_]:
     ours = (table.shards << 32) | table.rows
     theirs = (selected.shards << 32) | selected.rows
     return np.isin(ours, theirs)
-
-
-def _check_caption(source: OpenSource, caption: str, field: str) -> None:
-    """A caption field that no shard has would make every sample a bad one."""
-    known = source.manifest.captions
-    if known and caption not in known and not (caption == "txt" and not source.own):
-        raise DataError(
-            f"Corpus.{field} is '{caption}', and the pairs of '{source.uri}' have no such field",
-            why="a caption is a text field of the json member, or `txt` for the text member",
-            mend=f"{nearest(caption, known)} Give one with --set corpus.{field}={known[0]}",
-        )
 
 
 def _check_both(corpus: Corpus, train: Rows, test: Rows) -> None:

@@ -92,7 +92,8 @@ class OpenCorpus:
 
     `steps` are what the selection removed, and `sources` where the pairs came from, where known.
     Of `num_unchecked` of the shards to train on nobody knows the pictures' digests: whether they
-    hold copies of the held-out ones was not looked at.
+    hold copies of the held-out ones was not looked at. The shards to be tested on have
+    `test_bytes`.
     """
 
     corpus: Corpus
@@ -102,6 +103,7 @@ class OpenCorpus:
     sources: tuple[Source, ...]
     steps: tuple[Step, ...] = ()
     num_unchecked: int = 0
+    test_bytes: int = 0
 
 
 def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
@@ -145,7 +147,16 @@ def _opened(assembly: Assembly, pictures: Pictures) -> OpenCorpus:
     train, test, steps, num_unchecked = assembly.rows(pictures)
     fingerprint = assembly.fingerprint(train, test)
     sources = tuple(s for part in assembly.parts for s in part.source.manifest.sources)
-    return OpenCorpus(assembly.corpus, train, test, fingerprint, sources, steps, num_unchecked)
+    return OpenCorpus(
+        assembly.corpus,
+        train,
+        test,
+        fingerprint,
+        sources,
+        steps,
+        num_unchecked,
+        assembly.test_bytes,
+    )
 
 
 def _canonical(uri: str) -> str:

@@ -105,7 +105,7 @@ def index_source(
     for place in read_from:
         taken = {
             shard.name: shard
-            for shard in _read(place)
+            for shard in read_shards(place)
             if shard.name not in same and _is_same(shard, found.get(shard.name))
         }
         same |= taken
@@ -176,7 +176,7 @@ def _values(place: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _read(place: str) -> list[IndexedShard]:
+def read_shards(place: str) -> list[IndexedShard]:
     """The shards that the index in `place` knows; none where it cannot be believed."""
     try:
         values = _values(place)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.data import demo
-from ablate.data.index import FOLDER, Spread, folder_of, in_threads, index_source
+from ablate.data.index import (
+    FOLDER,
+    Spread,
+    folder_of,
+    in_threads,
+    index_source,
+    read_shards,
+)
 from ablate.data.manifest import (
     DIGESTS,
     MANIFEST_NAME,
@@ -23,6 +30,7 @@ from ablate.data.storage import etag_of, exists, list_objects, read_object
 from ablate.errors import DataError, nearest
 
 SPLIT = "all"  # a source without a manifest is one split
+ALL = ""  # where pairs are counted by split: all of a source that nobody described
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,28 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
         kept_in=(beside, at_home),
         num_bad=sum(s.num_bad for s in index.shards),
     )
+
+
+def counts_at(uri: str, home: Path) -> dict[str, int] | None:
+    """How many pairs a source has by split, from its manifest or an index; None without either.
+
+    A demo corpus that is not built yet is not counted. Raises DataError for a folder that is not
+    there, and for a manifest that cannot be believed.
+    """
+    if uri.startswith("demo:") and not demo.resolve(uri, home).exists():
+        return None
+    remote = "://" in uri and not uri.startswith("demo:")
+    folder = uri if remote else str(_folder(uri, home))
+    listed = f"{folder.rstrip('/')}/{MANIFEST_NAME}"
+    counts: dict[str, int] = {}
+    if not (has_glob(folder) or has_braces(folder)) and exists(listed):
+        for shard in parse_manifest(read_object(listed), listed).shards:
+            counts[shard.split] = counts.get(shard.split, 0) + shard.num_samples
+        return counts
+    for place in index_places(folder, home):
+        if shards := read_shards(place):
+            return {ALL: sum(shard.num_samples for shard in shards)}
+    return None
 
 
 def _described(uri: str, folder: str, kept_in: tuple[str, ...], *, remote: bool) -> OpenSource:

@@ -18,6 +18,12 @@ from ablate.model.pretrainer import Pretrainer
 from ablate.model.terms.late_interaction import LateInteractionModule, token_scores
 
 NUM_CANDIDATES = 100
+# Of each accuracy, so many names that it is what it is called, and not certain.
+NAMES_NEEDED = {
+    "zeroshot/top1": 2,
+    "zeroshot/top5": 6,
+    "zeroshot/top1_of_100": NUM_CANDIDATES,
+}
 BATCH = 512
 
 
@@ -62,11 +68,13 @@ class ZeroShot:
     num_not_finite: int = 0
 
     def metrics(self, num_names: int) -> dict[str, float]:
-        """Accuracies as fractions of the pictures."""
-        return {
+        """Accuracies as fractions of the pictures; none that its names are too few for."""
+        found = {
             "zeroshot/top1": float((self.among_all < 1).mean()),
             "zeroshot/top5": float((self.among_all < 5).mean()),
             "zeroshot/top1_of_100": float((self.among_100 < 1).mean()),
+        }
+        return {name: v for name, v in found.items() if num_names >= NAMES_NEEDED[name]} | {
             "zeroshot/num_images": float(len(self.ids)),
             "zeroshot/num_names": float(num_names),
         }
