@@ -97,12 +97,12 @@ def _index(uri: str, *, columns: bool) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     from ablate.analyze.report import write_report
-    from ablate.recall import correct_of, curves_of, recall
+    from ablate.recall import correct_of, curves_of, recall, with_bad_samples_of
 
     study = recall(args.name, scale=args.scale, tracking_uri=args.tracking_uri)
     folder = Path(args.out or f"{args.name}-report")
     report = write_report(
-        study.design, study.trials, folder, {}, correct_of(study), curves_of(study)
+        with_bad_samples_of(study), study.trials, folder, {}, correct_of(study), curves_of(study)
     )
     print(report.summary)
     if args.rank or args.tasks:

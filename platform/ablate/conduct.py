@@ -6,13 +6,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.describe import code_version, entry_of, identity_of, say_start
-from ablate.errors import StudyError
 from ablate.home import home
 from ablate.study.claim import ERROR_ID, digest_of
 from ablate.study.plan import Plan
@@ -258,17 +257,17 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
 
 def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store) -> Any:
     """The report of what there is, written and handed to the ledger."""
+    from ablate.analyze.bad_samples import lines, with_bad_samples
     from ablate.recall import table_of
 
     design = tracking.entry.design
-    try:
-        table = table_of(design, _rows(chosen, outcome))
-    except StudyError:  # no report, but what was learned reaches the ledger
-        tracking.ledger.close(timeout_s=CLOSE_SECONDS)
-        raise
+    table = table_of(design, _rows(chosen, outcome))
+    design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
     correct = _correct(store, table, chosen.responses[0])
     curves = _curves(outcome)
     report = _write_report(design, table, store, chosen.variation, correct, curves)
+    for line in lines(design):
+        print(line, file=sys.stderr)
     _note_look(store, chosen, table)
     completed = sum(record.status == "completed" for record in outcome.records.values())
     tracking.ledger.attach({f"report/{report.page.name}": report.page})
@@ -298,12 +297,18 @@ def _correct(store: Store, table: pd.DataFrame, response: str) -> dict[str, Any]
     """Which test pictures each completed trial named right, by the files beside its record."""
     from ablate.analyze.correct import correct_by_trial
 
+    done = table.loc[table["status"] == "completed", "key"]
+    return correct_by_trial(done, response, _reader(store, "examples.parquet"))
+
+
+def _reader(store: Store, name: str) -> Callable[[str], bytes | None]:
+    """Reads the file `name` beside a trial's record, by the trial's key; None without one."""
+
     def read(key: str) -> bytes | None:
-        parts = ("trials", key, "examples.parquet")
+        parts = ("trials", key, name)
         return store.read_bytes(*parts) if store.exists(*parts) else None
 
-    done = table.loc[table["status"] == "completed", "key"]
-    return correct_by_trial(done, response, read)
+    return read
 
 
 def _curves(outcome: Outcome) -> CurveReader:
@@ -337,7 +342,7 @@ def _write_report(
 
 def report_from_ledger(options: Options) -> int:
     """Write the report from what MLflow has. Returns the exit status."""
-    from ablate.recall import correct_of, curves_of, recall
+    from ablate.recall import correct_of, curves_of, recall, with_bad_samples_of
     from ablate.run.store import Store
     from ablate.track.ledger import view_key
 
@@ -351,7 +356,8 @@ def report_from_ledger(options: Options) -> int:
         storage=store.mark(make=False),
     )
     correct, curves = correct_of(study), curves_of(study)
-    report = _write_report(study.design, study.trials, store, chosen.variation, correct, curves)
+    design = with_bad_samples_of(study)
+    report = _write_report(design, study.trials, store, chosen.variation, correct, curves)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(study.uri, study.experiment, view_key(study.identity, study.storage))

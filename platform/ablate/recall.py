@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,22 @@ def curves_of(found: Recalled) -> CurveReader:
 def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
     """Which test pictures each completed trial named right, by the artifacts of its run."""
     from ablate.analyze.correct import correct_by_trial
+
+    done = found.trials.loc[found.trials["status"] == "completed", "key"]
+    return correct_by_trial(
+        done, found.design["responses"][0], _artifact(found, "examples.parquet")
+    )
+
+
+def with_bad_samples_of(found: Recalled) -> dict[str, Any]:
+    """The design, with the bad samples that the artifacts of its trials name."""
+    from ablate.analyze.bad_samples import FILE_NAME, with_bad_samples
+
+    return with_bad_samples(found.design, found.trials, _artifact(found, FILE_NAME))
+
+
+def _artifact(found: Recalled, name: str) -> Callable[[str], bytes | None]:
+    """Reads the artifact `name` of a trial's run, by the trial's key; None without one."""
     from ablate.errors import TrackingError
     from ablate.track.reader import examples
 
@@ -74,15 +90,14 @@ def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
                 found.uri,
                 found.design["study"],
                 key,
-                name="examples.parquet",
+                name=name,
                 identity=found.identity,
                 storage=found.storage,
             ).read_bytes()
         except TrackingError:
             return None
 
-    done = found.trials.loc[found.trials["status"] == "completed", "key"]
-    return correct_by_trial(done, found.design["responses"][0], read)
+    return read
 
 
 def table_of(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

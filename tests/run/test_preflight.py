@@ -53,8 +53,11 @@ def folder(path: Path, samples: Sequence[Mapping[str, bytes]]) -> Path:
     return path
 
 
-def named(num_pairs: int, num_names: int) -> list[dict[str, bytes]]:
-    return [{"png": picture(n), "txt": f"name {n % num_names}".encode()} for n in range(num_pairs)]
+def named(num_pairs: int, num_names: int, first: int = 0) -> list[dict[str, bytes]]:
+    return [
+        {"png": picture(first + n), "txt": f"name {n % num_names}".encode()}
+        for n in range(num_pairs)
+    ]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

@@ -13,6 +13,7 @@ from ablate.analyze.wording import NONE, counted, listed, number
 
 _SHOWN = 12  # characters of a hash
 _THEN = " then "
+_TABLES = ("selections", "bad_samples")  # of the data, what has a table of its own
 
 
 def design_section(found: Findings) -> Section:
@@ -32,7 +33,11 @@ def design_section(found: Findings) -> Section:
         *(
             [f"Data {name.removeprefix('num_').replace('_', ' ')}", text]
             for name, text in flat(
-                {k: v for k, v in design.get("data", {}).items() if k != "selections"}
+                {
+                    k: v
+                    for k, v in design.get("data", {}).items()
+                    if k not in ("selections", "bad_samples")
+                }
             )
         ),
     ]

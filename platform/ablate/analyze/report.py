@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ablate.analyze import checks, conclusions, evidence, sections
 from ablate.analyze.answer import answer, caveats
+from ablate.analyze.bad_samples import bad_samples_section
 from ablate.analyze.curves import CurveReader, Curves, learning_curves
 from ablate.analyze.curves import section as curves_section
 from ablate.analyze.drawing import figures_of
@@ -136,7 +137,11 @@ def standalone(svg: str, style: str = "") -> str:
 
 def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
     design, gaps = design_section(found), evidence.missing(found)
-    last = [evidence.trial_rows(found), provenance_section(found, provenance)]
+    last = [
+        evidence.trial_rows(found),
+        *bad_samples_section(found),
+        provenance_section(found, provenance),
+    ]
     published = published_values(found)
     if found.primary.fault:
         claims = conclusions.claims(found)
