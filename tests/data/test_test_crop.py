@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ablate.data.augment import ONECROP, CenterCrop
 from ablate.data.corpus import Corpus, open_corpus
@@ -18,12 +19,13 @@ from ablate.errors import AblateError
 SIDE = 64
 
 
-def framed() -> bytes:
-    """A white picture with a black square in its middle half."""
+def framed(number: int) -> bytes:
+    """A white picture with a black square in its middle half, and its number in the file."""
     picture = Image.new("RGB", (SIDE, SIDE), "white")
     picture.paste("black", (SIDE // 4, SIDE // 4, 3 * SIDE // 4, 3 * SIDE // 4))
-    out = io.BytesIO()
-    picture.save(out, "PNG")
+    out, words = io.BytesIO(), PngInfo()
+    words.add_text("number", str(number))
+    picture.save(out, "PNG", pnginfo=words)
     return out.getvalue()
 
 
@@ -31,7 +33,8 @@ def framed() -> bytes:
 def folder(tmp_path: Path) -> Path:
     with tarfile.open(tmp_path / "00000.tar", "w") as tar:
         for n in range(40):
-            for name, content in (("png", framed()), ("txt", f"picture {n}".encode())):
+            # Each its own picture to the byte: copies of held-out ones are never trained on.
+            for name, content in (("png", framed(n)), ("txt", f"picture {n}".encode())):
                 member = tarfile.TarInfo(f"{n:06}.{name}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))

@@ -33,6 +33,8 @@ NEW: dict[str, Any] = {
     "precision": "bf16",
     "text.heads": 4,
     "image.norm": "local",
+    "image.init": "released",
+    "augment.test.ratio": 2.0,
     "augment.image.max_aspect": 2.0,
     "augment.image_a.max_aspect": 2.0,
     "augment.image_b.max_aspect": 2.0,
