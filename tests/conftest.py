@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Several processes of tests ignore Ctrl-C, and so would all that they start: what a stop
+    # does could not be tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "black", "pink")
 SHAPES = ("circle", "square", "bar")
 
