@@ -12,6 +12,7 @@ import torch
 from ablate.data.corpus import OpenCorpus, open_corpus
 from ablate.data.demo import prepare_demo
 from ablate.data.rendering import Columns, Span, render
+from ablate.data.wordnet import prepare_wordnet
 from ablate.run.cohort import CohortTraining, order_of, rendering_of
 from ablate.study.plan import Cohort
 from ablate.study.recipe import Recipe
@@ -43,10 +44,13 @@ def trial(name: str, tower: str) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> OpenCorpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCorpus]:
     home = tmp_path_factory.mktemp("home")
-    prepare_demo("emoji", home)
-    return open_corpus(trial("clip", "vit").recipe.corpus, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ABLATE_HOME", str(home))  # where the views look for synonyms
+        prepare_demo("emoji", home)
+        prepare_wordnet(home)
+        yield open_corpus(trial("clip", "vit").recipe.corpus, home)
 
 
 @pytest.fixture(scope="module")
