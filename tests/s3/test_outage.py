@@ -177,7 +177,7 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
         pytest.param(
             "refused",
             marks=pytest.mark.xfail(
-                reason="open: the recorded reason was not the refusal's own when last run"
+                reason="open: the trials completed when last run: the wrong key did not reach them"
             ),
         ),
     ],
