@@ -120,6 +120,29 @@ def test_every_summary_line_fits_a_terminal(
         assert len(line) < 100 and line.isascii()
 
 
+def test_a_level_that_only_its_adjusted_p_leaves_open_says_so(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    said = []
+    for step in range(12):
+        made = study(
+            {"depth": ["1", "3", "6", "12"]},
+            {"depth": "12"},
+            lambda cell, step=step: 0.004 * step * (cell["depth"] == "1"),
+            num_seeds=3,
+        )
+        report = report_of(made, tmp_path / str(step), provenance)
+        rows = [r for r in read(report, "contrasts.csv") if r["response"] == "zeroshot/top1"]
+        apart = [float(r["ci_low"]) > 0 or float(r["ci_high"]) < 0 for r in rows]
+        only_alone = [
+            a and float(r["p_adjusted"]) >= 0.05 for a, r in zip(apart, rows, strict=True)
+        ]
+        words = " ".join(report.summary.split())
+        assert ("where all 3 comparisons are allowed for (Holm)" in words) == any(only_alone)
+        said.append(any(only_alone))
+    assert True in said and False in said
+
+
 def test_one_seed_is_said_and_gets_no_interval(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

@@ -160,6 +160,9 @@ def _of_factor(found: Findings, factor: str) -> str:
     if same:
         untold = listed([f"{factor} {_label(row)} ({_inside(unit, row)})" for row in same])
         words = f"{untold} cannot be told from {'it' if moves else base}"
+        if any(row["ci_low"] > 0 or row["ci_high"] < 0 for row in same):
+            # Its own interval excludes 0, Holm's p over the factor's levels does not.
+            words += f" where all {len(measured)} comparisons are allowed for (Holm)"
         parts.append(words if moves else f"{unit.label} at {words}")
     return "; ".join(parts) + "."
 

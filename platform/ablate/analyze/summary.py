@@ -41,7 +41,8 @@ def _effects(found: Findings, factor: str) -> list[str]:
     rows = rows_of(table[table["factor"] == factor])
     base = label_text(found.baselines[factor])
     size = f" in {unit.difference_unit}" if unit.difference_unit else ""
-    lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]"]
+    adjusted = ", p by Holm" if len(rows) > 1 else ""
+    lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]{adjusted}"]
     width = max(len(label_text(row["level"])) for row in rows)
     for row in rows:
         line = f"  {label_text(row['level']):<{width}}  {unit.difference(row['difference']):>7}"
