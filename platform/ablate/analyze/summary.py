@@ -11,6 +11,7 @@ from ablate.analyze.findings import Findings
 from ablate.analyze.wording import p_value, plain, significant
 
 _WIDTH = 96
+_LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
 
 
 def summary(found: Findings) -> str:
@@ -59,8 +60,11 @@ def _cost(found: Findings) -> list[str]:
         return []
     rows = rows_of(found.cells.sort_values(price.name, kind="stable"))
     labels = [cell_label(row, found.factors) for row in rows]
-    width = min(max(map(len, labels)), 50)
     lines = ["", f"{unit.label} against {price.label.lower()} (* on the Pareto front)"]
+    if max(map(len, labels)) > _LABEL_WIDTH:  # the factors' names once, not in every line
+        labels = [", ".join(label_text(row[name]) for name in found.factors) for row in rows]
+        lines.append(f"  by {', '.join(found.factors)}")
+    width = min(max(map(len, labels)), _LABEL_WIDTH)
     for label, row in zip(labels, rows, strict=True):
         star = "*" if row["on_front"] else " "
         value = f"{unit.value(row[unit.name])} {unit.value_unit}".strip()
