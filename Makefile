@@ -44,10 +44,10 @@ bench: $(VENV)/.installed-dev ## measure, as ratios against named baselines
 	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 mlflow: $(VENV)/.installed ## show the runs at http://127.0.0.1:5000
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${ABLATE_HOME:-$$HOME/.ablate}/mlflow.db --port 5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${SEEDBED_HOME:-$$HOME/.seedbed}/mlflow.db --port 5000
 
 s3: $(VENV)/.installed-dev ## run an S3 server with a bucket 'corpus' until Ctrl-C
-	@$(BIN)/python -m ablate.data.demo.s3_server
+	@$(BIN)/python -m seedbed_corpora.s3_server
 
-clean: ## remove the virtual environment (state under ~/.ablate stays)
+clean: ## remove the virtual environment (state under ~/.seedbed stays)
 	rm -rf $(VENV)

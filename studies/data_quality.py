@@ -1,12 +1,12 @@
 """Do clean captions and filtered pairs help, apart from how many pairs there are?"""
 
-from ablate import Claim, Contrast, Corpus, Factor, Recipe, Study, main
-from ablate.data.filters.characters import Characters
-from ablate.data.filters.file_names import FileNames
-from ablate.data.filters.length import Length
-from ablate.data.filters.markup import Markup
-from ablate.data.filters.repeated_captions import RepeatedCaptions
-from ablate.variants import CLIP, DECLIP
+from seedbed import Claim, Contrast, Corpus, Factor, Recipe, Study, main
+from seedbed.data.select.filters.characters import Characters
+from seedbed.data.select.filters.file_names import FileNames
+from seedbed.data.select.filters.length import Length
+from seedbed.data.select.filters.markup import Markup
+from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
+from seedbed.variants import CLIP, DECLIP
 
 # Ours: the rule by which the paper made YFCC15M V2 of V1 is not known. Things are named in one
 # word here, and every raw caption ends in a file name: neither can be a reason to leave it out,

@@ -6,9 +6,9 @@ So an effect found here is that of supervision + views, as the published table's
 and the report say so. For that of supervision alone, put `COMMON_VIEWS` in the place of `UNIFIED`.
 """
 
-from ablate import Claim, Contrast, Factor, Recipe, Study, main
-from ablate.study.published import Published
-from ablate.variants import CLIP, UNIFIED
+from seedbed import Claim, Contrast, Factor, Recipe, Study, main
+from seedbed.study.published import Published
+from seedbed.variants import CLIP, UNIFIED
 
 VIT = {"image.name": "vit_base_patch32_clip_quickgelu_224", "embed_dim": 512}
 RESNET = {"image.name": "resnet50_clip", "embed_dim": 1024}

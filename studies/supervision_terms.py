@@ -1,7 +1,7 @@
 """Which of the paper's supervision signals matter, alone and together?"""
 
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import SWITCHES
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import SWITCHES
 
 
 def switch(name: str) -> Factor:

@@ -1,7 +1,7 @@
 """Does a shallow text encoder cost accuracy, and does richer supervision change that?"""
 
-from ablate import Claim, Contrast, Factor, Recipe, Study, main
-from ablate.variants import CLIP, DECLIP
+from seedbed import Claim, Contrast, Factor, Recipe, Study, main
+from seedbed.variants import CLIP, DECLIP
 
 PAPER = "arXiv 2203.05796"
 CLAIMS = (

@@ -70,12 +70,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty ABLATE_HOME."""
-    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
+    """An empty SEEDBED_HOME."""
+    monkeypatch.setenv("SEEDBED_HOME", str(tmp_path / "home"))
     for name in (
-        "ABLATE_SCALE",
-        "ABLATE_DATA",
-        "ABLATE_STORAGE",
+        "SEEDBED_SCALE",
+        "SEEDBED_DATA",
+        "SEEDBED_STORAGE",
         "MLFLOW_TRACKING_URI",
         "RAY_ADDRESS",
     ):

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 STUDY = "studies/text_encoder_depth.py"
 DEFINITION = """
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import CLIP
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import CLIP
 
 study = Study(
     name="one",
@@ -84,7 +84,7 @@ def test_a_report_of_a_study_that_never_ran_says_so_and_creates_nothing(
     uri = f"sqlite:///{database}"
     words = f"there is no database {database}"
     if there != "nothing":
-        from ablate.track.connection import client, prepare_store
+        from seedbed.track.mlflow.connection import client, prepare_store
 
         prepare_store(uri, "text_depth")
         words = "Known: Default, text_depth"
@@ -123,7 +123,7 @@ def test_a_wrong_study_file_ends_with_status_2_and_names_the_nearest_field(tmp_p
 
 
 def test_a_study_file_that_raises_says_where(tmp_path: Path) -> None:
-    (tmp_path / "two.py").write_text("from ablate import main\n\n1 / 0\n")
+    (tmp_path / "two.py").write_text("from seedbed import main\n\n1 / 0\n")
     done = run(str(tmp_path / "two.py"))
     assert done.returncode == 2
     assert "two.py raised ZeroDivisionError" in done.stderr
@@ -131,6 +131,6 @@ def test_a_study_file_that_raises_says_where(tmp_path: Path) -> None:
 
 
 def test_prepare_names_the_nearest_corpus(home: Path) -> None:
-    done = run("-m", "ablate.cli", "prepare", "emoij")
+    done = run("-m", "seedbed.commands.seedbed", "prepare", "emoij")
     assert done.returncode == 2
     assert "Did you mean 'emoji'?" in done.stderr

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablate import Claim, Contrast, Factor, Recipe, Study
-from ablate.conduct import _note_look, looks_before, stated_claims
-from ablate.run.store import Store
-from ablate.study.claim import ERROR_ID
-from ablate.study.plan import Plan, plan
-from ablate.study.scale import scale_named
-from ablate.variants import CLIP
+from seedbed import Claim, Contrast, Factor, Recipe, Study
+from seedbed.commands.run import _note_look, looks_before, stated_claims
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.scale import scale_named
+from seedbed.storage.results import Store
+from seedbed.study.claim import ERROR_ID
+from seedbed.variants import CLIP
 
 
 def planned(*claims: Claim, error: str = "cells") -> Plan:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.study.recipe import Recipe
-from ablate.variants import CLIP
+from seedbed.recipe.recipe import Recipe
+from seedbed.variants import CLIP
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,7 +29,7 @@ def test_every_command_is_one_that_a_test_runs() -> None:
         elif words[0] == "ray":
             assert words[1] in ("start", "job")
             assert all(f'"{word}"' in run_elsewhere for word in words if word.startswith("--w"))
-        elif words[0] == "ablate":
+        elif words[0] == "seedbed":
             run_elsewhere_too = (ROOT / "tests" / "s3" / "test_index_command.py").read_text()
             assert f'"{words[1]}"' in run_elsewhere_too
         else:
@@ -54,9 +54,9 @@ def test_the_study_it_shows_is_the_study_file() -> None:
 
 
 def test_the_data_factors_it_shows_are_factors() -> None:
-    from ablate import Factor
-    from ablate.data.filters.duplicates import ExactDuplicates
-    from ablate.data.filters.length import Length
+    from seedbed import Factor
+    from seedbed.data.select.filters.duplicates import ExactDuplicates
+    from seedbed.data.select.filters.length import Length
 
     shown = next(text for kind, text in BLOCKS if kind == "python" and "corpus.caption" in text)
     known = {"Factor": Factor, "Length": Length, "ExactDuplicates": ExactDuplicates}

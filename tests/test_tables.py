@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ablate.tables import read_table
+from seedbed.storage.tables import read_table
 
 RUNS = 30  # one in eight ended with status 134 before: 30 sound ones by chance come in 2 of 100
 READS = """
 import os, sys
-from ablate.data.index import bad_samples, read_bad
-from ablate.data.parquet import samples
+from seedbed.data.shards.index import bad_samples, read_bad
+from seedbed.data.shards.parquet import samples
 open(sys.argv[1] + "/bad_samples.parquet", "wb").write(bad_samples([("a", "b", "c")]))
 before = len(os.listdir("/proc/self/task"))
 assert read_bad(sys.argv[1]) == [("a", "b", "c")]
@@ -48,8 +48,8 @@ def test_an_index_that_is_made_ends_with_status_0_every_time(
     folder = tmp_path / "pairs"
     shutil.copytree(shapes, folder)
     for number in range(RUNS):
-        shutil.rmtree(folder / "_ablate", ignore_errors=True)
-        command = [sys.executable, "-m", "ablate.cli", "index", str(folder)]
+        shutil.rmtree(folder / "_seedbed", ignore_errors=True)
+        command = [sys.executable, "-m", "seedbed.commands.seedbed", "index", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"run {number}: {done.stderr[-500:]}"
         assert "512 pairs" in done.stdout

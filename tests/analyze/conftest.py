@@ -53,7 +53,7 @@ def make_study(
         "study": name,
         "question": question,
         "scale": "small",
-        "scale_reason": "ABLATE_SCALE is set to small",
+        "scale_reason": "SEEDBED_SCALE is set to small",
         "factors": {
             factor: {"levels": list(levels), "baseline": baselines[factor], "at": f"text.{factor}"}
             for factor, levels in factors.items()
@@ -95,14 +95,14 @@ def _record(
         "order_hash": _key("order", seed),
         "data_fingerprint": "9c1f22ab67d0e315",
         "recipe_key": _key("recipe", cell),
-        "code_version": {"ablate": "0.1.0", "git_commit": "4f1c2d9"},
+        "code_version": {"seedbed": "0.1.0", "git_commit": "4f1c2d9"},
         "recipe": {},
     }
 
 
 DEPTH_POINTS = {"1": -0.061, "3": -0.024, "6": -0.003, "12": 0.0}
 PROVENANCE = {
-    "versions": {"ablate": "0.1.0", "python": "3.12.3", "torch": "2.11.0", "ray": "2.60.0"},
+    "versions": {"seedbed": "0.1.0", "python": "3.12.3", "torch": "2.11.0", "ray": "2.60.0"},
     "git_commit": "4f1c2d97be0a6c1f",
     "data_fingerprint": "9c1f22ab67d0e315",
     "started": "2026-01-14 09:12 UTC",

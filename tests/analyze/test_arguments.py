@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ablate.analyze
-from ablate.analyze import AnalysisError
-from ablate.analyze.trials import trials_table
+import seedbed.analyze
+from seedbed.analyze import AnalysisError
+from seedbed.analyze.trials.table import trials_table
 
 Study = Any  # conftest.py's: a design and its rows
 
@@ -35,8 +35,8 @@ GIVEN: dict[str, Any] = {
 
 def taking_factors() -> list[str]:
     found = []
-    for name in ablate.analyze.__all__:
-        value = getattr(ablate.analyze, name)
+    for name in seedbed.analyze.__all__:
+        value = getattr(seedbed.analyze, name)
         if inspect.isfunction(value) and "factors" in inspect.signature(value).parameters:
             found.append(name)
     return found
@@ -50,7 +50,7 @@ def test_most_functions_take_factors() -> None:
 def test_a_bare_text_as_factors_is_refused_with_its_mend(depth_study: Study, name: str) -> None:
     table = trials_table(*depth_study)
     given = GIVEN | {"correct": np.ones((len(table), 50), bool)}
-    function = getattr(ablate.analyze, name)
+    function = getattr(seedbed.analyze, name)
     needed = [
         p.name
         for p in inspect.signature(function).parameters.values()

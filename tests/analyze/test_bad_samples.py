@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ablate.analyze import trials_table, write_report
-from ablate.analyze.bad_samples import MOST_NAMED, lines, with_bad_samples
-from ablate.data.index import bad_samples
+from seedbed.analyze import trials_table, write_report
+from seedbed.analyze.report.sections.bad_samples import MOST_NAMED, lines, with_bad_samples
+from seedbed.data.shards.index import bad_samples
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ablate.analyze import Report, trials_table, write_report
-from ablate.analyze.claim_scale import scale_of
+from seedbed.analyze import Report, trials_table, write_report
+from seedbed.analyze.findings.claim_scale import scale_of
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 PAGES = ("report.html", "report.md")

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.analyze.aliases import Alias
-from ablate.analyze.claims import judge
-from ablate.analyze.equivalence import equivalence, non_inferiority
-from ablate.analyze.judged import VERDICTS, Judged
-from ablate.analyze.wording import unit_of
+from seedbed.analyze.findings.judged import VERDICTS, Judged
+from seedbed.analyze.findings.verdicts import judge
+from seedbed.analyze.numbers import unit_of
+from seedbed.analyze.stats.equivalence import equivalence, non_inferiority
+from seedbed.analyze.trials.confounds import Alias
 
 TOP1 = unit_of("zeroshot/top1", [0.3])
 

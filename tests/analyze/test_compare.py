@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.analyze.columns import AnalysisError
-from ablate.analyze.compare import compare
+from seedbed.analyze.findings.compare import compare
+from seedbed.analyze.trials.observations import AnalysisError
 
 
 def study(name: str, seeds: int, effect: float, **changes: Any) -> tuple[dict[str, Any], Any]:

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.analyze import AnalysisError, adjust, contrasts, interaction_contrast, pairwise
-from ablate.analyze.crossed import other_factors
-from ablate.analyze.simultaneous import dunnett_p, dunnett_quantile
+from seedbed.analyze import AnalysisError, adjust, contrasts, interaction_contrast, pairwise
+from seedbed.analyze.stats.crossed import other_factors
+from seedbed.analyze.stats.simultaneous import dunnett_p, dunnett_quantile
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())["oracles"]
 WARP = {"factors": ["wool", "tension"], "order": 1}

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ablate.analyze.correct import MOST_TRIALS, correct_by_trial
+from seedbed.analyze.trials.per_example import MOST_TRIALS, correct_by_trial
 
 
 def file(ids: list[int], among_all: list[int], among_100: list[int]) -> bytes:

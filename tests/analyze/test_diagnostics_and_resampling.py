@@ -18,12 +18,12 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from ablate.analyze import AnalysisError
-from ablate.analyze.boxcox import box_cox, profile
-from ablate.analyze.columns import observe
-from ablate.analyze.diagnostics import diagnose
-from ablate.analyze.linear import Fit
-from ablate.analyze.resampling import bca_interval, by_seed, sign_flip_p
+from seedbed.analyze import AnalysisError
+from seedbed.analyze.stats.boxcox import box_cox, profile
+from seedbed.analyze.stats.diagnostics import diagnose
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.resampling import bca_interval, by_seed, sign_flip_p
+from seedbed.analyze.trials.observations import observe
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())["oracles"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analyze import AnalysisError
-from ablate.analyze.effect_sizes import hedges_g, partial_eta_sq, partial_omega_sq
+from seedbed.analyze import AnalysisError
+from seedbed.analyze.stats.effect_sizes import hedges_g, partial_eta_sq, partial_omega_sq
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())["oracles"]
 TOOTH = ORACLES["R_ToothGrowth"]["expected"]

@@ -16,15 +16,15 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
-from ablate.analyze import AnalysisError, anova, contrasts
-from ablate.analyze.cost import fieller, net_benefit, pareto_membership, per_device_hour
-from ablate.analyze.examples import (
+from seedbed.analyze import AnalysisError, anova, contrasts
+from seedbed.analyze.stats.cost import fieller, net_benefit, pareto_membership, per_device_hour
+from seedbed.analyze.stats.examples import (
     bootstrap_over_examples,
     mcnemar,
     paired_error,
     two_errors,
 )
-from ablate.analyze.tasks import critical_difference, melt_tasks, rank_levels
+from seedbed.analyze.stats.ranks import critical_difference, melt_tasks, rank_levels
 
 
 def judged(num_seeds: int = 4, num_examples: int = 400) -> tuple[pd.DataFrame, np.ndarray]:

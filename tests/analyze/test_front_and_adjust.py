@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from ablate.analyze import AnalysisError, adjust, pareto
+from seedbed.analyze import AnalysisError, adjust, pareto
 
 THEIR_NAMES = {"holm": "holm", "bh": "fdr_bh", "bonferroni": "bonferroni"}
 FEW_VALUES = st.sampled_from([0.1, 0.2, 0.3, 0.4])  # ties are the interesting case

@@ -22,10 +22,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.analyze import AnalysisError, contrasts, marginal_means
-from ablate.analyze.cell_variances import CellVariances
-from ablate.analyze.columns import observe
-from ablate.analyze.linear import Estimate, Fit
+from seedbed.analyze import AnalysisError, contrasts, marginal_means
+from seedbed.analyze.stats.cell_variances import CellVariances
+from seedbed.analyze.stats.fit import Estimate, Fit
+from seedbed.analyze.trials.observations import observe
 
 HERE = Path(__file__).parent
 MEANS = json.loads((HERE / "oracles_of_means.json").read_text())["oracles"]

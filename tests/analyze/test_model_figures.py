@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analyze.figures import MOST_RAW
-from ablate.analyze.model_figures import (
+from seedbed.analyze.figures.contrasts import MOST_RAW
+from seedbed.analyze.figures.model import (
     MOST_BARS,
     Bar,
     Limit,

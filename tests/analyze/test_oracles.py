@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate.analyze import (
+from seedbed.analyze import (
     AnalysisError,
     adjust,
     anova,

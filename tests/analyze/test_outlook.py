@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate.analyze import contrasts, interaction_contrast
-from ablate.analyze.outlook import Outlook, look_ahead, next_steps
-from ablate.analyze.power import Plan, residual_sigma
+from seedbed.analyze import contrasts, interaction_contrast
+from seedbed.analyze.findings.outlook import Outlook, look_ahead, next_steps
+from seedbed.analyze.stats.power import Plan, residual_sigma
 
 FACTORS = {"a": ["0", "1", "2"], "b": ["0", "1"]}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ablate.analyze import trials_table, write_report
+from seedbed.analyze import trials_table, write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ablate.analyze import anova, interaction_contrast
-from ablate.analyze.published_table import by_itself, complete_part
+from seedbed.analyze import anova, interaction_contrast
+from seedbed.analyze.report.sections.published_table import by_itself, complete_part
 
 STUDY = Path(__file__).parent.parent.parent / "studies" / "supervision.py"
 FACTORS = {

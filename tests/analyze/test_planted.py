@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ablate.analyze import trials_table, write_report
-from ablate.study.surface import Surface
+from seedbed.analyze import trials_table, write_report
+from seedbed.plan.surface import Surface
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 

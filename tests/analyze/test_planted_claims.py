@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analyze import Report, write_report
-from ablate.recall import table_of
-from ablate.run.rehearse import Rehearsal, pretended
-from ablate.study.plan import plan
-from ablate.study.scale import scale_named
-from ablate.study.surface import Surface
+from seedbed.analyze import Report, write_report
+from seedbed.plan.plan import plan
+from seedbed.plan.surface import Surface
+from seedbed.recall import table_of
+from seedbed.recipe.scale import scale_named
+from seedbed.run.worker.rehearse import Rehearsal, pretended
 
 ROOT = Path(__file__).parent.parent.parent
 STUDY = runpy.run_path(str(ROOT / "studies" / "text_encoder_depth.py"))["study"]

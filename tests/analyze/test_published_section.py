@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ablate.analyze import trials_table, write_report
+from seedbed.analyze import trials_table, write_report
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 EFFECTS = {"clip": 0.0, "declip": 0.08, "vit": 0.0, "resnet": 0.02}

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate.analyze.rank_figure import joined, rank_figure
-from ablate.analyze.tasks import rank_levels
+from seedbed.analyze.figures.ranks import joined, rank_figure
+from seedbed.analyze.stats.ranks import rank_levels
 
 
 def table(num_tasks: int = 12) -> pd.DataFrame:

@@ -21,23 +21,23 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multicomp import pairwise_tukeyhsd
 
-from ablate.analyze import (
+from seedbed.analyze import (
     AnalysisError,
     anova,
     contrasts,
-    equivalence,
     interaction_contrast,
     marginal_means,
     non_inferiority,
     pairwise,
 )
-from ablate.analyze.cost import pareto_membership, per_device_hour
-from ablate.analyze.diagnostics import diagnose
-from ablate.analyze.examples import two_errors
-from ablate.analyze.power import residual_sigma
-from ablate.analyze.resampling import by_seed
-from ablate.analyze.tasks import rank_levels
-from ablate.analyze.variance_components import variance_components
+from seedbed.analyze.stats import equivalence
+from seedbed.analyze.stats.components import variance_components
+from seedbed.analyze.stats.cost import pareto_membership, per_device_hour
+from seedbed.analyze.stats.diagnostics import diagnose
+from seedbed.analyze.stats.examples import two_errors
+from seedbed.analyze.stats.power import residual_sigma
+from seedbed.analyze.stats.ranks import rank_levels
+from seedbed.analyze.stats.resampling import by_seed
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())["oracles"]
 

@@ -17,7 +17,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from ablate.analyze import contrasts, effects_two_level, trials_table, write_report
+from seedbed.analyze import contrasts, effects_two_level, trials_table, write_report
 
 NAMES = ["A", "B", "D"]
 FIXED = ["effect", "alias", "half_normal_quantile", "significant_me", "significant_sme"]

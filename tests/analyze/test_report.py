@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ablate.analyze import Report, trials_table, write_report
+from seedbed.analyze import Report, trials_table, write_report
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 
@@ -284,7 +284,7 @@ def test_trials_trained_by_other_means_are_named_by_what_differs(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
     design, rows = depth_study
-    made = "device=cpu; workers=1; threads=2; ablate=1.0; git_commit=" + "a" * 40
+    made = "device=cpu; workers=1; threads=2; seedbed=1.0; git_commit=" + "a" * 40
     alike = [{**row, "made_by": made} for row in rows]
     page = report_of((design, alike), tmp_path / "alike", provenance).page.read_text()
     assert "trained by the same means" not in page

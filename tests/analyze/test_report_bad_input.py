@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablate.analyze import AnalysisError, contrasts, trials_table, write_report
+from seedbed.analyze import AnalysisError, contrasts, trials_table, write_report
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 TOP1 = "zeroshot/top1"

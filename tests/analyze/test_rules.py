@@ -18,7 +18,7 @@ import statsmodels.formula.api as smf
 from scipy.stats import binomtest
 from statsmodels.stats.anova import anova_lm
 
-from ablate.analyze import (
+from seedbed.analyze import (
     AnalysisError,
     anova,
     contrasts,
@@ -26,8 +26,8 @@ from ablate.analyze import (
     interaction_contrast,
     marginal_means,
 )
-from ablate.analyze.missing import divergence_rates, fragile_levels, missing_trials
-from ablate.analyze.two_level import lenth
+from seedbed.analyze.stats.missing import divergence_rates, fragile_levels, missing_trials
+from seedbed.analyze.stats.two_level import lenth
 
 NUMBERS = ["F", "p", "partial_eta_sq", "omega_sq"]
 

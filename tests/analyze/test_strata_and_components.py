@@ -18,8 +18,8 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from ablate.analyze import AnalysisError, anova
-from ablate.analyze.variance_components import variance_components
+from seedbed.analyze import AnalysisError, anova
+from seedbed.analyze.stats.components import variance_components
 
 # A shift per cohort takes up the data order's: OLS says so, and its residual sums stay right.
 pytestmark = pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient")

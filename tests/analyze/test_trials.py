@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablate.analyze import AnalysisError, trials_table
-from ablate.analyze.aliases import hidden_aliases
-from ablate.errors import StudyError
+from seedbed.analyze import AnalysisError, trials_table
+from seedbed.analyze.trials.confounds import hidden_aliases
+from seedbed.errors import StudyError
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 
@@ -102,7 +102,7 @@ def test_a_setting_that_changes_with_a_factor_is_its_alias(depth_by_supervision:
 
 def test_importing_the_package_loads_no_analysis_library() -> None:
     code = (
-        "import sys, ablate;"
+        "import sys, seedbed;"
         "print([m for m in ('pandas', 'scipy', 'statsmodels', 'matplotlib') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,7 +20,7 @@ import pandas as pd
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from ablate.analyze import anova, contrasts
+from seedbed.analyze import anova, contrasts
 
 LEVELS = {"A": 2, "B": 3, "G": 4, "D": 5, "E": 2}
 FORMULA = "y ~ C(seed) + (C(A) + C(B) + C(G) + C(D) + C(E)) ** 2"

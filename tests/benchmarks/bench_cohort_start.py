@@ -28,19 +28,19 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from ablate import Factor, Recipe, Study
-from ablate.data import tokenizer
-from ablate.data.corpus import open_corpora
-from ablate.data.shard import read_shard
-from ablate.model.pretrainer import Pretrainer
-from ablate.run.connect import RAY_SETTINGS, connect
-from ablate.run.launch import run_plan
-from ablate.run.store import Store
-from ablate.study.plan import Plan, plan
-from ablate.study.scale import SCALES
-from ablate.track.ledger import InMemoryLedger
-from ablate.variants import CLIP
 from conftest import shape_shards
+from seedbed import Factor, Recipe, Study
+from seedbed.cluster.connect import RAY_SETTINGS, connect
+from seedbed.data.opening import open_corpora
+from seedbed.data.render import tokenizer
+from seedbed.data.shards.samples import read_shard
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.launch import run_plan
+from seedbed.storage.results import Store
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
 
 REPEATS = 3
 VARIANTS = 8
@@ -64,7 +64,7 @@ def study_plan(shapes: Path, num_variants: int) -> Plan:
         "budget.warmup_samples": BATCH,
     }
     whole = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
-    from ablate.study.plan import cohorts_of
+    from seedbed.plan.plan import cohorts_of
 
     trials = whole.trials[:num_variants]
     return Plan(
@@ -85,7 +85,7 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
             InMemoryLedger(),
             num_workers=1,
             checkpoint_seconds=30,
-            code_version={"ablate": "bench", "git_commit": ""},
+            code_version={"seedbed": "bench", "git_commit": ""},
         )
         seconds = time.perf_counter() - began
     assert not outcome.missing(what.trials)

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.analyze.diagnostics import diagnose
+from seedbed.analyze.stats.diagnostics import diagnose
 
 _spec = importlib.util.spec_from_file_location(
     "simulated_studies", Path(__file__).with_name("simulated_studies.py")

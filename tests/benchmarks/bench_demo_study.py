@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ablate.data.corpus import open_corpus
-from ablate.data.demo import prepare_demo
-from ablate.data.rendering import Columns, Span, render, render_test_set
-from ablate.evaluate.zeroshot import Candidates, zero_shot
-from ablate.home import home
-from ablate.model.pretrainer import Pretrainer
-from ablate.run.cohort import order_of, rendering_of, to_tensors
-from ablate.study.plan import Cohort
-from ablate.study.scale import DEMO
-from ablate.study.study import Study, Trial
+from seedbed.data.opening import open_corpus
+from seedbed.data.render.render import Columns, Span, render, render_test_set
+from seedbed.evaluate.zeroshot import Candidates, zero_shot
+from seedbed.home import home
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.scale import DEMO
+from seedbed.run.worker.cohort import order_of, rendering_of, to_tensors
+from seedbed.study.study import Study, Trial
+from seedbed_corpora import prepare
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "text_encoder_depth.py"
@@ -84,14 +84,14 @@ def main() -> None:
     if args.loop:
         plain_loop(next(trial for trial in chosen if trial.key == args.loop))
         return
-    prepare_demo("emoji", home())
+    prepare("emoji", home())
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "corpora").symlink_to(home() / "corpora")
         study = timed(
             str(STUDY),
             "--set",
             f"budget.samples={args.samples}",
-            environment=os.environ | {"ABLATE_HOME": folder},
+            environment=os.environ | {"SEEDBED_HOME": folder},
         )
     loops = [
         timed(__file__, "--samples", str(args.samples), "--loop", trial.key) for trial in chosen

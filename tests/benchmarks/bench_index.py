@@ -1,4 +1,4 @@
-"""Shards a second of `ablate index` against reading the same bytes and doing nothing with them.
+"""Shards a second of `seedbed index` against reading the same bytes and doing nothing with them.
 
 Both use as many threads and the same whole-shard reads, from a folder and from a real S3 server;
 they take turns, and which is first changes. To reach: 0.7 of the reading alone from the server,
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.data.demo.s3_server import serve
-from ablate.data.index import in_threads, index_source, shards_of
-from ablate.data.shard_index import Job, Read
-from ablate.data.storage import read_object, write_object
+from seedbed.data.shards.index import in_threads, index_source, shards_of
+from seedbed.data.shards.shard_index import Job, Read
+from seedbed.storage.objects import read_object, write_object
+from seedbed_corpora.s3_server import serve
 
 PICTURE = 20_000  # bytes, as of a JPEG of 256 px
 

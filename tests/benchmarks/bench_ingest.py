@@ -26,13 +26,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ablate.data import tokenizer
-from ablate.data.augment import STANDARD_SLIP, decode, sample_rng
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.order import Order
-from ablate.data.rendering import Rendering, Span
-from ablate.data.shard import read_shard
-from ablate.data.views import IMAGE, TEXT
+from seedbed.data.corpus import Corpus
+from seedbed.data.decode.pillow import decode
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render import tokenizer
+from seedbed.data.render.image import STANDARD_SLIP, sample_rng
+from seedbed.data.render.render import Rendering, Span
+from seedbed.data.shards.samples import read_shard
+from seedbed.data.views import IMAGE, TEXT
 
 SIDE, SIZE, CONTEXT, BATCH, EACH = 256, 224, 77, 256, 500
 EPOCHS = 10  # of the streams: what lies in queues when the clock starts must be little
@@ -90,7 +92,7 @@ def _fields(sample: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _opened(url: str, mode: str = "rb", bufsize: int = 0, **_: Any) -> io.BytesIO:
-    from ablate.data.storage import read_object
+    from seedbed.storage.objects import read_object
 
     return io.BytesIO(read_object(url))
 
@@ -111,7 +113,7 @@ def webdataset(corpus: OpenCorpus, processes: int) -> float:
 
 
 def ours(corpus: OpenCorpus, processes: int) -> float:
-    from ablate.data.stream import stream
+    from seedbed.data.stream import stream
 
     order = Order(corpus.train.counts, fingerprint="bench", seed=0, window_shards=4)
     rendering = Rendering(
@@ -146,7 +148,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    from ablate.run.connect import connect
+    from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"
@@ -178,14 +180,14 @@ def main() -> None:
 def _server(where: str, root: Path) -> Any:
     if where == "local":
         return nullcontext({})
-    from ablate.data.demo.s3_server import serve
+    from seedbed_corpora.s3_server import serve
 
     (root / "seaweed").mkdir()
     return serve(root / "seaweed")
 
 
 def _copied(folder: Path) -> str:
-    from ablate.data.storage import write_object
+    from seedbed.storage.objects import write_object
 
     for path in sorted(folder.glob("*.tar")):
         write_object(f"s3://corpus/bench/{path.name}", path.read_bytes())

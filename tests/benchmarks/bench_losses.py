@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.model.terms.late_interaction import late_interaction
-from ablate.model.terms.simclr import nt_xent
+from seedbed.model.terms.late_interaction import late_interaction
+from seedbed.model.terms.simclr import nt_xent
 
 PATCHES, WORDS, WIDTH = 49, 77, 256
 COPIES = 3  # of all similarities, to have free before the textbook form starts; it needs 2

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ablate.data.corpus import OpenCorpus, open_corpus
-from ablate.data.rendering import Span
-from ablate.run.cohort import CohortTraining, order_of, rendering_of
-from ablate.study.factor import Factor
-from ablate.study.plan import Cohort, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.render.render import Span
+from seedbed.plan.plan import Cohort, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 EACH, SIDE = 200, 512
 
@@ -75,7 +75,7 @@ def cohort_of(folder: Path, num_variants: int, samples: int) -> Cohort:
 
 def train(corpus: OpenCorpus, cohort: Cohort) -> int:
     """Samples x variants of a whole run."""
-    from ablate.data.stream import stream
+    from seedbed.data.stream import stream
 
     training = CohortTraining(cohort, torch.device("cpu"))
     span = Span(0, cohort.samples, cohort.recipe.budget.batch)
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2_000)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    from ablate.run.connect import connect
+    from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"

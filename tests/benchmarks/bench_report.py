@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablate.analyze import trials_table, write_report
+from seedbed.analyze import trials_table, write_report
 
 LEVELS = {"depth": 4, "model": 3, "supervision": 5, "data": 2, "augment": 2}  # 240 cells
 

@@ -24,11 +24,11 @@ EACH, WORLD, BATCH = 4_000, 64, 32_768
 
 
 def measure(num_shards: int) -> dict[str, float]:
-    from ablate.data.holdout import HOLDOUT_MAX
-    from ablate.data.index import Index, _write, read_shards
-    from ablate.data.order import Order, owned
-    from ablate.data.rows import Rows
-    from ablate.data.shard_index import IndexedShard
+    from seedbed.data.holdout import HOLDOUT_MAX
+    from seedbed.data.order import Order, owned
+    from seedbed.data.rows import Rows
+    from seedbed.data.shards.index import Index, _write, read_shards
+    from seedbed.data.shards.shard_index import IndexedShard
 
     found: dict[str, float] = {"samples": num_shards * EACH}
     before = _peak()

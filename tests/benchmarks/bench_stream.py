@@ -20,11 +20,12 @@ from pathlib import Path
 
 from bench_ingest import BATCH, CONTEXT, EACH, SIZE, write_corpus
 
-from ablate.data.augment import STANDARD_SLIP
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.order import Order
-from ablate.data.rendering import Rendering, Span, render
-from ablate.data.views import IMAGE, TEXT
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render.image import STANDARD_SLIP
+from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.views import IMAGE, TEXT
 
 RENDERING = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), SIZE, CONTEXT, "txt", seed=0)
 
@@ -34,7 +35,7 @@ def order_of(corpus: OpenCorpus) -> Order:
 
 
 def first_batch(corpus: OpenCorpus, at: float) -> float:
-    from ablate.data.stream import stream
+    from seedbed.data.stream import stream
 
     order = order_of(corpus)
     start = int(at * order.num_samples) // BATCH * BATCH
@@ -69,7 +70,7 @@ def main() -> None:
     if options.peak:
         print(peak(options.peak))
         return
-    from ablate.run.connect import connect
+    from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
         folders = [Path(root) / str(n) / "corpus" for n in (options.shards, 10 * options.shards)]

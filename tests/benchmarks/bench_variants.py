@@ -22,14 +22,14 @@ import open_clip
 import torch
 from torch import Tensor
 
-from ablate import Recipe
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
-from ablate.model.objective import Objective
-from ablate.model.pretrainer import Pretrainer
-from ablate.run.variant import build_optimizer
-from ablate.study.resolve import resolve
-from ablate.study.scale import SCALES
-from ablate.variants import CLIP, UNIFIED
+from seedbed import Recipe
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
+from seedbed.model.objective import Objective
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.recipe.resolve import resolve
+from seedbed.recipe.scale import SCALES
+from seedbed.run.worker.variant import build_optimizer
+from seedbed.variants import CLIP, UNIFIED
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -15,16 +15,16 @@ import torch
 import torch.distributed as dist
 from terms import LEVELS, ROWS, features, name_of, thetas, values, widths
 
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
-from ablate.model.gather import Gather
-from ablate.model.pretrainer import Pretrainer
-from ablate.model.term import Term
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.study.recipe import Recipe
-from ablate.study.resolve import resolve
-from ablate.study.scale import DEMO
-from ablate.variants import DEFILIP, SLIP
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
+from seedbed.model.gather import Gather
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.term import Term
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.resolve import resolve
+from seedbed.recipe.scale import DEMO
+from seedbed.variants import DEFILIP, SLIP
 
 STEPS, CONTEXT, VOCABULARY = 2, 8, 49_409
 MODELS = {"slip": SLIP, "defilip": DEFILIP}

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-import ablate.model.terms
-from ablate.data.views import IMAGE_B, TEXT_AUG
-from ablate.model.gather import Gather
-from ablate.model.term import Feature, Features, Term
+import seedbed.model.terms
+from seedbed.data.views import IMAGE_B, TEXT_AUG
+from seedbed.model.gather import Gather
+from seedbed.model.term import Feature, Features, Term
 
 ROWS, LENGTH = 12, 6
 WIDTHS = {"embed": 12, "pooled": 20, "tokens": 16, "context": 16, "mask": 0, "targets": 0}
@@ -24,8 +24,8 @@ SMALL = {"hidden": 24, "out": 10, "bottleneck": 8, "dim": 9, "size": 30, "vocabu
 def found() -> list[type[Term]]:
     """Every term that the package defines, by walking it."""
     terms = []
-    for module in pkgutil.iter_modules(ablate.model.terms.__path__):
-        held = importlib.import_module(f"ablate.model.terms.{module.name}")
+    for module in pkgutil.iter_modules(seedbed.model.terms.__path__):
+        held = importlib.import_module(f"seedbed.model.terms.{module.name}")
         for _, value in inspect.getmembers(held, inspect.isclass):
             if issubclass(value, Term) and value.__module__ == held.__name__:
                 terms.append(value)

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ranks import all_terms
 from terms import LEVELS, ROWS, features, found, name_of, thetas, values, widths
 
-from ablate.model.term import Feature, Features, Term
-from ablate.study.recipe import _flat
+from seedbed.model.term import Feature, Features, Term
+from seedbed.recipe.recipe import _flat
 
 EACH = pytest.mark.parametrize("term", LEVELS, ids=name_of)
 

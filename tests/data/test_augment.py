@@ -13,8 +13,8 @@ from PIL import Image
 from torchvision.transforms import RandomResizedCrop as PeerCrop
 from torchvision.transforms import functional as F
 
-from ablate.data import distort
-from ablate.data.augment import (
+from seedbed.data.render import distort
+from seedbed.data.render.image import (
     MOCOV2,
     ONECROP,
     SLIP,
@@ -25,8 +25,8 @@ from ablate.data.augment import (
     crop_box,
     sample_rng,
 )
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B
-from ablate.errors import StudyError
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B
+from seedbed.errors import StudyError
 
 
 def picture(width: int = 60, height: int = 40) -> Image.Image:

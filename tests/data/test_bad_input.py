@@ -14,18 +14,13 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from ablate.data.augment import MAX_PIXELS, CenterCrop, decode
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    Source,
-    fingerprint,
-    read_manifest,
-    write_manifest,
-)
-from ablate.data.order import Order
-from ablate.data.rendering import (
+from seedbed.data.corpus import Corpus
+from seedbed.data.decode.pillow import MAX_PIXELS, decode
+from seedbed.data.fault import Fault, SampleFault
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render.image import CenterCrop
+from seedbed.data.render.render import (
     Columns,
     Numbered,
     Rendering,
@@ -34,11 +29,19 @@ from ablate.data.rendering import (
     render,
     render_test_set,
 )
-from ablate.data.shard import Fault, RawSample, SampleFault, read_shard
-from ablate.data.source import open_source
-from ablate.data.table import Job, read_job
-from ablate.data.views import IMAGE, TEXT
-from ablate.errors import DataError
+from seedbed.data.select.columns import Job, read_job
+from seedbed.data.shards.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Source,
+    fingerprint,
+    read_manifest,
+    write_manifest,
+)
+from seedbed.data.shards.samples import RawSample, read_shard
+from seedbed.data.shards.source import open_source
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import DataError
 
 Members = dict[str, bytes]
 RENDERING = Rendering({IMAGE: CenterCrop()}, (TEXT,), 8, 12, "txt", 0)
@@ -296,7 +299,7 @@ def test_a_manifest_reads_as_it_was_written(folder: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": "other"}', '{"format": "ablate-corpus/1"}']
+    "text", ["", "{", "[]", '{"format": "other"}', '{"format": "seedbed-corpus/1"}']
 )
 def test_a_manifest_that_is_none_is_refused(folder: Path, home: Path, text: str) -> None:
     (folder / MANIFEST_NAME).write_text(text)

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.data.augment import STANDARD_SLIP
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpora, open_corpus
-from ablate.data.filters.duplicates import ExactDuplicates
-from ablate.data.filters.length import Length
-from ablate.data.filters.near_duplicates import NearDuplicates
-from ablate.data.order import Order
-from ablate.data.rendering import Rendering, Span, render
-from ablate.data.views import IMAGE, TEXT
-from ablate.errors import DataError, StudyError
-from ablate.run.launch import check_one_test
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpora, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render.image import STANDARD_SLIP
+from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.select.filters.duplicates import ExactDuplicates
+from seedbed.data.select.filters.length import Length
+from seedbed.data.select.filters.near_duplicates import NearDuplicates
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import DataError, StudyError
+from seedbed.run.driver.launch import check_one_test
 
 
 def picture(number: int) -> bytes:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ablate.data.demo import prepare_demo, resolve
-from ablate.data.demo.build import build
-from ablate.data.demo.shards import Pair, plan_shards, write_shards
-from ablate.data.manifest import read_manifest
-from ablate.data.shard import read_shard
-from ablate.errors import DataError
-from ablate.home import home as home_folder
+from seedbed.data.shards.manifest import read_manifest
+from seedbed.data.shards.samples import read_shard
+from seedbed.errors import DataError
+from seedbed.home import home as home_folder
+from seedbed_corpora import prepare, resolve
+from seedbed_corpora.build import build
+from seedbed_corpora.shards import Pair, plan_shards, write_shards
 
 COUNTS = {"train": 4376, "test": 1911, "train-skin-tones": 3905, "test-skin-tones": 1875}
 
@@ -104,7 +104,7 @@ def test_an_unknown_demo_corpus_names_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_emoji_corpus_has_its_12067_pairs_with_captions() -> None:
-    folder = prepare_demo("emoji", home_folder())
+    folder = prepare("emoji", home_folder())
     manifest = read_manifest(folder)
     found: Counter[str] = Counter()
     names: set[str] = set()

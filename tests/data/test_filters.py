@@ -20,25 +20,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import ablate.data.filters
-from ablate.data.filters.aspect_ratio import AspectRatio
-from ablate.data.filters.characters import Characters
-from ablate.data.filters.clip_score import ClipScore
-from ablate.data.filters.duplicates import ExactDuplicates
-from ablate.data.filters.file_names import FileNames
-from ablate.data.filters.filter import Filter, by_hash, hashes
-from ablate.data.filters.image_side import MinImageSide
-from ablate.data.filters.length import Length
-from ablate.data.filters.markup import Markup
-from ablate.data.filters.near_duplicates import NearDuplicates
-from ablate.data.filters.repeated_captions import RepeatedCaptions
-from ablate.errors import DataError
+import seedbed.data.select.filters
+from seedbed.data.select.filters.aspect_ratio import AspectRatio
+from seedbed.data.select.filters.characters import Characters
+from seedbed.data.select.filters.clip_score import ClipScore
+from seedbed.data.select.filters.duplicates import ExactDuplicates
+from seedbed.data.select.filters.file_names import FileNames
+from seedbed.data.select.filters.filter import Filter, by_hash, hashes
+from seedbed.data.select.filters.image_side import MinImageSide
+from seedbed.data.select.filters.length import Length
+from seedbed.data.select.filters.markup import Markup
+from seedbed.data.select.filters.near_duplicates import NearDuplicates
+from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
+from seedbed.errors import DataError
 
 
 def found() -> list[type[Filter]]:
     held = []
-    for module in pkgutil.iter_modules(ablate.data.filters.__path__):
-        place = importlib.import_module(f"ablate.data.filters.{module.name}")
+    for module in pkgutil.iter_modules(seedbed.data.select.filters.__path__):
+        place = importlib.import_module(f"seedbed.data.select.filters.{module.name}")
         for _, value in inspect.getmembers(place, inspect.isclass):
             own = value.__module__ == place.__name__ and not inspect.isabstract(value)
             if issubclass(value, Filter) and own:
@@ -185,8 +185,8 @@ def test_markup() -> None:
 )
 def test_a_scraping_accident_takes_no_time(text: str) -> None:
     code = (
-        "import sys, numpy as np; from ablate.data.filters.markup import Markup\n"
-        "from ablate.data.filters.file_names import FileNames\n"
+        "import sys, numpy as np; from seedbed.data.select.filters.markup import Markup\n"
+        "from seedbed.data.select.filters.file_names import FileNames\n"
         "rows = {'caption': np.array([sys.stdin.read()], dtype=object)}\n"
         "Markup().keep(rows); FileNames().keep(rows)"
     )

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.data import pictures as stored
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpora
-from ablate.data.filters.length import Length
-from ablate.data.holdout import HOLDOUT_MAX, num_held_out, smallest
-from ablate.data.index import index_source
-from ablate.data.manifest import Manifest, ShardEntry, fingerprint, write_manifest
-from ablate.data.rows import Rows, held_out
-from ablate.data.shard import read_shard
-from ablate.data.source import index_places, open_source
-from ablate.errors import DataError, StudyError
-from ablate.run.launch import check_one_test
+from seedbed.data.corpus import Corpus
+from seedbed.data.holdout import HOLDOUT_MAX, num_held_out, smallest
+from seedbed.data.opening import OpenCorpus, open_corpora
+from seedbed.data.rows import Rows, held_out
+from seedbed.data.select.filters.length import Length
+from seedbed.data.shards import pictures as stored
+from seedbed.data.shards.index import index_source
+from seedbed.data.shards.manifest import Manifest, ShardEntry, fingerprint, write_manifest
+from seedbed.data.shards.samples import read_shard
+from seedbed.data.shards.source import index_places, open_source
+from seedbed.errors import DataError, StudyError
+from seedbed.run.driver.launch import check_one_test
 
 
 def picture(number: int) -> bytes:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.data.demo import emoji, iconify, icons, names, prepare_demo, resolve
-from ablate.data.demo.shards import Drawing
-from ablate.data.manifest import read_manifest
-from ablate.data.shard import read_shard
-from ablate.home import home as home_folder
+from seedbed.data.shards.manifest import read_manifest
+from seedbed.data.shards.samples import read_shard
+from seedbed.home import home as home_folder
+from seedbed_corpora import emoji, iconify, icons, names, prepare, resolve
+from seedbed_corpora.shards import Drawing
 
 COUNTS = {"train": 39607, "test": 1911, "train-skin-tones": 9834, "test-skin-tones": 1875}
 OPEN = {"MIT", "Apache-2.0", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0"}
@@ -91,7 +91,7 @@ def test_the_planned_name_is_the_same_corpus(tmp_path: Path) -> None:
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_icons_corpus_has_its_53227_pairs_and_the_test_split_of_emoji() -> None:
-    folder = prepare_demo("icons", home_folder())
+    folder = prepare("icons", home_folder())
     manifest = read_manifest(folder)
     found: Counter[str] = Counter()
     sources: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def test_the_icons_corpus_has_its_53227_pairs_and_the_test_split_of_emoji() -> N
     assert dict(found) == COUNTS
     assert len(keys) == sum(COUNTS.values())
     assert {source.name: source.num_pairs for source in manifest.sources} == dict(sources)
-    small = prepare_demo("emoji", home_folder())
+    small = prepare("emoji", home_folder())
     assert test == {
         (json.loads(sample.members["json"])["name"], hashlib.sha256(sample.image()).hexdigest())
         for entry in read_manifest(small).shards

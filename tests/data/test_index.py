@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ablate.data import index as indexing
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.index import BAD_NAME, FOLDER, INDEX_NAME, Index, index_source
-from ablate.data.shard import read_shard
-from ablate.data.shard_index import Job, Read
-from ablate.data.source import index_places, open_source
-from ablate.errors import DataError
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.shards import index as indexing
+from seedbed.data.shards.index import BAD_NAME, FOLDER, INDEX_NAME, Index, index_source
+from seedbed.data.shards.samples import read_shard
+from seedbed.data.shards.shard_index import Job, Read
+from seedbed.data.shards.source import index_places, open_source
+from seedbed.errors import DataError
 
 
 def picture(shade: int) -> bytes:
@@ -165,13 +166,13 @@ def test_an_index_of_the_first_format_is_read_anew_and_says_so(
     path = folder / FOLDER / INDEX_NAME
     text = path.read_text()
     path.write_text(
-        text.replace("ablate-index/2", "ablate-index/1").replace('"digest"', '"sha256"')
+        text.replace("seedbed-index/2", "seedbed-index/1").replace('"digest"', '"sha256"')
     )
     assert not capsys.readouterr().err
     again = indexed(str(folder), home)
     assert again.num_read == 4 and again.shards == new.shards
     told = capsys.readouterr().err
-    assert f"{path} is of an older version of ablate and is not used: 4 shards are read" in told
+    assert f"{path} is of an older version of seedbed and is not used: 4 shards are read" in told
     assert indexed(str(folder), home).num_read == 0
     assert not capsys.readouterr().err
 
@@ -247,7 +248,7 @@ def test_img2datasets_layout_is_read_as_it_is(tmp_path: Path, home: Path) -> Non
     source = open_source(str(made), home)
     assert [s.name for s in source.manifest.shards] == [f"{n:05}.tar" for n in range(3)]
     opened = open_corpus(Corpus(uri=str(made), caption="caption"), home)
-    from ablate.data.filters.clip_score import ClipScore
+    from seedbed.data.select.filters.clip_score import ClipScore
 
     # The score stands in the table alone.
     kept = open_corpus(

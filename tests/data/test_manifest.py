@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ablate.data.manifest import (
+from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
     ShardEntry,
@@ -19,7 +19,7 @@ from ablate.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from ablate.errors import DataError
+from seedbed.errors import DataError
 
 SHARDS = (
     ShardEntry("train-00000.tar", "train", 256, 10_240, "a" * 64),
@@ -95,7 +95,7 @@ def shard(**changes: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": "ablate-corpus/9"}, "'ablate-corpus/9', not 'ablate-corpus/1'"),
+        ({"format": "seedbed-corpus/9"}, "'seedbed-corpus/9', not 'seedbed-corpus/1'"),
         ({"shards": None}, "missing or unknown"),
         ({"sources": [{"name": "v"}]}, "missing or unknown"),
         ({"shards": shard(surprise=1)}, "surprise"),

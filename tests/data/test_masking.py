@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablate.data.masking import NOT_MASKED, Masking
-from ablate.data.tokenizer import END, MASK, START, VOCABULARY
-from ablate.errors import StudyError
+from seedbed.data.render.masking import NOT_MASKED, Masking
+from seedbed.data.render.tokenizer import END, MASK, START, VOCABULARY
+from seedbed.errors import StudyError
 
 CONTEXT = 77
 

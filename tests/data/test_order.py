@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.data.order import Order, owned, permutation
+from seedbed.data.order import Order, owned, permutation
 
 COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
 
@@ -80,7 +80,7 @@ def test_another_seed_epoch_or_corpus_is_another_order() -> None:
 
 
 def test_order_does_not_depend_on_the_process() -> None:
-    code = "from ablate.data.order import permutation; print(permutation(20, 'a', 1).tolist())"
+    code = "from seedbed.data.order import permutation; print(permutation(20, 'a', 1).tolist())"
     seen = {
         subprocess.run(
             [sys.executable, "-c", code],

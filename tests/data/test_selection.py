@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.data.filters.image_side import MinImageSide
-from ablate.data.filters.length import Length
-from ablate.data.filters.repeated_captions import RepeatedCaptions
-from ablate.data.selection import (
+from seedbed.data.select.filters.image_side import MinImageSide
+from seedbed.data.select.filters.length import Length
+from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
+from seedbed.data.select.selection import (
     UID_DTYPE,
     Selected,
     Selection,
@@ -24,7 +24,7 @@ from ablate.data.selection import (
     copies,
     read_uids,
 )
-from ablate.errors import DataError
+from seedbed.errors import DataError
 
 counts = st.lists(st.integers(0, 40), min_size=1, max_size=5)
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.data.corpus import Corpus
-from ablate.data.sources import expand, matcher, parse_sources
-from ablate.data.storage import list_objects, read_object, write_object
-from ablate.errors import DataError
-from ablate.study.recipe import Recipe
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.errors import DataError
+from seedbed.recipe.recipe import Recipe
+from seedbed.storage.address import expand, matcher, parse_sources
+from seedbed.storage.objects import list_objects, read_object, write_object
+from seedbed.variants import CLIP
 
 NAMES = st.text("ab1.-_", min_size=1, max_size=6)
 

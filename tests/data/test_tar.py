@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.data.tar import BLOCK, members
-from ablate.errors import DataError
+from seedbed.data.shards.tar import BLOCK, members
+from seedbed.errors import DataError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150)
 FILES = st.lists(st.tuples(NAMES, st.binary(max_size=1500)), max_size=6)

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ablate.data.augment import ONECROP, CenterCrop
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.rendering import Rendering, TestSet, render_test_set
-from ablate.data.views import IMAGE, TEXT
-from ablate.errors import AblateError
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.render.image import ONECROP, CenterCrop
+from seedbed.data.render.render import Rendering, TestSet, render_test_set
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import SeedbedError
 
 SIDE = 64
 
@@ -61,5 +62,5 @@ def test_a_test_crop_takes_the_middle_of_the_short_side(folder: Path, home: Path
 
 
 def test_a_crop_beyond_the_picture_is_refused() -> None:
-    with pytest.raises(AblateError, match="the square lies within the picture"):
+    with pytest.raises(SeedbedError, match="the square lies within the picture"):
         CenterCrop(0.5)

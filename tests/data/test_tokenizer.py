@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from ablate.data import tokenizer
+from seedbed.data.render import tokenizer
 
 PEER = open_clip.get_tokenizer("ViT-B-32")
 CAPTIONS = [

@@ -13,14 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ablate.data import rendering as rendering_module
-from ablate.data import tokenizer
-from ablate.data.augment import MOCOV2, SLIP, decode, sample_rng
-from ablate.data.eda import EDA
-from ablate.data.masking import NOT_MASKED, Masking
-from ablate.data.rendering import Columns, Numbered, Rendering, columns
-from ablate.data.shard import RawSample
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED, View
+from seedbed.data.decode.pillow import decode
+from seedbed.data.render import render as rendering_module
+from seedbed.data.render import tokenizer
+from seedbed.data.render.caption import EDA
+from seedbed.data.render.image import MOCOV2, SLIP, sample_rng
+from seedbed.data.render.masking import NOT_MASKED, Masking
+from seedbed.data.render.render import Columns, Numbered, Rendering, columns
+from seedbed.data.shards.samples import RawSample
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED, View
 
 CONTEXT = 24
 

@@ -18,17 +18,24 @@ import pandas as pd
 import pytest
 import torch
 
-from ablate.analyze import anova, contrasts, effects_two_level, interaction_contrast, marginal_means
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.rendering import Span, render, render_test_set
-from ablate.evaluate.zeroshot import Candidates, zero_shot
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.run.cohort import CohortTraining, order_of, rendering_of
-from ablate.study.plan import Cohort
-from ablate.study.recipe import AdamW, Budget, Recipe
-from ablate.study.study import Trial
-from ablate.variants import UNIFIED
+from seedbed.analyze import (
+    anova,
+    contrasts,
+    effects_two_level,
+    interaction_contrast,
+    marginal_means,
+)
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.render.render import Span, render, render_test_set
+from seedbed.evaluate.zeroshot import Candidates, zero_shot
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import AdamW, Budget, Recipe
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.study.study import Trial
+from seedbed.variants import UNIFIED
 
 GOLDEN = Path(__file__).parent / "golden.json"
 BATCH, STEPS = 32, 4

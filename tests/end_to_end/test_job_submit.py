@@ -38,9 +38,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[
     port, dashboard, agent, metrics = free_ports(4)
     environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "ABLATE_HOME": str(tmp_path_factory.mktemp("home")),
-        "ABLATE_SCALE": "smoke",
-        "ABLATE_DATA": str(shapes),
+        "SEEDBED_HOME": str(tmp_path_factory.mktemp("home")),
+        "SEEDBED_SCALE": "smoke",
+        "SEEDBED_DATA": str(shapes),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
     }
@@ -88,7 +88,7 @@ def test_submitted_without_flags_it_runs_into_the_same_results_folder(
     cluster: dict[str, str],
 ) -> None:
     out = submit(cluster)
-    trials = Path(cluster["ABLATE_HOME"]) / "results" / "text_encoder_depth" / "trials"
+    trials = Path(cluster["SEEDBED_HOME"]) / "results" / "text_encoder_depth" / "trials"
     records = [json.loads(path.read_text()) for path in trials.glob("*/record.json")]
     assert len(records) == 16
     assert {record["status"] for record in records} == {"completed"}

@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 STUDY = """
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import CLIP
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import CLIP
 
 study = Study(
     name="tiny",
@@ -38,10 +38,10 @@ if __name__ == "__main__":
 
 def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
-        "ABLATE_HOME": str(folder / "home"),
+        "SEEDBED_HOME": str(folder / "home"),
         "RAY_AUTH_MODE": "disabled",
-        "ABLATE_CHECKPOINT_SECONDS": "0",
-        "ABLATE_SCALE": "smoke",
+        "SEEDBED_CHECKPOINT_SECONDS": "0",
+        "SEEDBED_SCALE": "smoke",
     }
     return [sys.executable, str(folder / "tiny.py"), *arguments], environment
 
@@ -128,7 +128,7 @@ def done_already(err: str) -> int:
 def statuses(folder: Path) -> list[str]:
     _, found = runs(folder)
     # Analyses are runs of their own: one for each state in which the study was reported.
-    studied = [run for run in found if run.data.tags["ablate.kind"] != "analysis"]
+    studied = [run for run in found if run.data.tags["seedbed.kind"] != "analysis"]
     return sorted(run.info.status for run in studied)
 
 
@@ -141,7 +141,7 @@ def runs(folder: Path) -> tuple[MlflowClient, list[Any]]:
 
 def metric_steps_are_unique(folder: Path) -> bool:
     client, found = runs(folder)
-    trials = [run for run in found if run.data.tags["ablate.kind"] == "trial"]
+    trials = [run for run in found if run.data.tags["seedbed.kind"] == "trial"]
     for run in trials:
         steps = [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")]
         if len(steps) != len(set(steps)) or not steps:

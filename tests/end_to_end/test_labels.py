@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from ablate.recall import recall
+from seedbed.recall import recall
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 STUDY = """
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import SLIP
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import SLIP
 
 study = Study(
     name="weights",
@@ -37,8 +37,8 @@ WEIGHTS = [0.0, 1 / 3, 1.0, 1.0000001]
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "ABLATE_HOME": str(folder / "home"),
-        "ABLATE_STORAGE": str(folder / "results"),
+        "SEEDBED_HOME": str(folder / "home"),
+        "SEEDBED_STORAGE": str(folder / "results"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "RAY_AUTH_MODE": "disabled",
     }
@@ -64,7 +64,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_report_from_mlflow_has_every_level_once(rehearsed: Path) -> None:
     for command in (
         ("weights.py", "--rehearse", "--report"),
-        ("-m", "ablate.cli", "report", "weights_rehearsal", "--out", "again"),
+        ("-m", "seedbed.commands.seedbed", "report", "weights_rehearsal", "--out", "again"),
     ):
         done = run(rehearsed, *command)
         assert done.returncode == 0, done.stderr
@@ -82,10 +82,10 @@ def test_runs_carry_a_level_as_it_is_written_everywhere(rehearsed: Path) -> None
     client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("weights_rehearsal")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.`ablate.kind` = 'trial'")
+    runs = client.search_runs([experiment.experiment_id], "tags.`seedbed.kind` = 'trial'")
     wrote = {"0", "0.3333333333333333", "1", "1.0000001"}
     assert {run.data.params["w"] for run in runs} == wrote
-    assert {json.loads(run.data.tags["ablate.cell"])["w"] for run in runs} == set(WEIGHTS)
+    assert {json.loads(run.data.tags["seedbed.cell"])["w"] for run in runs} == set(WEIGHTS)
 
 
 def test_a_report_that_fails_leaves_no_run_behind_that_says_it_is_running(

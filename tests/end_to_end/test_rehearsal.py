@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from ablate.recall import recall
+from seedbed.recall import recall
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 ROOT = Path(__file__).parent.parent.parent
@@ -31,8 +31,8 @@ SURFACE = {
 
 def rehearse(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "ABLATE_HOME": str(folder / "home"),
-        "ABLATE_STORAGE": str(folder / "results"),
+        "SEEDBED_HOME": str(folder / "home"),
+        "SEEDBED_STORAGE": str(folder / "results"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "RAY_AUTH_MODE": "disabled",
     }
@@ -120,7 +120,7 @@ def test_mlflow_has_it_apart_from_what_was_trained(rehearsed: tuple[Path, list[s
     experiment = client.get_experiment_by_name("text_encoder_depth_rehearsal")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    analyses = [run for run in runs if run.data.tags.get("ablate.kind") == "analysis"]
+    analyses = [run for run in runs if run.data.tags.get("seedbed.kind") == "analysis"]
     assert len(analyses) == 2  # before and after the failed ones were run again
     held = {file.path for file in client.list_artifacts(analyses[0].info.run_id)}
     assert {"report.html", "effects.csv", "claims.json", "figures"} <= held

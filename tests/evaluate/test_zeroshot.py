@@ -7,12 +7,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ablate.data import tokenizer
-from ablate.evaluate.zeroshot import Candidates, ZeroShot, zero_shot
-from ablate.model.pretrainer import Pretrainer
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.variants import CLIP, FILIP
+from seedbed.data.render import tokenizer
+from seedbed.evaluate.zeroshot import Candidates, ZeroShot, zero_shot
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.variants import CLIP, FILIP
 
 NUM_IMAGES, CONTEXT = 12, 12
 NAMES = ("a bar", "a circle", "a hat", "a red square", "a tree")

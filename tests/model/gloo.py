@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from ablate.model.gather import Gather
+from seedbed.model.gather import Gather
 
 Values = Callable[[slice, Gather], list[Tensor]]
 

@@ -10,8 +10,8 @@ from open_clip.loss import ClipLoss
 from tests.model.gloo import over_ranks
 from torch import Tensor
 
-from ablate.model.gather import Gather
-from ablate.model.terms.infonce import info_nce
+from seedbed.model.gather import Gather
+from seedbed.model.terms.infonce import info_nce
 
 
 def naive(image: torch.Tensor, text: torch.Tensor, scale: float) -> float:

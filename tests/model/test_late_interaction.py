@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from tests.model.gloo import over_ranks
 from torch import Tensor
 
-import ablate.model.terms.late_interaction as module
-from ablate.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
-from ablate.model.gather import Gather
-from ablate.model.term import Features
-from ablate.model.terms.infonce import info_nce
-from ablate.model.terms.late_interaction import LateInteraction, late_interaction, token_scores
+import seedbed.model.terms.late_interaction as module
+from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
+from seedbed.model.gather import Gather
+from seedbed.model.term import Features
+from seedbed.model.terms.infonce import info_nce
+from seedbed.model.terms.late_interaction import LateInteraction, late_interaction, token_scores
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:

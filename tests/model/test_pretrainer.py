@@ -10,22 +10,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
-from ablate.errors import StudyError
-from ablate.model.objective import Objective
-from ablate.model.pretrainer import Pretrainer
-from ablate.model.term import Temperature
-from ablate.model.terms.infonce import InfoNCE
-from ablate.model.terms.late_interaction import LateInteraction
-from ablate.model.terms.masked_lm import MaskedLM
-from ablate.model.terms.multi_view import MultiView
-from ablate.model.terms.nearest_text import NearestText
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.study.recipe import Recipe
-from ablate.study.resolve import resolve
-from ablate.study.scale import DEMO
-from ablate.variants import (
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
+from seedbed.errors import StudyError
+from seedbed.model.objective import Objective
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.term import Temperature
+from seedbed.model.terms.infonce import InfoNCE
+from seedbed.model.terms.late_interaction import LateInteraction
+from seedbed.model.terms.masked_lm import MaskedLM
+from seedbed.model.terms.multi_view import MultiView
+from seedbed.model.terms.nearest_text import NearestText
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.resolve import resolve
+from seedbed.recipe.scale import DEMO
+from seedbed.variants import (
     AS_RELEASED,
     CLIP,
     DECLIP,

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.data.augment import ONECROP
-from ablate.errors import StudyError
-from ablate.model.towers.image import ImageTower
-from ablate.study.factor import Factor
-from ablate.study.recipe import Recipe
-from ablate.study.scale import PAPER
-from ablate.study.study import Study
-from ablate.variants import AS_RELEASED, CLIP
+from seedbed.data.render.image import ONECROP
+from seedbed.errors import StudyError
+from seedbed.model.towers.image import ImageTower
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import PAPER
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import AS_RELEASED, CLIP
 
 VIT, RESNET = "vit_base_patch32_clip_quickgelu_224", "resnet50_clip"
 

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
-from ablate.errors import StudyError
-from ablate.model.gather import Gather
-from ablate.model.objective import Objective
-from ablate.model.terms.infonce import InfoNCE, info_nce
-from ablate.model.terms.late_interaction import LateInteraction
-from ablate.model.terms.masked_lm import MaskedLM, masked_lm_loss
-from ablate.model.terms.multi_view import MultiView
-from ablate.model.terms.nearest_text import NearestText, Queue, nearest_text_loss
-from ablate.model.terms.simclr import SimCLR
-from ablate.model.terms.simsiam import SimSiam, simsiam_loss
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
+from seedbed.errors import StudyError
+from seedbed.model.gather import Gather
+from seedbed.model.objective import Objective
+from seedbed.model.terms.infonce import InfoNCE, info_nce
+from seedbed.model.terms.late_interaction import LateInteraction
+from seedbed.model.terms.masked_lm import MaskedLM, masked_lm_loss
+from seedbed.model.terms.multi_view import MultiView
+from seedbed.model.terms.nearest_text import NearestText, Queue, nearest_text_loss
+from seedbed.model.terms.simclr import SimCLR
+from seedbed.model.terms.simsiam import SimSiam, simsiam_loss
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from tests.model.gloo import over_ranks
 from torch import Tensor
 
-from ablate.model.gather import Gather
-from ablate.model.terms.simclr import SimCLR, nt_xent
+from seedbed.model.gather import Gather
+from seedbed.model.terms.simclr import SimCLR, nt_xent
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.errors import StudyError
-from ablate.model.pretrainer import Pretrainer
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.variants import CLIP
+from seedbed.errors import StudyError
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.variants import CLIP
 
 SMALL_IMAGE = ImageTower("test_resnet", size=32)
 

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from ablate.track.ledger import InMemoryLedger
+from seedbed.track.ledger import InMemoryLedger
 
 
 class Interrupting(InMemoryLedger):

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import ray
 
-from ablate.data.corpus import open_corpora
-from ablate.run.launch import run_plan
-from ablate.run.outcome import ASIDE, Outcome
-from ablate.run.resume import CHECKPOINT_FILE, PLACE_FILE
-from ablate.run.store import Store
-from ablate.study.factor import Factor
-from ablate.study.plan import Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.track.ledger import InMemoryLedger
-from ablate.track.record import TrialRecord
-from ablate.variants import CLIP
+from seedbed.data.opening import open_corpora
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.launch import run_plan
+from seedbed.run.driver.outcome import ASIDE, Outcome
+from seedbed.run.driver.resume import CHECKPOINT_FILE, PLACE_FILE
+from seedbed.storage.results import Store
+from seedbed.study.factor import Factor
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -69,7 +69,7 @@ def run(
         ledger,
         num_workers=1,
         checkpoint_seconds=checkpoint_seconds,
-        code_version={"ablate": "test", "git_commit": "test"},
+        code_version={"seedbed": "test", "git_commit": "test"},
     )
 
 

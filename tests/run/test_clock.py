@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.run.clock import STARTUP_STEPS, CoreTime, StepClock
+from seedbed.run.worker.clock import STARTUP_STEPS, CoreTime, StepClock
 
 CPU = torch.device("cpu")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ablate.errors import ResourceError
-from ablate.run.connect import AUTH_MODE, IN_JOB, TOKEN, TOKEN_PATH, authenticate
+from seedbed.cluster.connect import AUTH_MODE, IN_JOB, TOKEN, TOKEN_PATH, authenticate
+from seedbed.errors import ResourceError
 
 CONNECT = """
 import ray
-from ablate.run.connect import connect
+from seedbed.cluster.connect import connect
 print(connect(), flush=True)
 print(ray.get(ray.remote(lambda: "task done").remote()), flush=True)
 print(ray.get_runtime_context().gcs_address, flush=True)
@@ -24,13 +24,13 @@ input()
 """
 JOIN = """
 import sys
-from ablate.errors import AblateError
-from ablate.run.connect import connect
+from seedbed.errors import SeedbedError
+from seedbed.cluster.connect import connect
 import ray
 try:
     print(connect())
     print(ray.get(ray.remote(lambda: "task done").remote()))
-except AblateError as error:
+except SeedbedError as error:
     print("refused:", error)
 """
 

@@ -14,19 +14,19 @@ import ray
 import ray.train
 from ray.cluster_utils import Cluster
 
-from ablate.data.corpus import open_corpora
-from ablate.errors import DataError, ours
-from ablate.run import launch
-from ablate.run.attempts import MAX_FAILURES, Reached, attempts
-from ablate.run.outcome import Outcome
-from ablate.run.store import Store
-from ablate.study.factor import Factor
-from ablate.study.plan import Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.track.ledger import InMemoryLedger
-from ablate.variants import CLIP
+from seedbed.data.opening import open_corpora
+from seedbed.errors import DataError, ours
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver import launch
+from seedbed.run.driver.attempts import MAX_FAILURES, Reached, attempts
+from seedbed.run.driver.outcome import Outcome
+from seedbed.storage.results import Store
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -61,7 +61,7 @@ def loop_with(change: Callable[[Batches, int], Batches]) -> Callable[[dict[str, 
     """The loop of a worker, whose batches pass through `change` with the worker's rank."""
 
     def loop(config: dict[str, Any]) -> None:
-        from ablate.run import worker
+        from seedbed.run.worker import loop as worker
 
         rank, stream = ray.train.get_context().get_world_rank(), worker.stream
         worker.stream = lambda *given, **named: change(stream(*given, **named), rank)  # type: ignore
@@ -168,7 +168,7 @@ def test_a_lost_node_ends_no_cohort_and_the_driver_s_node_holds_what_waits(
                 nodes.remove_node(lost, allow_graceful=False)
 
     try:
-        from ablate.run.worker import train
+        from seedbed.run.worker.loop import train
 
         what = small(shapes)
         outcome = run(what, tmp_path, train, monkeypatch, ledger=Losing())

@@ -11,23 +11,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.index import read_bad
-from ablate.errors import DataError, StudyError
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.recall import check_scored_alike
-from ablate.run.cohort import CohortTraining
-from ablate.run.held_out import read_held_out
-from ablate.run.recording import Recorder
-from ablate.run.store import Store
-from ablate.run.worker import Assignment
-from ablate.study.cost import estimate
-from ablate.study.plan import Cohort
-from ablate.study.recipe import Budget, Recipe
-from ablate.study.study import Trial
-from ablate.track.record import TrialRecord
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.shards.index import read_bad
+from seedbed.errors import DataError, StudyError
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.plan.cost import estimate
+from seedbed.plan.plan import Cohort
+from seedbed.recall import check_scored_alike
+from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.held_out import read_held_out
+from seedbed.run.worker.recording import Recorder
+from seedbed.storage.results import Store
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Trial
+from seedbed.variants import CLIP
 
 
 def assignment(folder: Path, home: Path, results: Path, **fields: float) -> Assignment:
@@ -47,7 +48,7 @@ def assignment(folder: Path, home: Path, results: Path, **fields: float) -> Assi
         run="r",
         corpus=open_corpus(corpus, home),
         storage=str(results),
-        code_version={"ablate": "test"},
+        code_version={"seedbed": "test"},
         threads=1,
         num_tasks=1,
         checkpoint_seconds=30,
@@ -67,7 +68,7 @@ Spoil = Callable[[int], list[str]]
 
 @pytest.fixture
 def folder(shapes: Path, tmp_path: Path) -> Path:
-    shutil.copytree(shapes, tmp_path / "pairs", ignore=shutil.ignore_patterns("_ablate"))
+    shutil.copytree(shapes, tmp_path / "pairs", ignore=shutil.ignore_patterns("_seedbed"))
     return tmp_path / "pairs"
 
 

@@ -16,22 +16,22 @@ from typing import NoReturn
 
 import pytest
 
-from ablate.errors import StudyError
-from ablate.run.held import LOCK_NAME, StudyHeldError
-from ablate.run.lock import study_lock
-from ablate.run.store import Store
+from seedbed.errors import StudyError
+from seedbed.storage.held import LOCK_NAME, StudyHeldError
+from seedbed.storage.lock import study_lock
+from seedbed.storage.results import Store
 
 HOLD = """
 import sys
-from ablate.run.lock import study_lock
-from ablate.run.store import Store
+from seedbed.storage.lock import study_lock
+from seedbed.storage.results import Store
 with study_lock(Store(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
 """
 STUDY = """
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import CLIP
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import CLIP
 
 study = Study(
     name="held",

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.cli import main as ablate
-from ablate.command import main
-from ablate.data.corpus import Corpus, open_corpora, open_corpus
-from ablate.data.demo import resolve
-from ablate.data.manifest import Manifest, ShardEntry, fingerprint, write_manifest
-from ablate.data.peek import peek
-from ablate.errors import DataError, StudyError
-from ablate.options import MOST_EPOCHS, options_of
-from ablate.run.preflight import check_names
-from ablate.study.factor import Factor
-from ablate.study.recipe import Recipe
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.commands.main import main
+from seedbed.commands.options import MOST_EPOCHS, options_of
+from seedbed.commands.seedbed import main as seedbed
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpora, open_corpus
+from seedbed.data.peek import peek
+from seedbed.data.shards.manifest import Manifest, ShardEntry, fingerprint, write_manifest
+from seedbed.errors import DataError, StudyError
+from seedbed.recipe.recipe import Recipe
+from seedbed.run.driver.preflight import check_names
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
+from seedbed_corpora import resolve
 
 STUDY = Study(
     name="one",
@@ -68,13 +69,13 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     assert ended.value.code == 2, said.err
     assert "ray " not in said.err
     assert said.out == ""
-    home = Path(os.environ["ABLATE_HOME"])
+    home = Path(os.environ["SEEDBED_HOME"])
     assert not (home / "results").exists() and not (home / "mlflow.db").exists()
     return said.err
 
 
 def index(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    assert ablate(["index", str(path)]) == 0
+    assert seedbed(["index", str(path)]) == 0
     return capsys.readouterr().out
 
 
@@ -190,8 +191,8 @@ def test_a_plan_prints_counts_and_epochs_and_reads_no_shard(
         assert ended.value.code == 0
         return capsys.readouterr().out
 
-    assert f"{pairs}: its pairs are not counted yet (ablate index)" in planned()
-    assert not (home / "indexes").exists() and not (pairs / "_ablate").exists()
+    assert f"{pairs}: its pairs are not counted yet (seedbed index)" in planned()
+    assert not (home / "indexes").exists() and not (pairs / "_seedbed").exists()
     index(pairs, capsys)
     shard = pairs / "0.tar"
     shard.chmod(0)

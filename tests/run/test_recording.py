@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.rendering import Span, render
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.run.cohort import CohortTraining, order_of, rendering_of
-from ablate.run.recording import Recorder
-from ablate.run.store import Store
-from ablate.run.worker import Assignment
-from ablate.study.cost import estimate
-from ablate.study.metrics import measured
-from ablate.study.plan import Cohort
-from ablate.study.recipe import Budget, Recipe
-from ablate.study.study import Trial
-from ablate.track.record import TrialRecord
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.render.render import Span, render
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.plan.cost import estimate
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.recording import Recorder
+from seedbed.storage.results import Store
+from seedbed.study.metrics import measured
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Trial
+from seedbed.variants import CLIP
 
 CPU = torch.device("cpu")
 BATCH, STEPS = 32, 6
@@ -53,7 +54,7 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
         run="r",
         corpus=corpus,
         storage=str(folder),
-        code_version={"ablate": "test"},
+        code_version={"seedbed": "test"},
         threads=1,
         num_tasks=1,
         checkpoint_seconds=30,

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ablate.errors import ResourceError
-from ablate.model.towers.image import ImageTower
-from ablate.run.resources import check_batch, check_disk, lay_out
-from ablate.study.factor import Factor
-from ablate.study.plan import Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.cluster.layout import check_batch, check_disk, lay_out
+from seedbed.errors import ResourceError
+from seedbed.model.towers.image import ImageTower
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None
 
 
 def test_store_writes_whole_files_and_lists_them(tmp_path: Path) -> None:
-    from ablate.run.store import Store
+    from seedbed.storage.results import Store
 
     store = Store(str(tmp_path)).sub("a")
     store.write_json({"x": 1}, "trials", "k", "record.json")

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpora
-from ablate.data.order import ORDER_SCHEMA
-from ablate.errors import DataError
-from ablate.model.towers.image import ImageTower
-from ablate.run.outcome import Outcome, failed
-from ablate.run.resume import (
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpora
+from seedbed.data.order import ORDER_SCHEMA
+from seedbed.errors import DataError
+from seedbed.model.towers.image import ImageTower
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.outcome import Outcome, failed
+from seedbed.run.driver.resume import (
     CHECKPOINT_FILE,
     PLACE_FILE,
     Start,
@@ -23,13 +27,10 @@ from ablate.run.resume import (
     place_of,
     starts,
 )
-from ablate.run.store import Store
-from ablate.study.factor import Factor
-from ablate.study.plan import Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.storage.results import Store
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 DEPTHS = (1, 2, 3, 4)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.data.augment import MOCOV2, ONECROP, SLIP, STANDARD_SLIP
-from ablate.data.views import IMAGE, IMAGE_A, IMAGE_B
-from ablate.model.pretrainer import Pretrainer
-from ablate.run.schedule import learning_rate
-from ablate.run.variant import build_optimizer
-from ablate.study.recipe import AdamW, Budget, Recipe
-from ablate.study.resolve import resolve
-from ablate.study.scale import DEMO
-from ablate.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
+from seedbed.data.render.image import MOCOV2, ONECROP, SLIP, STANDARD_SLIP
+from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.recipe.recipe import AdamW, Budget, Recipe
+from seedbed.recipe.resolve import resolve
+from seedbed.recipe.scale import DEMO
+from seedbed.run.worker.schedule import learning_rate
+from seedbed.run.worker.variant import build_optimizer
+from seedbed.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
 
 
 @pytest.mark.parametrize(

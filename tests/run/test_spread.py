@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from ablate.data.index import in_threads, index_source
-from ablate.errors import DataError
-from ablate.run.spread import over_ray
+from seedbed.cluster.spread import over_ray
+from seedbed.data.shards.index import in_threads, index_source
+from seedbed.errors import DataError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(300)]
 

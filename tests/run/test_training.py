@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.rendering import Columns, Span, render
-from ablate.errors import DataError
-from ablate.model.gather import Gather
-from ablate.model.pretrainer import Pretrainer
-from ablate.model.towers.image import ImageTower
-from ablate.model.towers.text import TextTower
-from ablate.run.cohort import CohortTraining, order_of, rendering_of, roll, to_tensors
-from ablate.run.schedule import learning_rate
-from ablate.study.plan import Cohort
-from ablate.study.recipe import AdamW, Budget, Recipe
-from ablate.study.study import Trial
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.render.render import Columns, Span, render
+from seedbed.errors import DataError
+from seedbed.model.gather import Gather
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import AdamW, Budget, Recipe
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll, to_tensors
+from seedbed.run.worker.schedule import learning_rate
+from seedbed.study.study import Trial
+from seedbed.variants import CLIP
 
 BATCH, STEPS = 32, 6
 CPU = torch.device("cpu")

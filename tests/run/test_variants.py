@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.data.corpus import OpenCorpus, open_corpus
-from ablate.data.demo import prepare_demo
-from ablate.data.rendering import Columns, Span, render
-from ablate.data.wordnet import prepare_wordnet
-from ablate.run.cohort import CohortTraining, order_of, rendering_of
-from ablate.study.plan import Cohort
-from ablate.study.recipe import Recipe
-from ablate.study.resolve import Said, resolve
-from ablate.study.scale import DEMO
-from ablate.study.study import Trial
-from ablate.variants import AS_RELEASED, CLIP, UNIFIED
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.render.render import Columns, Span, render
+from seedbed.data.render.wordnet import prepare_wordnet
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.resolve import Said, resolve
+from seedbed.recipe.scale import DEMO
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.study.study import Trial
+from seedbed.variants import AS_RELEASED, CLIP, UNIFIED
+from seedbed_corpora import prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -47,8 +47,8 @@ def trial(name: str, tower: str) -> Trial:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCorpus]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ABLATE_HOME", str(home))  # where the views look for synonyms
-        prepare_demo("emoji", home)
+        patch.setenv("SEEDBED_HOME", str(home))  # where the views look for synonyms
+        prepare("emoji", home)
         prepare_wordnet(home)
         yield open_corpus(trial("clip", "vit").recipe.corpus, home)
 

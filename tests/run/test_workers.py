@@ -12,28 +12,29 @@ import numpy as np
 import pytest
 import ray
 
-from ablate.data.corpus import Corpus, open_corpora, open_corpus
-from ablate.data.order import SHARD_BIT
-from ablate.data.rendering import Span, render
-from ablate.data.stream import stream
-from ablate.run.cohort import order_of, rendering_of
-from ablate.run.launch import run_plan
-from ablate.run.outcome import Outcome
-from ablate.run.store import Store
-from ablate.study.factor import Factor
-from ablate.study.plan import Cohort, Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.track.ledger import InMemoryLedger
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpora, open_corpus
+from seedbed.data.order import SHARD_BIT
+from seedbed.data.render.render import Span, render
+from seedbed.data.stream import stream
+from seedbed.plan.plan import Cohort, Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.launch import run_plan
+from seedbed.run.driver.outcome import Outcome
+from seedbed.run.worker.cohort import order_of, rendering_of
+from seedbed.storage.results import Store
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
-VERSION = {"ablate": "test", "git_commit": "test"}
+VERSION = {"seedbed": "test", "git_commit": "test"}
 
 
 @pytest.fixture(scope="module")

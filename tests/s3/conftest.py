@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ablate.data.demo.s3_server import serve
+from seedbed_corpora.s3_server import serve
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,8 @@ def s3(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "10")
-    monkeypatch.setenv("ABLATE_READ_BACKOFF_SECONDS", "0.02")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "10")
+    monkeypatch.setenv("SEEDBED_READ_BACKOFF_SECONDS", "0.02")
     return s3_server
 
 

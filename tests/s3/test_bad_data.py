@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.data.augment import CenterCrop, decode
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.order import Order
-from ablate.data.rendering import Columns, Rendering, Span, render
-from ablate.data.shard import Fault
-from ablate.data.storage import write_object
-from ablate.data.views import IMAGE, TEXT
-from ablate.errors import DataError
+from seedbed.data.corpus import Corpus
+from seedbed.data.decode.pillow import decode
+from seedbed.data.fault import Fault
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render.image import CenterCrop
+from seedbed.data.render.render import Columns, Rendering, Span, render
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import DataError
+from seedbed.storage.objects import write_object
 
 pytestmark = pytest.mark.s3
 
@@ -181,7 +183,7 @@ def test_a_bad_shard_stops_with_its_name(prefix: str, home: Path, spoil: Any, wo
 def test_a_shard_that_changed_or_went_after_the_index_stops_with_its_name(
     prefix: str, home: Path
 ) -> None:
-    from ablate.data import s3
+    from seedbed.storage import s3
 
     corpus = opened(prefix, home)
     write_object(f"{prefix}/002.tar", tar(sound(0)))

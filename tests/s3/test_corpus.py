@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablate.data import shard_index
-from ablate.data.augment import STANDARD_SLIP
-from ablate.data.corpus import Corpus, OpenCorpus, open_corpus
-from ablate.data.order import Order
-from ablate.data.rendering import Rendering, Span, render
-from ablate.data.storage import write_object
-from ablate.data.views import IMAGE, TEXT
-from ablate.errors import DataError
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.render.image import STANDARD_SLIP
+from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.shards import shard_index
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import DataError
+from seedbed.storage.objects import write_object
 
 pytestmark = pytest.mark.s3
 

@@ -1,4 +1,4 @@
-"""`ablate index` on a bucket. Oracle: the folder that was copied there."""
+"""`seedbed index` on a bucket. Oracle: the folder that was copied there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ablate.cli import main
-from ablate.data import s3 as store
-from ablate.data.corpus import Corpus, open_corpus
-from ablate.data.source import open_source
-from ablate.data.storage import write_object
+from seedbed.commands.seedbed import main
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.shards.source import open_source
+from seedbed.storage import s3 as store
+from seedbed.storage.objects import write_object
 
 pytestmark = pytest.mark.s3
 
@@ -30,9 +31,9 @@ def test_it_says_what_it_found_and_keeps_it_beside_the_shards(
     here = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
     assert f"fingerprint  {open_source(str(shapes), home).manifest.fingerprint}" in told
     assert "8 read now" in told and "bad samples  0" in told
-    kept = {entry[0] for entry in store.files(f"{prefix}/_ablate/", deep=True)[0]}
-    assert f"{prefix}/_ablate/index.json" in kept
-    assert f"{prefix}/_ablate/members/00000.tar.parquet" in kept
+    kept = {entry[0] for entry in store.files(f"{prefix}/_seedbed/", deep=True)[0]}
+    assert f"{prefix}/_seedbed/index.json" in kept
+    assert f"{prefix}/_seedbed/members/00000.tar.parquet" in kept
     assert main(["index", prefix]) == 0
     assert "0 read now" in capsys.readouterr().out
     there = open_corpus(Corpus(uri=prefix, caption="txt"), home)

@@ -15,21 +15,21 @@ from typing import Any
 
 import pytest
 
-from ablate.data.conditional import get, put_if
-from ablate.data.s3 import _boto as s3_client
-from ablate.data.storage import exists, write_object
-from ablate.errors import DataError
-from ablate.run.held import LOCK_NAME, StudyHeldError
-from ablate.run.lease import study_lease
-from ablate.run.lock import study_lock
-from ablate.run.store import Store
+from seedbed.errors import DataError
+from seedbed.storage.conditional import get, put_if
+from seedbed.storage.held import LOCK_NAME, StudyHeldError
+from seedbed.storage.lease import study_lease
+from seedbed.storage.lock import study_lock
+from seedbed.storage.objects import exists, write_object
+from seedbed.storage.results import Store
+from seedbed.storage.s3 import _boto as s3_client
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
 HOLD = """
 import sys
-from ablate.run.lease import study_lease
-from ablate.run.store import Store
+from seedbed.storage.lease import study_lease
+from seedbed.storage.results import Store
 with study_lease(Store(sys.argv[1]), lease_seconds=float(sys.argv[2]), beat_seconds=0.5):
     print("held", flush=True)
     sys.stdin.readline()

@@ -13,21 +13,22 @@ import numpy as np
 import pytest
 import ray
 
-from ablate.data.corpus import Corpus, open_corpora
-from ablate.data.rendering import Span, render
-from ablate.data.storage import write_object
-from ablate.run.cohort import order_of, rendering_of, roll
-from ablate.run.launch import run_plan
-from ablate.run.outcome import Outcome
-from ablate.run.store import Store
-from ablate.study.factor import Factor
-from ablate.study.plan import Plan, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.track.ledger import InMemoryLedger
-from ablate.track.record import TrialRecord
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpora
+from seedbed.data.render.render import Span, render
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.launch import run_plan
+from seedbed.run.driver.outcome import Outcome
+from seedbed.run.worker.cohort import order_of, rendering_of, roll
+from seedbed.storage.objects import write_object
+from seedbed.storage.results import Store
+from seedbed.study.factor import Factor
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 SAMPLES = 3_200  # 6.6 epochs of the shapes, each read anew: some 24 requests an epoch
@@ -134,8 +135,8 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "120")
-    monkeypatch.delenv("ABLATE_READ_BACKOFF_SECONDS")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "120")
+    monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
     request.getfixturevalue("cluster")
     weather.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
     there, _ = run(small(place), tmp_path, "there", weather)
@@ -152,7 +153,7 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "8")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "8")
     request.getfixturevalue("cluster")
     what = small(place)
     outcome, ledger = run(what, tmp_path, "there", weather)
@@ -160,7 +161,7 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     for reason in outcome.reasons.values():
         assert reason.startswith(("asking for s3://", "reading s3://"))
         assert f"{weather.url} did not answer soundly" in reason
-        assert "ABLATE_PATIENCE_SECONDS" in reason
+        assert "SEEDBED_PATIENCE_SECONDS" in reason
         assert "UDF" not in reason
     assert set(ledger.statuses.values()) == {"failed"}
     weather.away_after = None
@@ -180,7 +181,7 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
     request: pytest.FixtureRequest,
     fault: str,
 ) -> None:
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "900")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "900")
     what, ledger = small(place), Live()
     corpora = open_corpora([what.trials[0].recipe.corpus], tmp_path / "home")
     if fault == "changed":

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from ablate.data.weather import WeatherError
-from ablate.run.outcome import record_files
-from ablate.run.store import Store
-from ablate.track.ledger import Remote
+from seedbed.run.driver.outcome import record_files
+from seedbed.storage.results import Store
+from seedbed.storage.retry import WeatherError
+from seedbed.track.ledger import Remote
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
@@ -54,7 +54,7 @@ def test_one_that_stays_away_is_named_when_the_patience_ends(
     weather: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "1")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "1")
     weather.away = True
     with pytest.raises(WeatherError, match="did not answer soundly") as caught:
         store.write_bytes(b"x", "trials", "k", "record.json")

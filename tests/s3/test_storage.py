@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ablate.data.storage import WeatherError, exists, list_objects, read_object, write_object
-from ablate.data.weather import patience_seconds
-from ablate.errors import DataError
-from ablate.run.store import Store
+from seedbed.errors import DataError
+from seedbed.storage.objects import WeatherError, exists, list_objects, read_object, write_object
+from seedbed.storage.results import Store
+from seedbed.storage.retry import patience_seconds
 
 pytestmark = pytest.mark.s3
 NAMES = [f"{n:05}.tar" for n in range(12)] + ["extra.parquet", "notes.txt", "deep/00000.tar"]
@@ -85,7 +85,7 @@ def calm(weather: Any, kind: str, times: int) -> None:
 def test_weather_that_ends_is_waited_out(
     weather: Any, twins: Any, kind: str, deed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ABLATE_READ_TIMEOUT_SECONDS", "0.5")
+    monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.5")
     calm(weather, kind, 2)
     if deed == "read":
         assert read_object(BIG) == CONTENT
@@ -99,22 +99,22 @@ def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
     weather: Any, twins: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert read_object(BIG)
-    monkeypatch.setenv("ABLATE_READ_TIMEOUT_SECONDS", "0.3")
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "2")
+    monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.3")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "2")
     calm(weather, kind, 9_999)
     began = time.monotonic()
     with pytest.raises(WeatherError, match=r"\d attempts in [2-6]\.\d s") as caught:
         read_object(BIG)
     assert 2 <= time.monotonic() - began < 7
     assert BIG in str(caught.value)
-    assert "ABLATE_PATIENCE_SECONDS" in caught.value.mend
+    assert "SEEDBED_PATIENCE_SECONDS" in caught.value.mend
 
 
 def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
     weather: Any, twins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.data.weather.FIRST_SECONDS", 0.2)
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "1.5")
+    monkeypatch.setattr("seedbed.storage.retry.FIRST_SECONDS", 0.2)
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "1.5")
     weather.away = True
     for least, most in ((0.2, 1.0), (1.5, 5.0)):
         began = time.monotonic()
@@ -130,8 +130,8 @@ def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
 def test_a_patience_that_is_no_number_is_refused(
     weather: Any, twins: Any, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", text)
-    with pytest.raises(DataError, match=f"ABLATE_PATIENCE_SECONDS is '{text}'"):
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", text)
+    with pytest.raises(DataError, match=f"SEEDBED_PATIENCE_SECONDS is '{text}'"):
         patience_seconds()
 
 
@@ -171,7 +171,7 @@ def test_a_bucket_that_is_not_there_is_named(s3: Any) -> None:
 def test_an_endpoint_without_a_server_is_named(
     s3: Any, monkeypatch: pytest.MonkeyPatch, deed: Any
 ) -> None:
-    monkeypatch.setenv("ABLATE_PATIENCE_SECONDS", "0.3")
+    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "0.3")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"

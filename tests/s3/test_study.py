@@ -10,15 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablate.data import s3 as store
-from ablate.data.storage import read_object, write_object
-from ablate.track.reader import examples
+from seedbed.storage import s3 as store
+from seedbed.storage.objects import read_object, write_object
+from seedbed.track.mlflow.reader import examples
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray]
 
 STUDY = """
-from ablate import Factor, Recipe, Study, main
-from ablate.variants import CLIP
+from seedbed import Factor, Recipe, Study, main
+from seedbed.variants import CLIP
 
 study = Study(
     name="from_a_bucket",
@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "study.py", "--scale", "smoke", "--set", "corpus.caption=txt"]
-    environment = os.environ | {"ABLATE_HOME": str(folder / "home"), "RAY_AUTH_MODE": "disabled"}
+    environment = os.environ | {"SEEDBED_HOME": str(folder / "home"), "RAY_AUTH_MODE": "disabled"}
     return subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import StudyError
-from ablate.model.objective import Objective
-from ablate.model.terms.simsiam import SimSiam
-from ablate.study.claim import Claim, Contrast
-from ablate.study.factor import Factor
-from ablate.study.metrics import LABELS, measured
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES
-from ablate.study.study import Study
-from ablate.variants import CLIP, DECLIP
+from seedbed.errors import StudyError
+from seedbed.model.objective import Objective
+from seedbed.model.terms.simsiam import SimSiam
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.study.claim import Claim, Contrast
+from seedbed.study.factor import Factor
+from seedbed.study.metrics import LABELS, measured
+from seedbed.study.study import Study
+from seedbed.variants import CLIP, DECLIP
 
 DEPTH = Factor("depth", at="text.layers", levels=(1, 3))
 CLAIM = Claim("C1", "Depth helps.", Contrast("depth", 3, 1))

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from ablate.analyze.report import write_report
-from ablate.command import main
-from ablate.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
-from ablate.model.objective import Objective
-from ablate.model.terms.masked_lm import MaskedLM
-from ablate.recall import table_of
-from ablate.study.bundle import moved_together, views_read
-from ablate.study.factor import Factor
-from ablate.study.plan import plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SMOKE
-from ablate.study.study import Study
-from ablate.variants import CLIP, COMMON_VIEWS, DECLIP, DEFILIP, SWITCHES, UNIFIED
+from seedbed.analyze.report.write import write_report
+from seedbed.commands.main import main
+from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
+from seedbed.model.objective import Objective
+from seedbed.model.terms.masked_lm import MaskedLM
+from seedbed.plan.confounded import moved_together, views_read
+from seedbed.plan.plan import plan
+from seedbed.recall import table_of
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SMOKE
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP, COMMON_VIEWS, DECLIP, DEFILIP, SWITCHES, UNIFIED
 
 READ = {
     "clip": ("image", "text"),

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ablate import Claim, Contrast, Factor, Recipe, Study
-from ablate.describe import unjudged_claims
-from ablate.errors import StudyError
-from ablate.study.claim import digest_of
-from ablate.study.plan import plan
-from ablate.study.scale import scale_named
-from ablate.variants import CLIP, DECLIP
+from seedbed import Claim, Contrast, Factor, Recipe, Study
+from seedbed.commands.describe import unjudged_claims
+from seedbed.errors import StudyError
+from seedbed.plan.plan import plan
+from seedbed.recipe.scale import scale_named
+from seedbed.study.claim import digest_of
+from seedbed.variants import CLIP, DECLIP
 
 CHEAP = Contrast("depth", 3, 12, direction="above", margin=-0.01)
 

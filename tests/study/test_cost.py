@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.study.cost import estimate
-from ablate.study.recipe import Recipe
-from ablate.variants import CLIP, DECLIP, FILIP, SLIP
+from seedbed.plan.cost import estimate
+from seedbed.recipe.recipe import Recipe
+from seedbed.variants import CLIP, DECLIP, FILIP, SLIP
 
 # Forward multiply-adds of a sample: ViT-B/32 4.41 G and 12 text layers 2.98 G.
 IMAGE, TEXT = 2 * 4.41e9, 2 * 2.98e9

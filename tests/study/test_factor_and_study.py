@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import StudyError
-from ablate.study.factor import Factor
-from ablate.study.recipe import Recipe
-from ablate.study.scale import scale_named
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.errors import StudyError
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import scale_named
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 BASE = Recipe.paper(objective=CLIP)
 DEPTH = Factor("depth", at="text.layers", levels=(1, 3))

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from ablate import Factor, Recipe, Study
-from ablate.errors import StudyError
-from ablate.study.scale import DEMO
-from ablate.variants import CLIP, SWITCHES
+from seedbed import Factor, Recipe, Study
+from seedbed.errors import StudyError
+from seedbed.recipe.scale import DEMO
+from seedbed.variants import CLIP, SWITCHES
 
 NAMES = ("layers", "width", "lr", "decay", "dim")
 

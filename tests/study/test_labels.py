@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.analyze.trials import trials_table
-from ablate.errors import AblateError, StudyError
-from ablate.study.factor import Factor
-from ablate.study.label import label_text, same_label
-from ablate.study.plan import plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import DEMO
-from ablate.study.study import Study
-from ablate.study.surface import Surface
-from ablate.variants import SLIP
+from seedbed.analyze.trials.table import trials_table
+from seedbed.errors import SeedbedError, StudyError
+from seedbed.plan.plan import plan
+from seedbed.plan.surface import Surface
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import DEMO
+from seedbed.study.factor import Factor
+from seedbed.study.label import label_text, same_label
+from seedbed.study.study import Study
+from seedbed.variants import SLIP
 
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 LEVELS: dict[str, tuple[Any, ...]] = {
@@ -95,7 +95,7 @@ def test_a_record_of_another_level_is_refused() -> None:
     design = plan(weights((0.1234567, 0.1234568)), DEMO).design()
     rows = recorded(design)
     rows[0]["cell"] = {"w": 0.1234568}
-    with pytest.raises(AblateError, match=r"planned at w 0\.1234567 but .* says 0\.1234568"):
+    with pytest.raises(SeedbedError, match=r"planned at w 0\.1234567 but .* says 0\.1234568"):
         trials_table(design, rows)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ablate.command import main
-from ablate.study.factor import Factor
-from ablate.study.plan import cohorts_of, plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import scale_named
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed.commands.main import main
+from seedbed.plan.plan import cohorts_of, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import scale_named
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 ROOT = Path(__file__).parents[2]
 STUDY = Study(
@@ -101,9 +101,9 @@ def test_the_environment_chooses_the_scale_and_the_argument_wins(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert planned(capsys)["scale"] == "demo"
-    monkeypatch.setenv("ABLATE_SCALE", "smoke")
+    monkeypatch.setenv("SEEDBED_SCALE", "smoke")
     found = planned(capsys)
-    assert (found["scale"], found["scale_reason"]) == ("smoke", "ABLATE_SCALE=smoke")
+    assert (found["scale"], found["scale_reason"]) == ("smoke", "SEEDBED_SCALE=smoke")
     found = planned(capsys, "--scale", "small")
     assert (found["scale"], found["scale_reason"]) == ("small", "--scale small")
 
@@ -157,7 +157,7 @@ def test_a_bad_argument_ends_with_2_and_says_why_on_stderr(
 def test_a_wrong_scale_in_the_environment_ends_with_2(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ABLATE_SCALE", "papr")
+    monkeypatch.setenv("SEEDBED_SCALE", "papr")
     assert ended("--plan") == 2
     assert "Did you mean 'paper'?" in capsys.readouterr().err
     assert not home.exists()

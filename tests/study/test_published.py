@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import StudyError
-from ablate.study.bundle import moved_together
-from ablate.study.factor import Factor
-from ablate.study.plan import plan
-from ablate.study.published import Published
-from ablate.study.recipe import Recipe
-from ablate.study.scale import SCALES, scale_named
-from ablate.study.study import Study
-from ablate.variants import AS_RELEASED, CLIP, UNIFIED
+from seedbed.errors import StudyError
+from seedbed.plan.confounded import moved_together
+from seedbed.plan.plan import plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES, scale_named
+from seedbed.study.factor import Factor
+from seedbed.study.published import Published
+from seedbed.study.study import Study
+from seedbed.variants import AS_RELEASED, CLIP, UNIFIED
 
 ROOT = Path(__file__).parents[2]
 SUPERVISION = Factor("supervision", levels=UNIFIED, baseline="clip")

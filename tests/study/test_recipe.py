@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from ablate.data.corpus import Corpus
-from ablate.data.filters.length import Length
-from ablate.errors import StudyError
-from ablate.model.objective import Objective
-from ablate.model.term import Temperature
-from ablate.model.terms.infonce import InfoNCE
-from ablate.study.recipe import AdamW, Recipe
-from ablate.study.setting import parse_setting
-from ablate.variants import CLIP
+from seedbed.data.corpus import Corpus
+from seedbed.data.select.filters.length import Length
+from seedbed.errors import StudyError
+from seedbed.model.objective import Objective
+from seedbed.model.term import Temperature
+from seedbed.model.terms.infonce import InfoNCE
+from seedbed.recipe.recipe import AdamW, Recipe
+from seedbed.recipe.setting import parse_setting
+from seedbed.variants import CLIP
 
 BASE = Recipe.paper(objective=CLIP)
 OTHER = InfoNCE(temperature=Temperature("other"))
@@ -58,7 +58,7 @@ def changed(path: str) -> Any:
 @pytest.mark.parametrize("hash_seed", ["0", "1", "12345"])
 def test_a_key_is_the_same_in_every_process(hash_seed: str) -> None:
     code = (
-        "from ablate.study.recipe import Recipe; from ablate.variants import CLIP;"
+        "from seedbed.recipe.recipe import Recipe; from seedbed.variants import CLIP;"
         "print(Recipe.paper(objective=CLIP).key())"
     )
     env = os.environ | {"PYTHONHASHSEED": hash_seed}

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from ablate.command import main
-from ablate.errors import StudyError
-from ablate.model.objective import Objective
-from ablate.model.terms.nearest_text import NearestText
-from ablate.model.terms.simclr import SimCLR
-from ablate.model.towers.image import ImageTower
-from ablate.study.factor import Factor
-from ablate.study.plan import plan
-from ablate.study.recipe import Budget, Recipe
-from ablate.study.scale import DEMO, PAPER, SCALES, SMOKE, Scale
-from ablate.study.study import Study, Trial
-from ablate.variants import CLIP, DECLIP, SLIP, UNIFIED
+from seedbed.commands.main import main
+from seedbed.errors import StudyError
+from seedbed.model.objective import Objective
+from seedbed.model.terms.nearest_text import NearestText
+from seedbed.model.terms.simclr import SimCLR
+from seedbed.model.towers.image import ImageTower
+from seedbed.plan.plan import plan
+from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.recipe.scale import DEMO, PAPER, SCALES, SMOKE, Scale
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study, Trial
+from seedbed.variants import CLIP, DECLIP, SLIP, UNIFIED
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
 VIT, RESNET = "vit_base_patch32_clip_quickgelu_224", "resnet50_clip"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablate import Factor, Recipe, Study
-from ablate.errors import StudyError
-from ablate.study.surface import Surface
-from ablate.variants import CLIP, DECLIP
+from seedbed import Factor, Recipe, Study
+from seedbed.errors import StudyError
+from seedbed.plan.surface import Surface
+from seedbed.variants import CLIP, DECLIP
 
 STUDY = Study(
     name="depths",

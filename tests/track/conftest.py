@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from ablate.track.connection import client, default_tracking_uri, prepare_store
-from ablate.track.ledger import StudyEntry, TrialEntry
-from ablate.track.mlflow_ledger import MlflowLedger
-from ablate.track.mlflow_runs import MlflowRuns
-from ablate.track.record import TrialRecord
+from seedbed.study.record import TrialRecord
+from seedbed.track.ledger import StudyEntry, TrialEntry
+from seedbed.track.mlflow.connection import client, default_tracking_uri, prepare_store
+from seedbed.track.mlflow.ledger import MlflowLedger
+from seedbed.track.mlflow.study_runs import MlflowRuns
 
 STUDY = "text_depth"
 KEYS = ("a" * 16, "b" * 16)
@@ -78,14 +78,14 @@ class World:
             "tags": {
                 "mlflow.source.name": "studies/text_depth.py",
                 "mlflow.source.git.commit": "1" * 40,
-                "ablate.data_fingerprint": "f" * 16,
+                "seedbed.data_fingerprint": "f" * 16,
             },
         }
         return StudyEntry(**(values | changes))
 
     def trial(self, i: int) -> TrialEntry:
         return TrialEntry(
-            KEYS[i], CELLS[i], 0, "c0", {"text.layers": 3}, {"ablate.recipe_key": KEYS[i]}
+            KEYS[i], CELLS[i], 0, "c0", {"text.layers": 3}, {"seedbed.recipe_key": KEYS[i]}
         )
 
     def record(self, i: int, **changes: Any) -> TrialRecord:
@@ -107,7 +107,7 @@ class World:
             "order_hash": "0" * 15 + "1",
             "data_fingerprint": "f" * 16,
             "recipe_key": KEYS[i],
-            "code_version": {"ablate": "0.1.0", "git_commit": "1" * 40},
+            "code_version": {"seedbed": "0.1.0", "git_commit": "1" * 40},
             "recipe": {"text.layers": 3},
         }
         return TrialRecord(**(values | changes))
@@ -124,12 +124,12 @@ class World:
 
     def run_of(self, i: int) -> Any:
         """The one run of trial `i`."""
-        found = self._search(f"tags.`ablate.trial_key` = '{KEYS[i]}'")
+        found = self._search(f"tags.`seedbed.trial_key` = '{KEYS[i]}'")
         assert len(found) == 1
         return found[0]
 
     def study_runs(self) -> list[Any]:
-        return self._search("tags.`ablate.kind` = 'study'")
+        return self._search("tags.`seedbed.kind` = 'study'")
 
     def history(self, i: int, name: str) -> list[tuple[int, float]]:
         points = self.mlflow.get_metric_history(self.run_of(i).info.run_id, name)

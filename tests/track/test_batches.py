@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils import validation
 
-from ablate.track import batches
-from ablate.track.mlflow_runs import MlflowRuns
+from seedbed.track.mlflow import batches
+from seedbed.track.mlflow.study_runs import MlflowRuns
 
 World = Any  # conftest.World
 

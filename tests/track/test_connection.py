@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import TrackingError
-from ablate.track.connection import (
+from seedbed.errors import TrackingError
+from seedbed.track.mlflow.connection import (
     check_tracking,
     client,
     default_tracking_uri,
@@ -66,7 +66,7 @@ def closed_port() -> int:
 def test_the_default_is_an_absolute_database_in_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ABLATE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEEDBED_HOME", str(tmp_path))
     assert default_tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     assert default_tracking_uri().startswith("sqlite:////")
     check_tracking(default_tracking_uri())
@@ -164,7 +164,7 @@ def test_the_experiment_is_created_once_and_its_files_lie_beside_the_database(
 def test_many_processes_may_open_a_fresh_database_at_once(tmp_path: Path) -> None:
     uri = default_tracking_uri(tmp_path / "a home")
     code = (
-        "import sys; from ablate.track.connection import prepare_store;"
+        "import sys; from seedbed.track.mlflow.connection import prepare_store;"
         "sys.stdin.readline(); print(prepare_store(sys.argv[1], 'study'))"
     )
     pipe = subprocess.PIPE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ablate.track.mlflow_ledger import MlflowLedger
+from seedbed.track.mlflow.ledger import MlflowLedger
 
 World = Any  # conftest.World
 Server = Any  # conftest.Server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablate.track.ledger import InMemoryLedger, Ledger, StudyEntry, Unsent
+from seedbed.track.ledger import InMemoryLedger, Ledger, StudyEntry, Unsent
 
 World = Any  # conftest.World
 
@@ -19,8 +19,8 @@ def test_both_ledgers_keep_the_same_study(world: World) -> None:
         assert not ledger.close(60)
     for i, key in enumerate(memory.trials):
         run = world.run_of(i)
-        assert run.data.tags["ablate.status"] == memory.statuses[key]
-        assert run.data.tags["ablate.trial_key"] == key
+        assert run.data.tags["seedbed.status"] == memory.statuses[key]
+        assert run.data.tags["seedbed.trial_key"] == key
         points = {step: {"train/loss": v} for step, v in world.history(i, "train/loss")}
         kept = {s: {"train/loss": p["train/loss"]} for s, p in memory.points[key].items()}
         assert points == kept

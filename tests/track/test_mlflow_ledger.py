@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from ablate.track.connection import client
-from ablate.track.mlflow_ledger import is_refused
-from ablate.track.outbox import Point
-from ablate.track.record import STATUSES
+from seedbed.study.record import STATUSES
+from seedbed.track.mlflow.connection import client
+from seedbed.track.mlflow.ledger import is_refused
+from seedbed.track.outbox import Point
 
 World = Any  # conftest.World
 FINALS = ("zeroshot/top1", "zeroshot/top5", "cost/image_views", "train/final_loss")
@@ -62,15 +62,15 @@ def test_trials_carry_the_tags_that_say_what_they_were(world: World) -> None:
     world.told()
     tags = world.run_of(0).data.tags
     expected = {
-        "ablate.study": "text_depth",
-        "ablate.trial_key": "a" * 16,
-        "ablate.cell": '{"supervision": "clip", "depth": 3}',
-        "ablate.cohort": "c0",
-        "ablate.data_fingerprint": "f" * 16,
-        "ablate.order_hash": "0" * 15 + "1",
-        "ablate.recipe_key": "a" * 16,
-        "ablate.status": "completed",
-        "ablate.scale": "demo",
+        "seedbed.study": "text_depth",
+        "seedbed.trial_key": "a" * 16,
+        "seedbed.cell": '{"supervision": "clip", "depth": 3}',
+        "seedbed.cohort": "c0",
+        "seedbed.data_fingerprint": "f" * 16,
+        "seedbed.order_hash": "0" * 15 + "1",
+        "seedbed.recipe_key": "a" * 16,
+        "seedbed.status": "completed",
+        "seedbed.scale": "demo",
         "mlflow.source.name": "studies/text_depth.py",
         "mlflow.source.git.commit": "1" * 40,
     }
@@ -119,7 +119,7 @@ def test_values_that_are_no_numbers_are_left_out_and_named(world: World) -> None
     assert not ledger.close(60)
     run = world.run_of(0)
     assert run.data.metrics == {"train/ok": 1.0}
-    assert run.data.tags["ablate.missing_metrics"] == '["zeroshot/top1"]'
+    assert run.data.tags["seedbed.missing_metrics"] == '["zeroshot/top1"]'
 
 
 @pytest.mark.slow
@@ -135,8 +135,8 @@ def test_a_trial_ends_as_its_status_says_and_the_study_is_finished_only_when_all
     expected = {"completed": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
     run, (study,) = world.run_of(0), world.study_runs()
     assert run.info.status == study.info.status == expected.get(status, "KILLED")
-    assert run.data.tags["ablate.status"] == status
-    assert run.data.tags["ablate.reason"] == "so it was"
+    assert run.data.tags["seedbed.status"] == status
+    assert run.data.tags["seedbed.reason"] == "so it was"
 
 
 def test_a_study_with_a_planned_trial_that_never_came_is_not_finished(world: World) -> None:
@@ -146,7 +146,7 @@ def test_a_study_with_a_planned_trial_that_never_came_is_not_finished(world: Wor
     assert not ledger.close(60)
     (study,) = world.study_runs()
     assert study.info.status == "KILLED"
-    assert study.data.tags["ablate.reason"] == "1 of 2 trials are completed"
+    assert study.data.tags["seedbed.reason"] == "1 of 2 trials are completed"
 
 
 def test_an_interrupted_trial_is_killed_and_one_that_ended_stays_as_it_was(world: World) -> None:
@@ -159,8 +159,8 @@ def test_an_interrupted_trial_is_killed_and_one_that_ended_stays_as_it_was(world
         ledger.interrupt(world.record(i).key, "Ctrl-C")
     assert not ledger.close(60)
     assert world.run_of(0).info.status == "KILLED"
-    assert world.run_of(0).data.tags["ablate.status"] == "interrupted"
-    assert world.run_of(0).data.tags["ablate.reason"] == "Ctrl-C"
+    assert world.run_of(0).data.tags["seedbed.status"] == "interrupted"
+    assert world.run_of(0).data.tags["seedbed.reason"] == "Ctrl-C"
     assert world.run_of(1).info.status == "FINISHED"
 
 

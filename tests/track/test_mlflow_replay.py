@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from ablate.track.mlflow_run import RUN_STATUS
-from ablate.track.mlflow_runs import MlflowRuns
-from ablate.track.outbox import Point
-from ablate.track.reader import read_rows
+from seedbed.track.mlflow.reader import read_rows
+from seedbed.track.mlflow.study_runs import MlflowRuns
+from seedbed.track.mlflow.trial_run import RUN_STATUS
+from seedbed.track.outbox import Point
 
 World = Any  # conftest.World
 
@@ -166,9 +166,9 @@ def test_trials_left_running_by_a_dead_driver_are_killed_at_the_next_start(world
     runs = world.opened()
     runs.open_trial(world.trial(1))
     assert world.run_of(0).info.status == "KILLED"
-    assert world.run_of(0).data.tags["ablate.status"] == "interrupted"
+    assert world.run_of(0).data.tags["seedbed.status"] == "interrupted"
     assert world.run_of(1).info.status == "RUNNING"
-    assert world.run_of(1).data.tags["ablate.status"] == "running"
+    assert world.run_of(1).data.tags["seedbed.status"] == "running"
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_a_failed_trial_that_is_tried_again_ends_as_the_second_try(world: World)
         assert not ledger.close(60)
         run = world.run_of(0)
         assert run.info.status == RUN_STATUS[record.status]
-        assert run.data.tags["ablate.reason"] == record.reason
+        assert run.data.tags["seedbed.reason"] == record.reason
     assert len(world.history(0, "train/loss")) == 40
 
 
@@ -203,7 +203,7 @@ def test_a_renamed_level_does_not_stop_its_trial(world: World) -> None:
     runs = world.opened()
     runs.finish(world.record(0, cell={"supervision": "plain", "depth": 3}), {}, now())
     run = world.run_of(0)
-    assert run.data.tags["ablate.cell"] == '{"supervision": "plain", "depth": 3}'
+    assert run.data.tags["seedbed.cell"] == '{"supervision": "plain", "depth": 3}'
     assert run.data.params["supervision"] == "clip"  # MLflow never changes a param
 
 
@@ -240,10 +240,10 @@ def test_a_trial_trained_anew_on_other_data_has_a_run_of_its_own(world: World) -
     again.log(key, 256, {"train/loss": 1.0})
     again.finish(replace(world.record(0, curve=()), data_fingerprint="new"))
     assert not again.close()
-    (run,) = world._search("tags.`ablate.kind` = 'trial'")
+    (run,) = world._search("tags.`seedbed.kind` = 'trial'")
     history = world.mlflow.get_metric_history(run.info.run_id, "train/loss")
     assert [(m.step, m.value) for m in history] == [(256, 1.0)]
-    (old,) = world._search("tags.`ablate.kind` = 'superseded'")
+    (old,) = world._search("tags.`seedbed.kind` = 'superseded'")
     assert old.info.status == "KILLED"
     (row,) = read_rows(world.uri, "text_depth", "demo")
     assert row["data_fingerprint"] == "new"

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from ablate.track.outbox import Job, Outbox, Point
+from seedbed.track.outbox import Job, Outbox, Point
 
 
 class Line:

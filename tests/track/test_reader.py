@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import TrackingError
-from ablate.recall import curves_of, recall
-from ablate.track.reader import examples, read_curve, read_design, read_rows
+from seedbed.errors import TrackingError
+from seedbed.recall import curves_of, recall
+from seedbed.track.mlflow.reader import examples, read_curve, read_design, read_rows
 
 World = Any  # conftest.World
 # Not -0.0, which sqlite keeps as 0.0.

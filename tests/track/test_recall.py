@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from ablate.cli import main
-from ablate.errors import TrackingError
-from ablate.recall import recall
-from ablate.study.factor import Factor
-from ablate.study.recipe import Recipe
-from ablate.study.study import Study
-from ablate.variants import CLIP
+from seedbed import results
+from seedbed.commands.seedbed import main
+from seedbed.errors import TrackingError
+from seedbed.recall import recall
+from seedbed.recipe.recipe import Recipe
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
 
 World = Any  # conftest.World
 
@@ -36,7 +37,7 @@ def test_a_study_gives_its_results_as_a_table(told: World) -> None:
         factors=(Factor("depth", at="text.layers", levels=(3, 6)),),
         responses=("zeroshot/top1",),
     )
-    table = study.results(tracking_uri=told.uri)
+    table = results(study, tracking_uri=told.uri)
     planned = told.entry().planned
     assert list(table["key"]) == list(planned)
     expected = told.record(0)
@@ -48,9 +49,9 @@ def test_a_study_gives_its_results_as_a_table(told: World) -> None:
     statuses = table.set_index("key")["status"]
     assert statuses[told.record(1).key] == "diverged"
     assert statuses[told.record(0).key] == "completed"
-    assert study.results(scale="demo", tracking_uri=told.uri).equals(table)
+    assert results(study, scale="demo", tracking_uri=told.uri).equals(table)
     with pytest.raises(TrackingError, match="paper"):
-        study.results(scale="paper", tracking_uri=told.uri)
+        results(study, scale="paper", tracking_uri=told.uri)
 
 
 def test_a_report_needs_the_studys_name_alone(

@@ -12,14 +12,14 @@ import mlflow
 import pytest
 from sqlalchemy import create_engine, text
 
-from ablate.study.plan import plan
-from ablate.study.recipe import Recipe
-from ablate.study.scale import scale_named
-from ablate.track.batches import MAX_PARAMS, recipe_params
-from ablate.track.connection import prepare_store
-from ablate.track.ledger import StudyEntry
-from ablate.track.mlflow_ledger import MlflowLedger
-from ablate.track.record import TrialRecord
+from seedbed.plan.plan import plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import scale_named
+from seedbed.study.record import TrialRecord
+from seedbed.track.ledger import StudyEntry
+from seedbed.track.mlflow.batches import MAX_PARAMS, recipe_params
+from seedbed.track.mlflow.connection import prepare_store
+from seedbed.track.mlflow.ledger import MlflowLedger
 
 World = Any  # conftest.World
 ROOT = Path(__file__).parent.parent.parent

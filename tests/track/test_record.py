@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.errors import TrackingError
-from ablate.track.record import STATUSES, TrialRecord
+from seedbed.errors import TrackingError
+from seedbed.study.record import STATUSES, TrialRecord
 
 BASE: dict[str, Any] = {
     "key": "0123456789abcdef",

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import TrackingError
-from ablate.run.store import Store
-from ablate.track.ledger import Remote
-from ablate.track.outbox import Job
-from ablate.track.reader import examples, read_design, read_rows, run_marks
+from seedbed.errors import TrackingError
+from seedbed.storage.results import Store
+from seedbed.track.ledger import Remote
+from seedbed.track.mlflow.reader import examples, read_design, read_rows, run_marks
+from seedbed.track.outbox import Job
 
 
 def rows(world: Any, storage: str) -> dict[str, dict[str, Any]]:
@@ -62,7 +62,7 @@ def test_the_same_folder_goes_on_in_its_run_and_a_run_without_a_mark_is_taken_up
         ledger.open_study(replace(world.entry(), storage=storage))
         ledger.open_trial(world.trial(0))
         ledger.close()
-    marks = sorted(run.data.tags["ablate.storage"] for run in world.study_runs())
+    marks = sorted(run.data.tags["seedbed.storage"] for run in world.study_runs())
     assert marks == ["aaaa", "bbbb"]
 
 

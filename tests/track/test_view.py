@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ablate.track.connection import prepare_store
-from ablate.track.view import ui_command, ui_link, view_state
+from seedbed.track.mlflow.connection import prepare_store
+from seedbed.track.mlflow.view import ui_command, ui_link, view_state
 
 World = Any  # conftest.World
 Server = Any  # conftest.Server
@@ -124,7 +124,7 @@ def test_the_link_opens_on_the_trials_with_factors_and_finals_best_first(
     page.get_by_text("2 matching runs").wait_for(timeout=60_000)
     page.locator("[col-id='metrics.`zeroshot/top1`'].ag-cell").last.wait_for(timeout=60_000)
     factors = ["supervision", "depth", "seed"]
-    finals = ["zeroshot/top1", "cost/device_hours", "ablate.status"]
+    finals = ["zeroshot/top1", "cost/device_hours", "seedbed.status"]
     shown = columns(page)
     assert [name for name in shown if name in {*factors, *finals}] == factors + finals
     names = page.locator(".ag-cell a[href*='/runs/']").all_inner_texts()

@@ -1,0 +1,60 @@
+"""seedbed: fair, factorial ablations of language-image pre-training."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seedbed.commands.main import main
+    from seedbed.data.corpus import Corpus
+    from seedbed.model.objective import Objective
+    from seedbed.recall import results
+    from seedbed.recipe.recipe import Budget, Recipe
+    from seedbed.study.claim import Claim, Contrast
+    from seedbed.study.factor import Factor
+    from seedbed.study.study import Study
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Budget": "seedbed.recipe.recipe",
+    "Claim": "seedbed.study.claim",
+    "Contrast": "seedbed.study.claim",
+    "Corpus": "seedbed.data.corpus",
+    "Factor": "seedbed.study.factor",
+    "Objective": "seedbed.model.objective",
+    "Recipe": "seedbed.recipe.recipe",
+    "Study": "seedbed.study.study",
+    "main": "seedbed.commands.main",
+    "results": "seedbed.recall",
+}
+__all__ = [
+    "Budget",
+    "Claim",
+    "Contrast",
+    "Corpus",
+    "Factor",
+    "Objective",
+    "Recipe",
+    "Study",
+    "main",
+    "results",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand, so that a data task, which needs no model, does not wait for torch to import.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seedbed' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    if name == "main" and sys.argv[0].endswith(".py"):
+        # A file that imports `main` is a study being run.
+        importlib.import_module("seedbed.commands.main").explain_study_faults()
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

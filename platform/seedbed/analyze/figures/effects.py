@@ -1,0 +1,90 @@
+"""Every comparison of a response in one table, with effect sizes: what `effects.csv` holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from seedbed.analyze.figures.drawing import rows_of
+from seedbed.analyze.findings.response import ResponseFindings
+from seedbed.analyze.stats.effect_sizes import Size, hedges_g, partial_eta_sq, partial_omega_sq
+from seedbed.analyze.trials.observations import label_text
+
+COLUMNS = (
+    "term", "comparison", "difference", "se", "df", "ci_low", "ci_high", "p", "p_adjusted",
+    "hedges_g", "g_low", "g_high", "note",
+)  # fmt: skip
+_NONE = Size(math.nan, math.nan, math.nan)
+
+
+def effect_table(found: ResponseFindings) -> pd.DataFrame:
+    """Main effects against the baseline, then interactions: one row per comparison.
+
+    `hedges_g` is the difference in residual standard deviations (of repeating a cell on another
+    seed), with its 95 % interval where intervals rest on that deviation.
+    """
+    if found.fault:
+        return pd.DataFrame(columns=list(COLUMNS))
+    sigma = math.sqrt(float(found.anova["mean_sq"]["Residual"]))
+    rows = [
+        _row(str(row["factor"]), _of(row), row, sigma, found) for row in rows_of(found.contrasts)
+    ]
+    if len(found.interactions):
+        crossed = found.interactions[found.interactions["kind"] == "interaction"]
+        rows += [
+            _row(f"{row['a']}:{row['b']}", _crossed(row), row, sigma, found)
+            for row in rows_of(crossed)
+        ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def share_table(found: ResponseFindings) -> pd.DataFrame:
+    """Partial eta and omega squared of every term with their 95 % intervals."""
+    columns = ["term", "partial_eta_sq", "eta_low", "eta_high"]
+    columns += ["partial_omega_sq", "omega_low", "omega_high"]
+    if found.fault:
+        return pd.DataFrame(columns=columns)
+    table = found.anova
+    num_trials = int(table["df"].sum()) + 1
+    df_error = float(table["df"]["Residual"])
+    rows = []
+    for term, row in zip(table.index, rows_of(table), strict=True):
+        if math.isnan(row["F"]):
+            continue
+        # A term tested between whole plots has an error of its own.
+        own = df_error if row.get("stratum", "") != "whole plot" else _whole_df(table)
+        eta = partial_eta_sq(float(row["F"]), float(row["df"]), own)
+        omega = partial_omega_sq(float(row["F"]), float(row["df"]), own, num_trials)
+        values = (eta.value, eta.ci_low, eta.ci_high, omega.value, omega.ci_low, omega.ci_high)
+        rows.append((str(term), *values))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _whole_df(table: pd.DataFrame) -> float:
+    return float(table["df"].get("Residual (whole plot)", math.nan))
+
+
+def _row(
+    term: str, comparison: str, row: dict[str, Any], sigma: float, found: ResponseFindings
+) -> tuple[object, ...]:
+    size = _NONE
+    if sigma > 0 and not math.isnan(row["se"]):
+        if found.error == "pooled":
+            size = hedges_g(float(row["t"]), float(row["df"]), float(row["se"]) / sigma)
+        else:
+            df = float(found.anova["df"]["Residual"])
+            value = hedges_g(float(row["difference"]) / sigma, df, 1.0).value
+            size = Size(value, math.nan, math.nan)
+    values = [row[name] for name in ("difference", "se", "df", "ci_low", "ci_high", "p")]
+    values += [row["p_adjusted"], size.value, size.ci_low, size.ci_high]
+    return (term, comparison, *values, row["note"])
+
+
+def _of(row: dict[str, Any]) -> str:
+    return f"{label_text(row['level'])} minus {label_text(row['baseline'])}"
+
+
+def _crossed(row: dict[str, Any]) -> str:
+    return f"{label_text(row['a_level'])} at {label_text(row['b_level'])}"

@@ -1,0 +1,100 @@
+"""Two studies side by side: do the effects that both measured agree?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from seedbed.analyze.stats.chosen_error import chosen_error
+from seedbed.analyze.stats.means import contrasts
+from seedbed.analyze.trials.observations import AnalysisError
+from seedbed.errors import nearest
+from seedbed.study.label import label_text
+
+COLUMNS = (
+    *("factor", "level", "baseline", "first", "second"),
+    *("difference", "ci_low", "ci_high", "p", "note"),
+)
+
+
+def compare(
+    first: tuple[Mapping[str, Any], pd.DataFrame],
+    second: tuple[Mapping[str, Any], pd.DataFrame],
+    response: str = "",
+) -> pd.DataFrame:
+    """Each effect that two studies (design, trials) have in common, and how they differ.
+
+    A row for each level of a factor of both that has the same baseline in both: the difference
+    from the baseline in the first and in the second study, and the second's less the first's with
+    its 95 % interval. The studies are taken as independent, with errors and degrees of freedom of
+    their own (Welch-Satterthwaite). `response` is the first's primary one unless given. Raises
+    AnalysisError where the studies share no factor or not the response.
+    """
+    response = response or first[0]["responses"][0]
+    for design, trials in (first, second):
+        if response not in trials:
+            raise AnalysisError(
+                f"Study '{design['study']}' has no response '{response}'.",
+                mend=nearest(response, design["responses"]),
+            )
+    shared = [name for name in first[0]["factors"] if name in second[0]["factors"]]
+    if not shared:
+        raise AnalysisError(
+            f"Studies '{first[0]['study']}' and '{second[0]['study']}' share no factor.",
+            mend=f"The first has {', '.join(first[0]['factors'])}; "
+            f"the second {', '.join(second[0]['factors'])}.",
+        )
+    lines = [line for factor in shared for line in _lines(first, second, response, factor)]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _lines(first: Any, second: Any, response: str, factor: str) -> list[dict[str, Any]]:
+    baselines = [label_text(design["factors"][factor]["baseline"]) for design, _ in (first, second)]
+    if baselines[0] != baselines[1]:
+        note = f"the baselines differ: {baselines[0]} and {baselines[1]}"
+        return [{"factor": factor, "baseline": " / ".join(baselines), "note": note}]
+    tables = [_contrasts(design, trials, response, factor) for design, trials in (first, second)]
+    levels = [level for level in tables[0] if level in tables[1]]
+    lines = []
+    for level in levels:
+        a, b = (table[level] for table in tables)
+        line = {"factor": factor, "level": level, "baseline": baselines[0]}
+        line |= {"first": a["difference"], "second": b["difference"]}
+        lines.append(line | _difference(a, b))
+    return lines
+
+
+def _contrasts(design: Any, trials: pd.DataFrame, response: str, factor: str) -> dict[str, Any]:
+    block = "seed" if trials["seed"].nunique() > 1 else None
+    table = contrasts(
+        trials,
+        response,
+        list(design["factors"]),
+        of=factor,
+        baseline=design["factors"][factor]["baseline"],
+        block=block,
+        adjust="none",
+        error=chosen_error(design, trials, response),
+    )
+    return {label_text(row["level"]): row for row in table.to_dict("records")}
+
+
+def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """The second less the first, with what is known of its error."""
+    difference = b["difference"] - a["difference"]
+    found = {"difference": difference, "note": ""}
+    if not all(math.isfinite(row["se"]) and row["df"] > 0 for row in (a, b)):
+        note = a.get("note") or b.get("note") or "a study has no error to judge it by"
+        return found | {"note": note}
+    variances = [row["se"] ** 2 for row in (a, b)]
+    se = math.sqrt(sum(variances))
+    if se == 0:
+        return found | {"note": "neither study shows any error"}
+    df = se**4 / sum(v**2 / row["df"] for v, row in zip(variances, (a, b), strict=True))
+    half = float(stats.t.ppf(0.975, df)) * se
+    p = 2 * float(stats.t.sf(abs(difference) / se, df))
+    return found | {"ci_low": difference - half, "ci_high": difference + half, "p": p}

@@ -1,0 +1,241 @@
+"""Everything the report states about a study, computed once: the tables behind every sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seedbed.analyze.findings.cells import find_cells
+from seedbed.analyze.findings.claim_scale import scale_of
+from seedbed.analyze.findings.judged import Judged
+from seedbed.analyze.findings.outlook import Outlook, look_ahead
+from seedbed.analyze.findings.response import BLOCK as BLOCK
+from seedbed.analyze.findings.response import ResponseFindings as ResponseFindings
+from seedbed.analyze.findings.response import find_response
+from seedbed.analyze.findings.verdicts import judge
+from seedbed.analyze.numbers import Unit, unit_of
+from seedbed.analyze.stats.components import variance_components
+from seedbed.analyze.stats.examples import two_errors
+from seedbed.analyze.stats.missing import missing_trials
+from seedbed.analyze.stats.multiplicity import adjust
+from seedbed.analyze.stats.two_level import effects_two_level
+from seedbed.analyze.trials.confounds import Alias, hidden_aliases
+from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
+from seedbed.errors import nearest
+
+COST = "cost/device_hours"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study's analysis. `trials` has each factor's baseline as its first level."""
+
+    design: Mapping[str, Any]
+    trials: pd.DataFrame
+    factors: dict[str, list[Any]]
+    baselines: dict[str, Any]
+    primary: ResponseFindings
+    secondary: list[ResponseFindings]
+    missing: pd.DataFrame
+    aliases: list[Alias]
+    cells: pd.DataFrame
+    cost: Unit | None
+    claims: list[Judged]
+    outlook: Outlook | None
+    components: pd.DataFrame
+    two_level: pd.DataFrame | None
+    test_errors: pd.DataFrame
+
+    @property
+    def num_completed(self) -> int:
+        return len(self.trials) - len(self.missing)
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds with a completed trial."""
+        return int(self.trials.loc[completed(self.trials), "seed"].nunique())
+
+
+def find(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    correct: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Findings:
+    """The analysis of every response of `design`; the first one is primary.
+
+    `correct` has, by trial key, which test pictures were right by the primary response [n].
+
+    Secondary p values are adjusted together (Benjamini & Hochberg), the primary's within each
+    factor (Holm). Raises AnalysisError when the design names no response or factor.
+    """
+    if not design.get("responses") or not design.get("factors"):
+        raise AnalysisError(
+            "The design names no response or no factor.", mend="Name at least one of each."
+        )
+    baselines = {name: _baseline(name, factor) for name, factor in design["factors"].items()}
+    ordered = _baseline_first(trials, baselines)
+    factors = {name: list(ordered[name].cat.categories) for name in baselines}
+    responses = [find_response(design, ordered, name, baselines) for name in design["responses"]]
+    two_level = _two_level(ordered, responses[0], factors)
+    responses[0] = primary = _finely(responses[0], ordered, two_level)
+    costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
+    cost = costs[0] if costs and costs[0] != design["responses"][0] else None
+    aliases = hidden_aliases(ordered, _paths(design))
+    return Findings(
+        design=design,
+        trials=ordered,
+        factors=factors,
+        baselines=baselines,
+        primary=primary,
+        secondary=_adjusted_together(responses[1:]),
+        missing=missing_trials(ordered, list(baselines)),
+        aliases=aliases,
+        cells=find_cells(ordered, primary.unit, cost, list(baselines)),
+        cost=unit_of(cost, ordered[cost]) if cost else None,
+        claims=_claims(design, ordered, responses, aliases),
+        outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
+        components=_components(ordered, primary, list(baselines)),
+        two_level=two_level,
+        test_errors=_test_errors(ordered, primary, baselines, correct or {}),
+    )
+
+
+def _test_errors(
+    trials: pd.DataFrame,
+    found: ResponseFindings,
+    baselines: Mapping[str, Any],
+    correct: Mapping[str, NDArray[np.bool_]],
+) -> pd.DataFrame:
+    """`two_errors` of every factor (column `factor`), over the trials whose pictures are known."""
+    known = trials[trials["key"].isin(list(correct)) & completed(trials)] if correct else trials[:0]
+    if found.fault or known.empty:
+        return pd.DataFrame()
+    matrix = np.stack([correct[key] for key in known["key"]])
+    known = known.reset_index(drop=True)
+    try:
+        tables = [
+            two_errors(
+                known,
+                matrix,
+                list(baselines),
+                of=name,
+                baseline=baseline,
+                block=BLOCK,
+                error=found.error,
+            ).assign(factor=name)
+            for name, baseline in baselines.items()
+        ]
+    except AnalysisError:
+        return pd.DataFrame()
+    return pd.concat(tables, ignore_index=True)
+
+
+def _claims(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    responses: list[ResponseFindings],
+    aliases: list[Alias],
+) -> list[Judged]:
+    """The verdicts on the design's claims, in their order."""
+    by_name = {found.unit.name: found for found in responses}
+    judged = []
+    for claim in design.get("claims", []):
+        found = by_name.get(claim["response"] or responses[0].unit.name, responses[0])
+        judged.append(
+            judge(
+                claim, trials, list(design["factors"]), found.unit,
+                block=BLOCK, error=found.error, aliases=aliases, scale=scale_of(design),
+            )
+        )  # fmt: skip
+    return judged
+
+
+def _outlook(
+    trials: pd.DataFrame, found: ResponseFindings, factors: list[str], cost: str | None
+) -> Outlook:
+    return look_ahead(
+        trials, found.unit.name, factors, found.contrasts, found.interactions,
+        block=BLOCK, cost=cost or "", error=found.error,
+    )  # fmt: skip
+
+
+def _components(trials: pd.DataFrame, found: ResponseFindings, factors: list[str]) -> pd.DataFrame:
+    if found.fault:
+        return pd.DataFrame()
+    return variance_components(trials, found.unit.name, factors, block=BLOCK)
+
+
+def _finely(
+    found: ResponseFindings, trials: pd.DataFrame, two_level: pd.DataFrame | None
+) -> ResponseFindings:
+    """With as many decimals as Lenth's margin carries, where there is no interval to say."""
+    if two_level is None or found.fault or found.contrasts["se"].notna().any():
+        return found
+    name = found.unit.name
+    return replace(found, unit=unit_of(name, trials[name].astype(float), [two_level.attrs["ME"]]))
+
+
+def _two_level(
+    trials: pd.DataFrame, found: ResponseFindings, factors: Mapping[str, list[Any]]
+) -> pd.DataFrame | None:
+    """Every effect of a design of two-level factors, judged; None for others."""
+    if len(factors) < 2 or any(len(levels) != 2 for levels in factors.values()):
+        return None
+    try:
+        return effects_two_level(
+            trials, found.unit.name, list(factors), block=BLOCK, error=found.error
+        )
+    except AnalysisError:  # with cells missing its effects are not those of the design
+        return None
+
+
+def _paths(design: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What each factor sets, and what is known to move with it: said of it in its own sentence."""
+    found = {}
+    for name, factor in design["factors"].items():
+        at = str(factor.get("at") or "")
+        # A design that does not say what moves together leaves a bundle's fields to be found.
+        known = "also_moves" in factor
+        found[name] = (*at.split(", "), *factor["also_moves"]) if known else (at,)
+    return found
+
+
+def _costs(trials: pd.DataFrame) -> list[str]:
+    return [str(name) for name in trials.columns if str(name).startswith("cost/")]
+
+
+def _baseline(name: str, factor: Mapping[str, Any]) -> Any:
+    """The baseline as it stands among the levels; they may differ as 12 and "12" do."""
+    levels = {label_text(level): level for level in factor["levels"]}
+    wanted = label_text(factor["baseline"])
+    if wanted not in levels:
+        raise AnalysisError(
+            f"The baseline {factor['baseline']!r} is no level of factor '{name}'.",
+            mend=nearest(wanted, levels),
+        )
+    return levels[wanted]
+
+
+def _baseline_first(trials: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with every factor categorical, its baseline first, then the design's order."""
+    ordered = trials.copy()
+    for name, baseline in baselines.items():
+        levels = sorted(ordered[name].cat.categories, key=lambda level: level != baseline)
+        ordered[name] = pd.Categorical(ordered[name], categories=levels)
+    return ordered
+
+
+def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindings]:
+    """Secondary responses are one family: their contrasts' p values by Benjamini & Hochberg."""
+    tables = [found.contrasts for found in responses if not found.fault]
+    p = [float(value) for table in tables for value in table["p"]]
+    adjusted, place = adjust(p, "bh"), 0
+    for table in tables:
+        table["p_adjusted"] = adjusted[place : place + len(table)]
+        place += len(table)
+    return responses

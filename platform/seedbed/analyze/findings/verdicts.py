@@ -1,0 +1,273 @@
+"""Judges the claims that a study stated before its first trial: one of five verdicts each.
+
+A claim holds when all of its contrasts do, so each is tested at the claim's whole alpha
+(intersection-union test; Berger 1982, Technometrics 24:295). It is refuted when one of them lies
+outside of what was claimed by an interval of 1 - alpha / (number of contrasts). Claims are not
+adjusted for one another: each was stated on its own. A claim about another scale than that of the
+trials gets no verdict: what was seen is said, and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from seedbed.analyze.findings.claim_precision import Precision, precision
+from seedbed.analyze.findings.claim_scale import is_about
+from seedbed.analyze.findings.claim_words import (
+    AGAINST,
+    IN_FAVOUR,
+    OPEN,
+    contrast_words,
+    seen_sentence,
+    verdict_sentence,
+)
+from seedbed.analyze.findings.judged import (
+    ALIASED,
+    INCONCLUSIVE,
+    NOT_ESTIMABLE,
+    REFUTED,
+    SUPPORTED,
+    Judged,
+    JudgedContrast,
+)
+from seedbed.analyze.numbers import Unit, listed
+from seedbed.analyze.stats.fit import Estimate, Fit
+from seedbed.analyze.trials.confounds import Alias
+from seedbed.analyze.trials.observations import AnalysisError, completed, observe
+
+
+def judge(
+    claim: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    unit: Unit,
+    *,
+    block: str | None = "seed",
+    error: str = "pooled",
+    aliases: Sequence[Alias] = (),
+    scale: str = "",
+) -> Judged:
+    """The verdict on `claim` (as `Claim.to_json` gives it) by the completed trials.
+
+    `unit` is that of the claim's response, `scale` that of the trials, "" for any. A level that
+    does not exist, a constant response or a lack of trials gives "not estimable" in words, never
+    an exception.
+    """
+    if not is_about(claim, scale):
+        elsewhere = {name: value for name, value in claim.items() if name != "scale"}
+        found = judge(elsewhere, trials, factors, unit, block=block, error=error, aliases=aliases)
+        return _only_seen(found, claim, unit, scale)
+    contrasts = list(claim["contrasts"])
+    try:
+        judged = [
+            _judged_contrast(
+                one, trials, factors, unit, block, error, float(claim["alpha"]), len(contrasts)
+            )
+            for one in contrasts
+        ]
+    except AnalysisError as fault:
+        # A mend that names the nearest level is of use here; other mends are for tables.
+        hint = f" {fault.mend}" if fault.mend.startswith("Did you") else ""
+        return _answer(claim, unit, NOT_ESTIMABLE, (), f"{fault.what}{hint}")
+    involved = {name for one in contrasts for name in (one["of"], *one["at"], *one["less_at"])}
+    with_them = [alias for alias in aliases if involved & set(alias.factors)]
+    if with_them:
+        fields = listed([alias.field for alias in with_them])
+        why = (
+            f"{fields} {'changes' if len(with_them) == 1 else 'change'} with "
+            f"{listed(sorted({n for a in with_them for n in a.factors}))}, so the trials speak of "
+            "the bundle, not of what is claimed"
+        )
+        return _answer(claim, unit, ALIASED, tuple(judged), why)
+    verdicts = [one.verdict for one in judged]
+    if REFUTED in verdicts:
+        verdict = REFUTED
+    elif ALIASED in verdicts or NOT_ESTIMABLE in verdicts:
+        verdict = ALIASED if ALIASED in verdicts else NOT_ESTIMABLE
+    else:
+        verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else INCONCLUSIVE
+    ahead = _precision(judged, trials, float(claim["alpha"])) if verdict == INCONCLUSIVE else ()
+    why = next((one.note for one in judged if one.verdict == verdict and one.note), "")
+    return _answer(claim, unit, verdict, tuple(judged), why, ahead)
+
+
+def _judged_contrast(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    unit: Unit,
+    block: str | None,
+    error: str,
+    alpha: float,
+    num_contrasts: int,
+) -> JudgedContrast:
+    estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
+    direction, margin = str(one["direction"]), float(one["margin"])
+    words = contrast_words(one)
+    if math.isnan(estimate.value):
+        verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
+        nan = math.nan
+        return JudgedContrast(words, direction, margin, nan, nan, nan, nan, nan, nan, verdict, note)
+    level = 1 - 2 * alpha if direction == "within" else 1 - alpha
+    low, high = _interval(estimate, level)
+    wide_low, wide_high = _interval(estimate, 1 - alpha / num_contrasts)
+    verdict = INCONCLUSIVE
+    if lies(low, high, direction, margin):
+        verdict = SUPPORTED
+    elif _lies_outside(wide_low, wide_high, direction, margin):
+        verdict = REFUTED
+    return JudgedContrast(
+        words, direction, margin, estimate.value, estimate.se, estimate.df,
+        _p(estimate, direction, margin), low, high, verdict, estimate.note,
+    )  # fmt: skip
+
+
+def estimated(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    response: str,
+    *,
+    block: str | None = "seed",
+    error: str = "pooled",
+) -> Estimate:
+    """A contrast's estimate, in the model that holds as many crossed factors as it names."""
+    seen = observe(trials, response, factors, block)
+    for name in (one["of"], *one["at"], *one["less_at"]):
+        if name not in seen.factors:
+            raise AnalysisError(f"The study has no factor '{name}'.")
+    at = {name: seen.code_of(name, label) for name, label in one["at"].items()}
+    less_at = {name: seen.code_of(name, label) for name, label in one["less_at"].items()}
+    level, over = (seen.code_of(one["of"], one[side]) for side in ("level", "over"))
+    fit = Fit(seen, max(2, 1 + len(at)), error)
+
+    def effect(where: Mapping[str, int]) -> Any:
+        upper = fit.cell_weights({one["of"]: level, **where})
+        return upper - fit.cell_weights({one["of"]: over, **where})
+
+    weights = effect(at)
+    if less_at:
+        weights = weights - effect(less_at)
+    return fit.estimate(weights)
+
+
+def _why_not(
+    one: Mapping[str, Any],
+    trials: pd.DataFrame,
+    factors: Sequence[str],
+    response: str,
+    block: str | None,
+    note: str,
+) -> tuple[str, str]:
+    """Whether all planned trials together could have told: if not, the design aliases it."""
+    whole = trials.drop(columns=["status"], errors="ignore").copy()
+    whole[response] = np.arange(len(whole), dtype=float) ** 2 % 17
+    if math.isnan(estimated(one, whole, factors, response, block=block).value):
+        return ALIASED, "the planned cells cannot tell it apart from other effects"
+    return NOT_ESTIMABLE, note.removeprefix("not estimable: ")
+
+
+def _interval(estimate: Estimate, level: float) -> tuple[float, float]:
+    if math.isnan(estimate.se):
+        return math.nan, math.nan
+    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.se
+    return estimate.value - half, estimate.value + half
+
+
+def lies(low: float, high: float, direction: str, margin: float) -> bool:
+    """Whether all of an interval lies where a contrast was claimed to."""
+    if direction == "above":
+        return low > margin
+    if direction == "below":
+        return high < margin
+    return -margin < low and high < margin
+
+
+def _lies_outside(low: float, high: float, direction: str, margin: float) -> bool:
+    if direction == "above":
+        return high < margin
+    if direction == "below":
+        return low > margin
+    return low > margin or high < -margin
+
+
+def _p(estimate: Estimate, direction: str, margin: float) -> float:
+    if math.isnan(estimate.se):
+        return math.nan
+    above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "above":
+        return above
+    below = float(stats.t.cdf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "below":
+        return below
+    low_side = float(stats.t.sf((estimate.value + margin) / estimate.se, estimate.df))
+    return max(low_side, below)
+
+
+def _precision(
+    judged: Sequence[JudgedContrast], trials: pd.DataFrame, alpha: float
+) -> tuple[Precision, ...]:
+    """What more seeds would show of the contrasts that are open."""
+    open_ones = [one for one in judged if one.verdict == INCONCLUSIVE]
+    if "seed" not in trials.columns:
+        return ()
+    # Two one-sided tests at alpha each: an interval of 1 - 2 alpha.
+    errors = [(one.se, one.df) for one in open_ones]
+    level = 2 * alpha if all(one.direction == "within" for one in open_ones) else alpha
+    done = trials.loc[completed(trials), "seed"]
+    return precision(errors, int(done.nunique()), level)
+
+
+def _answer(
+    claim: Mapping[str, Any],
+    unit: Unit,
+    verdict: str,
+    judged: tuple[JudgedContrast, ...],
+    why: str,
+    ahead: tuple[Precision, ...] = (),
+) -> Judged:
+    return Judged(
+        id=str(claim["id"]),
+        statement=str(claim["statement"]),
+        response=unit.name,
+        alpha=float(claim["alpha"]),
+        source=str(claim.get("source", "")),
+        stated=str(claim.get("stated", "")),
+        verdict=verdict,
+        sentence=verdict_sentence(verdict, judged, unit, why, ahead),
+        contrasts=judged,
+        precision=ahead,
+        scale=tuple(claim.get("scale") or ()),
+    )
+
+
+def _only_seen(found: Judged, claim: Mapping[str, Any], unit: Unit, scale: str) -> Judged:
+    """The same without a verdict: on which side of what was claimed the trials lie."""
+    contrasts = tuple(replace(one, verdict=None, seen=_seen(one)) for one in found.contrasts)
+    why = "" if found.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else found.sentence
+    return replace(
+        found,
+        verdict=None,
+        sentence=seen_sentence(scale, contrasts, unit, why.partition(": ")[2]),
+        contrasts=contrasts,
+        precision=(),
+        scale=tuple(claim["scale"]),
+        seen_at=scale,
+    )
+
+
+def _seen(one: JudgedContrast) -> str:
+    if one.verdict in (SUPPORTED, REFUTED):
+        return IN_FAVOUR if one.verdict == SUPPORTED else AGAINST
+    if math.isnan(one.difference) or not math.isnan(one.se):
+        return OPEN if one.verdict == INCONCLUSIVE else ""
+    # No error to judge it by: the side that it was measured on.
+    there = lies(one.difference, one.difference, one.direction, one.margin)
+    return IN_FAVOUR if there else AGAINST

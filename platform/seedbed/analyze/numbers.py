@@ -1,0 +1,124 @@
+"""How numbers are written: percent, points, counts, intervals and p values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from seedbed.study.metrics import LABELS
+
+NONE = "–"  # stands where there is no number
+MINUS = "−"
+_NARROW = "\u202f"  # a narrow no-break space, between thousands and before units
+
+_FRACTIONS = ("top1", "top5", "top10", "top1_of_100", "accuracy")
+_FRACTION_STARTS = ("recall", "accuracy")
+_MOST_DECIMALS = 6
+_LESS_IS_BETTER = ("cost/", "data/bad")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How one response is named and written; fractions are percent, their differences points."""
+
+    name: str
+    label: str
+    is_fraction: bool
+    less_is_better: bool
+    decimals: int
+
+    def value(self, x: float) -> str:
+        if not math.isfinite(x):
+            return NONE
+        return self._number(100 * x if self.is_fraction else x)
+
+    def _number(self, x: float) -> str:
+        return significant(x, 3) if self.decimals > _MOST_DECIMALS else number(x, self.decimals)
+
+    def difference(self, x: float) -> str:
+        if not math.isfinite(x):
+            return NONE
+        text = self._number(100 * x if self.is_fraction else x)
+        rounded_to_zero = not text.strip(f"0.{MINUS}")
+        return text.lstrip(MINUS) if rounded_to_zero else text if x < 0 else f"+{text}"
+
+    def interval(self, low: float, high: float, *, signed: bool = True) -> str:
+        if math.isnan(low) or math.isnan(high):
+            return NONE
+        write = self.difference if signed else self.value
+        return f"{write(low)} to {write(high)}"
+
+    @property
+    def value_unit(self) -> str:
+        return "%" if self.is_fraction else ""
+
+    @property
+    def difference_unit(self) -> str:
+        return "points" if self.is_fraction else ""
+
+    def spoken(self) -> str:
+        """The label inside a sentence."""
+        return self.label[:1].lower() + self.label[1:]
+
+
+def unit_of(name: str, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
+    """The unit of a response, with as many decimals as its intervals can carry."""
+    known = [float(value) for value in values if math.isfinite(value)]
+    last = name.rsplit("/", 1)[-1].lower()
+    named = last in _FRACTIONS or last.startswith(_FRACTION_STARTS)
+    is_fraction = named and all(0 <= value <= 1 for value in known)
+    widths = [float(width) for width in half_widths if width > 0]
+    scale = 100 if is_fraction else 1
+    if widths:
+        decimals = 1 - math.floor(math.log10(scale * min(widths)))
+    else:
+        top = max((abs(value) for value in known if value), default=1.0)
+        decimals = 1 if is_fraction else 3 - math.floor(math.log10(top)) - 1
+    # One more than the most: so small that digits say more than decimals.
+    lowest, highest = (1, 2) if is_fraction else (0, _MOST_DECIMALS + 1)
+    less = name.startswith(_LESS_IS_BETTER) or "loss" in last
+    label = LABELS.get(name, name)
+    return Unit(name, label, is_fraction, less, min(max(decimals, lowest), highest))
+
+
+def number(x: float, decimals: int) -> str:
+    """A number with a true minus and narrow spaces between thousands."""
+    return f"{x:,.{decimals}f}".replace(",", _NARROW).replace("-", MINUS)
+
+
+def significant(x: float, digits: int = 4) -> str:
+    """A number to so many significant digits, for quantities of any size."""
+    if math.isnan(x):
+        return NONE
+    if x == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(x)))
+    if decimals > 9:
+        return f"{x:.{digits - 1}e}".replace("-", MINUS)
+    return number(float(f"{x:.{digits}g}"), max(0, decimals))
+
+
+def p_value(p: float) -> str:
+    if math.isnan(p):
+        return NONE
+    if p < 0.0001:
+        return "< 0.0001"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def listed(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 trial`, `12 trials`."""
+    return f"{number(count, 0)} {noun}" if count == 1 else f"{number(count, 0)} {noun}s"
+
+
+def plain(text: str) -> str:
+    """The same words for a terminal that may know ASCII only."""
+    return text.replace(MINUS, "-").replace(_NARROW, " ").replace(NONE, "-").replace("×", "x")

@@ -1,0 +1,149 @@
+"""The sections on what was run and where it came from: design, provenance, proof of pairing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.numbers import NONE, counted, listed, number
+from seedbed.analyze.report.page import Section, Table, flat
+from seedbed.analyze.trials.observations import completed, label_text
+
+_SHOWN = 12  # characters of a hash
+_THEN = " then "
+_TABLES = ("selections", "bad_samples")  # of the data, what has a table of its own
+
+
+def design_section(found: Findings) -> Section:
+    """Factors, seeds, scale, responses, data."""
+    design = found.design
+    rows = []
+    for name, factor in design["factors"].items():
+        others = list(map(label_text, factor["levels"]))
+        rows.append([name, ", ".join(others), label_text(factor["baseline"]), factor.get("at", "")])
+    seeds = sorted({trial["seed"] for trial in design["trials"]})
+    facts = [
+        ["Planned", f"{counted(len(design['trials']), 'trial')}, {counted(len(seeds), 'seed')}"],
+        ["Seeds", ", ".join(map(str, seeds))],
+        ["Scale", _joined(design.get("scale", NONE), design.get("scale_reason", ""))],
+        ["Primary response", design["responses"][0]],
+        ["Secondary responses", ", ".join(design["responses"][1:]) or NONE],
+        *(
+            [f"Data {name.removeprefix('num_').replace('_', ' ')}", text]
+            for name, text in flat(
+                {
+                    k: v
+                    for k, v in design.get("data", {}).items()
+                    if k not in ("selections", "bad_samples")
+                }
+            )
+        ),
+    ]
+    factors = Table(["Factor", "Levels", "Baseline", "Sets"], rows)
+    selections = design.get("data", {}).get("selections", [])
+    chosen = [_selections(selections)] if selections else []
+    return Section("Design", tables=[factors, Table(["", ""], facts), *chosen])
+
+
+def _selections(selections: Sequence[Mapping[str, Any]]) -> Table:
+    """The training pairs of each data level, and what each rule removed of what was left."""
+    rows = [
+        [
+            ", ".join(selection["cells"]) or NONE,
+            selection["caption"],
+            number(selection["num_samples"], 0),
+            "; ".join(
+                f"{step['name']} removed {step['num_removed']:,} of {step['num_rows']:,}"
+                for step in selection["steps"]
+            )
+            or NONE,
+        ]
+        for selection in selections
+    ]
+    return Table(["Data", "Caption", "Pairs", "Chosen by"], rows, frozenset({2}))
+
+
+def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Section:
+    """Versions and fingerprints as handed over, and the order hashes that prove pairing."""
+    tables = []
+    if provenance:
+        tables.append(Table(["", ""], flat(provenance)))
+    rows, unequal = _order_rows(found)
+    means = made_differently(found)
+    if not rows:
+        return Section("Provenance", ["No sample order was recorded.", *means], tables=tables)
+    tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({1})))
+    if len(found.design.get("data", {}).get("selections", [])) > 1:
+        words = (
+            "The data are a factor: within a seed, trials of the same data saw the same samples "
+            "in the same order (equal hashes), and trials of other data saw others."
+        )
+        return Section("Provenance", [words, *means], tables=tables, is_small=True)
+    words = (
+        "Within each seed all completed trials saw the same samples in the same order (equal "
+        "hashes), so their differences are paired."
+    )
+    if unequal:
+        words = (
+            f"Seed {listed(unequal)}: the order hashes differ between trials, so differences "
+            "there are not fully paired."
+        )
+    return Section("Provenance", [words, *means], tables=tables, is_small=True)
+
+
+def made_differently(found: Findings) -> list[str]:
+    """By what the completed trials were trained, in a sentence, where it was not all the same.
+
+    The column `made_by` holds `device=cpu; workers=1; ...`, and " then " between the parts of a
+    trial that went on elsewhere.
+    """
+    done = found.trials[completed(found.trials)]
+    if "made_by" not in done.columns:
+        return []
+    made = [_parts(str(value)) for value in done["made_by"] if value]
+    parts = []
+    for name in dict.fromkeys(name for fields in made for name in fields):
+        counts = Counter(fields.get(name, NONE) for fields in made)
+        if len(counts) > 1 or any(_THEN in value for value in counts):
+            shown = [f"{value} ({counted(n, 'trial')})" for value, n in counts.most_common()]
+            parts.append(f"{name.replace('_', ' ')}: {listed(shown)}")
+    if not parts:
+        return []
+    return [
+        "Not all trials were trained by the same means, and where levels and means go together "
+        f"a difference may be of either. {'. '.join(parts)}."
+    ]
+
+
+def _parts(made_by: str) -> dict[str, str]:
+    """Each field's value, or its values one after another."""
+    fields: dict[str, list[str]] = {}
+    for one in made_by.split(_THEN):
+        for part in one.split("; "):
+            name, _, value = part.partition("=")
+            values = fields.setdefault(name, [])
+            short = value[:_SHOWN] if name == "git_commit" else value
+            if short not in values:
+                values.append(short)
+    return {name: _THEN.join(values) for name, values in fields.items()}
+
+
+def _order_rows(found: Findings) -> tuple[list[list[str]], list[str]]:
+    """Rows of seed, trials, hashes; and the seeds whose trials disagree."""
+    rows, unequal = [], []
+    done = found.trials[completed(found.trials)]
+    if "order_hash" not in done.columns or not any(done["order_hash"]):
+        return [], []
+    for seed in sorted(done["seed"].unique()):
+        hashes = done.loc[done["seed"] == seed, "order_hash"]
+        seen = sorted({str(value)[:_SHOWN] or "none" for value in hashes})
+        rows.append([str(seed), number(len(hashes), 0), ", ".join(seen)])
+        if len(set(hashes)) > 1:
+            unequal.append(str(seed))
+    return rows, unequal
+
+
+def _joined(name: object, reason: object) -> str:
+    return f"{name} ({reason})" if reason else str(name)

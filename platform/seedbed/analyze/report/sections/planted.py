@@ -1,0 +1,127 @@
+"""A rehearsal's section: what was planted, and whether the study found it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from seedbed.analyze.figures.drawing import rows_of
+from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.numbers import NONE, listed
+from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.sections.planted_claims import mean_at, planted_claims
+from seedbed.analyze.trials.observations import label_text
+from seedbed.plan.surface import Surface
+
+
+def planted(found: Findings) -> list[Section]:
+    """Every planted difference beside its interval, and every claim's verdict beside the truth;
+    nothing for a study that was trained."""
+    values = found.design.get("rehearsal")
+    if not values or found.primary.fault:
+        return []
+    surface, unit = Surface(**values), found.primary.unit
+    rows = _differences(found, surface)
+    known = [row[-1] for row in rows if row[-1] != NONE]
+    hits = sum(told == "yes" for told in known)
+    sentence = (
+        "Nothing was trained: every trial measured a response surface whose effects are known. "
+    )
+    if known:
+        sentence += (
+            f"{hits} of {len(known)} intervals hold what was planted; of intervals that keep their "
+            "promise one in twenty does not."
+        )
+    size = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = ["Comparison", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
+    table = Table(header, rows, frozenset({1, 2, 3}))
+    tables = [table, _means(found, surface), *planted_claims(found, surface)]
+    title, remarks = "What was planted, and what was found", _beside(found, surface)
+    return [Section(title, [sentence], tables=tables, remarks=remarks)]
+
+
+def _differences(found: Findings, surface: Surface) -> list[list[str]]:
+    """Each difference from a baseline, and each interaction, with its truth."""
+    rows = []
+    for row in rows_of(found.primary.contrasts):
+        name, base = row["factor"], row["baseline"]
+        truth = mean_at(found, surface, {name: row["level"]}) - mean_at(
+            found, surface, {name: base}
+        )
+        words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
+        rows.append(_line(words, truth, row, found))
+    crossed = found.primary.interactions
+    for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
+        a, b = row["a"], row["b"]
+        truth = sum(
+            sign
+            * mean_at(
+                found,
+                surface,
+                {
+                    a: row["a_level"] if upper else found.baselines[a],
+                    b: row["b_level"] if right else found.baselines[b],
+                },
+            )
+            for sign, (upper, right) in zip(
+                (1, -1, -1, 1), ((1, 1), (0, 1), (1, 0), (0, 0)), strict=True
+            )
+        )
+        words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
+        rows.append(_line(words, truth, row, found))
+    return rows
+
+
+def _means(found: Findings, surface: Surface) -> Table:
+    """Every level's planted mean beside the one found; seeds shift by 0 on average."""
+    unit, rows = found.primary.unit, []
+    for row in rows_of(found.primary.means):
+        truth = mean_at(found, surface, {row["factor"]: row["level"]})
+        rows.append(
+            [
+                f"{row['factor']} {label_text(row['level'])}",
+                unit.value(truth),
+                unit.value(row["mean"]),
+                unit.interval(row["ci_low"], row["ci_high"], signed=False),
+                _holds(truth, row),
+            ]
+        )
+    known = [row[-1] for row in rows if row[-1] != NONE]
+    hits = sum(told == "yes" for told in known)
+    remark = f"{hits} of {len(known)} intervals of means hold what was planted." if known else ""
+    size = f", {unit.value_unit}" if unit.value_unit else ""
+    header = ["Mean at", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
+    return Table(header, rows, frozenset({1, 2, 3}), title="Means by level", remark=remark)
+
+
+def _holds(truth: float, row: Mapping[str, Any]) -> str:
+    if math.isnan(row["ci_low"]):
+        return NONE
+    return "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
+
+
+def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> list[str]:
+    unit = found.primary.unit
+    return [
+        words,
+        unit.difference(truth),
+        unit.difference(row["difference"]),
+        unit.interval(row["ci_low"], row["ci_high"]),
+        _holds(truth, row),
+    ]
+
+
+def _beside(found: Findings, surface: Surface) -> list[str]:
+    """How the other responses were drawn; nothing where there are none."""
+    drawn = [r.unit for r in found.secondary if not r.unit.name.startswith("cost/") and not r.fault]
+    if not drawn:
+        return []
+    bare = [unit.spoken() for unit in drawn if not surface.others.get(unit.name)]
+    words = "Other responses are drawn on their own, with shifts and noise of their own."
+    if bare:
+        words += (
+            f" Nothing was planted in {listed(bare)}: what is found of it is found by chance "
+            "('others' in surface.json plants effects)."
+        )
+    return [words]

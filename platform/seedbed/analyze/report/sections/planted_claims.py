@@ -1,0 +1,102 @@
+"""Claims of a rehearsal: whether they are true of the surface, beside their verdicts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from seedbed.analyze.findings.claim_words import contrast_words, expectation
+from seedbed.analyze.findings.judged import Judged
+from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.findings.verdicts import lies
+from seedbed.analyze.numbers import listed
+from seedbed.analyze.report.page import Table
+from seedbed.plan.surface import Surface
+
+
+def truths(found: Findings) -> dict[str, bool]:
+    """By its id, whether a claim is true of the surface of a rehearsal; of trained studies none.
+
+    A claim is true when all of its planted differences lie where they were claimed to.
+    """
+    values = found.design.get("rehearsal")
+    if not values:
+        return {}
+    told = {}
+    for judged, stated in _stated(found):
+        effects = _effects_of(found, Surface(**values), judged.response)
+        if effects is not None:
+            told[judged.id] = all(
+                lies(truth, truth, str(one["direction"]), float(one["margin"]))
+                for one in stated["contrasts"]
+                for truth in [_truth(found, effects, one)]
+            )
+    return told
+
+
+def truth_words(found: Findings) -> list[str]:
+    """`On the surface that was planted, C2 is true and C3 is false.`"""
+    told = [f"{name} is {'true' if it_is else 'false'}" for name, it_is in truths(found).items()]
+    return [f"On the surface that was planted, {listed(told)}."] if told else []
+
+
+def _stated(found: Findings) -> list[tuple[Judged, Mapping[str, Any]]]:
+    return list(zip(found.claims, found.design.get("claims", []), strict=True))
+
+
+def planted_claims(found: Findings, surface: Surface) -> list[Table]:
+    """Each claim: whether it is true of the surface, and what the trials made of it."""
+    rows, told = [], truths(found)
+    units = {r.unit.name: r.unit for r in (found.primary, *found.secondary)}
+    for judged, stated in _stated(found):
+        effects = _effects_of(found, surface, judged.response)
+        if effects is None:
+            continue
+        unit = units[judged.response]
+        verdict = judged.verdict or f"none: about {' or '.join(judged.scale)}"
+        for i, one in enumerate(stated["contrasts"]):
+            first = [judged.id, "true" if told[judged.id] else "false", verdict]
+            name, truth, said = first if i == 0 else ("", "", "")
+            planted = unit.difference(_truth(found, effects, one))
+            claimed = expectation(str(one["direction"]), float(one["margin"]), unit)
+            rows.append([name, contrast_words(one), planted, claimed, truth, said])
+    if not rows:
+        return []
+    header = ["Claim", "Comparison", "Planted", "Claimed", "On the surface", "Verdict"]
+    remark = (
+        "A claim is true of the surface when all of its planted differences lie where they were "
+        "claimed to. Supported and false, or refuted and true, is a wrong verdict; alpha bounds "
+        "how often that is."
+    )
+    return [Table(header, rows, frozenset({2}), title="Claims", remark=remark)]
+
+
+def _effects_of(found: Findings, surface: Surface, response: str) -> Surface | None:
+    """The surface of a response; None of a cost, which is drawn of hours."""
+    if response == found.primary.unit.name:
+        return surface
+    if response.startswith("cost/"):
+        return None
+    return replace(surface, effects=dict(surface.others.get(response, {})))
+
+
+def _truth(found: Findings, surface: Surface, one: Mapping[str, Any]) -> float:
+    """The planted value of a claim's contrast."""
+
+    def effect(where: Mapping[str, Any]) -> float:
+        upper = mean_at(found, surface, {**where, one["of"]: one["level"]})
+        return upper - mean_at(found, surface, {**where, one["of"]: one["over"]})
+
+    return effect(one["at"]) - (effect(one["less_at"]) if one["less_at"] else 0.0)
+
+
+def mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
+    """The surface at the levels `fixed`, the other factors' levels counting equally."""
+    others = {name: levels for name, levels in found.factors.items() if name not in fixed}
+    cells = [
+        surface.value({**fixed, **dict(zip(others, labels, strict=True))})
+        for labels in itertools.product(*others.values())
+    ]
+    return sum(cells) / len(cells)

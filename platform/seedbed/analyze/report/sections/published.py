@@ -1,0 +1,142 @@
+"""The section that sets what others published beside what the study measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedbed.analyze.findings.study import BLOCK, Findings
+from seedbed.analyze.numbers import listed, unit_of
+from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.sections.published_table import by_itself
+from seedbed.analyze.stats.chosen_error import chosen_error
+from seedbed.analyze.stats.means import marginal_means
+from seedbed.analyze.trials.observations import AnalysisError, label_text
+
+_TITLE = "Published values"
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """The study's own mean of one cell and its 95 % interval; NaN where there is none."""
+
+    mean: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+
+
+def published_values(found: Findings) -> list[Section]:
+    """One row per published cell; the study's own beside it where the scale is the same."""
+    published = found.design.get("published")
+    if not published:
+        return []
+    source = f"Source: {published['source']}."
+    own_words, own_table = by_itself(published, found.factors)
+    is_rehearsal = "rehearsal" in found.design
+    if is_rehearsal or found.design.get("scale") != published["scale"]:
+        why = (
+            f"The published values are of the {published['scale']} scale and are therefore not "
+            f"set beside these, which are of the {found.design.get('scale') or 'unnamed'} scale."
+        )
+        if is_rehearsal:
+            why = "A rehearsal measured nothing that could be set beside them."
+        tables = [_alone(found, published), *own_table]
+        return [Section(_TITLE, [why, *own_words], tables=tables, remarks=[source])]
+    words = [_like_with_like(published)]
+    changed = found.design.get("overrides") or {}
+    if changed:
+        changes = listed([f"{path} to {value}" for path, value in changed.items()])
+        words.append(f"This run set {changes} by hand: it is not quite the published experiment.")
+    remarks = [
+        "The interval is of our mean over the seeds; the published values come without one.",
+        source,
+    ]
+    tables = [_beside(found, published), *own_table]
+    return [Section(_TITLE, [*words, *own_words], tables=tables, remarks=remarks)]
+
+
+def _like_with_like(published: Mapping[str, Any]) -> str:
+    test_set = published.get("test_set")
+    ours = "ours on the corpus' own test split"
+    if test_set:
+        return (
+            f"The published values were measured on {test_set}, {ours}: like is compared with "
+            f"like only where that split is {test_set}."
+        )
+    return (
+        f"The published values were measured on a test set of their own, {ours}: like is compared "
+        "with like only where those are the same."
+    )
+
+
+def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
+    ours = _cell_means(found, published["response"])
+    values = [cell["value"] for cell in published["cells"]]
+    means = [cell.mean for cell in ours.values()]
+    widths = [(cell.ci_high - cell.ci_low) / 2 for cell in ours.values()]
+    unit = unit_of(published["response"], [*values, *means], widths)
+    texts = _as_published(published, is_fraction=unit.is_fraction)
+    rows = []
+    for entry, text in zip(published["cells"], texts, strict=True):
+        labels = _labels(found, entry["cell"])
+        mine = ours.get(labels, _Ours())
+        rows.append(
+            [
+                *labels,
+                text,
+                "missing" if math.isnan(mine.mean) else unit.value(mine.mean),
+                unit.interval(mine.ci_low, mine.ci_high, signed=False),
+                unit.difference(mine.mean - entry["value"]),
+            ]
+        )
+    percent = f", {unit.value_unit}" if unit.value_unit else ""
+    points = f", {unit.difference_unit}" if unit.difference_unit else ""
+    header = [*found.factors, f"Published{percent}", f"Ours{percent}", "95 % interval"]
+    header.append(f"Ours minus published{points}")
+    first = len(found.factors)
+    return Table(header, rows, frozenset(range(first, first + 4)), title=unit.label)
+
+
+def _alone(found: Findings, published: Mapping[str, Any]) -> Table:
+    unit = unit_of(published["response"], [cell["value"] for cell in published["cells"]])
+    texts = _as_published(published, is_fraction=unit.is_fraction)
+    rows = [
+        [*_labels(found, entry["cell"]), text]
+        for entry, text in zip(published["cells"], texts, strict=True)
+    ]
+    percent = f", {unit.value_unit}" if unit.value_unit else ""
+    header = [*found.factors, f"Published{percent}"]
+    return Table(header, rows, frozenset({len(found.factors)}), title=unit.label)
+
+
+def _labels(found: Findings, cell: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(label_text(cell[name]) for name in found.factors)
+
+
+def _as_published(published: Mapping[str, Any], *, is_fraction: bool) -> list[str]:
+    """The values in the cells' order with as many decimals as they were published with."""
+    values = [(100 if is_fraction else 1) * cell["value"] for cell in published["cells"]]
+    decimals = max([1, *(len(f"{value:.10g}".partition(".")[2]) for value in values)])
+    return [f"{value:.{decimals}f}" for value in values]
+
+
+def _cell_means(found: Findings, response: str) -> dict[tuple[str, ...], _Ours]:
+    """By the labels of a cell: its mean over the seeds, in the blocked model of all factors."""
+    factors = list(found.factors)
+    if response not in found.trials.columns:
+        return {}
+    try:
+        table = marginal_means(
+            found.trials, response, factors, factors, block=BLOCK, order=len(factors),
+            error=chosen_error(found.design, found.trials, response), seeds="random",
+        )  # fmt: skip
+    except AnalysisError:
+        return {}
+    return {
+        tuple(map(label_text, row["level"])): _Ours(
+            float(row["mean"]), float(row["ci_low"]), float(row["ci_high"])
+        )
+        for _, row in table.iterrows()
+    }

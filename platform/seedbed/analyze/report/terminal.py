@@ -1,0 +1,72 @@
+"""The report in a terminal: question, answer, effects, cost, what is missing."""
+
+from __future__ import annotations
+
+import textwrap
+
+from seedbed.analyze.figures.drawing import cell_label, rows_of
+from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.numbers import p_value, plain, significant
+from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.trials.observations import label_text
+
+_WIDTH = 96
+_LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
+
+
+def summary(found: Findings) -> str:
+    """Plain text, every line under 100 columns."""
+    lines = [f"{found.design['study']}: {found.design.get('question', '')}", ""]
+    lines += [*answer(found), *caveats(found)]
+    if not found.primary.fault:
+        for name in found.factors:
+            lines += ["", *_effects(found, name)]
+        lines += _cost(found)
+    if len(found.missing):
+        lines += ["", f"Missing: {len(found.missing)} of {len(found.trials)} trials"]
+        for row in rows_of(found.missing):
+            reason = f" ({row['reason']})" if row["reason"] else ""
+            status = row["status"].replace("_", " ")
+            cell = cell_label(row, found.factors)
+            lines.append(f"  {cell}, seed {row['seed']}: {status}{reason}")
+    return "\n".join(line for text in lines for line in _wrapped(plain(text)))
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = len(text) - len(text.lstrip())
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * (indent + 2 * (indent > 0))) or [""]
+
+
+def _effects(found: Findings, factor: str) -> list[str]:
+    unit, table = found.primary.unit, found.primary.contrasts
+    rows = rows_of(table[table["factor"] == factor])
+    base = label_text(found.baselines[factor])
+    size = f" in {unit.difference_unit}" if unit.difference_unit else ""
+    adjusted = ", p by Holm" if len(rows) > 1 else ""
+    lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]{adjusted}"]
+    width = max(len(label_text(row["level"])) for row in rows)
+    for row in rows:
+        line = f"  {label_text(row['level']):<{width}}  {unit.difference(row['difference']):>7}"
+        if row["ci_low"] == row["ci_low"]:
+            interval = unit.interval(row["ci_low"], row["ci_high"])
+            line += f"  [{interval}]  p {p_value(row['p_adjusted'])}"
+        lines.append(f"{line}  {row['note']}".rstrip())
+    return lines
+
+
+def _cost(found: Findings) -> list[str]:
+    unit, price = found.primary.unit, found.cost
+    if price is None or found.cells.empty:
+        return []
+    rows = rows_of(found.cells.sort_values(price.name, kind="stable"))
+    labels = [cell_label(row, found.factors) for row in rows]
+    lines = ["", f"{unit.label} against {price.label.lower()} (* on the Pareto front)"]
+    if max(map(len, labels)) > _LABEL_WIDTH:  # the factors' names once, not in every line
+        labels = [", ".join(label_text(row[name]) for name in found.factors) for row in rows]
+        lines.append(f"  by {', '.join(found.factors)}")
+    width = min(max(map(len, labels)), _LABEL_WIDTH)
+    for label, row in zip(labels, rows, strict=True):
+        star = "*" if row["on_front"] else " "
+        value = f"{unit.value(row[unit.name])} {unit.value_unit}".strip()
+        lines.append(f"{star} {label:<{width}}  {value:>8}  {significant(row[price.name]):>9}")
+    return lines

@@ -1,0 +1,204 @@
+"""Writes a study's report: one page that opens anywhere, and the tables behind it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seedbed.analyze.figures.drawing import figures_of
+from seedbed.analyze.figures.effects import effect_table, share_table
+from seedbed.analyze.figures.model_drawing import model_figures
+from seedbed.analyze.findings.study import Findings, ResponseFindings, find
+from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.report.page import Section
+from seedbed.analyze.report.sections import checks, conclusions, evidence, sections
+from seedbed.analyze.report.sections.bad_samples import bad_samples_section
+from seedbed.analyze.report.sections.curves import CurveReader, Curves, learning_curves
+from seedbed.analyze.report.sections.curves import section as curves_section
+from seedbed.analyze.report.sections.origins import design_section, provenance_section
+from seedbed.analyze.report.sections.planted import planted
+from seedbed.analyze.report.sections.published import published_values
+from seedbed.analyze.report.terminal import summary
+
+# Ten digits: what is left of rounding differences between machines lies below.
+_FLOATS = "%.10g"
+# Pixels of a figure that stands alone.
+_WIDTH, _MARGIN = 720, 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, by name, and the plain text that says what it found."""
+
+    paths: dict[str, Path]
+    summary: str
+
+    @property
+    def page(self) -> Path:
+        return self.paths["report.html"]
+
+
+def write_report(
+    design: Mapping[str, Any],
+    trials: pd.DataFrame,
+    folder: Path,
+    provenance: Mapping[str, Any],
+    correct: Mapping[str, NDArray[np.bool_]] | None = None,
+    curves: CurveReader | None = None,
+) -> Report:
+    """Writes report.html, report.md, the tables as CSV and the figures as SVG into `folder`.
+
+    `trials` is `trials_table(design, records)`; `provenance` is printed as given (nested mappings
+    allowed) and is the only place a time may come from: the same input gives the same bytes.
+    `correct` has, by trial key, which test pictures were right (see `correct_by_trial`); `curves`
+    reads a trial's learning curve, and is asked for those that are drawn.
+    """
+    found = find(design, trials, correct)
+    learned = learning_curves(found, curves)
+    drawn = figures_of(found) | model_figures(found) | {"learning_curves": learned.svg}
+    page = _page(found, drawn, provenance, learned)
+    style = _environment().get_template("figures.css").render()
+    contents = {
+        "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
+        "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in found.aliases]),
+        "design.json": _json(design),
+        "missing_cells.csv": _csv(found.missing),
+        "pareto.csv": _csv(found.cells),
+        "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
+        "claims.json": _json([judged.to_json() for judged in found.claims]),
+        "diagnostics.json": _json(checks.as_json(found)),
+        "variance_components.json": _json(checks.components_as_json(found)),
+        "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
+        **_tables(found),
+        **{f"figures/{name}.svg": standalone(svg, style) for name, svg in drawn.items() if svg},
+        "report.html": _environment().get_template("report.html.j2").render(page),
+        "report.md": _environment().get_template("report.md.j2").render(page),
+    }
+    paths = {}
+    for name, text in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        paths[name] = path
+    return Report(paths, summary(found))
+
+
+def _tables(found: Findings) -> dict[str, str]:
+    """The numbers of every response in long form."""
+    responses = [found.primary, *found.secondary]
+    anovas = [(r, r.anova.reset_index()) for r in responses if not r.fault]
+    return {
+        "means.csv": _stacked([(r, r.means) for r in responses], ["factor"]),
+        "contrasts.csv": _stacked([(r, r.contrasts) for r in responses], ["factor", "baseline"]),
+        "anova.csv": _stacked(anovas, []),
+        "effects.csv": _stacked([(r, effect_table(r)) for r in responses], ["term"]),
+        "effect_sizes.csv": _stacked([(r, share_table(r)) for r in responses], ["term"]),
+        "interactions.csv": _stacked([(r, r.interactions) for r in responses], ["a", "b"]),
+    }
+
+
+def _stacked(parts: list[tuple[ResponseFindings, pd.DataFrame]], leading: list[str]) -> str:
+    frames = [frame.assign(response=found.unit.name) for found, frame in parts if len(frame)]
+    if not frames:
+        return "response\n"
+    whole = pd.concat(frames, ignore_index=True)
+    first = ["response", *leading]
+    return _csv(whole[[*first, *(name for name in whole.columns if name not in first)]])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
+
+
+def standalone(svg: str, style: str = "") -> str:
+    """A figure that carries its own size, style and paper."""
+    style = style or _environment().get_template("figures.css").render()
+    sized = svg.replace('width="100%"', f'x="{_MARGIN}" y="{_MARGIN}" width="{_WIDTH}"', 1)
+    height = float(svg.split('height="', 1)[1].split('"', 1)[0])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 2 * _MARGIN}" '
+        f'height="{height + 2 * _MARGIN:g}"><style>{style}</style>'
+        f'<rect width="100%" height="100%" style="fill: var(--paper)"/>{sized}</svg>\n'
+    )
+
+
+def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
+    design, gaps = design_section(found), evidence.missing(found)
+    last = [
+        evidence.trial_rows(found),
+        *bad_samples_section(found),
+        provenance_section(found, provenance),
+    ]
+    published = published_values(found)
+    if found.primary.fault:
+        claims = conclusions.claims(found)
+        told = [*claims, *published, *curves_section(learned)]
+        return [design, *gaps, *told, conclusions.what_next(found), *last]
+    return [
+        *planted(found),
+        design,
+        *gaps,
+        sections.effects(found),
+        sections.means(found),
+        *sections.interactions(found),
+        *sections.all_effects(found),
+        sections.cost(found),
+        *curves_section(learned),
+        *conclusions.claims(found),
+        *published,
+        evidence.variance(found),
+        evidence.secondary(found),
+        evidence.two_errors(found),
+        checks.checks(found),
+        conclusions.what_next(found),
+        *last,
+    ]
+
+
+def _page(
+    found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any], learned: Curves
+) -> dict[str, Any]:
+    """What both templates set."""
+    return {
+        "study": found.design["study"],
+        "question": found.design.get("question") or found.design["study"],
+        "answer": answer(found),
+        "caveats": caveats(found),
+        "facts": _facts(found),
+        "sections": _sections(found, provenance, learned),
+        "figures": drawn,
+    }
+
+
+def _facts(found: Findings) -> list[tuple[str, str]]:
+    return [
+        ("Trials completed", f"{found.num_completed} of {len(found.trials)}"),
+        ("Seeds", str(found.num_seeds)),
+        ("Scale", str(found.design.get("scale", ""))),
+        ("Primary response", found.primary.unit.label),
+    ]
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("seedbed.analyze.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,191 @@
+"""Standard errors from a variance of each cell's own, the seeds' shifts taken out.
+
+The variances of the cells are those that give the squared residuals their expectation (unbiased
+for any variances and any shifts: Rao's MINQUE; in a complete table Grubbs' estimators), degrees of
+freedom are Satterthwaite's, and never fewer than one value per seed gives, which needs nothing of
+the other cells. Trials of one seed may share a shift, but not more: where they do, use the t test
+on one value per seed (`robust`). Without a block this is Welch's test.
+Rao 1970 (JASA 65:161); Grubbs 1948 (JASA 43:243); Satterthwaite 1946; Welch 1947.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from seedbed.analyze.stats.standard_errors import FEWEST_BLOCKS, Spread, UnequalVariances
+from seedbed.analyze.trials.observations import Floats, Observations
+
+_NONE = 1e-9  # of a trial's squared residual: what rounding leaves where the fit is the trial
+_ROUNDING = 1e-14
+_OUT_OF_RANGE = 1e-6  # of a comparison's weight on the cells
+
+
+class CellVariances:
+    """The spread of any function of a model with the orthonormal `basis` [n, p].
+
+    `block_part` [n, p] is what the block adds to each row of `basis`: a row is its cell's part and
+    its block's, so that sums over pairs of trials are sums over pairs of cells. What belongs to the
+    model alone is worked out once, in num_cells**2 * (p + num_blocks) steps.
+    """
+
+    def __init__(
+        self, seen: Observations, basis: Floats, residuals: Floats, block_part: Floats
+    ) -> None:
+        self.seen, self.basis, self.residuals = seen, basis, residuals
+        self.cells = seen.cell_numbers
+        self.num_cells = int(self.cells.max()) + 1
+        blocks = seen.codes[seen.block] if seen.block is not None else np.zeros_like(self.cells)
+        self._counts = np.zeros((self.num_cells, int(blocks.max()) + 1))
+        np.add.at(self._counts, (self.cells, blocks), 1.0)
+        self._of_cell = (basis - block_part)[np.unique(self.cells, return_index=True)[1]]
+        self._of_block = block_part[np.unique(blocks, return_index=True)[1]]
+        self._by_seed = UnequalVariances(seen, basis, residuals)
+
+    def of(self, loadings: Floats) -> Spread:
+        """The spread of `loadings` [n] @ response."""
+        by_seed = self._by_seed.of(loadings)
+        if self.seen.block is not None and self._counts.shape[1] < FEWEST_BLOCKS:
+            return by_seed
+        weights = self.weights(loadings)
+        variance = float(weights @ self.variances)
+        counts = self.counts(weights)
+        if counts is None or variance <= self.rounding(loadings):  # cells cannot be told apart
+            return by_seed
+        df = variance**2 / float(counts @ self.spread_squares @ counts)
+        # Satterthwaite's number rests on variances of few trials each, and may fall below that of
+        # the t test on one value per seed, which is sure of its own whatever the cells do.
+        least = 1.0 if by_seed.refusal else by_seed.df
+        return Spread(float(np.sqrt(variance)), max(df, least), "")
+
+    def rounding(self, loadings: Floats) -> float:
+        """A variance of `loadings` [n] @ response that is no more than rounding."""
+        return _ROUNDING * float(loadings @ loadings) * float(self.residuals @ self.residuals)
+
+    def weights(self, loadings: Floats) -> Floats:
+        """What each cell's variance counts [num_cells] in that of a comparison.
+
+        A cell whose trials the model fits exactly, as a single one, says nothing of its variance:
+        it is taken to be that of the widest cell.
+        """
+        return self.weights_of(loadings[:, None])
+
+    def weights_of(self, directions: Floats) -> Floats:
+        """The same of the sum of squares along `directions` [n, k]."""
+        own = self.sums((directions**2).sum(axis=1))
+        own[self._widest] += own[self._silent].sum()
+        own[self._silent] = 0.0
+        return own
+
+    def counts(self, weights: Floats) -> Floats | None:
+        """What each cell's sum of squared residuals counts [num_cells]; None: not estimable."""
+        found = self._solved(weights)
+        missed = np.abs(self.squares @ found - weights).max()
+        return None if missed > _OUT_OF_RANGE * np.abs(weights).max() else found
+
+    @cached_property
+    def variances(self) -> Floats:
+        """Of each cell [num_cells]; 0 for an estimate below it, or no more than rounding."""
+        least = _NONE * float(self._unbiased.max(initial=0.0))
+        return np.where(self._unbiased > least, self._unbiased, 0.0)
+
+    @cached_property
+    def squares(self) -> Floats:
+        """Squares of the residual projection I - H, summed over pairs of cells [C, C]."""
+        hat = self._parts(None)
+        found = self._pair_sums(hat, hat)
+        own = self.sums(1 - 2 * (self.basis**2).sum(axis=1))
+        found[np.diag_indices(self.num_cells)] += own
+        return found
+
+    @cached_property
+    def spread_squares(self) -> Floats:
+        """The same of the residuals' covariance, (I - H) V (I - H) [C, C].
+
+        With V the cells' variances it is V - (VH + HV) + HVH. Half of what the cells' sums of
+        squared residuals vary by, and go together by.
+        """
+        var = self.variances
+        weighted = self.basis.T @ (var[self.cells][:, None] * self.basis)
+        hat, both = self._parts(None), self._parts(weighted)
+        pair = var[:, None] + var[None, :]
+        found = (
+            self._pair_sums(both, both)
+            - 2 * pair * self._pair_sums(both, hat)
+            + pair**2 * self._pair_sums(hat, hat)
+        )
+        leverage = self.sums((self.basis**2).sum(axis=1))
+        double = self.sums(((self.basis @ weighted) * self.basis).sum(axis=1))
+        own = self._counts.sum(axis=1) * var**2 + 2 * var * (double - 2 * var * leverage)
+        found[np.diag_indices(self.num_cells)] += own
+        return found
+
+    def _parts(self, inner: Floats | None) -> tuple[Floats, Floats, Floats]:
+        """basis inner basis' by its parts: cell with cell, cell with block, block with block."""
+        cell, block = self._of_cell, self._of_block
+        left, low = (cell, block) if inner is None else (cell @ inner, block @ inner)
+        return left @ cell.T, left @ block.T, low @ block.T
+
+    def _pair_sums(
+        self, one: tuple[Floats, Floats, Floats], other: tuple[Floats, Floats, Floats]
+    ) -> Floats:
+        """Products of two such matrices, entry by entry, summed over pairs of cells [C, C].
+
+        The entry of trials in cells c, d and blocks s, t is P[c, d] + Q[c, t] + Q[d, s] + R[s, t].
+        """
+        num = self._counts
+        size = num.sum(axis=1)
+        (p, q, r), (p2, q2, r2) = one, other
+        cross, cross2 = q @ num.T, q2 @ num.T  # of c with the blocks of d
+        through, through2 = num @ r, num @ r2
+        lopsided = (
+            size[:, None] * ((q * q2) @ num.T)
+            + p * size[:, None] * cross2
+            + p2 * size[:, None] * cross
+            + (q * through2 + q2 * through) @ num.T
+        )
+        found: Floats = (
+            p * p2 * np.outer(size, size)
+            + cross * cross2.T
+            + cross.T * cross2
+            + p * (through2 @ num.T)
+            + p2 * (through @ num.T)
+            + num @ (r * r2) @ num.T
+            + lopsided
+            + lopsided.T
+        )
+        return found
+
+    @cached_property
+    def _unbiased(self) -> Floats:
+        return self._solved(self.sums(self.residuals**2))
+
+    @cached_property
+    def _silent(self) -> NDArray[np.bool_]:
+        silent: NDArray[np.bool_] = np.diag(self.squares) < _NONE
+        return silent
+
+    @cached_property
+    def _widest(self) -> int:
+        return int(np.argmax(np.where(self._silent, -np.inf, self._unbiased)))
+
+    def _solved(self, sums: Floats) -> Floats:
+        found = np.zeros(self.num_cells)
+        heard = ~self._silent
+        found[heard] = self._inverse @ sums[heard]
+        return found
+
+    @cached_property
+    def _inverse(self) -> Floats:
+        heard = ~self._silent
+        inverse: Floats = linalg.pinvh(self.squares[np.ix_(heard, heard)], rtol=1e-8)
+        return inverse
+
+    def sums(self, values: Floats) -> Floats:
+        """Sums over the trials of each cell [num_cells]."""
+        sums = np.zeros(self.num_cells)
+        np.add.at(sums, self.cells, values)
+        return sums

@@ -1,0 +1,85 @@
+"""What a report's intervals rest on: decided by the design, never by the trials' values.
+
+With three seeds or more every cell has a variance of its own: of the rules that keep their 95 %
+whatever the cells vary by, the narrowest (`tests/benchmarks/bench_coverage.py` has the widths of
+all). Where trials share more than their seed's shift, the seed is the unit. A pooled error is
+narrower still, and too narrow as soon as one cell varies more: it is used where the study stated it
+before its first trial, and with two seeds, which have nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from seedbed.analyze.numbers import p_value
+from seedbed.analyze.stats.diagnostics import Diagnostics
+from seedbed.analyze.trials.observations import completed
+
+BLOCK = "seed"  # every comparison is within seeds
+ORDER = "order_hash"
+_FEWEST_SEEDS = 3  # for a variance that is not pooled
+
+# How an interval is described after "the 95 % interval of their mean, ".
+WORDS = {
+    "pooled": "its error pooled over the study",
+    "cells": "every cell with a variance of its own",
+    "unequal": "from one value per seed",
+}
+
+
+def chosen_error(design: Mapping[str, Any], trials: pd.DataFrame, response: str) -> str:
+    """The kind of error of the report's intervals: pooled, cells or unequal (see `Fit`)."""
+    values = pd.to_numeric(trials[response], errors="coerce")
+    if trials.loc[completed(trials) & values.notna(), BLOCK].nunique() < _FEWEST_SEEDS:
+        return "pooled"
+    if _stated(design) == "pooled" and not _too_late(design):
+        return "pooled"
+    return "unequal" if shares_orders(trials) else "cells"
+
+
+def shares_orders(trials: pd.DataFrame) -> bool:
+    """Whether trials of one seed read several orders of samples, each shared by some of them.
+
+    Then an order is a whole plot: what it does is done to all of its trials at once.
+    """
+    if ORDER not in trials.columns:
+        return False
+    done = trials[completed(trials)]
+    orders = done.loc[done[ORDER] != "", [BLOCK, ORDER]]
+    if len(orders) < len(done) or orders.empty:
+        return False
+    shared = orders.groupby([BLOCK, ORDER]).size()
+    return bool((shared > 1).any() and (shared.groupby(level=0).size() > 1).any())
+
+
+def reason(design: Mapping[str, Any], error: str, checks: Diagnostics, plots: bool) -> str:
+    """What a reader must know of that choice; empty where there is nothing to say."""
+    shared = "trials of the same data and seed share their order of samples"
+    stated = _stated(design) == "pooled"
+    if error == "unequal":
+        return f"{shared}, so the seed is the unit: intervals rest on one value per seed"
+    if error == "pooled" and stated and not _too_late(design):
+        words = "the error is pooled over all cells, as the study stated before its first trial"
+        if plots:
+            return f"{words}; but {shared}: read the intervals by seed"
+        if "equal variances" in checks.violated:
+            p = p_value(float(checks.checks["p"]["equal variances"]))
+            words += (
+                f"; but cells differ in their variance (Levene's test, p {p}): read the "
+                "intervals by seed"
+            )
+        return words
+    if error == "cells" and stated:
+        return f"a pooled error was asked for {design['error']['stated']}, so it is not used"
+    return ""
+
+
+def _stated(design: Mapping[str, Any]) -> str:
+    return str((design.get("error") or {}).get("kind", ""))
+
+
+def _too_late(design: Mapping[str, Any]) -> bool:
+    return str(design["error"].get("stated", "")).startswith("after")

@@ -1,0 +1,150 @@
+"""Two errors that are never mixed: that of the training seeds and that of the test set.
+
+More seeds do not make the test set larger. With the correctness of every example stored, the same
+comparison has both errors: over seeds from the trials' accuracies, over examples from how the
+difference varies between examples, which all trials share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
+
+COLUMNS = (
+    "level", "difference", "seed_se", "seed_df", "seed_ci_low", "seed_ci_high", "test_se",
+    "test_ci_low", "test_ci_high", "num_examples", "note",
+)  # fmt: skip
+_CONFIDENCE = 0.95
+_RESPONSE = "accuracy on the examples"
+_FEWEST_EXAMPLES = 30  # for the normal interval over examples
+
+
+def two_errors(
+    trials: pd.DataFrame,
+    correct: NDArray[np.bool_],
+    factors: Sequence[str],
+    *,
+    of: str,
+    baseline: object,
+    block: str | None = None,
+    order: int = 2,
+    error: str = "pooled",
+) -> pd.DataFrame:
+    """Each level of `of` minus the baseline in accuracy, with both errors side by side.
+
+    `correct` [num_trials, num_examples] holds bools, a row for every row of `trials` (rows of
+    trials that did not complete are not read). `seed_*` is the t interval of `contrasts`: other
+    training runs, these examples. `test_*` is the normal interval over examples, paired: these
+    training runs, other examples. Columns as in COLUMNS.
+    """
+    table = _checked(correct, len(trials))
+    keep = completed(trials)
+    scored = trials.assign(**{_RESPONSE: np.where(keep, table.mean(axis=1), np.nan)})
+    seen = observe(scored, _RESPONSE, factors, block)
+    if of not in seen.factors:
+        raise AnalysisError(f"'{of}' is not among the factors of the model.")
+    start = seen.code_of(of, baseline)
+    fit = Fit(seen, order, error)
+    base = fit.cell_weights({of: start})
+    rows: list[tuple[object, ...]] = []
+    for code, level in enumerate(seen.levels[of]):
+        if code == start:
+            continue
+        weights = fit.cell_weights({of: code}) - base
+        found, loadings = fit.estimate(weights), fit.loadings(weights)
+        low = high = se = math.nan
+        note = found.note
+        if loadings is not None:
+            # The same weighted difference of trials, example by example.
+            per_example = loadings @ table[seen.rows]
+            se = paired_error(per_example)
+            half = float(stats.norm.ppf((1 + _CONFIDENCE) / 2)) * se
+            low, high = found.value - half, found.value + half
+            if len(per_example) < _FEWEST_EXAMPLES:
+                low = high = math.nan
+                few = f"{len(per_example)} examples are too few for an interval over examples"
+                note = "; ".join(part for part in (note, few) if part)
+        rows.append(
+            (level, found.value, found.se, found.df, found.ci_low, found.ci_high, se, low, high,
+             table.shape[1], note)
+        )  # fmt: skip
+    if not rows:
+        raise AnalysisError(
+            f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with."
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def paired_error(differences: Floats) -> float:
+    """The standard error of a mean difference over examples [num_examples]."""
+    if len(differences) < 2:
+        return math.nan
+    return float(np.std(differences, ddof=1) / math.sqrt(len(differences)))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two classifiers on the same examples: who alone is right how often, and the exact p."""
+
+    num_only_first: int
+    num_only_second: int
+    p: float
+    note: str
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Do two trials [num_examples] differ on this test set? The exact binomial test.
+
+    It is about these two training runs, not about their settings. McNemar 1947.
+    """
+    pair = _checked(np.array([np.asarray(first), np.asarray(second)]), 2)
+    only_first = int((pair[0] & ~pair[1]).sum())
+    only_second = int((~pair[0] & pair[1]).sum())
+    num = only_first + only_second
+    if num == 0:
+        return McNemar(0, 0, math.nan, "both are right on the same examples: nothing to test")
+    p = min(1.0, 2 * float(stats.binom.cdf(min(only_first, only_second), num, 0.5)))
+    return McNemar(only_first, only_second, p, "")
+
+
+def bootstrap_over_examples(
+    differences: Floats, *, num_resamples: int = 9_999
+) -> tuple[float, float]:
+    """The 95 % percentile interval of a mean difference [num_examples], seeded. Efron 1979."""
+    d = np.asarray(differences, dtype=float)
+    if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
+        raise AnalysisError(
+            "The differences are no list of finite numbers.", mend="Give one per example."
+        )
+    random = np.random.default_rng(0)
+    values, counts = np.unique(d, return_counts=True)
+    # Correctness takes few values: drawing how often each is picked is the same and cheaper.
+    drawn = random.multinomial(len(d), counts / len(d), size=num_resamples) @ values / len(d)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _checked(correct: NDArray[np.bool_], num_trials: int) -> NDArray[np.bool_]:
+    try:
+        table: NDArray[np.bool_] = np.asarray(correct)
+    except ValueError:  # rows of unequal length
+        table = np.empty(0, dtype=bool)
+    if table.ndim != 2 or len(table) != num_trials or table.shape[1] == 0:
+        raise AnalysisError(
+            f"Correctness has the shape {table.shape}; {num_trials} trials by examples are needed.",
+            why="Every trial must have judged the same examples, in the same order.",
+        )
+    if table.dtype != np.bool_:
+        if not np.isin(table, (0, 1)).all():
+            raise AnalysisError("Correctness holds values that are neither right nor wrong.")
+        table = table.astype(bool)
+    return table

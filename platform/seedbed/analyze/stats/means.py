@@ -1,0 +1,222 @@
+"""Marginal means, contrasts (against a baseline, or of all pairs) and interaction contrasts.
+
+The model holds the factors, their two-factor interactions and the block. With `block="seed"` every
+comparison is within seeds, that is paired, and its error is pooled over the whole study; its t
+intervals keep their coverage where a mixed model's normal ones do not (3 seeds: 81 % for 95 %).
+They assume that all cells vary alike; `error="cells"` does not, and `error="unequal"` not even that
+trials of a block vary independently, at the price of width.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from seedbed.analyze.stats.crossed import other_factors
+from seedbed.analyze.stats.families import checked_method, family_table
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.multiplicity import METHODS
+from seedbed.analyze.stats.random_seeds import checked_seeds
+from seedbed.analyze.trials.observations import AnalysisError, Observations, observe, several_names
+from seedbed.errors import nearest
+
+
+def marginal_means(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    at: str | Sequence[str],
+    *,
+    block: str | None = None,
+    order: int = 2,
+    error: str = "pooled",
+    seeds: str = "fixed",
+) -> pd.DataFrame:
+    """The mean at each level of `at`, all levels of the other factors counting equally.
+
+    `at` is a factor, or several for the means of their cells (`level` is then a tuple). Columns
+    level, mean, se, df, ci_low, ci_high, note. With `seeds="fixed"` the intervals are of the mean
+    of these very blocks, with "random" of that of all the blocks they are drawn from. Searle,
+    Speed & Milliken 1980 (population marginal means), as in R's emmeans.
+    """
+    seen = observe(trials, response, factors, block)
+    names = (at,) if isinstance(at, str) else tuple(at)
+    for name in names:
+        _require_factor(seen, name)
+    kind = checked_seeds(seeds, block)
+    fit = Fit(seen, order, error)
+    rows = []
+    for codes in itertools.product(*(range(len(seen.levels[name])) for name in names)):
+        weights = fit.cell_weights(dict(zip(names, codes, strict=True)))
+        found = fit.estimate(weights, seen.centre, kind)
+        values = tuple(seen.levels[name][i] for name, i in zip(names, codes, strict=True))
+        level = values[0] if isinstance(at, str) else values
+        rows.append(
+            (level, found.value, found.se, found.df, found.ci_low, found.ci_high, found.note)
+        )
+    columns = ["level", "mean", "se", "df", "ci_low", "ci_high", "note"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def contrasts(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    *,
+    of: str,
+    baseline: object,
+    block: str | None = None,
+    adjust: str = "holm",
+    order: int = 2,
+    error: str = "pooled",
+) -> pd.DataFrame:
+    """Each level of `of` minus its baseline level; p values adjusted over these comparisons.
+
+    Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` is none,
+    holm, bh, bonferroni, dunnett or tukey; the last two give simultaneous intervals, the others
+    95 % each. `error` is pooled, cells or unequal (see `Fit`). Without a block the note says so
+    where trials of one seed are in several cells. Raises AnalysisError when there is nothing to
+    compare.
+    """
+    seen = observe(trials, response, factors, block)
+    _require_factor(seen, of)
+    start = seen.code_of(of, baseline)
+    others = [code for code in range(len(seen.levels[of])) if code != start]
+    if not others:
+        raise _nothing_to_compare(of, baseline)
+    method = checked_method(adjust)
+    fit = Fit(seen, order, error)
+    base = fit.cell_weights({of: start})
+    table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], method)
+    table["note"] = _with_seeds(trials, seen, table["note"])
+    table.insert(0, "level", [seen.levels[of][code] for code in others])
+    return table
+
+
+def pairwise(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    *,
+    of: str | Sequence[str],
+    block: str | None = None,
+    adjust: str = "tukey",
+    order: int = 2,
+    error: str = "pooled",
+) -> pd.DataFrame:
+    """Every level of `of` minus every earlier one, with the model's error.
+
+    `of` is a factor, or several for all pairs of their cells (levels are then tuples). Columns
+    level, other, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` as in
+    `contrasts` without dunnett; with tukey the intervals hold together (Tukey-Kramer; with
+    error="unequal" that is Games & Howell 1976). A pair that cannot be estimated leaves the family.
+    """
+    seen = observe(trials, response, factors, block)
+    names = (of,) if isinstance(of, str) else tuple(of)
+    for name in names:
+        _require_factor(seen, name)
+    method = checked_method(adjust, [*METHODS, "tukey"])
+    fit = Fit(seen, order, error)
+    cells = list(itertools.product(*(range(len(seen.levels[name])) for name in names)))
+    if len(cells) < 2:
+        raise _nothing_to_compare(", ".join(names), seen.levels[names[0]][0])
+    means = [fit.cell_weights(dict(zip(names, cell, strict=True))) for cell in cells]
+    known = sum(fit.loadings(mean) is not None for mean in means)
+    pairs = list(itertools.combinations(range(len(cells)), 2))
+    weights = [means[later] - means[first] for first, later in pairs]
+    # Differences can be known where no single mean is, as when a block lacks a level.
+    table = family_table(fit, weights, method, num_means=known if known > 1 else len(cells))
+    for place, side in ((0, 1), (1, 0)):
+        labels = [_label(seen, names, cells[pair[side]], isinstance(of, str)) for pair in pairs]
+        table.insert(place, "other" if place else "level", labels)
+    return table
+
+
+def interaction_contrast(
+    trials: pd.DataFrame,
+    response: str,
+    a: str,
+    b: str,
+    *,
+    block: str | None = None,
+    factors: Sequence[str] | None = None,
+    error: str = "pooled",
+) -> pd.DataFrame:
+    """How much the effect of `a` changes with `b`, and the simple effects of `a` at each `b`.
+
+    For every level a' of `a` and b' of `b` beside the first ones (a0, b0):
+    kind "interaction" is (a' - a0 at b') - (a' - a0 at b0), kind "simple" is a' - a0 at one b.
+    Columns kind, a_level, b_level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note;
+    interactions come first. p_adjusted is Holm's, over the interactions and over the simple
+    effects. `factors` are all factors of the model; by default those columns of the table that
+    varied across `a` and `b` (see `crossed`). Their levels count equally and their effects stay out
+    of the error; attrs["averaged_over"] names them. Raises AnalysisError when a factor has one
+    level.
+    """
+    if factors is not None:
+        several_names(factors, "factors")
+    observe(trials, response, (a, b), block)  # faults of the columns named come first
+    others = other_factors(trials, response, (a, b), block) if factors is None else factors
+    seen = observe(trials, response, tuple(dict.fromkeys((a, b, *others))), block)
+    for name in (a, b):
+        if len(seen.levels[name]) < 2:
+            raise AnalysisError(
+                f"Factor '{name}' has one level, {seen.levels[name][0]!r}: it cannot interact.",
+                mend="Name two factors with two levels or more.",
+            )
+    fit = Fit(seen, order=2, error=error)
+    a_levels, b_levels = seen.levels[a], seen.levels[b]
+    simple = {
+        (i, j): fit.cell_weights({a: i, b: j}) - fit.cell_weights({a: 0, b: j})
+        for i in range(1, len(a_levels))
+        for j in range(len(b_levels))
+    }
+    interactions = {(i, j): simple[i, j] - simple[i, 0] for i, j in simple if j > 0}
+    labels = [("interaction", a_levels[i], b_levels[j]) for i, j in interactions]
+    labels += [("simple", a_levels[i], b_levels[j]) for i, j in simple]
+    families = [list(interactions.values()), list(simple.values())]
+    table = pd.concat([family_table(fit, own, "holm") for own in families], ignore_index=True)
+    for place, column in enumerate(("kind", "a_level", "b_level")):
+        table.insert(place, column, [label[place] for label in labels])
+    table.attrs.update(a=a, b=b, a_baseline=a_levels[0], b_baseline=b_levels[0])
+    table.attrs["averaged_over"] = [name for name in seen.factors if name not in (a, b)]
+    return table
+
+
+def _label(
+    seen: Observations, names: tuple[str, ...], cell: tuple[int, ...], is_single: bool
+) -> object:
+    values = tuple(seen.levels[name][code] for name, code in zip(names, cell, strict=True))
+    return values[0] if is_single else values
+
+
+def _with_seeds(trials: pd.DataFrame, seen: Observations, notes: pd.Series[Any]) -> list[str]:
+    """Notes, with word of seeds whose shifts are in the error though a block would take them out.
+
+    That is so where the trials of one seed are in several cells, and nothing is the block.
+    """
+    done = trials.iloc[seen.rows]
+    if seen.block is not None or "seed" not in done.columns or done["seed"].isna().any():
+        return list(notes)
+    cells = pd.Series(seen.cell_numbers).groupby(done["seed"].to_numpy()).nunique()
+    if len(cells) < 2 or cells.max() < 2:
+        return list(notes)
+    words = 'the seeds\' shifts are in the error: block="seed" takes them out'
+    return ["; ".join(part for part in (note, words) if part) for note in notes]
+
+
+def _nothing_to_compare(factor: str, level: object) -> AnalysisError:
+    return AnalysisError(
+        f"Factor '{factor}' has one level, {level!r}: there is nothing to compare it with.",
+        mend="Name a factor with two levels or more.",
+    )
+
+
+def _require_factor(seen: Observations, name: str) -> None:
+    if name not in seen.factors:
+        raise AnalysisError(
+            f"'{name}' is not among the factors of the model.", mend=nearest(name, seen.factors)
+        )

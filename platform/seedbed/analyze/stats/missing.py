@@ -1,0 +1,80 @@
+"""What is missing, and what it may do to the conclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from scipy import stats
+
+from seedbed.analyze.stats.means import contrasts
+from seedbed.analyze.trials.observations import AnalysisError, Level, completed, levels_of
+
+
+def missing_trials(trials: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The planned trials that did not complete: key, factors, seed, status, reason."""
+    columns = [
+        name for name in ("key", *factors, "seed", "status", "reason") if name in trials.columns
+    ]
+    return trials.loc[~completed(trials), columns].reset_index(drop=True)
+
+
+def divergence_rates(trials: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """How often trials diverged at each level, with the Clopper-Pearson 95 % interval.
+
+    Columns level, num_ended (completed or diverged), num_diverged, rate, ci_low, ci_high.
+    Clopper & Pearson 1934.
+    """
+    rows = []
+    for level in levels_of(trials[factor], factor):
+        status = trials.loc[trials[factor] == level, "status"]
+        num_diverged = int((status == "diverged").sum())
+        num_ended = num_diverged + int((status == "completed").sum())
+        rate = low = high = float("nan")
+        if num_ended:
+            rate, num_fine = num_diverged / num_ended, num_ended - num_diverged
+            low = float(stats.beta.ppf(0.025, num_diverged, num_fine + 1)) if num_diverged else 0.0
+            high = float(stats.beta.ppf(0.975, num_diverged + 1, num_fine)) if num_fine else 1.0
+        rows.append((level, num_ended, num_diverged, rate, low, high))
+    columns = ["level", "num_ended", "num_diverged", "rate", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def fragile_levels(
+    trials: pd.DataFrame,
+    response: str,
+    factors: Sequence[str],
+    *,
+    of: str,
+    baseline: object,
+    block: str | None = None,
+) -> set[Level]:
+    """Levels whose difference from the baseline can change sign with the diverged trials' values.
+
+    Each diverged trial is given the worst and the best value that any completed trial reached, to
+    the favour of the level and to its disfavour; the truth would have to lie outside both to
+    matter more.
+    """
+    diverged = trials["status"] == "diverged"
+    if not diverged.any():
+        return set()
+    values = trials.loc[completed(trials), response].astype(float)
+    low, high = values.min(), values.max()
+    signs: dict[Level, set[bool]] = {}
+    for at_level, at_baseline in ((low, high), (high, low)):
+        filled = trials.copy()
+        # To the code below a filled trial is a completed one.
+        filled.loc[diverged, "status"] = "completed"
+        is_baseline = filled[of].astype(str) == str(baseline)
+        filled[response] = filled[response].astype(float)
+        filled.loc[diverged & is_baseline, response] = at_baseline
+        filled.loc[diverged & ~is_baseline, response] = at_level
+        try:
+            found = contrasts(filled, response, factors, of=of, baseline=baseline, block=block)
+        except AnalysisError:
+            return set()
+        for level, difference in zip(
+            found["level"], found["difference"].astype(float), strict=True
+        ):
+            signs.setdefault(level, set()).add(difference > 0)
+    return {level for level, seen in signs.items() if len(seen) > 1}

@@ -1,0 +1,121 @@
+"""Standard errors that allow every cell its own variance.
+
+With a block (the seed) the blocks are the independent units, whatever the cells' variances and
+however the trials of one block hang together: the cluster-robust CR2 estimator with Satterthwaite's
+degrees of freedom, which in a complete design is the t test on one value per block. Without a block
+it is HC2, which in cells without a further model is Welch's test.
+Bell & McCaffrey 2002 (Survey Methodology 28:169); Pustejovsky & Tipton 2018 (JBES 36:672);
+MacKinnon & White 1985 (J. Econometrics 29:305); Welch 1947.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from seedbed.analyze.trials.observations import Floats, Ints, Observations
+
+_FULL_LEVERAGE = 1e-8  # 1 - leverage below this: the trial is its own fitted value
+FEWEST_BLOCKS = 3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard error with its degrees of freedom; `refusal` says why there is none."""
+
+    se: float
+    df: float
+    refusal: str
+
+
+def _refused(why: str) -> Spread:
+    return Spread(float("nan"), float("nan"), why)
+
+
+class UnequalVariances:
+    """The spread of any function of a model with the orthonormal `basis` [n, p].
+
+    What belongs to the model alone is worked out once, however many functions are asked for.
+    """
+
+    def __init__(self, seen: Observations, basis: Floats, residuals: Floats) -> None:
+        self.seen, self.basis, self.residuals = seen, basis, residuals
+
+    def of(self, loadings: Floats) -> Spread:
+        """The spread of `loadings` [n] @ response."""
+        if self.seen.block is not None:
+            return self._by_block(loadings)
+        return _by_trial(self.seen, self.basis, self.residuals, loadings)
+
+    @cached_property
+    def _blocks(self) -> list[tuple[Ints, Floats, Floats]]:
+        """Of each block: its rows, and the directions and singular values of its part of `basis`.
+
+        I - B B' of a block is the identity but for the directions of B: its inverse root needs
+        p columns, not as many as the block has rows.
+        """
+        assert self.seen.block is not None
+        codes = self.seen.codes[self.seen.block]
+        found = []
+        for block in range(len(self.seen.levels[self.seen.block])):
+            rows = np.flatnonzero(codes == block)
+            directions, sizes, _ = np.linalg.svd(self.basis[rows], full_matrices=False)
+            found.append((rows, directions, sizes))
+        return found
+
+    def _by_block(self, loadings: Floats) -> Spread:
+        steps, sizes, reach = [], [], []
+        for rows, directions, lengths in self._blocks:
+            left = 1 - lengths**2
+            # The inverse root puts back what the fit took out of this block's residuals; what the
+            # block's own level took is gone, and of no weight in a comparison within blocks.
+            stretch = np.where(left > _FULL_LEVERAGE, 1 / np.sqrt(np.maximum(left, 1e-300)), 0) - 1
+            own = loadings[rows]
+            pull = own + directions @ (stretch * (directions.T @ own))
+            if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
+                continue
+            steps.append(float(pull @ self.residuals[rows]))
+            sizes.append(float(pull @ pull))
+            reach.append(self.basis[rows].T @ pull)
+        if len(steps) < FEWEST_BLOCKS:
+            return _refused(
+                f"unequal variances: {len(steps)} of the blocks hold this comparison, "
+                f"{FEWEST_BLOCKS} needed"
+            )
+        variance = float(np.sum(np.square(steps)))
+        # Products of (I - H) pull: pulls of different blocks share no row.
+        overlap = np.diag(sizes) - np.array(reach) @ np.array(reach).T
+        return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
+
+
+def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:
+    left = 1 - (basis**2).sum(axis=1)
+    counts = np.abs(loadings) > 1e-9 * np.linalg.norm(loadings)
+    if (left[counts] < _FULL_LEVERAGE).any():
+        return _refused("unequal variances: a cell of this comparison has a single trial")
+    left = np.maximum(left, _FULL_LEVERAGE)
+    shares = np.where(counts, loadings**2 / left, 0.0)
+    variance = float(shares @ residuals**2)
+    # Degrees of freedom as Welch has them: with the variances found in the cells.
+    cells = seen.cell_numbers
+    sums = np.bincount(cells, weights=residuals**2)
+    var = (sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE))[cells]
+    # The variance is residuals' D residuals. With H = basis basis', its matrix (I - H) D (I - H)
+    # is D + P K P': traces of its products with the variances V need p columns, not n x n.
+    weighted = shares[:, None] * basis
+    size = basis.shape[1]
+    p = np.hstack([basis, weighted])
+    k = np.block([[basis.T @ weighted, -np.eye(size)], [-np.eye(size), np.zeros((size, size))]])
+    kp = k @ (p.T @ (var[:, None] * p))
+    cross = k @ (p.T @ ((var**2 * shares)[:, None] * p))
+    first = float(shares @ var) + float(np.trace(kp))
+    second = float((shares * var) @ (shares * var)) + float(np.trace(2 * cross + kp @ kp))
+    return _spread(variance, first**2 / second)
+
+
+def _spread(variance: float, df: float) -> Spread:
+    if not (variance > 0 and df > 0):
+        return _refused("the seeds agree exactly: there is no error to test against")
+    return Spread(float(np.sqrt(variance)), df, "")

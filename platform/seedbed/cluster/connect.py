@@ -1,0 +1,122 @@
+"""The Ray that a driver works on: the cluster of RAY_ADDRESS, or a private one. Both want a token.
+
+Ray listens on every interface, a private one too, and whoever can reach its ports can run code. So
+nothing is started or joined without a token unless RAY_AUTH_MODE=disabled says so.
+https://docs.ray.io/en/latest/ray-security/token-auth.html
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import ray
+
+from seedbed.errors import ResourceError
+
+RAY_SETTINGS = {
+    # The end of fit() waits for the next health check: 3 s by default, 0.3 s so.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # what Ray gives to the entrypoint of a submitted job
+OPEN = "whoever can reach an open Ray can run code on it, and read what it reads"
+PROBE_SECONDS = 5.0
+
+
+def connect() -> str:
+    """Join the cluster of RAY_ADDRESS (a job's own, too), or start a private one. Says which.
+
+    Raises ResourceError where a cluster would be joined without a token, or refuses ours.
+    """
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        return "the Ray that is already connected"
+    address = os.environ.get("RAY_ADDRESS")
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its tables are not ours
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    authenticate(address)
+    if address:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+            raise ResourceError(
+                f"the Ray cluster at {address} cannot be joined",
+                why=f"{error} (it does not answer, or refuses the token)",
+                mend=f"check RAY_ADDRESS, and that {TOKEN_PATH} names the cluster's token "
+                "(`ray get-auth-token` on its head prints it)",
+            ) from None
+        return f"the Ray cluster at {address}"
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    return "a private Ray on this machine (RAY_ADDRESS joins another)"
+
+
+def authenticate(address: str | None) -> None:
+    """Turn token authentication on for this process and what it starts, before it has a Ray.
+
+    What RAY_AUTH_MODE says is left as it is. A private Ray gets a token of its own, which dies
+    with it. An open cluster is not joined, with a token or without: nobody said that it may be
+    open. A submitted job runs inside its cluster, with what the cluster gave it.
+    """
+    if os.environ.get(AUTH_MODE) or (address and os.environ.get(IN_JOB)):
+        return
+    if address and not has_token():
+        raise ResourceError(
+            f"RAY_ADDRESS={address} would be joined without a token",
+            why=OPEN,
+            mend=f"put the cluster's token (`ray get-auth-token` on its head) where {TOKEN_PATH} "
+            f"points or into ~/.ray/auth_token; {AUTH_MODE}=disabled joins an open cluster",
+        )
+    if address and is_open(address):
+        # Its workers could not call back a driver that wants a token of them.
+        raise ResourceError(
+            f"the Ray cluster at {address} is open: it asks nobody for a token",
+            why=OPEN,
+            mend=f"start it with {AUTH_MODE}=token, or say {AUTH_MODE}=disabled to join it so",
+        )
+    if not address and not has_token():
+        os.environ[TOKEN] = secrets.token_hex(32)
+    os.environ[AUTH_MODE] = "token"
+    # Ray reads the mode when it is imported, which it was.
+    ray._raylet.Config.initialize("")
+
+
+def is_open(address: str) -> bool:
+    """Whether the cluster at `address` answers somebody without a token.
+
+    False too where nothing answers, and for addresses of another kind: joining it will tell.
+    """
+    import grpc
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        place = canonicalize_bootstrap_address(address)
+        if not place or "://" in place:
+            return False
+        with grpc.insecure_channel(place) as channel:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(
+                b"", timeout=PROBE_SECONDS
+            )
+    except (grpc.RpcError, ConnectionError, ValueError):
+        return False
+    return True
+
+
+def has_token() -> bool:
+    """Whether there is a token where Ray looks for one."""
+    if os.environ.get(TOKEN):
+        return True
+    named = os.environ.get(TOKEN_PATH)
+    place = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    return place.is_file()

@@ -1,0 +1,93 @@
+"""Whether a plan fits the cluster, decided with the arithmetic before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedbed.errors import ResourceError
+from seedbed.plan.plan import Plan
+
+DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read
+# Adam keeps two moments beside each weight, and a record keeps the weights once more.
+CHECKPOINT_COPIES = 3
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How cohorts are laid on the cluster."""
+
+    num_workers: int
+    cpus_per_worker: int
+    use_gpu: bool
+    concurrent: int
+    threads: int  # of torch, in each worker
+    data_tasks: int  # of each worker, at a time
+
+
+def lay_out(cluster: Mapping[str, Any], num_workers: int, num_cohorts: int) -> Layout:
+    """Fit cohorts of `num_workers` workers on `cluster` (Ray's resources: CPU, GPU).
+
+    Raises ResourceError with the arithmetic where not even one cohort fits; Ray itself would
+    wait for ever, and say nothing.
+    """
+    cpus, gpus = int(cluster.get("CPU", 0)), int(cluster.get("GPU", 0))
+    use_gpu = gpus > 0
+    need = num_workers + DATA_CPUS
+    if need > cpus:
+        raise ResourceError(
+            f"a cohort needs {need} CPUs and the cluster has {cpus}",
+            why=f"{num_workers} workers x 1 CPU + {DATA_CPUS} CPU for its data tasks = {need}",
+            mend="add CPUs, or lower --workers" if num_workers > 1 else "add CPUs",
+        )
+    if use_gpu and num_workers > gpus:
+        raise ResourceError(
+            f"a cohort needs {num_workers} GPUs and the cluster has {gpus}",
+            why=f"{num_workers} workers x 1 GPU = {num_workers}",
+            mend="add GPUs, or lower --workers",
+        )
+    concurrent = min(cpus // need, gpus // num_workers if use_gpu else cpus, num_cohorts)
+    concurrent = max(1, concurrent)
+    share = cpus // concurrent
+    return Layout(
+        num_workers=num_workers,
+        cpus_per_worker=1,
+        use_gpu=use_gpu,
+        concurrent=concurrent,
+        # Data tasks come in bursts between steps, so a worker computes with the whole share.
+        threads=max(1, share // num_workers),
+        data_tasks=max(1, (share - num_workers) // num_workers),
+    )
+
+
+def check_batch(plan: Plan, num_workers: int) -> None:
+    """Raise ResourceError when a global batch cannot be cut into equal parts."""
+    for trial in plan.trials:
+        batch = trial.recipe.budget.batch
+        if batch % num_workers:
+            divisors = [w for w in range(1, batch + 1) if batch % w == 0]
+            near = min(divisors, key=lambda w: abs(w - num_workers))
+            raise ResourceError(
+                f"a batch of {batch} does not divide by {num_workers} workers",
+                why="every worker takes an equal part of each global batch",
+                mend=f"--workers {near}, or --set budget.batch={batch + -batch % num_workers}",
+            )
+
+
+def check_disk(plan: Plan, free_bytes: int | None, place: str) -> None:
+    """Raise ResourceError when the results would not fit on the disk."""
+    if free_bytes is None:
+        return
+    costs = plan.costs()
+    weights = {key: 4 * cost.num_params for key, cost in costs.items()}
+    largest = max(sum(weights[t.key] for t in cohort.trials) for cohort in plan.cohorts)
+    need = sum(weights.values()) + largest * CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1)
+    if need > free_bytes:
+        raise ResourceError(
+            f"{place} has {free_bytes / 1e9:.1f} GB free and the study needs {need / 1e9:.1f} GB",
+            why=f"weights of {len(weights)} trials, and {KEPT_CHECKPOINTS + 1} checkpoints "
+            f"of the largest cohort at {largest * CHECKPOINT_COPIES / 1e9:.2f} GB",
+            mend="free some room, or give another place with --storage",
+        )

@@ -1,0 +1,50 @@
+"""Work on many shards, spread over the cluster."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import ray
+
+from seedbed.errors import ours
+from seedbed.storage.retry import patience_seconds, waiting
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+AHEAD = 4  # jobs in flight for each CPU: enough that none waits, few enough to hold
+
+
+def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+    """`work` of each job as Ray tasks of one CPU; results in the order of the jobs.
+
+    A task lost with its node is run again; a store that is away is waited for as it is here. What
+    a job raises as an SeedbedError is raised here as that.
+    """
+    patience = patience_seconds()
+
+    def patient(job: Job) -> Result:
+        with waiting(patience):
+            return work(job)
+
+    task = ray.remote(num_cpus=1, max_retries=3)(patient)
+    most = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
+    flying: deque[Any] = deque()
+    for job in jobs:
+        if len(flying) == most:
+            yield _result(flying.popleft())
+        flying.append(task.remote(job))
+    while flying:
+        yield _result(flying.popleft())
+
+
+def _result(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        known = ours(error)
+        if known is None:
+            raise
+        raise known from None

@@ -1,0 +1,159 @@
+"""A study's command line and its environment, checked: what was chosen, and why."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedbed.errors import StudyError
+from seedbed.home import home
+from seedbed.plan.plan import COHORT_SIZE, Plan, plan
+from seedbed.plan.surface import Surface
+from seedbed.recipe.scale import scale_named
+from seedbed.recipe.setting import parse_setting
+from seedbed.study.arguments import checked_seeds
+from seedbed.study.study import Study
+
+REHEARSAL = "_rehearsal"
+# The paper reads its pairs 35 times. So many are a slip of the hand more often than a question (a
+# cluster's budget on a laptop's corpus), and cost days.
+MOST_EPOCHS = 1_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line and its environment, with what was chosen and why."""
+
+    plan: Plan
+    storage: str
+    tracking_uri: str
+    workers: int
+    mode: str
+    as_json: bool
+    max_epochs: int
+    surface: Surface | None = None
+
+    @property
+    def name(self) -> str:
+        """Under which the study is kept: a rehearsal never mixes with what was trained."""
+        return self.plan.study.name + (REHEARSAL if self.surface else "")
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """Its place in the results folder; another surface is another rehearsal."""
+        return (self.name,) if self.surface is None else (self.name, self.surface.digest)
+
+
+def _parser(study: Study) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=study.question,
+        epilog="Exit status: 0 the study is complete; 1 it ended with trials missing, or "
+        "another process is running it; "
+        "2 the study or the arguments are wrong.",
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="print trials, cohorts and cost; stop")
+    mode.add_argument("--report", action="store_true", help="rebuild the report from MLflow")
+    parser.add_argument("--json", action="store_true", help="with --plan: one JSON object")
+    parser.add_argument(
+        "--rehearse",
+        metavar="SURFACE",
+        nargs="?",
+        const="",
+        help="train nothing: trials measure a response surface (a JSON file; without one, a point "
+        "from level to level), through the same engine, MLflow and report",
+    )
+    parser.add_argument("--scale", help="smoke, demo, small or paper (SEEDBED_SCALE; demo)")
+    parser.add_argument("--data", metavar="URI", help="your own webdataset folder (SEEDBED_DATA)")
+    parser.add_argument(
+        "--storage", metavar="URI", help="where results go (SEEDBED_STORAGE; ~/.seedbed/results)"
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow (MLFLOW_TRACKING_URI; ~/.seedbed/mlflow.db)"
+    )
+    parser.add_argument("--seeds", metavar="N", help="repetitions of each cell")
+    parser.add_argument(
+        "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="workers of each cohort (1)")
+    parser.add_argument(
+        "--max-epochs",
+        type=int,
+        default=MOST_EPOCHS,
+        help=f"refuse to read the corpus more often ({MOST_EPOCHS:,})",
+    )
+    parser.add_argument(
+        "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
+    )
+    return parser
+
+
+def options_of(study: Study, argv: Sequence[str]) -> Options:
+    args = _parser(study).parse_args(argv)
+    if args.json and not args.plan:
+        raise StudyError("--json is given without --plan", mend="add --plan")
+    for name, value in (("--workers", args.workers), ("--max-epochs", args.max_epochs)):
+        if value < 1:
+            raise StudyError(f"{name} is {value}", mend="give 1 or more")
+    scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
+    scale = scale_named(scale_name)
+    data, _ = _chosen(args.data, "--data", "SEEDBED_DATA", "")
+    overrides: dict[str, Any] = {}
+    if data:
+        # Another corpus keeps its captions in the text member unless --set says otherwise.
+        overrides |= {"corpus.uri": data}
+        if not data.startswith("demo:"):
+            overrides["corpus.caption"] = "txt"
+    base = study.base_at(scale)
+    for setting in args.set:
+        path, value = parse_setting(setting, base)
+        overrides[path] = value
+    for path in {"corpus.uri", "corpus.test_uri"} & overrides.keys():
+        # One folder is one variation of the study, from whatever directory it is named.
+        overrides[path] = base.patch(path, overrides[path]).get(path)
+    return Options(
+        plan=plan(
+            study,
+            scale,
+            scale_reason=reason,
+            overrides=overrides,
+            seeds=_seeds(args.seeds),
+            cohort_size=args.cohort_size,
+        ),
+        storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
+        tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
+        workers=args.workers,
+        mode="plan" if args.plan else "report" if args.report else "run",
+        as_json=args.json,
+        max_epochs=args.max_epochs,
+        surface=_surface(args.rehearse, study),
+    )
+
+
+def _surface(path: str | None, study: Study) -> Surface | None:
+    if path is None:
+        return None
+    return Surface.read(path, study) if path else Surface.default(study).check(study)
+
+
+def _chosen(argument: str | None, flag: str, variable: str, default: str) -> tuple[str, str]:
+    """A setting and why: the argument, else the environment, else the default."""
+    if argument is not None:
+        return argument, f"{flag} {argument}"
+    if os.environ.get(variable):
+        return os.environ[variable], f"{variable}={os.environ[variable]}"
+    return default, "the default; --scale or SEEDBED_SCALE chooses another"
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return checked_seeds(int(text))
+    except ValueError:
+        raise StudyError(
+            f"--seeds is '{text}'", why="it is a number of seeds", mend="for example --seeds 5"
+        ) from None

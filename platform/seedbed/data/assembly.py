@@ -1,0 +1,260 @@
+"""From the sources of one corpus to the rows that are trained on and tested on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.holdout import HeldOut, brings
+from seedbed.data.overlap import HeldOutPictures, Pictures, Seen, refusal
+from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
+from seedbed.data.select.columns import read_columns
+from seedbed.data.select.selection import Selected, Step, Table, copies
+from seedbed.data.shards.manifest import MANIFEST_NAME
+from seedbed.data.shards.source import SPLIT, OpenSource
+from seedbed.data.shards.usable import check_caption, check_usable
+from seedbed.errors import DataError, nearest
+
+COPIES_STEP = "held_out_copies"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source of a corpus, and how often its pairs come."""
+
+    source: OpenSource
+    weight: float
+
+
+Shards = list[tuple[int, str]]  # number of the part, name of the shard
+
+
+def shards_of_split(corpus: Corpus, parts: Sequence[Part]) -> Shards:
+    """The shards to train on, of all parts end to end: all of a source's that nobody described."""
+    found: Shards = []
+    for number, part in enumerate(parts):
+        source, split = part.source, corpus.split
+        splits = {shard.split for shard in source.manifest.shards}
+        if not source.own and split not in splits:
+            raise DataError(
+                f"corpus '{corpus.uri}' has no split '{split}'",
+                why=f"{MANIFEST_NAME} in {source.uri} lists none of that name",
+                mend=nearest(split, splits),
+            )
+        shards = source.manifest.shards
+        names = sorted(s.name for s in shards if source.own or s.split == split)
+        found += [(number, name) for name in names]
+    return found
+
+
+class Assembly:
+    """One corpus of a study: `limits` say what of each place anybody is tested on."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        parts: Sequence[Part],
+        shards: Shards,
+        tests: Sequence[HeldOut],
+        limits: Mapping[str, int],
+        home: Path,
+    ) -> None:
+        self.corpus, self.parts, self.shards, self.home = corpus, parts, shards, home
+        self.tests = tests
+        self.limits = tuple(limits.get(self._place(shard), NONE) for shard in shards)
+        for part in parts:
+            check_usable(part.source)
+            check_caption(part.source, corpus.caption, "caption")
+        for test in tests:
+            check_caption(test.source, corpus.held_out_caption, "test_caption")
+
+    def rows(self, pictures: Pictures) -> tuple[Rows, Rows, tuple[Step, ...], int]:
+        """What is trained on and what is tested on, the steps of the choice, and how many shards
+        could not be compared with the held-out pictures."""
+        corpus, selection = self.corpus, self.corpus.selection
+        test = self._test()
+        seen, held, num_unchecked = self._seen(pictures)
+        train, steps = self._train(seen)
+        if not selection.is_all or any(part.weight != 1 for part in self.parts):
+            chosen, more = self._chosen(train)
+            train, steps = replace(train, chosen=chosen), (*steps, *more)
+        if mark := selection.fingerprint:
+            # Another selection is another order of its own, and other data.
+            train = replace(train, fingerprint=_digest(train.fingerprint, mark))
+        _check_both(corpus, train, test)
+        left = [
+            replace(found, rows=rows)
+            for shard, found in seen.items()
+            if len(rows := np.intersect1d(train.of_shard(shard), found.rows))
+        ]
+        if left:
+            raise refusal(corpus.uri, left, held, test.num_samples, pictures)
+        return train, test, steps, num_unchecked
+
+    def fingerprint(self, train: Rows, test: Rows) -> str:
+        """Of the content that is trained on, and of what is tested where another corpus is."""
+        found = self._content()
+        if self.corpus.test_uri:
+            found = _digest(found, test.fingerprint)
+        if train.apart:
+            found = _digest(found, _mark(train.apart))
+        mark = self.corpus.selection.fingerprint
+        return _digest(found, mark) if mark else found
+
+    @property
+    def test_bytes(self) -> int:
+        """Of all shards that hold something to be tested on."""
+        return sum(
+            shard.num_bytes
+            for test in self.tests
+            for shard in test.source.manifest.shards
+            if shard.name in test.limits
+        )
+
+    def _place(self, shard: tuple[int, str]) -> str:
+        number, name = shard
+        return self.parts[number].source.places[name]
+
+    def _content(self) -> str:
+        if len(self.parts) == 1 and self.parts[0].weight == 1:
+            return self.parts[0].source.manifest.fingerprint
+        return _digest(*(f"{p.source.manifest.fingerprint}@{p.weight:g}" for p in self.parts))
+
+    def _train(self, seen: Mapping[int, Seen]) -> tuple[Rows, tuple[Step, ...]]:
+        """All rows but those that are held out, and the copies of those in the same source."""
+        sources = [part.source for part in self.parts]
+        split = SPLIT if len(sources) == 1 and sources[0].own else self.corpus.split
+        counts = [{s.name: s.num_samples for s in source.manifest.shards} for source in sources]
+        in_part = {h.source.uri for h in self.tests if h.in_part}
+        apart = {
+            shard: tuple(found.rows.tolist())
+            for shard, found in seen.items()
+            if found.source.uri in in_part
+        }
+        some = any(limit != NONE for limit in self.limits)
+        held = _mark((self.limits, apart)) if some or apart else None
+        words = f"{self._content()}/{split}/{held}"
+        train = Rows(
+            paths=tuple(self._place(shard) for shard in self.shards),
+            num_rows=tuple(counts[number][name] for number, name in self.shards),
+            fingerprint=hashlib.sha256(words.encode()).hexdigest(),
+            holdout=False if some else None,
+            limits=self.limits if some else (),
+            etags=tuple(sources[number].etags[name] for number, name in self.shards),
+        )
+        if not apart:
+            return train, ()
+        num_removed = sum(map(len, apart.values()))
+        return replace(train, apart=apart), (Step(COPIES_STEP, train.num_samples, num_removed),)
+
+    def _test(self) -> Rows:
+        shards = [(test, name) for test in self.tests for name in sorted(test.limits)]
+        limits = tuple(test.limits[name] for test, name in shards)
+        counts = [{s.name: s.num_samples for s in t.source.manifest.shards} for t in self.tests]
+        by_source = dict(zip((t.source.uri for t in self.tests), counts, strict=True))
+        contents = "/".join(test.source.manifest.fingerprint for test in self.tests)
+        split = self.corpus.test_split
+        splits = [split if brings(test.source, split) else "" for test in self.tests]
+        some = any(limit != EVERY for limit in limits)
+        return Rows(
+            paths=tuple(test.source.places[name] for test, name in shards),
+            num_rows=tuple(by_source[test.source.uri][name] for test, name in shards),
+            fingerprint=_digest("test", contents, *splits, _mark(limits)),
+            holdout=True if some else None,
+            limits=limits if some else (),
+            etags=tuple(test.source.etags[name] for test, name in shards),
+        )
+
+    def _seen(self, pictures: Pictures) -> tuple[dict[int, Seen], HeldOutPictures, int]:
+        """By the shard's number, rows not held out whose pictures are; and what was not seen."""
+        held = HeldOutPictures.of(self.tests, pictures)
+        seen: dict[int, Seen] = {}
+        num_unchecked = 0
+        for shard, (number, name) in enumerate(self.shards):
+            source = self.parts[number].source
+            digests = pictures.of(source).get(name)
+            num_unchecked += digests is None or not held.whole
+            if digests is None:
+                continue
+            rows = held.among(digests)
+            rows = rows[~held_out(name, rows, self.limits[shard])]
+            if len(rows):
+                seen[shard] = Seen(source, name, rows)
+        return seen, held, num_unchecked
+
+    def _chosen(self, train: Rows) -> tuple[Chosen, tuple[Step, ...]]:
+        """Which rows the selection leaves, and how often each comes."""
+        table = self._table(train)
+        selected = self.corpus.selection.apply(table)
+        if not len(selected.shards):
+            removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in selected.steps)
+            raise DataError(
+                f"no pair of '{self.corpus.uri}' is left to train on",
+                why=removed,
+                mend="loosen a filter",
+            )
+        shards, rows = self._copied(table, selected)
+        return Chosen.of(shards, rows, len(self.shards)), selected.steps
+
+    def _table(self, train: Rows) -> Table:
+        names = self.corpus.selection.columns | {"key", "uid"}
+        columns: list[dict[str, NDArray[Any]]] = []
+        for number, part in enumerate(self.parts):
+            mine = [name for own, name in self.shards if own == number]
+            columns += read_columns(part.source, mine, names, self.corpus.caption, self.home)
+        rows = [train.of_shard(shard) for shard in range(len(self.shards))]
+        kept = [
+            {n: c[own] for n, c in cols.items()} for cols, own in zip(columns, rows, strict=True)
+        ]
+        shared = set.intersection(*(set(part) for part in kept))
+        return Table(
+            np.repeat(np.arange(len(rows)), [len(own) for own in rows]),
+            np.concatenate(rows),
+            {name: np.concatenate([part[name] for part in kept]) for name in shared},
+        )
+
+    def _copied(
+        self, table: Table, selected: Selected
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Shard and row numbers of an epoch, each row as often as its source's weight says."""
+        if all(part.weight == 1 for part in self.parts):
+            return selected.shards, selected.rows
+        kept = table.where(_found(table, selected))
+        source_of = np.array([number for number, _ in self.shards])[kept.shards]
+        times = np.zeros(len(kept), np.int64)
+        for number, part in enumerate(self.parts):
+            own = source_of == number
+            times[own] = copies(kept.identities[own], part.weight)
+        return np.repeat(kept.shards, times), np.repeat(kept.rows, times)
+
+
+def _found(table: Table, selected: Selected) -> NDArray[np.bool_]:
+    """Which rows of `table` are selected."""
+    ours = (table.shards << 32) | table.rows
+    theirs = (selected.shards << 32) | selected.rows
+    return np.isin(ours, theirs)
+
+
+def _check_both(corpus: Corpus, train: Rows, test: Rows) -> None:
+    if not train.num_samples or not test.num_samples:
+        raise DataError(
+            f"corpus '{corpus.uri}' has {train.num_samples} samples to train on and "
+            f"{test.num_samples} to evaluate",
+            why="a trial needs both, and what is tested on is never trained on",
+            mend="give a folder with more samples, or test on another split or corpus",
+        )
+
+
+def _mark(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()

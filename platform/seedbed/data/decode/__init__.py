@@ -1,0 +1,1 @@
+"""Bytes to pictures: one decoder a file."""

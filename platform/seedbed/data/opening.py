@@ -1,0 +1,90 @@
+"""Corpora opened: their shards found and counted, and what is held out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedbed.data.assembly import Assembly, Part, shards_of_split
+from seedbed.data.corpus import Corpus
+from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
+from seedbed.data.overlap import Pictures
+from seedbed.data.rows import Rows
+from seedbed.data.select.selection import Step
+from seedbed.data.shards.manifest import Source
+from seedbed.data.shards.source import OpenSource, open_source
+from seedbed.storage.address import parse_sources
+
+
+@dataclass(frozen=True)
+class OpenCorpus:
+    """A corpus whose shards have been found and counted.
+
+    `steps` are what the selection removed, and `sources` where the pairs came from, where known.
+    Of `num_unchecked` of the shards to train on nobody knows the pictures' digests: whether they
+    hold copies of the held-out ones was not looked at. The shards to be tested on have
+    `test_bytes`.
+    """
+
+    corpus: Corpus
+    train: Rows
+    test: Rows
+    fingerprint: str
+    sources: tuple[Source, ...]
+    steps: tuple[Step, ...] = ()
+    num_unchecked: int = 0
+    test_bytes: int = 0
+
+
+def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
+    """Find and count the shards of `corpus`. Raises DataError when they are not as stated."""
+    return open_corpora([corpus], home)[corpus]
+
+
+def open_corpora(corpora: Iterable[Corpus], home: Path) -> dict[Corpus, OpenCorpus]:
+    """Each distinct corpus of a study, opened; a source that several name is looked at once.
+
+    Raises DataError where one is not as stated, or where pictures that are tested on are also
+    trained on.
+    """
+    stated = list(dict.fromkeys(corpora))
+    sources: dict[str, OpenSource] = {}
+
+    def at(uri: str) -> OpenSource:
+        if uri not in sources:
+            sources[uri] = open_source(uri, home)
+        return sources[uri]
+
+    parts = {c: [Part(at(s.uri), s.weight) for s in parse_sources(c.uri)] for c in stated}
+    shards = {c: shards_of_split(c, parts[c]) for c in stated}
+    trained = {parts[c][number].source.places[name] for c in stated for number, name in shards[c]}
+    tests: dict[Corpus, list[HeldOut]] = {}
+    for c in stated:
+        named = [at(s.uri) for s in parse_sources(c.test_uri)] if c.test_uri else []
+        tests[c] = [
+            hold_out(s, c.test_split, trained=bool(trained & set(s.places.values())))
+            for s in in_order(named or [part.source for part in parts[c]])
+        ]
+    limits = limits_by_place(one for every in tests.values() for one in every)
+    pictures = Pictures()
+    return {
+        c: _opened(Assembly(c, parts[c], shards[c], tests[c], limits, home), pictures)
+        for c in stated
+    }
+
+
+def _opened(assembly: Assembly, pictures: Pictures) -> OpenCorpus:
+    train, test, steps, num_unchecked = assembly.rows(pictures)
+    fingerprint = assembly.fingerprint(train, test)
+    sources = tuple(s for part in assembly.parts for s in part.source.manifest.sources)
+    return OpenCorpus(
+        assembly.corpus,
+        train,
+        test,
+        fingerprint,
+        sources,
+        steps,
+        num_unchecked,
+        assembly.test_bytes,
+    )

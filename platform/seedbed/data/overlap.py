@@ -1,0 +1,116 @@
+"""Whether pictures that are tested on are also trained on: by their bytes, whatever their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.data.holdout import HeldOut
+from seedbed.data.rows import held_out
+from seedbed.data.shards.pictures import NO_PICTURE, Digests, digests_by_shard
+from seedbed.data.shards.samples import read_shard
+from seedbed.data.shards.source import OpenSource
+from seedbed.errors import DataError
+
+MAX_NAMED = 3  # examples in a message
+
+
+@dataclass
+class Pictures:
+    """The pictures' digests of the sources of a study, each read once."""
+
+    _by_uri: dict[str, dict[str, Digests]] = field(default_factory=dict)
+
+    def of(self, source: OpenSource) -> dict[str, Digests]:
+        """By the shard's name, the digests [n] of its rows; without those that nobody knows."""
+        if source.uri not in self._by_uri:
+            shards = [
+                (s.name, source.places[s.name], source.etags[s.name], s.num_bytes)
+                for s in source.manifest.shards
+            ]
+            self._by_uri[source.uri] = digests_by_shard(shards, source.kept_in)
+        return self._by_uri[source.uri]
+
+
+@dataclass(frozen=True)
+class HeldOutPictures:
+    """The digests of what is tested, ascending [n]; `whole` where they are known of every shard.
+
+    At most so many as a test set has: what is trained on is compared with them shard by shard.
+    """
+
+    tests: Sequence[HeldOut]
+    digests: Digests
+    whole: bool
+
+    @classmethod
+    def of(cls, tests: Sequence[HeldOut], pictures: Pictures) -> HeldOutPictures:
+        found, whole = [np.empty(0, np.uint64)], True
+        for one in tests:
+            known = pictures.of(one.source)
+            for name, limit in one.limits.items():
+                if name in known:
+                    rows = np.arange(len(known[name]))
+                    found.append(known[name][held_out(name, rows, limit)])
+                else:
+                    whole = False
+        digests = np.unique(np.concatenate(found))
+        return cls(tests, digests[digests != NO_PICTURE], whole)
+
+    def among(self, digests: Digests) -> NDArray[np.int64]:
+        """The row numbers of a shard with such `digests` whose pictures are tested."""
+        if not len(self.digests):
+            return np.empty(0, np.int64)
+        place = np.searchsorted(self.digests, digests)
+        place[place == len(self.digests)] = 0
+        return np.flatnonzero(self.digests[place] == digests)
+
+    def where(self, digest: int, pictures: Pictures) -> str:
+        """Shard and key of one tested picture."""
+        for one in self.tests:
+            known = pictures.of(one.source)
+            for name, limit in one.limits.items():
+                for row in np.flatnonzero(known.get(name, np.empty(0)) == digest).tolist():
+                    if held_out(name, np.array([row]), limit)[0]:
+                        return named(one.source, name, row)
+        raise LookupError(f"no tested picture has the digest {digest}")
+
+
+def named(source: OpenSource, shard: str, row: int) -> str:
+    """The place and key of a sample, for a message; its shard is read."""
+    place = source.places[shard]
+    return f"{place}/{read_shard(place)[row].key}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows to train on whose pictures are tested: a source, a shard of it, row numbers [n]."""
+
+    source: OpenSource
+    shard: str
+    rows: NDArray[np.int64]
+
+
+def refusal(
+    uri: str, seen: Sequence[Seen], tested: HeldOutPictures, num_tested: int, pictures: Pictures
+) -> DataError:
+    """The error for a corpus `uri` that trains on rows `seen`."""
+    digests = np.concatenate([pictures.of(s.source)[s.shard][s.rows] for s in seen])
+    examples: dict[int, str] = {}
+    for one in seen:
+        for row, digest in zip(
+            one.rows.tolist(), pictures.of(one.source)[one.shard][one.rows].tolist(), strict=True
+        ):
+            if len(examples) < MAX_NAMED and digest not in examples:
+                ours = named(one.source, one.shard, row)
+                examples[digest] = f"{ours} is {tested.where(digest, pictures)}"
+    return DataError(
+        f"{len(np.unique(digests)):,} of the {num_tested:,} pictures to be tested on are among "
+        f"those that '{uri}' trains on",
+        why=f"a model knows again what it was trained on; {'; '.join(examples.values())}",
+        mend="take them out of the one or the other, or give Corpus.test_uri pairs that no trial "
+        "trains on",
+    )

@@ -1,0 +1,87 @@
+"""How many pairs a corpus has, from a manifest or an index: nothing else is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.holdout import HOLDOUT_MAX, num_held_out
+from seedbed.data.shards.source import ALL, counts_at
+from seedbed.storage.address import Source, parse_sources
+
+
+@dataclass(frozen=True)
+class Peeked:
+    """The pairs to train on in an epoch, and those held out; None where nobody has counted.
+
+    `at_most` where filters or a list of uids will remove some of them.
+    """
+
+    corpus: Corpus
+    num_train: int | None
+    num_test: int | None
+    at_most: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "uri": self.corpus.uri,
+            "num_train": self.num_train,
+            "num_test": self.num_test,
+            "at_most": self.at_most,
+        }
+
+
+def peek(corpora: Iterable[Corpus], home: Path) -> list[Peeked]:
+    """What is known of each distinct corpus of a study.
+
+    Raises DataError for a folder that is not there, and for a manifest that cannot be believed.
+    """
+    stated = list(dict.fromkeys(corpora))
+    places = {s for c in stated for text in (c.uri, c.test_uri) if text for s in _uris(text)}
+    known = {uri: counts_at(uri, home) for uri in sorted(places)}
+    trained = {uri for c in stated for uri in _uris(c.uri)}
+    tested = {(uri, c.test_split) for c in stated for uri in _uris(c.test_uri or c.uri)}
+    return [_peeked(c, known, trained, tested) for c in stated]
+
+
+def _peeked(
+    corpus: Corpus,
+    known: dict[str, dict[str, int] | None],
+    trained: set[str],
+    tested: set[tuple[str, str]],
+) -> Peeked:
+    def held(uri: str, split: str) -> int | None:
+        counts = known[uri]
+        if counts is None:
+            return None
+        rows = sum(counts.values())
+        in_part = num_held_out(rows) if uri in trained else min(rows, HOLDOUT_MAX)
+        return counts.get(split, in_part)
+
+    def left(source: Source) -> float | None:
+        counts = known[source.uri]
+        if counts is None:
+            return None
+        rows = counts.get(corpus.split, counts.get(ALL, 0))
+        apart = [split for uri, split in tested if uri == source.uri and split not in counts]
+        part = num_held_out(sum(counts.values())) if apart else 0
+        return source.weight * max(0, rows - part)
+
+    parts = [left(source) for source in parse_sources(corpus.uri)]
+    tests = [held(uri, corpus.test_split) for uri in _uris(corpus.test_uri or corpus.uri)]
+    total = None if None in parts else round(sum(part or 0 for part in parts) * corpus.fraction)
+    if total is not None and corpus.take:
+        total = min(total, corpus.take)
+    return Peeked(
+        corpus,
+        total,
+        None if None in tests else sum(test or 0 for test in tests),
+        bool(corpus.filters or corpus.uids),
+    )
+
+
+def _uris(text: str) -> list[str]:
+    return [source.uri for source in parse_sources(text)]

@@ -1,0 +1,49 @@
+"""Corpora that code builds, `demo:NAME`: another package's, found by its entry point.
+
+This package knows no demo corpus and no registry. Whoever provides them names a module in the
+group `seedbed.corpora` under `demo`; ours is `seedbed_corpora`, of the same distribution.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from seedbed.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+GROUP, NAME = "seedbed.corpora", "demo"
+PREFIX = f"{NAME}:"
+
+
+class Provider(Protocol):
+    """A module that builds corpora from published packages."""
+
+    def resolve(self, uri: str, home: Path) -> Path:
+        """The folder of `demo:NAME` under `home`, built or not. Raises DataError for no such."""
+        ...
+
+    def prepare(self, name: str, home: Path, progress: Progress | None = None) -> Path:
+        """Build the corpus `name` where it is not there yet; its folder. Raises DataError."""
+        ...
+
+    def wordnet(self, folder: Path) -> None:
+        """Put WordNet's database files into the new `folder`. Raises DataError, OSError."""
+        ...
+
+
+@functools.cache
+def provider() -> Provider:
+    """The provider that is installed. Raises DataError where there is none."""
+    found = list(entry_points(group=GROUP, name=NAME))
+    if not found:
+        raise DataError(
+            "nothing that builds demo corpora is installed",
+            why=f"no package names a module '{NAME}' in the entry points '{GROUP}'",
+            mend="install this package by pip (make install), or give --data a folder of shards",
+        )
+    return cast(Provider, found[0].load())

@@ -1,0 +1,31 @@
+"""Pictures that are not strips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from seedbed.data.select.filters.filter import Filter, Mask, Rows, column
+
+
+@dataclass(frozen=True)
+class AspectRatio(Filter):
+    """Pictures whose longer side is at most `most` times the shorter; one without sides goes.
+
+    Ours: the paper's V1 to V2 rule is not known. 3 is DataComp's basic filter (Gadre et al.
+    2023, "basic filtering").
+    """
+
+    most: float = 3.0
+
+    columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
+
+    def __post_init__(self) -> None:
+        self._number("most", 1)
+
+    def keep(self, rows: Rows) -> Mask:
+        width, height = (column(rows, side, self.name) for side in ("width", "height"))
+        short, long = np.minimum(width, height), np.maximum(width, height)
+        return np.asarray((short > 0) & (long <= self.most * short))

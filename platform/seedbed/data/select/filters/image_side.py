@@ -1,0 +1,29 @@
+"""Pictures large enough to be shown to the tower."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from seedbed.data.select.filters.filter import Filter, Mask, Rows, column
+
+
+@dataclass(frozen=True)
+class MinImageSide(Filter):
+    """Pictures whose shorter side has at least `pixels` pixels.
+
+    Ours: the paper's V1 to V2 rule is not known.
+    """
+
+    pixels: int = 64
+
+    columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
+
+    def __post_init__(self) -> None:
+        self._count("pixels", 1)
+
+    def keep(self, rows: Rows) -> Mask:
+        width, height = (column(rows, side, self.name) for side in ("width", "height"))
+        return np.asarray(np.minimum(width, height) >= self.pixels)

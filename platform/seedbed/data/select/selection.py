@@ -1,0 +1,223 @@
+"""Which rows of a corpus a trial may see: a pure function of the rows and of what a study states.
+
+Every choice is made by a row's own hash, never by a random state: a smaller fraction lies inside
+a larger one, two trials that state the same see the same, and the order in which shards were
+listed is no matter. The hash is of the row's `uid` where it has one, else of its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.data.select.filters.filter import Filter, by_hash, column, hashes
+from seedbed.errors import DataError
+
+UID_DTYPE = np.dtype("u8,u8")  # DataComp (Gadre et al. 2023): 32 hex digits as two halves
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a corpus: number of the shard [n], number of the row in it [n], columns of [n].
+
+    The column `key` is there always; keys that come twice are told apart by their shard's number.
+    """
+
+    shards: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def where(self, kept: NDArray[Any]) -> Table:
+        """The rows at `kept` (bool or row numbers)."""
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        return Table(self.shards[kept], self.rows[kept], columns)
+
+    @cached_property
+    def keys(self) -> NDArray[np.str_]:
+        """A name for each row that no other row has."""
+        keys = np.asarray([str(key) for key in column(self.columns, "key", "Selection")], np.str_)
+        if len(np.unique(keys)) == len(keys):
+            return keys
+        pairs = zip(self.shards.tolist(), keys.tolist(), strict=True)
+        return np.asarray([f"{shard}/{key}" for shard, key in pairs], np.str_)
+
+    @cached_property
+    def identities(self) -> NDArray[np.str_]:
+        """What a row is chosen by: its uid, or its key where it has none."""
+        uids = self.columns.get("uid")
+        if uids is None:
+            return self.keys
+        pairs = zip(uids.tolist(), self.keys.tolist(), strict=True)
+        return np.asarray([str(uid or key) for uid, key in pairs], np.str_)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a selection: its name, the rows it was given, and how many it removed."""
+
+    name: str
+    num_rows: int
+    num_removed: int
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The rows that stay: shard and row numbers [m], ascending; and what each step removed."""
+
+    shards: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    steps: tuple[Step, ...]
+
+    def of_shard(self, shard: int) -> NDArray[np.int64]:
+        """The row numbers kept of `shard`, ascending."""
+        first, last = np.searchsorted(self.shards, [shard, shard + 1])
+        return self.rows[first:last]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A list of uids, then the filters in their order, then a fraction, then a count.
+
+    `uids` is a file: DataComp's `.npy` (dtype "u8,u8"), or text with one uid a line; "" is all.
+    `fraction` keeps each row whose hash lies below it, so about that part of the rows.
+    `take` keeps exactly so many, those of the smallest hashes; 0 is all. Both are nested: what a
+    smaller one keeps, a larger one keeps too.
+    """
+
+    filters: tuple[Filter, ...] = ()
+    fraction: float = 1.0
+    uids: str = ""
+    take: int = 0
+
+    def __post_init__(self) -> None:
+        for value in self.filters:
+            if not isinstance(value, Filter):
+                raise _wrong("filters", value, "it is a tuple of filters", "give (Length(),)")
+        number = isinstance(self.fraction, (int, float)) and not isinstance(self.fraction, bool)
+        if not number or not 0 < self.fraction <= 1:
+            why = "it is the part of the rows that stays"
+            raise _wrong("fraction", self.fraction, why, "give more than 0 and at most 1")
+        if not isinstance(self.take, int) or isinstance(self.take, bool) or self.take < 0:
+            why = "it counts the rows that stay"
+            raise _wrong("take", self.take, why, "give 1 or more, or 0 for all")
+        object.__setattr__(self, "filters", tuple(self.filters))
+        object.__setattr__(self, "fraction", float(self.fraction))
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every row stays, unseen."""
+        return self == Selection()
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that a table must have."""
+        if self.is_all:
+            return frozenset()
+        needed = frozenset({"key"}).union(*(f.columns for f in self.filters))
+        return needed | {"uid"} if self.uids else needed
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of what is chosen by, with the content of the list of uids; "" for all rows."""
+        if self.is_all:
+            return ""
+        listed = sorted(set(read_uids(self.uids).tolist())) if self.uids else []
+        digest = hashlib.sha256(b"\n".join(listed)).hexdigest() if self.uids else ""
+        words = [*(f.name for f in self.filters), self.fraction, digest, self.take]
+        return hashlib.sha256(repr(words).encode()).hexdigest()
+
+    def apply(self, table: Table) -> Selected:
+        """The rows of `table` that stay, and what each step removed of what the last one left.
+
+        Raises DataError for a column that is missing, a list of uids that cannot be read, and
+        where fewer rows are left than `take` says.
+        """
+        steps: list[Step] = []
+        table = Table(table.shards, table.rows, {**table.columns, "key": table.keys})
+
+        def step(name: str, kept: NDArray[Any]) -> None:
+            nonlocal table
+            left = table.where(kept)
+            steps.append(Step(name, len(table), len(table) - len(left)))
+            table = left
+
+        if self.uids:
+            found = column(table.columns, "uid", "Selection.uids")
+            step(f"uids={self.uids}", np.isin(_as_bytes(found.tolist()), read_uids(self.uids)))
+        for rule in self.filters:
+            step(rule.name, rule.keep(table.columns))
+        if self.fraction < 1:
+            step(f"fraction={self.fraction}", within(table.identities, self.fraction))
+        if self.take:
+            step(f"take={self.take}", self._first(table, steps))
+        order = np.lexsort((table.rows, table.shards))
+        return Selected(table.shards[order], table.rows[order], tuple(steps))
+
+    def _first(self, table: Table, steps: Sequence[Step]) -> NDArray[np.int64]:
+        if self.take > len(table):
+            removed = "; ".join(f"{step.name} removed {step.num_removed:,}" for step in steps)
+            raise DataError(
+                f"Selection.take is {self.take:,}, and {len(table):,} rows are left",
+                why=f"it holds the count equal between levels ({removed or 'nothing was removed'})",
+                mend=f"take at most {len(table):,}, or loosen a filter",
+            )
+        # Rows of one uid are told apart by their keys.
+        order = np.lexsort((table.keys, table.identities, hashes(table.identities)))
+        return np.sort(order[: self.take])
+
+
+def within(identities: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
+    """Which rows' hashes lie in the first `fraction` of all hashes: bool [n]."""
+    if fraction >= 1:
+        return np.ones(len(identities), np.bool_)
+    return np.asarray(hashes(identities) < np.uint64(int(fraction * 2**64)))
+
+
+def read_uids(path: str) -> NDArray[np.bytes_]:
+    """The uids listed in `path`, lower-case. Raises DataError where it is no such list."""
+    try:
+        if path.endswith(".npy"):
+            listed = np.load(path, allow_pickle=False)
+            if listed.dtype != UID_DTYPE or listed.ndim != 1:
+                raise ValueError(f"it has dtype {listed.dtype} and shape {listed.shape}")
+            halves = zip(listed["f0"].tolist(), listed["f1"].tolist(), strict=True)
+            return _as_bytes([f"{high:016x}{low:016x}" for high, low in halves])
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        return _as_bytes([line.strip() for line in lines if line.strip()])
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"the list of uids {path} cannot be read",
+            why=str(error),
+            mend='give a .npy of dtype "u8,u8" (DataComp\'s), or a text file of one uid a line',
+        ) from error
+
+
+def _as_bytes(uids: Sequence[Any]) -> NDArray[np.bytes_]:
+    encoded = [str(uid if uid is not None else "").lower().encode() for uid in uids]
+    return np.asarray(encoded, dtype=np.bytes_)
+
+
+def copies(identities: NDArray[Any], weight: float) -> NDArray[np.int64]:
+    """How often each row of a source with `weight` comes in an epoch: int64 [n].
+
+    Each row so often as the weight's whole part says, and of the rest a part by the smallest
+    hashes: at 2.5, every row twice, and half of them once more.
+    """
+    drawn = np.full(len(identities), int(weight), np.int64)
+    extra = round((weight - int(weight)) * len(identities))
+    drawn[by_hash(identities)[:extra]] += 1
+    return drawn
+
+
+def _wrong(field: str, value: object, why: str, mend: str) -> DataError:
+    return DataError(f"Selection.{field} is {value!r}", why=why, mend=mend)

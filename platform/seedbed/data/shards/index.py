@@ -1,0 +1,224 @@
+"""What one pass over a source's shards finds: counts, contents, offsets, and bad samples.
+
+Kept as `index.json` (a list of shards), `members/SHARD.parquet` (where each sample's members
+lie), `bad_samples.parquet` and `pictures.parquet` (a digest of every picture), in `_seedbed/`
+beside the shards or under SEEDBED_HOME. A shard is read again only when its etag has changed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seedbed.data.shards.pictures import read_known, write_known
+from seedbed.data.shards.shard_index import Bad, IndexedShard, Job, Read, read_shard_index
+from seedbed.errors import DataError
+from seedbed.storage.address import has_braces, literal_prefix
+from seedbed.storage.objects import Object, list_objects, read_object, write_object
+from seedbed.storage.tables import read_table
+
+FORMAT, OLDER = "seedbed-index/2", ("seedbed-index/1",)
+FOLDER, INDEX_NAME, BAD_NAME = "_seedbed", "index.json", "bad_samples.parquet"
+BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
+THREADS = 8  # shards read at a time where nobody else spreads the work
+
+
+@dataclass(frozen=True)
+class Index:
+    """The shards of a source by name, and where the index is kept ("" for nowhere)."""
+
+    shards: tuple[IndexedShard, ...]
+    kept: str = ""
+    num_read: int = 0  # shards that had to be read
+
+    @property
+    def num_samples(self) -> int:
+        return sum(shard.num_samples for shard in self.shards)
+
+
+Spread = Callable[[Callable[[Job], Read], Sequence[Job]], Iterable[Read]]
+
+
+def in_threads(work: Callable[[Job], Read], jobs: Sequence[Job]) -> Iterator[Read]:
+    """`work` of each job, in their order: reading and hashing leave Python's lock."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(work, jobs)
+
+
+def shards_of(uri: str) -> dict[str, Object]:
+    """The shards that `uri` names, by their name below its folder.
+
+    A parquet file beside a tar of its name is img2dataset's table about that tar, and no shard.
+    """
+    folder = folder_of(uri)
+    found = {o.uri[len(folder) :]: o for o in list_objects(uri) if f"/{FOLDER}/" not in o.uri}
+    tars = {name.removesuffix(".tar") for name in found if name.endswith(".tar")}
+    return {
+        name: item
+        for name, item in found.items()
+        if name.endswith(".tar")
+        or (name.endswith(".parquet") and name.removesuffix(".parquet") not in tars)
+    }
+
+
+def folder_of(uri: str) -> str:
+    """The folder below which every shard of `uri` lies, with its `/`."""
+    literal = literal_prefix(uri.split("{", 1)[0] if has_braces(uri) else uri)
+    if literal == uri and not uri.endswith((".tar", ".parquet")):
+        return uri.rstrip("/") + "/"
+    return literal[: literal.rindex("/") + 1]
+
+
+def index_source(
+    uri: str,
+    read_from: Sequence[str],
+    write_to: Sequence[str],
+    *,
+    spread: Spread = in_threads,
+    members: bool = False,
+) -> Index:
+    """The index of `uri`, of which only new and changed shards are read.
+
+    What is known is looked up in all of `read_from`; what was read is written to the first of
+    `write_to` that can be written. With `members` the offsets are, too, and a shard is also read
+    where its pictures' digests are not known. Raises DataError for a source without shards, and
+    for a shard that is damaged.
+    """
+    found = shards_of(uri)
+    if not found:
+        raise DataError(
+            f"'{uri}' holds no .tar shards, and no .parquet of its own",
+            mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
+        )
+    same: dict[str, IndexedShard] = {}
+    kept: list[Bad] = []
+    for place in read_from:
+        taken = {
+            shard.name: shard
+            for shard in read_shards(place)
+            if shard.name not in same and _is_same(shard, found.get(shard.name))
+        }
+        same |= taken
+        if any(shard.num_bad for shard in taken.values()):
+            kept += [fault for fault in read_bad(place) if fault[0] in taken]
+    pictures: dict[tuple[str, str], Any] = {}
+    if members or len(same) < len(found):
+        for known in map(read_known, read_from):
+            pictures |= {key: known[key] for key in known if key[0] in same}
+        pictures = {key: pictures[key] for key in pictures if same[key[0]].etag == key[1]}
+    if members:
+        same = {name: shard for name, shard in same.items() if (name, shard.etag) in pictures}
+        kept = [fault for fault in kept if fault[0] in same]
+    left = [name for name in found if name not in same]
+    if not left:
+        return Index(tuple(same[name] for name in sorted(found)))
+    for place in read_from:
+        if _values(place).get("format") in OLDER:
+            print(
+                f"index   {place}/{INDEX_NAME} is of an older version of seedbed and is not used: "
+                f"{len(left):,} shards are read",
+                file=sys.stderr,
+            )
+    # Writing what is known tries the place, and shows the time by its disk's clock.
+    place = next((place for place in write_to if _written(place, kept)), "")
+    begun_ns = _clock_ns(place)
+    inside = f"{place}/members" if place and members else ""
+    for read in spread(read_shard_index, [Job(n, found[n], inside) for n in left]):
+        same[read.shard.name] = read.shard
+        kept += read.bad
+        pictures[read.shard.name, read.shard.etag] = read.pictures
+    index = Index(tuple(same[name] for name in sorted(found)), place, len(left))
+    if place:
+        _written(place, sorted(kept))
+        write_known(place, pictures)
+        _write(index, begun_ns)
+    return index
+
+
+def bad_samples(bad: Iterable[Bad]) -> bytes:
+    """The parquet file of bad samples: shard, key, reason."""
+    rows = list(bad)
+    columns = [[row[n] for row in rows] for n in range(3)]
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=BAD_SCHEMA), out)
+    return out.getvalue()
+
+
+def read_bad(place: str) -> list[Bad]:
+    """The bad samples that the index in `place` names."""
+    try:
+        table = read_table(read_object(f"{place}/{BAD_NAME}"))
+        return [(row["shard"], row["key"], row["reason"]) for row in table.to_pylist()]
+    except (DataError, pa.ArrowInvalid, KeyError):
+        return []
+
+
+def _is_same(known: IndexedShard, found: Object | None) -> bool:
+    return found is not None and (known.etag, known.num_bytes) == (found.etag, found.num_bytes)
+
+
+def _values(place: str) -> dict[str, Any]:
+    """What stands in the index in `place`; nothing where there is none."""
+    try:
+        values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
+    except (DataError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def read_shards(place: str) -> list[IndexedShard]:
+    """The shards that the index in `place` knows; none where it cannot be believed."""
+    try:
+        values = _values(place)
+        if values["format"] != FORMAT:
+            return []
+        listed = values["shards"]
+        shards = [
+            IndexedShard(**dict(zip(listed, row, strict=True)))
+            for row in zip(*listed.values(), strict=True)
+        ]
+        # A disk's clock is coarse: a change in the tick of the reading does not show in the time.
+        # A bucket's etag is no time, and does not begin with one of 19 digits.
+        return [
+            replace(shard, captions=tuple(shard.captions))
+            for shard in shards
+            if not (time_ns := _time_ns(shard.etag)) or time_ns < int(values["begun_ns"])
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _time_ns(etag: str) -> int:
+    first, dash, _ = etag.partition("-")
+    return int(first) if dash and first.isdigit() and len(first) == 19 else 0
+
+
+def _write(index: Index, begun_ns: int) -> None:
+    rows = [asdict(shard) for shard in index.shards]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    values = {"format": FORMAT, "begun_ns": begun_ns, "shards": columns}
+    write_object(f"{index.kept}/{INDEX_NAME}", json.dumps(values).encode())
+
+
+def _clock_ns(place: str) -> int:
+    written = Path(place) / BAD_NAME
+    return written.stat().st_mtime_ns if place and written.exists() else time.time_ns()
+
+
+def _written(place: str, bad: Sequence[Bad]) -> bool:
+    """Whether the bad samples could be written to `place`: rights are not told beforehand."""
+    try:
+        write_object(f"{place}/{BAD_NAME}", bad_samples(bad))
+    except DataError:
+        return False
+    return True

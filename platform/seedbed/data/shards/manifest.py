@@ -1,0 +1,160 @@
+"""What a corpus consists of: `manifest.json` in its root."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from seedbed.errors import DataError
+
+MANIFEST_NAME = "manifest.json"
+FORMAT = "seedbed-corpus/1"
+# By what stands before a digest's `:`; a manifest that someone else wrote has a bare sha256.
+DIGESTS: dict[str, Callable[[], Any]] = {
+    "": hashlib.sha256,
+    "sha256": hashlib.sha256,
+    "xxh3_128": xxhash.xxh3_128,
+}
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One tar: its file name, the split it belongs to, and what it holds.
+
+    `sha256` is the content's: 64 digits, or another digest with its name ("xxh3_128:…", as an
+    index has it). It may be "" where nobody has read the content; the size then stands for it.
+    """
+
+    name: str
+    split: str
+    num_samples: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pairs came from, and under which terms."""
+
+    name: str
+    package: str
+    version: str
+    licence: str
+    attribution: str
+    num_pairs: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A corpus: its shards, its sources (if known), and the fingerprint of the whole.
+
+    `captions` names the json fields that hold one; none for a folder that nobody described.
+    """
+
+    name: str
+    version: str
+    captions: tuple[str, ...]
+    shards: tuple[ShardEntry, ...]
+    sources: tuple[Source, ...]
+    fingerprint: str
+
+
+def digest(content: bytes) -> str:
+    """What changes with any byte, at the speed of memory; no proof against one who means harm."""
+    return f"xxh3_128:{xxhash.xxh3_128(content).hexdigest()}"
+
+
+def fingerprint(shards: Iterable[ShardEntry]) -> str:
+    """sha256 over the shards' names, splits, counts and contents, wherever they lie."""
+    parts = sorted((s.name, s.split, s.num_samples, s.sha256 or str(s.num_bytes)) for s in shards)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write `folder`/manifest.json, whole or not at all."""
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    partial = folder / f".{MANIFEST_NAME}.{os.getpid()}"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / MANIFEST_NAME)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in `folder`. Raises DataError where there is none that can be believed."""
+    path = folder / MANIFEST_NAME
+    try:
+        return parse_manifest(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} has no {MANIFEST_NAME}",
+            why="it says which shards belong to the corpus",
+            mend="build the corpus again",
+        ) from None
+    except OSError as error:
+        raise _unreadable(str(path), str(error)) from error
+
+
+def parse_manifest(content: bytes, path: str) -> Manifest:
+    """The manifest in `content`, which was read from `path`. Raises DataError as above."""
+    try:
+        values = json.loads(content)
+    except ValueError as error:
+        raise _unreadable(path, str(error)) from error
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise _unreadable(path, f"its format is {found!r}, not {FORMAT!r}")
+    try:
+        manifest = _parsed(values)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(path, f"a field is missing or unknown: {error}") from error
+    _check(path, manifest)
+    return manifest
+
+
+def _parsed(values: dict[str, Any]) -> Manifest:
+    return Manifest(
+        name=values["name"],
+        version=values["version"],
+        captions=tuple(values["captions"]),
+        shards=tuple(ShardEntry(**shard) for shard in values["shards"]),
+        sources=tuple(Source(**source) for source in values["sources"]),
+        fingerprint=values["fingerprint"],
+    )
+
+
+def _check(path: str, manifest: Manifest) -> None:
+    """Raise DataError where a value is of the wrong kind, or the parts contradict each other."""
+    seen: set[str] = set()
+    for shard in manifest.shards:
+        for field in ("name", "split", "sha256"):
+            if not isinstance(getattr(shard, field), str):
+                raise _unreadable(path, f"a shard's {field} is {getattr(shard, field)!r}")
+        for field in ("num_samples", "num_bytes"):
+            value = getattr(shard, field)
+            if type(value) is not int or value < 0:
+                raise _unreadable(path, f"{field} of shard '{shard.name}' is {value!r}")
+        if shard.sha256.rpartition(":")[0] not in DIGESTS:
+            raise _unreadable(path, f"the digest of shard '{shard.name}' is {shard.sha256!r}")
+        if shard.name in seen:
+            raise _unreadable(path, f"it lists the shard '{shard.name}' twice")
+        seen.add(shard.name)
+    expected = fingerprint(manifest.shards)
+    if manifest.fingerprint != expected:
+        # Results are paired by the fingerprint: one that lies would pair two different corpora.
+        raise DataError(
+            f"{path} has the fingerprint {manifest.fingerprint!r}",
+            why=f"its shards have {expected!r}: they were changed after it was written",
+            mend="build the corpus again, or write the second if the change was meant",
+        )
+
+
+def _unreadable(path: str, why: str) -> DataError:
+    return DataError(
+        f"{path} cannot be read", why=why, mend="remove the folder and build the corpus again"
+    )

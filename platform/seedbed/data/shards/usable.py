@@ -1,0 +1,53 @@
+"""Whether the pairs of a source can be used at all, as its index tells before they are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from seedbed.data.shards.index import read_bad
+from seedbed.data.shards.source import OpenSource
+from seedbed.errors import DataError, nearest
+
+MAX_NAMED = 3  # reasons in a message
+
+
+def check_caption(source: OpenSource, caption: str, field: str) -> None:
+    """A caption field that no shard has would make every sample a bad one."""
+    known = source.manifest.captions
+    if known and caption not in known and not (caption == "txt" and not source.own):
+        raise DataError(
+            f"Corpus.{field} is '{caption}', and the pairs of '{source.uri}' have no such field",
+            why="a caption is a text field of the json member, or `txt` for the text member",
+            mend=f"{nearest(caption, known)} Give one with --set corpus.{field}={known[0]}",
+        )
+
+
+def check_usable(source: OpenSource) -> None:
+    """Raise DataError where an index found every pair of `source` bad, or without a caption.
+
+    One fault stands for a kind of fault: a folder of classes, or of pictures that are none.
+    """
+    if not source.own:  # whoever described it says what its captions are
+        return
+    num_pairs = sum(shard.num_samples for shard in source.manifest.shards)
+    if not source.manifest.captions:
+        raise DataError(
+            f"none of the {num_pairs:,} pairs of '{source.uri}' has a caption",
+            why=_reasons(source) or "they have neither a txt member nor text in a json member",
+            mend="give each picture its words as KEY.txt, or as a field of KEY.json; a number of "
+            "a class (KEY.cls) names nothing",
+        )
+    if source.num_bad >= num_pairs:
+        raise DataError(
+            f"none of the {num_pairs:,} pairs of '{source.uri}' can be used",
+            why=_reasons(source),
+            mend="mend the shards, and index them again: each is named in bad_samples.parquet of "
+            f"{source.kept_in[0]} or {source.kept_in[1]}",
+        )
+
+
+def _reasons(source: OpenSource) -> str:
+    """What an index found wrong, and how often."""
+    bad = next((found for place in source.kept_in if (found := read_bad(place))), [])
+    reasons = Counter(reason.partition(" (")[0] for _, _, reason in bad)
+    return "; ".join(f"{count:,} x {reason}" for reason, count in reasons.most_common(MAX_NAMED))

@@ -1,0 +1,134 @@
+"""The stream of batches, as Ray Data tasks: one fused task per window of shards.
+
+Each rank runs a dataset of its own over the same pure order and decodes only its part. A task
+reads its shards whole, picks and decodes this rank's rows, and emits uint8 images and token ids;
+`preserve_order` keeps the blocks in line, so a batch is the same whatever the tasks' timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import ray
+import ray.data
+
+from seedbed.data.order import Order
+from seedbed.data.render.render import Columns, Rendering, Span, render
+from seedbed.data.render.wordnet import install_wordnet
+from seedbed.data.rows import Rows
+from seedbed.errors import ours
+from seedbed.storage.retry import PATIENCE_SECONDS, waiting
+
+LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
+# Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
+CHUNK_BYTES = 120_000_000
+CHUNK_ROWS = 2_048
+STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
+
+
+def stream(
+    rows: Rows,
+    order: Order,
+    span: Span,
+    rendering: Rendering,
+    *,
+    num_tasks: int = 1,
+    wordnet: Any = None,
+    patience: float = PATIENCE_SECONDS,
+) -> Iterator[Columns]:
+    """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
+
+    `num_tasks` run at a time, and wait `patience` seconds for a store that is away; `wordnet` is a
+    reference to a `packed_wordnet`, for nodes that have none. Columns as in `render`. What a task
+    raises as an SeedbedError is raised here as that, whatever Ray puts around it.
+    """
+    context = ray.data.DataContext.get_current()
+    # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
+    context.raise_original_map_exception = True
+    # Ray ends a dataset that stands still for half an hour; waiting for a store is none of that.
+    context.execution_no_progress_timeout_s = patience + STALL_SECONDS
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    local = span.batch // span.world
+    rest: Columns | None = None
+    for leg in _legs(order, span):
+        for block in _blocks(leg, rows, order, span, rendering, num_tasks, wordnet, patience):
+            first, size = 0, len(block["id"])
+            if rest is not None:
+                first = local - len(rest["id"])
+                rest = _joined(rest, _part(block, 0, first))
+                if len(rest["id"]) < local:
+                    continue
+                yield rest
+            # Batches inside a block are views of it.
+            while first + local <= size:
+                yield _part(block, first, first + local)
+                first += local
+            rest = _part(block, first, size) if first < size else None
+
+
+def chunk_rows(rendering: Rendering) -> int:
+    """Rows of about CHUNK_BYTES."""
+    image = rendering.image_size**2 * 3 * len(rendering.images)
+    text = rendering.context * 8 * len(rendering.texts)
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, image + text)))
+
+
+def _legs(order: Order, span: Span) -> Iterator[list[dict[str, int]]]:
+    leg: list[dict[str, int]] = []
+    for window in order.between(span.start, span.stop):
+        leg.append({"epoch": window.epoch, "window": window.index})
+        if len(leg) == LEG_WINDOWS:
+            yield leg
+            leg = []
+    if leg:
+        yield leg
+
+
+def _blocks(
+    leg: list[dict[str, int]],
+    rows: Rows,
+    order: Order,
+    span: Span,
+    rendering: Rendering,
+    num_tasks: int,
+    wordnet: Any,
+    patience: float,
+) -> Iterator[Columns]:
+    chunk = chunk_rows(rendering)
+
+    def task(plan: dict[str, Any]) -> Iterator[Columns]:
+        if wordnet is not None:
+            install_wordnet(lambda: ray.get(wordnet))
+        epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
+        window = next(w for w in order.windows(epoch) if w.index == index)
+        with waiting(patience):
+            yield from render(rows, order, window, span, rendering, chunk)
+
+    dataset = ray.data.from_items(leg, override_num_blocks=len(leg)).map_batches(
+        task, batch_size=1, concurrency=num_tasks
+    )
+    # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
+    blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))
+    while True:
+        try:
+            block = next(blocks)
+        except StopIteration:
+            return
+        except Exception as error:
+            known = ours(error)
+            if known is None:
+                raise
+            raise known from None
+        yield {name: np.asarray(column) for name, column in block.items()}
+
+
+def _part(columns: Columns, first: int, last: int) -> Columns:
+    return {name: column[first:last] for name, column in columns.items()}
+
+
+def _joined(first: Columns, second: Columns) -> Columns:
+    return {name: np.concatenate([first[name], second[name]]) for name in first}

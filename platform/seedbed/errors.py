@@ -1,0 +1,86 @@
+"""What can go wrong, and how each says so.
+
+    SeedbedError
+    ├── StudyError        the study, a recipe or an argument is wrong
+    ├── DataError         a corpus cannot be read as stated
+    ├── ResourceError     the cluster can never hold what was asked for
+    └── TrackingError     the tracking server cannot be used as stated
+
+Every error says what is wrong (with the offending value), why it matters, and how to mend it.
+All of them are raised before anything expensive starts, unless the fault shows only then.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeedbedError(Exception):
+    """Base of all errors that a person can mend.
+
+    `what` names the fault and the offending value, `why` the reason, `mend` the way out.
+    """
+
+    def __init__(self, what: str, *, why: str = "", mend: str = "") -> None:
+        self.what, self.why, self.mend = what, why, mend
+        lines = [what]
+        if why:
+            lines.append(f"  why:  {why}")
+        if mend:
+            lines.append(f"  mend: {mend}")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle by `args`, which hold the joined text; workers must send the parts.
+        return (_rebuild, (type(self), self.what, self.why, self.mend))
+
+
+def _rebuild(kind: type[SeedbedError], what: str, why: str, mend: str) -> SeedbedError:
+    return kind(what, why=why, mend=mend)
+
+
+class StudyError(SeedbedError):
+    """The study, a recipe or an argument is wrong."""
+
+
+class DataError(SeedbedError):
+    """A corpus cannot be read as stated."""
+
+
+class ResourceError(SeedbedError):
+    """The cluster can never hold what was asked for."""
+
+
+class TrackingError(SeedbedError):
+    """The tracking server cannot be used as stated."""
+
+
+def ours(error: BaseException | None) -> SeedbedError | None:
+    """The SeedbedError that `error` is, or that it was raised from; None where there is none.
+
+    Ray hands over what a task or a worker raised inside errors of its own: as `cause`, as
+    `__cause__`, or as `worker_failures`. Some of those are instances of the cause's class too, and
+    only their text differs, so what has a cause is never taken for one of ours.
+    """
+    queue: list[object] = [error]
+    seen: set[int] = set()
+    while queue:
+        found = queue.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        inside = [getattr(found, "cause", None), found.__cause__]
+        inside += dict(getattr(found, "worker_failures", None) or {}).values()
+        if isinstance(found, SeedbedError) and not isinstance(inside[0], BaseException):
+            return found
+        queue += inside
+    return None
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """`Did you mean 'x'? Known: a, b, x.`, for the end of a message about a wrong name."""
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    known_text = f"Known: {', '.join(sorted(names))}." if names else "There is nothing to name."
+    return f"Did you mean '{close[0]}'? {known_text}" if close else known_text

@@ -1,0 +1,81 @@
+"""Batch normalisation whose statistics do not depend on how many ranks share the batch."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from seedbed.model.gather import several_ranks, sum_over_ranks
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` of [n, C], with the statistics of all ranks' rows when `synced`.
+
+    The paper's code leaves its heads' norms local, so that their result changes with the number
+    of GPUs; synced, W ranks compute what 1 rank does. (`nn.SyncBatchNorm` runs on GPUs alone.)
+    """
+
+    def __init__(self, num_features: int, *, synced: bool = True) -> None:
+        super().__init__(num_features)
+        self.synced = synced
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.synced and self.training and several_ranks():
+            return synced_norm(x, self)
+        return super().forward(x)
+
+
+def sync_tower(tower: nn.Module) -> None:
+    """Make every batch norm of `tower` take its statistics over all ranks.
+
+    A norm keeps its class, its parameters and what its class does after normalising (timm's
+    drop and activate); only the normalising is replaced, and only while ranks train together.
+    """
+    for module in tower.modules():
+        if isinstance(module, _BatchNorm):
+            module.forward = functools.partial(_synced_forward, module)  # type: ignore[method-assign]
+
+
+def _synced_forward(norm: _BatchNorm, x: Tensor) -> Tensor:
+    if not (norm.training and several_ranks()):
+        forward = type(norm).forward
+        out: Tensor = forward(norm, x)
+        return out
+    y = synced_norm(x, norm)
+    for then in ("drop", "act"):
+        if hasattr(norm, then):
+            y = getattr(norm, then)(y)
+    return y
+
+
+def synced_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
+    """Normalise x [n, C, ...] over all ranks' rows and positions; running statistics follow."""
+    over = [0, *range(2, x.ndim)]
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    wide = x.float()
+    count = sum_over_ranks(x.new_tensor(x.numel() / x.shape[1], dtype=torch.float32))
+    mean = sum_over_ranks(wide.sum(over)) / count
+    # Centred before it is squared: the difference of two large sums would lose digits.
+    centred = wide - mean.view(shape)
+    variance = sum_over_ranks(centred.square().sum(over)) / count
+    y = centred * torch.rsqrt(variance + norm.eps).view(shape)
+    if norm.weight is not None:
+        y = y * norm.weight.view(shape) + norm.bias.view(shape)
+    _follow(norm, mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
+    return y.to(x.dtype)
+
+
+@torch.no_grad()
+def _follow(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        return
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    share = norm.momentum
+    if share is None:
+        share = 1.0 / float(norm.num_batches_tracked)
+    norm.running_mean.lerp_(mean, share)
+    norm.running_var.lerp_(variance, share)

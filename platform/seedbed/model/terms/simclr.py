@@ -1,0 +1,109 @@
+"""Image self-supervision by contrast: SimCLR between two views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seedbed.data.views import IMAGE_A, IMAGE_B, View
+from seedbed.errors import StudyError
+from seedbed.model.gather import Gather
+from seedbed.model.norm import BatchNorm
+from seedbed.model.term import Feature, Features, Term, TermModule, expect
+
+
+def nt_xent(
+    z_a: Tensor, z_b: Tensor, temperature: float = 0.1, *, gather: Gather | None = None
+) -> Tensor:
+    """Cross-entropy of each view with the sample's other view, against all other samples' both.
+
+    z_a, z_b [n, D] un-normalised -> loss [], the mean over 2n anchors of 2B - 1 candidates each.
+    Chen et al. 2020 (arXiv:2002.05709), eq. 1, in the form of SLIP (arXiv:2112.12750).
+    """
+    gather = gather or Gather()
+    n = len(z_a)
+    a, b = F.normalize(z_a, dim=-1), F.normalize(z_b, dim=-1)
+    both = torch.cat([gather.rows(a), gather.rows(b)])
+    # By matrix product: a broadcast of [2n, 2B, D] is D times as large. Scaled before it and
+    # masked in place, so that the logits stand in memory once.
+    logits = (torch.cat([a, b]) / temperature) @ both.T
+    line = torch.arange(2 * n, device=a.device)
+    own_a = gather.offset + line[:n]
+    own_b = own_a + len(both) // 2
+    logits[line, torch.cat([own_a, own_b])] = -torch.inf
+    losses = F.cross_entropy(logits, torch.cat([own_b, own_a]), reduction="none")
+    return gather.mean((losses[:n] + losses[n:]) / 2)
+
+
+@dataclass(frozen=True)
+class SimCLR(Term):
+    """`nt_xent` through a head of three layers.
+
+    Widths, temperature and the head's place, on the tower's output before the projection, are
+    SLIP's (arXiv:2112.12750, sec. 4) and Sense-GVT/DeCLIP's. `norm="local"` is that code's too:
+    statistics of one rank's rows, which makes the result depend on the number of ranks.
+    """
+
+    image_a: View = IMAGE_A
+    image_b: View = IMAGE_B
+    hidden: int = 4096
+    out: int = 256
+    temperature: float = 0.1
+    norm: Literal["synced", "local"] = "synced"
+
+    def __post_init__(self) -> None:
+        expect(self, "image", self.image_a, self.image_b)
+        if self.image_a == self.image_b:
+            raise StudyError(
+                f"SimCLR compares {self.image_a.name} with itself",
+                why="two equal views have nothing to teach each other",
+                mend="give it two views, like IMAGE_A and IMAGE_B",
+            )
+        if not self.temperature > 0:
+            raise StudyError(
+                f"SimCLR.temperature is {self.temperature}",
+                why="cosines are divided by it",
+                mend="give more than 0; SLIP's is 0.1",
+            )
+
+    @property
+    def needs(self) -> frozenset[Feature]:
+        return frozenset({Feature(self.image_a, "pooled"), Feature(self.image_b, "pooled")})
+
+    def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
+        width = shapes[Feature(self.image_a, "pooled")][-1]
+        head = width * self.hidden + self.hidden * self.hidden + self.hidden * self.out
+        return 2.0 * (2 * head + 2 * 2 * batch * self.out)
+
+    def build(self, widths: Mapping[Feature, int]) -> TermModule:
+        return _SimCLRModule(self, widths[Feature(self.image_a, "pooled")])
+
+
+class _SimCLRModule(TermModule):
+    def __init__(self, term: SimCLR, width: int) -> None:
+        super().__init__()
+        self.term = term
+        synced = term.norm == "synced"
+        # No norm at the end: the released code builds one there and never runs it.
+        self.head = nn.Sequential(
+            nn.Linear(width, term.hidden),
+            BatchNorm(term.hidden, synced=synced),
+            nn.ReLU(),
+            nn.Linear(term.hidden, term.hidden),
+            BatchNorm(term.hidden, synced=synced),
+            nn.ReLU(),
+            nn.Linear(term.hidden, term.out),
+        )
+
+    def forward(self, features: Features) -> Tensor:
+        with features.heads():
+            z_a, z_b = (
+                self.head(features[Feature(view, "pooled")])
+                for view in (self.term.image_a, self.term.image_b)
+            )
+        return nt_xent(z_a.float(), z_b.float(), self.term.temperature, gather=features.gather)

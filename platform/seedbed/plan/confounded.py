@@ -1,0 +1,89 @@
+"""Bundles: what the levels of a factor differ in beside what it is named for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from seedbed.recipe.paths import overlap
+from seedbed.study.factor import Factor
+from seedbed.study.label import Label
+from seedbed.study.study import Study, Trial
+
+
+class Planned(Protocol):
+    """A study and its trials, as a plan has them."""
+
+    @property
+    def study(self) -> Study: ...
+
+    @property
+    def trials(self) -> Sequence[Trial]: ...
+
+
+VIEWS = "views"  # among the fields that move: what the terms read, which is no field itself
+
+
+def moved_together(plan: Planned) -> dict[str, list[str]]:
+    """By factor, the recipe fields beside its main part that differ between its levels.
+
+    The main part is the recipe's at the root of the factor's first path: `objective` where its
+    levels set the objective and a learning rate. Fields are compared as the scale leaves them,
+    between trials that differ in this factor only. `views` is among them where the levels read
+    other views of a sample. Factors that move one part are not named.
+    """
+    flat = {trial.key: trial.recipe.flatten() for trial in plan.trials}
+    read = views_read(plan)
+    found = {}
+    for factor in plan.study.factors:
+        first_path = next(iter(next(iter(factor.levels.values()))), "")
+        groups = [[flat[trial.key] for trial in group] for group in _alike(factor, plan.trials)]
+        moved = {path for group in groups for path in _differing(group)}
+        if not groups:  # a fraction: no two trials differ in this factor only
+            moved = {
+                path
+                for path in _differing(list(flat.values()))
+                if any(overlap(path, own) for own in factor.paths)
+            }
+        root = first_path.partition(".")[0]
+        moved = {path for path in moved if path.partition(".")[0] != root}
+        if factor.name in read:
+            moved.add(VIEWS)
+        if moved:
+            found[factor.name] = sorted(moved)
+    return found
+
+
+def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
+    """By factor whose levels read other views of a sample, the views that each level reads.
+
+    Compared between trials that differ in this factor only, or in a fraction, which has no such
+    trials, over all trials of each level.
+    """
+    views = {t.key: frozenset(v.name for v in t.recipe.objective.views) for t in plan.trials}
+    found: dict[str, dict[Label, tuple[str, ...]]] = {}
+    for factor in plan.study.factors:
+        levels: dict[Label, frozenset[str]] = dict.fromkeys(factor.levels, frozenset())
+        for trial in plan.trials:
+            levels[dict(trial.cell)[factor.name]] |= views[trial.key]
+        groups = _alike(factor, plan.trials)
+        differ = any(len({views[trial.key] for trial in group}) > 1 for group in groups)
+        if differ or (not groups and len(set(levels.values())) > 1):
+            found[factor.name] = {label: tuple(sorted(read)) for label, read in levels.items()}
+    return found
+
+
+def _alike(factor: Factor, trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Groups of two trials or more that differ in `factor` only."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in trials:
+        others = tuple(pair for pair in trial.cell if pair[0] != factor.name)
+        groups.setdefault((others, trial.seed), []).append(trial)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _differing(recipes: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The fields that are not the same in all `recipes`; an absent one differs from any."""
+    paths = {path for recipe in recipes for path in recipe}
+    absent = object()
+    return {p for p in paths if any(r.get(p, absent) != recipes[0].get(p, absent) for r in recipes)}

@@ -1,0 +1,191 @@
+"""A plan: the trials of a study at a scale, grouped into cohorts, with their cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedbed.errors import StudyError
+from seedbed.plan.confounded import moved_together, views_read
+from seedbed.plan.cost import Cost, estimate
+from seedbed.plan.levels import resolved
+from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.recipe.scale import Scale
+from seedbed.study.arguments import ERRORS
+from seedbed.study.study import Study, Trial
+
+COHORT_SIZE = 8  # variants of one stream: bounded by the device's memory
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Trials that train side by side on one stream of batches."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def id(self) -> str:
+        """Named by its members' keys, so that the same cohort finds its checkpoint again."""
+        return content_key({trial.key: 1 for trial in self.trials})
+
+    @property
+    def recipe(self) -> Recipe:
+        """A recipe whose data fields hold for every member."""
+        return self.trials[0].recipe
+
+    @property
+    def samples(self) -> int:
+        """Samples the stream must deliver: the longest member's budget, in whole batches."""
+        return max(t.recipe.budget.steps for t in self.trials) * self.recipe.budget.batch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run, before anything does."""
+
+    study: Study
+    scale: Scale
+    scale_reason: str
+    overrides: tuple[tuple[str, Any], ...]
+    trials: tuple[Trial, ...]
+    cohorts: tuple[Cohort, ...]
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        return self.study.responses_at(self.scale)
+
+    @property
+    def variation(self) -> str:
+        """The scale's name, with a digest of the overrides where there are any."""
+        if not self.overrides:
+            return self.scale.name
+        digest = content_key({path: repr(value) for path, value in self.overrides})
+        return f"{self.scale.name}-{digest[:8]}"
+
+    def costs(self) -> dict[str, Cost]:
+        """The estimated cost of each trial by key."""
+        known: dict[tuple[object, ...], Cost] = {}
+        out: dict[str, Cost] = {}
+        for trial in self.trials:
+            recipe = trial.recipe
+            same = (recipe.image, recipe.text, recipe.objective, recipe.budget, recipe.embed_dim)
+            if same not in known:
+                known[same] = estimate(recipe)
+            out[trial.key] = known[same]
+        return out
+
+    def design(self) -> dict[str, Any]:
+        """The design as plain JSON values, for the ledger and the analysis.
+
+        A trial's `recipe` holds the fields that vary in the study, so that the analysis finds
+        what a factor moved beside what it says.
+        """
+        flat = {trial.key: trial.recipe.flatten() for trial in self.trials}
+        paths = sorted({path for recipe in flat.values() for path in recipe})
+        first = next(iter(flat.values()))
+        vary = [p for p in paths if any(f.get(p) != first.get(p) for f in flat.values())]
+        also, views = moved_together(self), views_read(self)
+        published = self.study.published
+        cohorts = {t.key: name for name, c in ((c.id, c) for c in self.cohorts) for t in c.trials}
+        return {
+            "study": self.study.name,
+            "question": self.study.question,
+            "scale": self.scale.name,
+            "scale_reason": self.scale_reason,
+            "overrides": {path: str(value) for path, value in self.overrides},
+            "factors": {
+                factor.name: {
+                    "levels": list(factor.levels),
+                    "baseline": factor.baseline(self.study.base),
+                    "at": factor.at or ", ".join(sorted(factor.paths)),
+                    "also_moves": also.get(factor.name, []),
+                    **(
+                        {"views": [list(views[factor.name][label]) for label in factor.levels]}
+                        if factor.name in views
+                        else {}
+                    ),
+                }
+                for factor in self.study.factors
+            },
+            "responses": list(self.responses),
+            **({"published": published.to_json()} if published is not None else {}),
+            **({"claims": [c.to_json() for c in self.study.claims]} if self.study.claims else {}),
+            **({"error": {"kind": self.study.error}} if self.study.error != ERRORS[0] else {}),
+            "seeds": sorted({trial.seed for trial in self.trials}),
+            "trials": [
+                {
+                    "key": trial.key,
+                    "cell": dict(trial.cell),
+                    "seed": trial.seed,
+                    "cohort": cohorts[trial.key],
+                    "recipe": {path: flat[trial.key].get(path) for path in vary},
+                }
+                for trial in self.trials
+            ],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--plan --json` prints: the design, and what each level and each trial comes to.
+
+        `resolved` lists the fields that a factor sets, a dictionary for each of its `levels`.
+        """
+        costs = self.costs()
+        design = self.design()
+        for factor in self.study.factors:
+            found = resolved(factor, self.trials)
+            design["factors"][factor.name]["resolved"] = [found[label] for label in factor.levels]
+        for trial, entry in zip(self.trials, design["trials"], strict=True):
+            entry["name"] = trial.name
+            entry["recipe"] = trial.recipe.flatten()
+            entry["cost"] = costs[trial.key].to_json()
+        design["cohorts"] = [
+            {
+                "id": cohort.id,
+                "seed": cohort.recipe.seed,
+                "trials": [trial.key for trial in cohort.trials],
+                "samples": cohort.samples,
+                "batch": cohort.recipe.budget.batch,
+            }
+            for cohort in self.cohorts
+        ]
+        return design
+
+
+def plan(
+    study: Study,
+    scale: Scale,
+    *,
+    scale_reason: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    cohort_size: int = COHORT_SIZE,
+) -> Plan:
+    """Trials and cohorts of `study` at `scale`. Starts nothing and reads no data."""
+    trials = study.trials(scale, overrides=overrides, seeds=seeds)
+    return Plan(
+        study=study,
+        scale=scale,
+        scale_reason=scale_reason,
+        overrides=tuple(sorted((overrides or {}).items())),
+        trials=trials,
+        cohorts=cohorts_of(trials, cohort_size),
+    )
+
+
+def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
+    """Group trials that read the same batches, at most `cohort_size` together, evenly."""
+    if cohort_size < 1:
+        raise StudyError(
+            f"--cohort-size is {cohort_size}",
+            why="a cohort trains one variant or more on one stream",
+            mend="give 1 or more",
+        )
+    streams: dict[str, list[Trial]] = {}
+    for trial in trials:
+        streams.setdefault(trial.stream_key, []).append(trial)
+    found: list[Cohort] = []
+    for members in streams.values():
+        num_cohorts = -(-len(members) // cohort_size)
+        found += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
+    return tuple(found)

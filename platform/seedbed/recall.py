@@ -1,0 +1,156 @@
+"""A study read back from MLflow, without its file and without its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seedbed.home import home
+
+MAX_NAMED = 5  # trials in a message
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from seedbed.analyze.report.sections.curves import CurveReader
+    from seedbed.study.study import Study
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A study as MLflow knows it: its design, and one row for each planned trial."""
+
+    design: dict[str, Any]
+    trials: pd.DataFrame
+    uri: str
+    experiment: str
+    identity: str
+    storage: str = ""
+    runs: dict[str, str] = field(default_factory=dict)  # by trial key, its run's id
+
+
+def recall(
+    name: str, *, scale: str = "", tracking_uri: str = "", identity: str = "", storage: str = ""
+) -> Recalled:
+    """The study `name`: its newest run, of `scale`, `identity` and `storage` where given.
+
+    Raises TrackingError where there is none.
+    """
+    from seedbed.track.mlflow.connection import default_tracking_uri, find_experiment
+    from seedbed.track.mlflow.reader import read_design, read_rows, run_marks
+
+    uri = tracking_uri or default_tracking_uri(home())
+    experiment = find_experiment(uri, name)
+    # One run for both: another may be opened meanwhile.
+    identity, storage = run_marks(uri, name, scale, identity=identity, storage=storage)
+    design = read_design(uri, name, scale, identity=identity, storage=storage)
+    told = read_rows(uri, name, scale, identity=identity, storage=storage)
+    rows = [ended(row) for row in told]
+    runs = {row["key"]: row["run_id"] for row in rows}
+    return Recalled(design, table_of(design, rows), uri, experiment, identity, storage, runs)
+
+
+def curves_of(found: Recalled) -> CurveReader:
+    """What reads a trial's curve from its run: a request for each metric, when it is asked."""
+    from seedbed.track.mlflow.reader import read_curve
+
+    def read(key: str, names: Sequence[str]) -> list[dict[str, float]]:
+        return read_curve(found.uri, found.runs[key], names) if key in found.runs else []
+
+    return read
+
+
+def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
+    """Which test pictures each completed trial named right, by the artifacts of its run."""
+    from seedbed.analyze.trials.per_example import correct_by_trial
+
+    done = found.trials.loc[found.trials["status"] == "completed", "key"]
+    return correct_by_trial(
+        done, found.design["responses"][0], _artifact(found, "examples.parquet")
+    )
+
+
+def with_bad_samples_of(found: Recalled) -> dict[str, Any]:
+    """The design, with the bad samples that the artifacts of its trials name."""
+    from seedbed.analyze.report.sections.bad_samples import FILE_NAME, with_bad_samples
+
+    return with_bad_samples(found.design, found.trials, _artifact(found, FILE_NAME))
+
+
+def _artifact(found: Recalled, name: str) -> Callable[[str], bytes | None]:
+    """Reads the artifact `name` of a trial's run, by the trial's key; None without one."""
+    from seedbed.errors import TrackingError
+    from seedbed.track.mlflow.reader import examples
+
+    def read(key: str) -> bytes | None:
+        try:
+            return examples(
+                found.uri,
+                found.design["study"],
+                key,
+                name=name,
+                identity=found.identity,
+                storage=found.storage,
+            ).read_bytes()
+        except TrackingError:
+            return None
+
+    return read
+
+
+def results(study: Study, *, scale: str = "", tracking_uri: str = "") -> pd.DataFrame:
+    """One row for each planned trial of `study`, as MLflow has them: for notebooks.
+
+    Of the newest run, at `scale` where it is given; columns as in `seedbed.analyze`. Raises
+    TrackingError where the study has not run.
+    """
+    return recall(study.name, scale=scale, tracking_uri=tracking_uri).trials
+
+
+def table_of(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The trials table of `rows`, of which only the planned ones are taken.
+
+    Raises StudyError where they were scored on different pictures.
+    """
+    from seedbed.analyze.trials.table import trials_table
+
+    planned = {trial["key"]: trial.get("recipe", {}) for trial in design["trials"]}
+    found = [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned]
+    check_scored_alike(found)
+    return trials_table(dict(design), found)
+
+
+def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise StudyError where completed trials were scored on different pictures or names.
+
+    A record of an older version does not say on which.
+    """
+    from seedbed.errors import StudyError
+
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == "completed" and row.get("test_digest"):
+            groups.setdefault(row["test_digest"], []).append(row["key"])
+    if len(groups) < 2:
+        return
+    largest, *others = sorted(groups.values(), key=len, reverse=True)
+    keys = sorted(key for group in others for key in group)
+    named = ", ".join(keys[:MAX_NAMED]) + (", …" if len(keys) > MAX_NAMED else "")
+    raise StudyError(
+        f"trials were scored on different pictures: {len(largest):,} of them on those of "
+        f"{largest[0]}, and {len(keys):,} on others: {named}",
+        why="a held-out picture could be read for some and not for others (bad_samples.parquet "
+        "beside their records names it), and some pictures are easier",
+        mend="restore the held-out shards, remove the folders trials/KEY of those others from the "
+        "results, and give the same command again",
+    )
+
+
+def ended(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the analysis knows it: what runs, or was interrupted, has not ended."""
+    if row["status"] in ("running", "interrupted"):
+        return row | {"status": "interrupted", "reason": row.get("reason") or row["status"]}
+    return row

@@ -1,0 +1,237 @@
+"""A recipe: everything that decides what one trial computes, as one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.render.caption import EDA
+from seedbed.data.render.image import MOCOV2, STANDARD_SLIP, CenterCrop, RandomResizedCrop, Strong
+from seedbed.data.render.masking import Masking
+from seedbed.data.select.filters.filter import Filter
+from seedbed.data.views import View
+from seedbed.errors import StudyError, nearest
+from seedbed.model.objective import Objective
+from seedbed.model.term import Weighted
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.recipe.paths import patched, value_at
+
+SCHEMA = 3  # part of every key: raised when the same fields come to mean something else
+
+Value = str | int | float | bool | None
+
+
+def _positive(value: Any, *names: str) -> None:
+    for name in names:
+        if getattr(value, name) < 1:
+            raise StudyError(
+                f"{type(value).__name__}.{name} is {getattr(value, name)}",
+                why="it counts something that a trial needs",
+                mend="give 1 or more",
+            )
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Optimizer and learning rate. Defaults: the paper's released YFCC15M configs.
+
+    The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows a
+    cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them;
+    `decay_attention_bias` adds the biases of queries, keys and values, which the paper's code
+    decays because it finds biases by their layer's class and theirs is a bare parameter.
+    """
+
+    lr: float = 1e-3
+    warmup_lr: float = 1e-4
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.98
+    eps: float = 1e-8
+    decay_attention_bias: bool = False
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            if f.name == "decay_attention_bias":
+                continue
+            value = float(getattr(self, f.name))  # 1 and 1.0 are one recipe, with one key
+            if not math.isfinite(value) or value < 0:
+                raise StudyError(
+                    f"AdamW.{f.name} is {value}",
+                    why="it is a finite number of 0 or more",
+                    mend=f"the paper's is {f.default}",
+                )
+            if f.name.startswith("beta") and value >= 1:
+                raise StudyError(
+                    f"AdamW.{f.name} is {value}",
+                    why="it is the share of a running mean that is kept",
+                    mend=f"give less than 1; the paper's is {f.default}",
+                )
+            object.__setattr__(self, f.name, value)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a trial sees, counted in samples, so that no worker count or batch changes it.
+
+    Defaults: 128,000 steps of 4,096 pairs, and a warm-up that peaks at step 2,500
+    (Sense-GVT/DeCLIP; 34.07 passes over 15,388,848 pairs, not the 32 its README states).
+    """
+
+    samples: int = 128_000 * 4_096
+    warmup_samples: int = 2_499 * 4_096
+    batch: int = 4_096
+
+    def __post_init__(self) -> None:
+        _positive(self, "samples", "batch")
+        if not 0 <= self.warmup_samples < self.samples:
+            raise StudyError(
+                f"Budget.warmup_samples is {self.warmup_samples:,}",
+                why=f"the budget is {self.samples:,} samples",
+                mend="give 0 or more, and less than the budget",
+            )
+        if self.samples < self.batch:
+            raise StudyError(
+                f"Budget.samples {self.samples:,} is less than one batch of {self.batch:,}",
+                why="a trial takes at least one step",
+                mend="raise budget.samples or lower budget.batch",
+            )
+
+    @property
+    def steps(self) -> int:
+        """Whole batches in the budget."""
+        return self.samples // self.batch
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What each view looks like, by its name; the raw caption has nothing to choose.
+
+    The weak view and the two strong ones are the paper's released code's (Sense-GVT/DeCLIP).
+    `test` is how a held-out picture is cropped: its whole short side, where that code takes
+    256 / 224 of it (ONECROP).
+    """
+
+    image: RandomResizedCrop = STANDARD_SLIP
+    image_a: Strong = MOCOV2
+    image_b: Strong = MOCOV2
+    text_aug: EDA = field(default_factory=EDA)
+    text_masked: Masking = field(default_factory=Masking)
+    test: CenterCrop = CenterCrop(ratio=1.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Corpus, towers, objective, optimizer, budget, augmentation and seed of one trial.
+
+    `micro_batch` rows pass the towers at a time (0: all), with the losses still over the whole
+    batch; `compile` hands the towers to torch.compile. Both change how, not what: the losses
+    agree to rounding.
+    """
+
+    objective: Objective
+    corpus: Corpus = Corpus()
+    image: ImageTower = ImageTower()
+    text: TextTower = TextTower()
+    embed_dim: int = 512
+    optimizer: AdamW = AdamW()
+    budget: Budget = Budget()
+    augment: Augment = field(default_factory=Augment)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch: int = 0
+    compile: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "embed_dim")
+        if self.precision not in ("fp32", "bf16"):
+            raise StudyError(
+                f"Recipe.precision is '{self.precision}'",
+                why="a trial trains in one of the known precisions",
+                mend=nearest(self.precision, ("fp32", "bf16")),
+            )
+        if self.micro_batch < 0:
+            raise StudyError(
+                f"Recipe.micro_batch is {self.micro_batch}",
+                why="it counts the rows that pass the towers at a time",
+                mend="give 1 or more, or 0 for the whole batch",
+            )
+        self.objective.check()
+        for name, weighted in self.objective.present():
+            vocabulary = getattr(weighted.term, "vocabulary", self.text.vocabulary)
+            if vocabulary != self.text.vocabulary:
+                raise StudyError(
+                    f"the term '{name}' guesses among {vocabulary:,} tokens",
+                    why=f"the text tower knows {self.text.vocabulary:,}",
+                    mend="set both to the same number",
+                )
+
+    @classmethod
+    def paper(cls, *, objective: Objective, **fields: Any) -> Recipe:
+        """The paper's recipe: ViT-B/32, 12 text layers, batch 4,096, 524 M samples."""
+        return cls(objective=objective, **fields)
+
+    def patch(self, path: str, value: Any) -> Recipe:
+        """This recipe with the field at `path` (`text.layers`) replaced.
+
+        Raises StudyError for a path that does not exist, with the nearest name, and for a value
+        of another type.
+        """
+        return self.patched({path: value})
+
+    def patched(self, patches: Mapping[str, Any]) -> Recipe:
+        """This recipe with all `patches` {path: value}, checked together.
+
+        Raises StudyError as `patch` does, and for values that do not fit one another.
+        """
+        recipe: Recipe = patched(self, "Recipe", patches)
+        return recipe
+
+    def get(self, path: str) -> Any:
+        """The value at `path`. Raises StudyError as `patch` does."""
+        return value_at(self, "Recipe", path)
+
+    def flatten(self) -> dict[str, Value]:
+        """Every field by its dotted path; absent terms are absent."""
+        return flattened("", self)
+
+    def key(self) -> str:
+        """16 hex digits of the content: equal recipes have equal keys, in every process."""
+        return content_key(self.flatten())
+
+
+def content_key(values: dict[str, Value]) -> str:
+    """16 hex digits of `values`, whatever their order."""
+    canonical = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def flattened(path: str, value: Any) -> dict[str, Value]:
+    """Every field of `value`, which stands at `path` of a recipe, by its dotted path."""
+    return dict(_flat(path, value))
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, Objective):
+        for name, weighted in value.present():
+            yield from _flat(f"{prefix}.{name}", weighted)
+    elif isinstance(value, Weighted):
+        yield f"{prefix}.weight", value.weight
+        yield f"{prefix}.term", type(value.term).__name__
+        yield from _flat(prefix, value.term)
+    elif isinstance(value, View):
+        yield prefix, value.name
+    elif dataclasses.is_dataclass(value):
+        for f in dataclasses.fields(value):
+            path = f"{prefix}.{f.name}" if prefix else f.name
+            yield from _flat(path, getattr(value, f.name))
+    elif isinstance(value, tuple):
+        yield prefix, json.dumps([v.name if isinstance(v, Filter) else v for v in value])
+    else:
+        yield prefix, value

@@ -1,0 +1,171 @@
+"""Runs a plan: cohorts as Ray Tune trials, each a Ray Train worker group, until all is done.
+
+The results folder is the truth. A trial with a record is finished; a cohort without one for
+every member runs, from its checkpoint if it has one. So the driver may die at any moment, and
+the same command goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import ray
+
+from seedbed.cluster.layout import Layout, lay_out
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus
+from seedbed.data.render.wordnet import packed_wordnet
+from seedbed.data.views import TEXT_AUG
+from seedbed.errors import StudyError
+from seedbed.plan.plan import Plan
+from seedbed.plan.surface import Surface
+from seedbed.recipe.recipe import Recipe
+from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
+from seedbed.run.driver.progress import StudyProgress
+from seedbed.run.driver.resume import Start, forget, forgive, starts
+from seedbed.run.driver.tune import tune
+from seedbed.run.driver.watch import Watcher
+from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.loop import train
+from seedbed.run.worker.rehearse import Rehearsal, rehearse
+from seedbed.storage.results import Store
+from seedbed.storage.retry import patience_seconds
+from seedbed.track.ledger import Ledger
+
+
+def run_plan(
+    plan: Plan,
+    corpora: Mapping[Corpus, OpenCorpus],
+    store: Store,
+    ledger: Ledger,
+    *,
+    num_workers: int,
+    checkpoint_seconds: float,
+    code_version: dict[str, str],
+    surface: Surface | None = None,
+) -> Outcome:
+    """Run what is missing of `plan`, and return what became of all of it.
+
+    With a `surface` trials measure it instead of training, and no corpus is read. Raises
+    ResourceError before anything starts when a cohort cannot fit.
+    """
+    outcome = read_outcome(store, plan.trials, corpora)
+    progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
+    if outcome.stale:
+        place = set_aside(store, outcome.stale)
+        progress.say(
+            f"caution {len(outcome.stale)} trials were recorded on other data or in another order: "
+            f"they are trained anew, and what they left is in {place}"
+        )
+    chosen = starts(store, plan, outcome, corpora)
+    if not chosen:
+        progress.close()
+        return outcome
+    layout = lay_out(ray.cluster_resources(), num_workers, len(chosen))
+    forget(store, plan, outcome, chosen)
+    forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
+    jobs: Mapping[str, Assignment | Rehearsal]
+    if surface is None:
+        loop, jobs = (
+            train,
+            _assignments(plan, chosen, corpora, store, layout, checkpoint_seconds, code_version),
+        )
+    else:
+        loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
+    data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
+    watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
+    try:
+        tune(loop, jobs, layout, store, watcher, checkpoint_seconds)
+    finally:
+        forget(store, plan, outcome, [])
+        progress.close()
+    return outcome
+
+
+def _assignments(
+    plan: Plan,
+    chosen: Sequence[Start],
+    corpora: Mapping[Corpus, OpenCorpus],
+    store: Store,
+    layout: Layout,
+    checkpoint_seconds: float,
+    code_version: dict[str, str],
+) -> dict[str, Assignment]:
+    """What the workers of each cohort are told to train, by the cohort's id."""
+    synonyms = any(reads_synonyms(trial.recipe) for s in chosen for trial in s.cohort.trials)
+    # Nodes may have none of their own, and no way to fetch it.
+    wordnet = ray.put(packed_wordnet()) if synonyms else None
+    costs = plan.costs()
+    patience = patience_seconds()
+    return {
+        start.cohort.id: Assignment(
+            study=plan.study.name,
+            scale=plan.scale.name,
+            cohort=start.cohort,
+            run=start.run,
+            kept=start.kept,
+            corpus=corpora[start.cohort.recipe.corpus],
+            storage=store.uri,
+            code_version=code_version,
+            threads=layout.threads,
+            num_tasks=layout.data_tasks,
+            checkpoint_seconds=checkpoint_seconds,
+            costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
+            patience=patience,
+            wordnet=wordnet,
+        )
+        for start in chosen
+    }
+
+
+def _rehearsals(
+    plan: Plan,
+    chosen: Sequence[Start],
+    surface: Surface,
+    store: Store,
+    code_version: dict[str, str],
+) -> dict[str, Rehearsal]:
+    """The same for cohorts that only pretend."""
+    costs = plan.costs()
+    return {
+        start.cohort.id: Rehearsal(
+            study=plan.study.name,
+            scale=plan.scale.name,
+            cohort=start.cohort,
+            run=start.run,
+            surface=surface,
+            responses=plan.responses,
+            costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
+            storage=store.uri,
+            code_version=code_version,
+        )
+        for start in chosen
+    }
+
+
+def reads_synonyms(recipe: Recipe) -> bool:
+    """Whether a view of `recipe` needs WordNet."""
+    return TEXT_AUG in recipe.objective.views and recipe.augment.text_aug.synonyms == "wordnet"
+
+
+def check_one_test(corpora: Iterable[OpenCorpus]) -> None:
+    """Raise StudyError where trials would be scored on different pictures or names.
+
+    A difference between their numbers would then say nothing about what they learned from.
+    """
+    opened = list(corpora)
+    captions = sorted({c.corpus.held_out_caption for c in opened})
+    if len(captions) > 1:
+        raise StudyError(
+            f"trials would be scored on different captions: {', '.join(captions)}",
+            why="the names to choose among are the held-out captions, and some are easier",
+            mend=f"set Corpus.test_caption to one of them for all: test_caption='{captions[0]}'",
+        )
+    if len({c.test.fingerprint for c in opened}) > 1:
+        uris = sorted({c.corpus.uri for c in opened})
+        raise StudyError(
+            f"trials would be scored on different pictures: {', '.join(uris)}",
+            why="each corpus has a held-out part of its own, and some are easier",
+            mend="set Corpus.test_uri, the same for all, to pairs that no trial trains on: a "
+            "folder of their own, by --set corpus.test_uri=FOLDER",
+        )

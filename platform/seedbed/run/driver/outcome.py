@@ -1,0 +1,112 @@
+"""What became of the trials of a plan, as the results folder tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus
+from seedbed.data.order import ORDER_SCHEMA
+from seedbed.plan.plan import Plan
+from seedbed.storage.results import Store
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Trial
+from seedbed.track.ledger import File, Remote
+
+ASIDE = "aside"  # the folder of what was recorded on other data
+
+
+@dataclass
+class Outcome:
+    """What became of every planned trial, by key.
+
+    `reasons` are those of trials that were started and have no record; of these `stopped` were
+    stopped, and the others failed. `stale` are the data of records that are not believed.
+    """
+
+    records: dict[str, TrialRecord] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    stale: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Trials that are not completed."""
+        return [
+            t
+            for t in trials
+            if t.key not in self.records or self.records[t.key].status != "completed"
+        ]
+
+
+def read_outcome(
+    store: Store, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
+) -> Outcome:
+    """The records that the results folder holds for `trials`.
+
+    A record of other data (another fingerprint behind the same address), or of the same in
+    another order, is not one of them.
+    """
+    outcome = Outcome()
+    for trial in trials:
+        values = store.read_json("trials", trial.key, "record.json")
+        if values is None:
+            continue
+        record = TrialRecord.from_json(values)
+        corpus = corpora[trial.recipe.corpus] if corpora else None
+        if corpus is None or (
+            record.data_fingerprint == corpus.fingerprint and record.order_schema == ORDER_SCHEMA
+        ):
+            outcome.records[trial.key] = record
+        else:
+            outcome.stale[trial.key] = record.data_fingerprint
+    return outcome
+
+
+def set_aside(store: Store, stale: Mapping[str, str]) -> str:
+    """Put what trials left on other data out of the way of new records; says where it is now."""
+    for key, fingerprint in stale.items():
+        names = store.names("trials", key)
+        # First the record: without it nothing beside it is believed, should we be cut off here.
+        for name in sorted(names, key=lambda name: name != "record.json"):
+            store.move(("trials", key, name), (ASIDE, f"{key}-{fingerprint[:12]}", name))
+    return store.place(ASIDE)
+
+
+def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
+    """The record of a trial that ended without one of its own."""
+    return TrialRecord(
+        key=trial.key,
+        study=plan.study.name,
+        scale=plan.scale.name,
+        cell=dict(trial.cell),
+        seed=trial.seed,
+        cohort=cohort,
+        status="failed",
+        reason=reason,
+        recipe=trial.recipe.flatten(),
+    )
+
+
+KEPT_FILES = ("examples.parquet", "bad_samples.parquet")
+
+
+def record_files(store: Store, key: str, sizes: Mapping[str, int] | None = None) -> dict[str, File]:
+    """The small files beside a record that the ledger keeps.
+
+    In a bucket they are read only when the ledger wants them; `sizes`, those of `trials/`, spares
+    a listing for each of many records.
+    """
+    if store.local:
+        paths = {name: Path(store.path("trials", key, name)) for name in KEPT_FILES}
+        return {name: path for name, path in paths.items() if path.exists()}
+    if sizes is None:
+        sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
+    found = {name: sizes[f"{key}/{name}"] for name in KEPT_FILES if f"{key}/{name}" in sizes}
+    return {
+        name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
+        for name, num_bytes in found.items()
+    }

@@ -1,0 +1,123 @@
+"""What would make a study worthless or impossible, seen before anything starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seedbed.cluster.layout import check_batch, lay_out
+from seedbed.data.corpus import Corpus
+from seedbed.data.fault import SampleFault
+from seedbed.data.opening import OpenCorpus
+from seedbed.data.render import tokenizer
+from seedbed.data.rows import Rows
+from seedbed.data.shards.pictures import READ_BYTES
+from seedbed.data.shards.samples import read_shard
+from seedbed.errors import StudyError
+from seedbed.evaluate.zeroshot import NAMES_NEEDED
+from seedbed.plan.plan import Plan
+
+# Above so many (the paper: 35) pairs are learned by heart, which may be the question.
+MANY_EPOCHS = 100
+
+
+def check_workers(plan: Plan, num_workers: int) -> None:
+    """Raise ResourceError where cohorts of `num_workers` do not fit what this process may use.
+
+    A cluster that has not been joined yet says so itself, when it is.
+    """
+    check_batch(plan, num_workers)
+    machine = _resources()
+    if machine is not None:
+        lay_out(machine, num_workers, len(plan.cohorts))
+
+
+def _resources() -> Mapping[str, Any] | None:
+    """CPUs and GPUs as Ray counts them; None for a cluster that is not joined."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        found: Mapping[str, Any] = ray.cluster_resources()
+        return found
+    if os.environ.get("RAY_ADDRESS"):
+        return None
+    import torch
+
+    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+
+
+def epochs(plan: Plan, pairs: Mapping[Corpus, int]) -> dict[Corpus, float]:
+    """By corpus, how often its longest trial reads the `pairs` of an epoch."""
+    longest: dict[Corpus, int] = {}
+    for trial in plan.trials:
+        corpus = trial.recipe.corpus
+        longest[corpus] = max(trial.recipe.budget.samples, longest.get(corpus, 0))
+    return {c: longest[c] / num for c, num in pairs.items() if num and c in longest}
+
+
+def check_epochs(plan: Plan, pairs: Mapping[Corpus, int], most: int) -> list[str]:
+    """Warnings where pairs would come very often. Raises StudyError for more than `most` epochs."""
+    said = []
+    for corpus, times in epochs(plan, pairs).items():
+        samples = round(times * pairs[corpus])
+        if times > most:
+            raise StudyError(
+                f"{samples:,} samples are {times:,.0f} epochs of the {pairs[corpus]:,} pairs of "
+                f"'{corpus.uri}'",
+                why=f"more than {most:,} epochs are a slip more often than a question, and the "
+                "scale's budget is for a corpus of its size",
+                mend="give a bigger corpus with --data, fewer samples with --set "
+                f"budget.samples=N or --scale, or allow it with --max-epochs {-int(-times // 1)}",
+            )
+        if times > MANY_EPOCHS:
+            said.append(
+                f"epochs  {times:,.0f} of the {pairs[corpus]:,} pairs of {corpus.uri}: the models "
+                "will know them by heart"
+            )
+    return said
+
+
+def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None:
+    """Raise StudyError where the held-out pairs have fewer names than a response needs."""
+    opened = next(iter(corpora), None)
+    if opened is None:  # a rehearsal
+        return
+    caption = opened.corpus.held_out_caption
+    num_names = count_names(opened.test, caption, opened.test_bytes)
+    short = [name for name in responses if NAMES_NEEDED.get(name, 0) > num_names]
+    if short:
+        enough = [name for name in NAMES_NEEDED if NAMES_NEEDED[name] <= num_names]
+        raise StudyError(
+            f"the {opened.test.num_samples:,} held-out pairs of "
+            f"'{opened.corpus.test_uri or opened.corpus.uri}' have {num_names:,} different names, "
+            f"and {short[0]} needs {NAMES_NEEDED[short[0]]}",
+            why="a picture is to be told apart from so many, and with fewer the number would not "
+            "be what it is called",
+            mend="give a corpus with more pairs, or Corpus.test_uri with more names"
+            + (f", or a study and scale with the response {' or '.join(enough)}" if enough else ""),
+        )
+
+
+def needed() -> tuple[str, ...]:
+    """The responses that need so many names that a corpus may have too few."""
+    return tuple(sorted(NAMES_NEEDED, key=NAMES_NEEDED.__getitem__, reverse=True))
+
+
+def count_names(rows: Rows, caption: str, num_bytes: int) -> int:
+    """How many different names `rows` have.
+
+    The number of rows, which is no fewer, where their shards have too many bytes to be read.
+    """
+    if num_bytes > READ_BYTES:
+        return rows.num_samples
+    shards = [shard for shard, count in enumerate(rows.counts) if count]
+    names: set[str] = set()
+    for shard in shards:
+        samples = read_shard(rows.paths[shard], rows.etag(shard))
+        for row in rows.of_shard(shard).tolist():
+            try:
+                names.add(tokenizer.clean(samples[row].caption(caption)))
+            except SampleFault:  # counted and bounded where the pairs are read
+                continue
+    return len(names)

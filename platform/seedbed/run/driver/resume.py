@@ -1,0 +1,146 @@
+"""What a start can go on from: the checkpoints that earlier ones left, and who goes on together.
+
+Every start of a cohort is a Ray Train run of its own name, so that nothing goes on from a
+checkpoint that was not chosen here: one that is whole, of the same data in the same order, and
+holds the trial in a sound state. Variants have nothing in common but the stream, so any of a
+checkpoint's trials may go on from it, with any of the others.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import OpenCorpus
+from seedbed.plan.plan import Cohort, Plan
+from seedbed.run.driver.outcome import Outcome
+from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE, Kept, data_mark
+from seedbed.storage.results import Store
+from seedbed.study.study import Trial
+
+
+@dataclass(frozen=True)
+class Start:
+    """A cohort that is to run, under the name of its Ray Train run, and what it goes on from."""
+
+    cohort: Cohort
+    run: str
+    kept: Kept | None = None
+
+
+def starts(
+    store: Store, plan: Plan, outcome: Outcome, corpora: Mapping[Corpus, OpenCorpus]
+) -> list[Start]:
+    """The cohorts that still have trials to run, of at most the plan's cohort size.
+
+    Trials that a checkpoint holds go on together, but for those that failed, whose neighbours
+    may have been the cause: they go on apart. What no checkpoint holds is grouped as planned.
+    """
+    left = {t.key: t for t in plan.trials if t.key not in outcome.records}
+    failed = failed_before(store, left)
+    best = _best(store, left, corpora)
+    size = max(len(cohort.trials) for cohort in plan.cohorts)
+    groups: dict[tuple[Kept, bool], list[Trial]] = {}
+    for key, trial in left.items():
+        if key in best:
+            groups.setdefault((best[key], key in failed), []).append(trial)
+    found = [
+        _start(group[first : first + size], kept)
+        for (kept, _), group in groups.items()
+        for first in range(0, len(group), size)
+    ]
+    for cohort in plan.cohorts:
+        trials = [t for t in cohort.trials if t.key in left and t.key not in best]
+        if trials:
+            found.append(_start(trials))
+    return found
+
+
+def failed_before(store: Store, keys: Iterable[str]) -> set[str]:
+    """Which of `keys` left a failure at an earlier start."""
+    begun = set(store.names("trials"))
+    return {k for k in keys if k in begun and store.exists("trials", k, "failure.json")}
+
+
+def forgive(store: Store, keys: Iterable[str]) -> None:
+    """Put the failures of an earlier start out of the way: the trials are tried again."""
+    for key in failed_before(store, keys):
+        store.move(("trials", key, "failure.json"), ("trials", key, "failed_before.json"))
+
+
+def forget(store: Store, plan: Plan, outcome: Outcome, chosen: Sequence[Start]) -> None:
+    """Remove the runs that nothing will ever go on from.
+
+    Their trials have their records or go on from something further, or they left no checkpoint.
+    A checkpoint of other data stays: the data may come back.
+    """
+    keys = {trial.key for trial in plan.trials}
+    used = {start.kept.run for start in chosen if start.kept is not None}
+    going_on = {t.key for start in chosen if start.kept is not None for t in start.cohort.trials}
+    for run, members in _runs(store, keys):
+        settled = outcome.records.keys() | going_on
+        unused = run not in used and keys >= set(members)
+        if unused and (settled >= set(members) or not has_checkpoint(store, run)):
+            remove_run(store, run)
+
+
+def has_checkpoint(store: Store, run: str) -> bool:
+    """Whether a run left a checkpoint, whole or not."""
+    return any(name.startswith("checkpoint_") for name in store.names("cohorts", run))
+
+
+def remove_run(store: Store, run: str) -> None:
+    """Remove a run's checkpoints and what is known of it."""
+    store.remove("cohorts", run)
+    store.remove("cohorts", f"{run}.json")
+
+
+def _start(trials: Sequence[Trial], kept: Kept | None = None) -> Start:
+    cohort = Cohort(tuple(trials))
+    return Start(cohort, f"{cohort.id}-{uuid.uuid4().hex[:8]}", kept)
+
+
+def _runs(store: Store, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """Earlier runs of some of `keys`: their names and their members."""
+    for name in store.names("cohorts"):
+        if name.endswith(".json"):
+            members = store.read_json("cohorts", name)["trials"]
+            if keys & set(members):
+                yield name.removesuffix(".json"), members
+
+
+def _best(
+    store: Store, left: Mapping[str, Trial], corpora: Mapping[Corpus, OpenCorpus]
+) -> dict[str, Kept]:
+    """For each trial the sound checkpoint that is furthest on, where there is one."""
+    best: dict[str, Kept] = {}
+    if not corpora:  # a rehearsal has none
+        return best
+    for run, members in _runs(store, set(left)):
+        fingerprints = {corpora[left[k].recipe.corpus].fingerprint for k in members if k in left}
+        for kept in _checkpoints(store, run, fingerprints):
+            for key in kept.keys & left.keys():
+                if key not in best or best[key].step_number < kept.step_number:
+                    best[key] = kept
+    return best
+
+
+def _checkpoints(store: Store, run: str, fingerprints: set[str]) -> Iterator[Kept]:
+    """The checkpoints of a run that are whole, and of these data in today's order."""
+    for name in store.names("cohorts", run):
+        path = ("cohorts", run, name)
+        if not name.startswith("checkpoint_"):
+            continue
+        try:
+            place = store.read_json(*path, PLACE_FILE)
+        except ValueError:  # cut off in the middle of a word
+            continue
+        if (
+            place is not None
+            and [data_mark(fingerprint) for fingerprint in fingerprints]
+            == [{name: place[name] for name in data_mark("")}]
+            and store.num_bytes(*path, CHECKPOINT_FILE) == place["num_bytes"]
+        ):
+            yield Kept(path, int(place["step_number"]), frozenset(place["keys"]))

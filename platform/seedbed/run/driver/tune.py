@@ -1,0 +1,130 @@
+"""Cohorts as Ray Tune trials: each holds a Ray Train worker group until its members have ended."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import ray
+import ray.train
+import ray.tune
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util.placement_group import placement_group
+
+from seedbed.cluster.connect import RAY_SETTINGS
+from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
+from seedbed.run.driver.attempts import attempts, one_attempt, reached
+from seedbed.run.driver.watch import Watcher, stoppable
+from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.rehearse import Rehearsal
+from seedbed.storage.results import Store
+from seedbed.storage.retry import patience_seconds, waiting
+
+HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
+MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
+# Ranks wait for one that waits for a store; and so long for one that only computes.
+COLLECTIVE_SECONDS = 1_800.0
+
+
+class Reasons:
+    """Why cohorts ended without all their records, by id, as whoever held their workers says."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def tell(self, cohort: str, reason: str) -> None:
+        self._told[cohort] = reason
+
+    def told(self, cohort: str) -> str:
+        return self._told.get(cohort, "")
+
+
+def tune(
+    loop: Callable[[dict[str, Any]], None],
+    jobs: Mapping[str, Assignment | Rehearsal],
+    layout: Layout,
+    store: Store,
+    watcher: Watcher,
+    checkpoint_seconds: float,
+) -> None:
+    """Run every job of `jobs`, by its cohort's id, as far as it can be."""
+    patience = patience_seconds()
+    # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
+    # raised: Tune would try again what `attempts` has given up.
+    reasons = ray.remote(num_cpus=0)(Reasons).remote()
+    watcher.reason_of = partial(_told, reasons)
+
+    def run_cohort(config: dict[str, Any]) -> None:
+        os.environ.update(RAY_SETTINGS)
+        job = jobs[config["cohort"]]
+
+        def fit() -> None:
+            TorchTrainer(
+                loop,
+                train_loop_config={"assignment": job},
+                torch_config=TorchConfig(timeout_s=int(patience + COLLECTIVE_SECONDS)),
+                scaling_config=ray.train.ScalingConfig(
+                    num_workers=layout.num_workers,
+                    use_gpu=layout.use_gpu,
+                    resources_per_worker={"CPU": layout.cpus_per_worker}
+                    | ({"GPU": 1} if layout.use_gpu else {}),
+                ),
+                run_config=ray.train.RunConfig(
+                    name=job.run,
+                    storage_path=store.sub("cohorts").uri,
+                    failure_config=one_attempt(),
+                    checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+                    callbacks=[TuneReportCallback()],
+                ),
+            ).fit()
+
+        with waiting(patience):
+            reason = attempts(fit, lambda: reached(store, job.run, job.cohort))
+        if reason:
+            ray.get(reasons.tell.remote(job.cohort.id, reason))
+
+    # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
+    scratch = tempfile.mkdtemp(prefix="seedbed-tune-")
+    with stoppable(watcher, checkpoint_seconds):
+        tuner = ray.tune.Tuner(
+            ray.tune.with_resources(run_cohort, beside_the_driver()),
+            param_space={"cohort": ray.tune.grid_search(list(jobs))},
+            tune_config=ray.tune.TuneConfig(max_concurrent_trials=layout.concurrent),
+            run_config=ray.tune.RunConfig(
+                name="schedule",
+                storage_path=scratch,
+                callbacks=[watcher],
+                verbose=0,
+                failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
+            ),
+        )
+        tuner.fit()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _told(reasons: Any, cohort: str) -> str:
+    try:
+        return str(ray.get(reasons.told.remote(cohort)))
+    except ray.exceptions.RayError:  # it is lost, and with it only the words
+        return ""
+
+
+def beside_the_driver() -> ray.tune.PlacementGroupFactory:
+    """A place for a holder, on the driver's node as long as there is room.
+
+    It and Ray Train's controller, which starts where it is, then live and die with the driver, and
+    a node that is lost takes workers only.
+    """
+    known = inspect.signature(placement_group).parameters
+    node = ray.get_runtime_context().get_node_id()
+    near = {"_soft_target_node_id": node} if "_soft_target_node_id" in known else {}
+    # The holder only waits; without CPUs of its own it starves no task.
+    return ray.tune.PlacementGroupFactory(
+        [{"memory": HOLDER_BYTES}], strategy="STRICT_PACK", **near
+    )

@@ -1,0 +1,200 @@
+"""Follows the cohorts while they run: what they report goes to the ledger and to a person."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray.tune
+
+from seedbed.data.corpus import Corpus
+from seedbed.plan.plan import Cohort, Plan
+from seedbed.run.driver.attempts import root_cause
+from seedbed.run.driver.outcome import Outcome, failed, record_files
+from seedbed.run.driver.progress import StudyProgress
+from seedbed.run.driver.resume import Start, has_checkpoint, remove_run
+from seedbed.storage.results import Store
+from seedbed.study.record import TrialRecord
+from seedbed.track.ledger import Ledger, TrialEntry
+
+
+class Watcher(ray.tune.Callback):
+    """Carries what cohorts report to the ledger and to the person who watches."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        ledger: Ledger,
+        progress: StudyProgress,
+        outcome: Outcome,
+        starts: Sequence[Start],
+        data: Mapping[Corpus, str],
+    ) -> None:
+        self.plan, self.store, self.ledger = plan, store, ledger
+        self.progress, self.outcome = progress, outcome
+        self.starts = {start.cohort.id: start for start in starts}
+        self.data = data  # the fingerprint of each corpus; none where trials only pretend
+        self._opened: set[str] = set()
+        self._steps: dict[str, int] = {}  # the last that each was seen at
+        # Why a cohort ended early, by its id, where whoever held its workers has said it.
+        self.reason_of: Callable[[str], str] = lambda cohort: ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
+        return (ray.tune.Callback, ())
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        start = self.starts[trial.config["cohort"]]
+        cohort = start.cohort
+        self.progress.begin(cohort)
+        if start.kept is not None:
+            self.progress.goes_on(cohort, start.kept.step_number)
+            self._steps |= dict.fromkeys((t.key for t in cohort.trials), start.kept.step_number)
+        for member in cohort.trials:
+            if member.key in self.outcome.records:
+                continue
+            self._opened.add(member.key)
+            self.ledger.open_trial(
+                TrialEntry(
+                    key=member.key,
+                    cell=dict(member.cell),
+                    seed=member.seed,
+                    cohort=cohort.id,
+                    recipe=member.recipe.flatten(),
+                    data=self.data.get(member.recipe.corpus, ""),
+                )
+            )
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        cohort = self.starts[trial.config["cohort"]].cohort
+        if "points" not in result:
+            return
+        self.progress.update(cohort, int(result["samples"]))
+        steps = int(result["samples"]) // cohort.recipe.budget.batch
+        self._steps |= {t.key: min(steps, t.recipe.budget.steps) for t in cohort.trials}
+        for key, samples, metrics in result["points"]:
+            self.ledger.log(key, int(samples), metrics)
+        for key in result["finished"]:
+            self._finish(cohort, key)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        told = self.reason_of(trial.config["cohort"])
+        self._settle(trial, told or "the cohort ended without a record of it")
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._settle(trial, root_cause(getattr(trial, "get_error", lambda: None)()))
+
+    def _settle(self, trial: Any, reason: str) -> None:
+        """A report may be lost with its worker, a record may not: look into the folder."""
+        start = self.starts[trial.config["cohort"]]
+        cohort = start.cohort
+        for member in cohort.trials:
+            self._finish(cohort, member.key)
+        recorded = all(member.key in self.outcome.records for member in cohort.trials)
+        if recorded or not has_checkpoint(self.store, start.run):
+            remove_run(self.store, start.run)  # nothing will ever go on from it
+        self._fail(cohort, reason)
+
+    def _finish(self, cohort: Cohort, key: str) -> None:
+        if key in self.outcome.records or key in self.outcome.reasons:
+            return
+        for name in ("record.json", "failure.json"):
+            values = self.store.read_json("trials", key, name)
+            if values is not None:
+                break
+        else:
+            return
+        record = TrialRecord.from_json(values)
+        if record.status == "failed":
+            self.outcome.reasons[key] = record.reason
+        else:
+            self.outcome.records[key] = record
+        name = next(t.name for t in cohort.trials if t.key == key)
+        self.progress.finished(name, record.status, dict(record.metrics), self.plan.responses[0])
+        self.ledger.finish(record, record_files(self.store, key))
+
+    def _fail(self, cohort: Cohort, reason: str) -> None:
+        if self.outcome.interrupted:
+            return
+        for member in cohort.trials:
+            if member.key in self.outcome.records or member.key in self.outcome.reasons:
+                continue
+            self.outcome.reasons[member.key] = reason
+            self.progress.say(f"{member.name}  failed: {reason}")
+            self.ledger.finish(failed(self.plan, member, cohort.id, reason))
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a trial that was started has neither ended nor failed."""
+        ended = self.outcome.records.keys() | self.outcome.reasons.keys()
+        return bool(self._opened - ended)
+
+    def stop(self) -> None:
+        """The study was stopped: what has started is interrupted, not failed."""
+        self.outcome.interrupted = True
+        for key in self._opened:
+            if key not in self.outcome.records and key not in self.outcome.reasons:
+                self.ledger.interrupt(key, "the study was stopped")
+                self.outcome.stopped.add(key)
+                steps = self._steps.get(key, 0)
+                self.outcome.reasons[key] = (
+                    f"stopped after step {steps:,}; the same command goes on"
+                )
+
+
+@contextmanager
+def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
+    """Ctrl-C and SIGTERM (a job's stop) end a study: it is said at once, and statuses come true.
+
+    After Ctrl-C Tune ends its step and takes its workers down; SIGTERM leaves that to whoever
+    ends the driver in a moment. A second one of either ends the driver on the spot.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: Any) -> None:
+        # The thread may be anywhere, in the middle of a print or with a lock: nothing that
+        # needs one is done here.
+        if watcher.outcome.interrupted:
+            os.write(2, b"stopped at once; the same command goes on\n")
+            os._exit(128 + signum)
+        watcher.outcome.interrupted = True
+        os.write(2, stopping_words(checkpoint_seconds).encode())
+        end_tune = signal.getsignal(signal.SIGUSR1)
+        if signum == signal.SIGINT and callable(end_tune) and end_tune != before[signal.SIGUSR1]:
+            end_tune(signum, frame)
+        else:
+            raise KeyboardInterrupt
+
+    # Tune's own answer to Ctrl-C says nothing; the same answer is to be had by SIGUSR1.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    before: dict[signal.Signals, Any] = {signal.SIGUSR1: signal.getsignal(signal.SIGUSR1)}
+    before |= {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+        if watcher.unsettled:  # Tune ends its step, and returns as if all were well
+            watcher.stop()
+    except KeyboardInterrupt:
+        watcher.stop()
+    finally:
+        for name, handler in before.items():
+            if handler is not None:  # nobody in Python set it, nor can set it again
+                signal.signal(name, handler)
+
+
+def stopping_words(checkpoint_seconds: float) -> str:
+    """What a stop does, at the moment when it is asked for."""
+    return (
+        "\nstopping: workers end where they are, and a report is written of what there is.\n"
+        f"The same command goes on from the last checkpoints, which are about "
+        f"{checkpoint_seconds:g} s apart.\n"
+        "Press again to stop at once, without a report.\n"
+    )

@@ -1,0 +1,255 @@
+"""A cohort in training: K variants stepped in turn on the same batches."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from seedbed.data.fault import Fault
+from seedbed.data.opening import OpenCorpus
+from seedbed.data.order import Order
+from seedbed.data.render.render import Columns, Rendering
+from seedbed.data.views import View
+from seedbed.errors import DataError
+from seedbed.model.gather import Gather, largest_over_ranks
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import Recipe
+from seedbed.run.worker.clock import total_seconds
+from seedbed.run.worker.variant import Variant
+
+LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a variant's curve."""
+
+    key: str
+    samples: int
+    metrics: dict[str, float]
+
+
+class CohortTraining:
+    """The variants of a cohort, their place in the stream, and what they have in common."""
+
+    def __init__(self, cohort: Cohort, device: torch.device) -> None:
+        self.cohort, self.device = cohort, device
+        self.variants = {trial.key: Variant(trial, device) for trial in cohort.trials}
+        self.step_number = 0
+        self.seconds = 0.0
+        self.made_by: list[str] = []  # the processes that trained it, one after another
+        self.num_faults = 0
+        self.faults: set[Fault] = set()
+        self._new_faults: list[str] = []
+        self._digest = hashlib.sha256(b"").hexdigest()
+        self._ids: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        self._last = time.perf_counter()
+
+    @property
+    def active(self) -> bool:
+        return any(variant.active for variant in self.variants.values())
+
+    @property
+    def sound(self) -> list[str]:
+        """The keys of variants that may go on from here.
+
+        One that failed may have stopped in the middle of a step: its weights may be half moved.
+        """
+        return [key for key, variant in self.variants.items() if variant.status != "failed"]
+
+    @property
+    def log_every(self) -> int:
+        return min(variant.log_every for variant in self.variants.values())
+
+    @property
+    def samples_seen(self) -> int:
+        return self.step_number * self.cohort.recipe.budget.batch
+
+    def step(self, columns: Columns) -> None:
+        """Step every active variant on one batch of columns.
+
+        An error in one variant ends it as failed and leaves the others alone. With several
+        ranks it is raised instead, since the others wait for this one in a collective.
+        """
+        # A copy: the column is a view, which would keep its whole block of pictures in memory.
+        self._ids.append(np.array(columns["id"]))
+        self._new_faults += [str(fault) for fault in columns["fault"] if fault]
+        batch = to_tensors(columns, self.cohort.recipe, self.device)
+        gather = Gather.of_batch(len(batch["id"]), self.device)
+        for variant in turns(list(self.variants.values()), self.step_number):
+            if not variant.active:
+                continue
+            try:
+                variant.step(batch, gather)
+            except (RuntimeError, ValueError, torch.OutOfMemoryError) as error:
+                if gather.world > 1:
+                    raise
+                variant.status = "failed"
+                variant.reason = (
+                    f"{type(error).__name__} at step {variant.step_number + 1}: {error}"
+                )
+                variant.optimizer.zero_grad(set_to_none=True)
+        self.step_number += 1
+
+    def check_faults(self) -> None:
+        """Raise DataError when more samples are unreadable than the corpus allows."""
+        corpus = self.cohort.recipe.corpus
+        allowed = max(LEAST_FAULTS, corpus.max_bad_fraction * self.samples_seen)
+        if self.num_faults > allowed:
+            raise DataError(
+                f"{self.num_faults:,} of {self.samples_seen:,} samples of '{corpus.uri}' "
+                "cannot be used",
+                why=f"at most {corpus.max_bad_fraction:.2%} may; "
+                f"some: {'; '.join(str(fault) for fault in sorted(self.faults)[:3])}",
+                mend="mend the shards, or allow more with --set corpus.max_bad_fraction=0.05",
+            )
+
+    def collect(self) -> list[Point]:
+        """New points of the curves, ranks agreed, and the order's hash brought up to date."""
+        now = time.perf_counter()
+        self.seconds += now - self._last
+        self._last = now
+        self._fold()
+        points: list[Point] = []
+        for key, variant in self.variants.items():
+            point = variant.collect()
+            if point is not None:
+                metrics = {name: v for name, v in point.items() if name != "samples"}
+                points.append(Point(key, int(point["samples"]), metrics))
+        return points
+
+    def _fold(self) -> None:
+        """Take up what all ranks read since the last call: the global batches, and the faults.
+
+        Whoever read which part, the order's hash and the list of faults are the same.
+        """
+        if not self._ids:
+            return
+        mine = (np.stack(self._ids), self._new_faults)
+        parts: list[Any] = [mine]
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            parts = [None] * dist.get_world_size()
+            dist.all_gather_object(parts, mine)
+        for row in np.concatenate([ids for ids, _ in parts], axis=1):
+            self._digest = roll(self._digest, row)
+        for _, lines in parts:
+            self.num_faults += len(lines)
+            self.faults |= {Fault.parse(line) for line in lines}
+        self._ids, self._new_faults = [], []
+
+    @property
+    def order_hash(self) -> str:
+        return self._digest
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step_number": self.step_number,
+            "seconds": self.seconds,
+            "made_by": self.made_by,
+            "num_faults": self.num_faults,
+            "faults": [fault.line for fault in sorted(self.faults)],
+            "order_hash": self._digest,
+            "variants": {key: variant.state_dict() for key, variant in self.variants.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`: of the same variants, or of more."""
+        self.step_number = state["step_number"]
+        self.made_by = list(state["made_by"])
+        self.num_faults = state["num_faults"]
+        self.faults = {Fault.parse(line) for line in state["faults"]}
+        self._digest = state["order_hash"]
+        # The time that steps of those left out took is none of ours.
+        self.seconds = state["seconds"]
+        for key, theirs in state["variants"].items():
+            if key in self.variants:
+                self.variants[key].load_state_dict(theirs)
+            else:
+                self.seconds -= total_seconds(theirs["clock"])
+
+
+def turns(variants: list[Variant], step_number: int) -> list[Variant]:
+    """In which order variants step: each is first as often as the others.
+
+    Who comes first finds the batch cold, and what follows in the caches of the one before; they
+    have nothing else in common, so that the order changes no number.
+    """
+    first = step_number % len(variants)
+    return variants[first:] + variants[:first]
+
+
+def roll(digest: str, ids: np.ndarray[Any, np.dtype[np.int64]]) -> str:
+    """The order's hash after one more global batch: equal hashes prove equal batches."""
+    return hashlib.sha256(digest.encode() + ids.astype("<i8").tobytes()).hexdigest()
+
+
+def to_tensors(columns: Columns, recipe: Recipe, device: torch.device) -> dict[str, Tensor]:
+    """A batch on the device: faulty samples left out, captions cut to the longest one's end.
+
+    What follows the longest caption is padding, which no feature reads, so that cutting it
+    changes nothing but the time it takes. Ranks agree where to cut: a term may gather tokens.
+    """
+    sound = np.array([not fault for fault in columns["fault"]], dtype=bool)
+    texts = [name for name in sorted(columns) if View(name, "text").length in columns]
+    longest = [-(-int(columns[View(name, "text").length].max()) // 8) * 8 for name in texts]
+    longest = [min(recipe.text.context, n) for n in largest_over_ranks(longest, device)]
+    cuts: dict[str, int] = {}
+    for name, cut in zip(texts, longest, strict=True):
+        cuts[name] = cuts[View(name, "text").target] = cut
+    batch: dict[str, Tensor] = {}
+    for name, column in columns.items():
+        if name == "fault":
+            continue
+        kept = column if sound.all() else column[sound]
+        kept = kept[:, : cuts[name]] if name in cuts else kept
+        tensor = torch.from_numpy(np.array(kept))  # a copy: Ray's blocks are read-only
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()
+        batch[name] = tensor.to(device, non_blocking=True)
+    return batch
+
+
+def order_of(corpus: OpenCorpus, recipe: Recipe) -> Order:
+    """The order in which `recipe`'s seed reads the training rows."""
+    return Order(
+        corpus.train.counts,
+        fingerprint=corpus.train.fingerprint,
+        seed=recipe.seed,
+        window_shards=recipe.corpus.window_shards,
+    )
+
+
+def rendering_of(cohort: Cohort) -> Rendering:
+    """The views that any member reads, each made once."""
+    views = {view for trial in cohort.trials for view in trial.recipe.objective.views}
+    recipe = cohort.recipe
+    return Rendering(
+        images={
+            view: getattr(recipe.augment, view.name)
+            for view in sorted(views)
+            if view.modality == "image"
+        },
+        texts=tuple(sorted(view for view in views if view.modality == "text")),
+        text_augmentation=recipe.augment.text_aug,
+        masking=recipe.augment.text_masked,
+        image_size=recipe.image.size,
+        context=recipe.text.context,
+        caption=recipe.corpus.caption,
+        test_caption=recipe.corpus.held_out_caption,
+        # Of every view that the recipe describes, read or not: a variant sees the same pixels
+        # alone as beside others.
+        decode_side=max(
+            view.needed_side(recipe.image.size)
+            for view in (recipe.augment.image, recipe.augment.image_a, recipe.augment.image_b)
+        ),
+        seed=recipe.seed,
+        test_crop=recipe.augment.test,
+    )

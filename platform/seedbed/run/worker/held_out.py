@@ -1,0 +1,69 @@
+"""The held-out pairs of a cohort: read before anything trains, and the same on every rank."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch.distributed as dist
+
+from seedbed.data.fault import Fault
+from seedbed.data.render.render import TestSet, render_test_set
+from seedbed.errors import DataError
+from seedbed.evaluate.zeroshot import Candidates
+from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
+
+if TYPE_CHECKING:
+    from seedbed.run.worker.assignment import Assignment
+
+LEAST_ONE_IN = 10  # as many as LEAST_FAULTS are let pass, but of a small test set not a tenth
+
+
+@dataclass(frozen=True)
+class HeldOutPairs:
+    """This rank's part of the pairs, and what is known of all of them.
+
+    `faults` are the pairs that cannot be used, of all ranks in one order. `digest` tells the
+    pictures and names that were scored from others.
+    """
+
+    test: TestSet
+    candidates: Candidates
+    faults: tuple[Fault, ...]
+    digest: str
+
+
+def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs:
+    """Read the held-out pairs of `assignment`, of which this rank scores every `world`-th.
+
+    Raises DataError, on every rank, where more cannot be used than the corpus allows.
+    """
+    corpus = assignment.corpus
+    test = render_test_set(corpus.test, rendering_of(assignment.cohort), rank=rank, world=world)
+    mine = (test.ids.tolist(), test.captions, test.faults)
+    parts: list[Any] = [mine]
+    if world > 1:
+        parts = [None] * world
+        dist.all_gather_object(parts, mine)
+    faults = tuple(sorted(fault for *_, found in parts for fault in found))
+    pairs = sorted(pair for ids, names, _ in parts for pair in zip(ids, names, strict=True))
+    _check(assignment, len(pairs), faults)
+    names = sorted({caption for _, caption in pairs})
+    digest = hashlib.sha256(f"{corpus.test.fingerprint}/{pairs!r}".encode()).hexdigest()
+    return HeldOutPairs(test, Candidates.draw(test.captions, names, test.ids), faults, digest)
+
+
+def _check(assignment: Assignment, num_sound: int, faults: Sequence[Fault]) -> None:
+    corpus = assignment.corpus.corpus
+    num_pairs = num_sound + len(faults)
+    allowed = max(min(LEAST_FAULTS, num_pairs // LEAST_ONE_IN), corpus.max_bad_fraction * num_pairs)
+    if len(faults) > allowed or not num_sound:
+        raise DataError(
+            f"{len(faults):,} of the {num_pairs:,} held-out pairs of "
+            f"'{corpus.test_uri or corpus.uri}' cannot be used",
+            why=f"at most {corpus.max_bad_fraction:.2%} may; "
+            f"some: {'; '.join(str(fault) for fault in faults[:3])}",
+            mend="mend the shards, or allow more with --set corpus.max_bad_fraction=0.05",
+        )

@@ -1,0 +1,172 @@
+"""A cohort that trains nothing: its trials measure a response surface. The rest is real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray.train
+
+from seedbed.evaluate.zeroshot import ZeroShot
+from seedbed.plan.cost import Cost
+from seedbed.plan.plan import Cohort
+from seedbed.plan.surface import Surface
+from seedbed.run.worker.recording import example_table
+from seedbed.storage.results import Store
+from seedbed.study.record import Status, TrialRecord
+from seedbed.study.study import Trial
+
+FINGERPRINT = "rehearsal"
+NUM_POINTS = 12  # of a curve
+NUM_IMAGES = 1_000  # of the test set that nobody looked at
+_SHARE = ("zeroshot/",)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """All that a worker needs to pretend: the cohort, the surface, the plan's costs by key."""
+
+    study: str
+    scale: str
+    cohort: Cohort
+    run: str  # the name of its Ray Train run
+    surface: Surface
+    responses: tuple[str, ...]
+    costs: Mapping[str, Cost]
+    storage: str
+    code_version: dict[str, str]
+
+
+def rehearse(config: dict[str, Any]) -> None:
+    """The Ray Train loop of one rank. `config["assignment"]` is a Rehearsal."""
+    job: Rehearsal = config["assignment"]
+    rank = ray.train.get_context().get_world_rank()
+    store = Store(job.storage)
+    finished, points = [], []
+    for trial in job.cohort.trials:
+        # A trial that failed is run again by the same command, and is past its bad luck then.
+        again = store.exists("trials", trial.key, "failed_before.json")
+        if not store.exists("trials", trial.key, "record.json"):
+            record = pretended(job, trial, failed_before=again)
+            if rank == 0:
+                _write(store, job.surface, record)
+        finished.append(trial.key)
+        points += [(trial.key, int(p["samples"]), _metrics(p)) for p in _curve(job.surface, trial)]
+        ray.train.report(
+            {
+                "cohort": job.cohort.id,
+                "samples": job.cohort.samples * len(finished) // len(job.cohort.trials),
+                "seconds": 0.0,
+                "points": points,
+                "finished": list(finished),
+            }
+        )
+        points = []
+
+
+def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> TrialRecord:
+    """The record that the trial would leave, by the surface."""
+    fate = job.surface.fate(trial.key)
+    status: Status = "completed"
+    reason = ""
+    if fate == "failed" and not failed_before:
+        status, reason = "failed", "rehearsed: the worker was lost"
+    elif fate == "diverged":
+        status, reason = "diverged", "rehearsed: the loss is not a number"
+    metrics = _costs(job, trial)
+    if status == "completed":
+        metrics |= _responses(job, trial)
+    return TrialRecord(
+        key=trial.key,
+        study=job.study,
+        scale=job.scale,
+        cell=dict(trial.cell),
+        seed=trial.seed,
+        cohort=job.cohort.id,
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        curve=tuple(_curve(job.surface, trial)),
+        order_hash=trial.stream_key,
+        data_fingerprint=FINGERPRINT,
+        recipe_key=trial.key,
+        code_version=job.code_version,
+        recipe=trial.recipe.flatten(),
+    )
+
+
+def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
+    """Every response as the surface has it, each with shifts and noise of its own."""
+    surface, cell = job.surface, dict(trial.cell)
+    primary = job.responses[0]
+    found = {primary: surface.measured(trial.key, cell, trial.seed)}
+    for name in job.responses[1:]:
+        if not name.startswith("cost/"):
+            # About where a looser score, or a loss, of such a model lies.
+            base = surface.mean + (1 - surface.mean) / 3 if _is_share(name) else 5 - surface.mean
+            found[name] = surface.measured_beside(name, base, trial.key, cell, trial.seed)
+    found = {n: min(1.0, max(0.0, v)) if _is_share(n) else v for n, v in found.items()}
+    if any(name.startswith(_SHARE) for name in found):
+        found["zeroshot/num_images"] = float(NUM_IMAGES)
+    return found
+
+
+def _is_share(name: str) -> bool:
+    return name.startswith(_SHARE)
+
+
+def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:
+    cost = job.costs[trial.key]
+    hours = job.surface.cost(trial.key, cost.reference_hours)
+    return {
+        "cost/device_hours": hours,
+        "cost/pflop": cost.train_flops / 1e15,
+        "cost/train_seconds": 3600 * hours,
+        "cost/startup_seconds": 0.0,
+        "cost/shared_seconds": 0.0,
+        "cost/samples": float(cost.samples),
+        "cost/image_views": float(cost.image_views),
+        "cost/text_tokens": float(cost.text_tokens),
+        "cost/num_params": float(cost.num_params),
+    }
+
+
+def _curve(surface: Surface, trial: Trial) -> list[dict[str, float]]:
+    """A falling loss, so that pages of curves have one."""
+    total = trial.recipe.budget.steps * trial.recipe.budget.batch
+    level = 2.0 - surface.value(dict(trial.cell))
+    random = surface.random("curve", trial.key)
+    return [
+        {
+            "samples": float(total * (n + 1) // NUM_POINTS),
+            "train/loss": level + 2.5 * math.exp(-3 * n / NUM_POINTS) + 0.02 * random.normal(),
+        }
+        for n in range(NUM_POINTS)
+    ]
+
+
+def _metrics(point: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in point.items() if name != "samples"}
+
+
+def _write(store: Store, surface: Surface, record: TrialRecord) -> None:
+    name = "failure.json" if record.status == "failed" else "record.json"
+    shares = [
+        v for n, v in record.metrics.items() if n in ("zeroshot/top1", "zeroshot/top1_of_100")
+    ]
+    if record.status == "completed" and shares:
+        content = example_table(_examples(surface, record.key, shares[0]))
+        store.write_bytes(content, "trials", record.key, "examples.parquet")
+    store.write_json(record.to_json(), "trials", record.key, name)
+
+
+def _examples(surface: Surface, key: str, share: float) -> ZeroShot:
+    """Which pictures the trial got right: some are hard for every trial, as in life."""
+    difficulty = surface.random("pictures").normal(size=NUM_IMAGES)
+    luck = difficulty + 0.5 * surface.random("luck", key).normal(size=NUM_IMAGES)
+    right = np.argsort(np.argsort(luck)) < round(share * NUM_IMAGES)
+    rank = np.where(right, 0, 9).astype(np.int64)  # so many names beat its own
+    return ZeroShot(np.arange(NUM_IMAGES, dtype=np.int64), rank, rank)

@@ -1,0 +1,238 @@
+"""One variant in training: its model, optimizer, random state and curve, and nobody else's."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from seedbed.data.order import derive
+from seedbed.data.render.tokenizer import PAD
+from seedbed.data.views import View
+from seedbed.model.gather import Gather, largest_over_ranks, several_ranks
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.terms.masked_lm import IGNORED
+from seedbed.recipe.recipe import Recipe
+from seedbed.run.worker.clock import StepClock
+from seedbed.run.worker.random_state import RandomState
+from seedbed.run.worker.schedule import learning_rate
+from seedbed.study.study import Trial
+
+ATTENTION_BIASES = (".attend.bias", ".qkv.bias")  # of our text blocks and timm's
+CURVE_POINTS = 200  # per trial: what a record keeps and the ledger shows
+
+
+class Variant:
+    """The training state of one trial. `step` it with every batch until `done`."""
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.trial, self.recipe, self.device = trial, trial.recipe, device
+        recipe = trial.recipe
+        self.model = Pretrainer(
+            recipe.image,
+            recipe.text,
+            recipe.objective,
+            embed_dim=recipe.embed_dim,
+            seed=recipe.seed,
+            precision=recipe.precision,
+            micro_batch=recipe.micro_batch,
+        ).to(device)
+        if recipe.compile:
+            self.model.compile_towers()
+        self.optimizer = build_optimizer(self.model, recipe)
+        self.module: nn.Module = self.model
+        if several_ranks():
+            self.module = DistributedDataParallel(
+                self.model,
+                device_ids=[device.index] if device.type == "cuda" else None,
+                # A queue would be sent anew with every step; norms are agreed on in `agree`.
+                broadcast_buffers=False,
+            )
+        self.status, self.reason = "running", ""
+        self.step_number = 0
+        self.curve: list[dict[str, float]] = []
+        self.clock = StepClock(device, compiled=recipe.compile)
+        self.text_tokens = 0
+        self.image_views = 0
+        self._rng = RandomState(derive("train", recipe.seed) % 2**63, device)
+        self._pending: list[dict[str, Tensor]] = []
+
+    @property
+    def samples_seen(self) -> int:
+        return self.step_number * self.recipe.budget.batch
+
+    @property
+    def done(self) -> bool:
+        return self.step_number >= self.recipe.budget.steps
+
+    @property
+    def active(self) -> bool:
+        return self.status == "running" and not self.done
+
+    @property
+    def log_every(self) -> int:
+        """Steps between points of the curve."""
+        return max(1, self.recipe.budget.steps // CURVE_POINTS)
+
+    def step(self, batch: Mapping[str, Tensor], gather: Gather) -> None:
+        """One optimizer step on a batch of columns."""
+        if any(weighted.term.reads_padding for _, weighted in self.recipe.objective.present()):
+            batch = padded(batch, self.recipe.text.context)
+        rate = learning_rate(self.recipe.optimizer, self.recipe.budget, self.samples_seen)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with self._rng.own(), self.clock.step():
+            self.optimizer.zero_grad(set_to_none=True)
+            losses = self.module(batch, gather)
+            losses["loss"].backward()
+            self.optimizer.step()
+            self.model.clamp()
+        self._pending.append({name: loss.detach() for name, loss in losses.items()})
+        self.step_number += 1
+        for view in self.recipe.objective.views:
+            if view.modality == "image":
+                self.image_views += len(batch[view.name])
+            else:
+                self.text_tokens += batch[view.name].numel()
+
+    def agree(self) -> None:
+        """Take rank 0's running statistics, where norms average one rank's rows.
+
+        Called by all ranks before a checkpoint and before the evaluation: training itself never
+        reads them.
+        """
+        if not several_ranks():
+            return
+        for module in self.model.modules():
+            if isinstance(module, _BatchNorm):
+                for buffer in module.buffers(recurse=False):
+                    dist.broadcast(buffer, src=0)
+
+    def collect(self) -> dict[str, float] | None:
+        """The point of the curve since the last call; None where there is none.
+
+        Losses are averaged over the steps and over ranks, so all ranks learn of a loss that is
+        not finite together; the variant then ends as diverged, and its neighbours train on.
+        """
+        self.clock.settle()
+        if not self._pending:
+            return None
+        names = sorted(self._pending[0])
+        values = torch.stack([torch.stack([p[n] for n in names]).float() for p in self._pending])
+        if several_ranks():
+            dist.all_reduce(values)
+            values /= dist.get_world_size()
+        table = values.cpu()
+        first_step = self.step_number - len(self._pending)
+        self._pending = []
+        total = table[:, names.index("loss")]
+        bad = (~torch.isfinite(total)).nonzero()
+        if len(bad):
+            step = first_step + int(bad[0]) + 1
+            self.diverge(f"the loss was {total[int(bad[0])].item()} at step {step}")
+            return None
+        point: dict[str, float] = {"samples": self.samples_seen}
+        for name, value in zip(names, table.double().mean(0).tolist(), strict=True):
+            point[f"train/{name}"] = value
+        point["train/lr"] = self.optimizer.param_groups[0]["lr"]
+        for name, theta in self.model.thetas.items():
+            point[f"train/scale_{name}"] = math.exp(theta.item())
+        self.curve.append(point)
+        if self.done:  # no further loss would show what the last step did
+            bad_name = self._not_finite()
+            if bad_name is not None:
+                self.diverge(f"{bad_name} is not finite after step {self.step_number}")
+        return point
+
+    def diverge(self, reason: str) -> None:
+        """End as diverged: an outcome of the recipe, which would come again."""
+        self.status, self.reason = "diverged", reason
+
+    def _not_finite(self) -> str | None:
+        """The first weight or running statistic with a value that is not finite, on any rank."""
+        tensors = [
+            (name, tensor)
+            for name, tensor in itertools.chain(
+                self.model.named_parameters(), self.model.named_buffers()
+            )
+            if tensor.is_floating_point()
+        ]
+        bad = torch.stack([~torch.isfinite(tensor).all() for _, tensor in tensors]).tolist()
+        bad = largest_over_ranks([int(flag) for flag in bad], self.device)
+        return next((name for (name, _), flag in zip(tensors, bad, strict=True) if flag), None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to go on bit for bit: tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self._rng.state_dict(),
+            "step_number": self.step_number,
+            "status": self.status,
+            "reason": self.reason,
+            "curve": self.curve,
+            "clock": self.clock.state_dict(),
+            "text_tokens": self.text_tokens,
+            "image_views": self.image_views,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._rng.load_state_dict(state["rng"])
+        self.clock.load_state_dict(state["clock"])
+        for name in (
+            "step_number",
+            "status",
+            "reason",
+            "curve",
+            "text_tokens",
+            "image_views",
+        ):
+            setattr(self, name, state[name])
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with decay on tensors of two or more dimensions, and none on biases and scales.
+
+    See `AdamW.decay_attention_bias` for the exception that the paper's code makes.
+    """
+    settings = recipe.optimizer
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        exception = settings.decay_attention_bias and name.endswith(ATTENTION_BIASES)
+        (decayed if parameter.ndim >= 2 or exception else others).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings.lr,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.eps,
+        fused=True,
+    )
+
+
+def padded(batch: Mapping[str, Tensor], context: int) -> dict[str, Tensor]:
+    """The batch with its captions, cut to the longest, brought back to the whole context."""
+    out = dict(batch)
+    for name, column in batch.items():
+        if View(name, "text").length in batch:
+            more = context - column.shape[1]
+            out[name] = F.pad(column, (0, more), value=PAD)
+            target = View(name, "text").target
+            if target in batch:
+                out[target] = F.pad(batch[target], (0, more), value=IGNORED)
+    return out

@@ -1,0 +1,179 @@
+"""One driver at a time in a bucket: an object that says who, made only where none is, and renewed.
+
+A bucket frees no lock when a process dies, so the lock is a lease: its holder writes it anew every
+BEAT_SECONDS, and one that stood still for LEASE_SECONDS belongs to nobody. Making and taking it
+over are conditional writes (`If-None-Match: *`, `If-Match: etag`; Amazon S3 since 2024, SeaweedFS,
+MinIO and others), so of two drivers at once one is refused. Ages are the server's: its date less
+the object's, whatever the clocks of two drivers say.
+
+A store that is away for longer than the lease is away for all; should another driver come first
+when it is back, the old one finds its lease taken at its next beat, and stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from seedbed.errors import DataError
+from seedbed.storage import conditional, s3
+from seedbed.storage.held import LOCK_NAME, Holder, StudyHeldError, held
+from seedbed.storage.results import Store
+
+LEASE_SECONDS = 60.0
+BEAT_SECONDS = 15.0
+POLL_SECONDS = 1.0
+RELEASE_SECONDS = 5.0  # to give it back; a store that is away then will see it run out
+
+
+@contextlib.contextmanager
+def study_lease(
+    store: Store, *, lease_seconds: float = LEASE_SECONDS, beat_seconds: float = BEAT_SECONDS
+) -> Iterator[None]:
+    """Hold the study whose results are in the bucket of `store`.
+
+    Raises StudyHeldError when another process does, at once or, where that may have died, after
+    watching it; and at the end of the block where the lease was lost on the way.
+    """
+    lease = _Lease(store, lease_seconds, beat_seconds)
+    lease.take()
+    thread = threading.Thread(target=lease.keep, name="seedbed-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not lease.lost:
+            raise
+    finally:
+        lease.ended.set()
+        thread.join(RELEASE_SECONDS)
+        lease.release()
+    if lease.lost:
+        raise lease.refusal()
+
+
+class _Lease:
+    def __init__(self, store: Store, lease_seconds: float, beat_seconds: float) -> None:
+        self.store, self.uri = store, store.place(LOCK_NAME)
+        self.lease_seconds, self.beat_seconds = lease_seconds, beat_seconds
+        self.token = secrets.token_hex(8)
+        self.ended = threading.Event()
+        self.lost = False
+        self._me = Holder.myself()
+        self._other: Holder | None = None
+        self._etag: str | None = None
+        self._conditional = True
+        self._beats = 0
+
+    def take(self) -> None:
+        """Make the lock where there is none, or take over one whose holder is dead."""
+        seen: conditional.Content | None = None
+        while True:
+            found = conditional.get(self.uri)
+            if found is None:
+                if self._write(None):
+                    break
+                continue
+            if seen is not None and found.etag != seen.etag:
+                raise held(*self._place(), Holder.parse(found.body), self.uri)
+            left = _lease_of(found.body, self.lease_seconds) - found.age_seconds
+            if left <= 0:
+                if self._write(found.etag):
+                    break
+                continue
+            if seen is None:
+                seen = found
+                print(
+                    f"wait    {Holder.parse(found.body) or 'a process'} runs this study, or has "
+                    f"died: for {left:.0f} s to see which",
+                    file=sys.stderr,
+                )
+            time.sleep(min(POLL_SECONDS, left + 0.1))
+        self._probe()
+
+    def keep(self) -> None:
+        """Renew the lease until it is given back or lost. A store that is away is waited for."""
+        while not self.ended.wait(self.beat_seconds):
+            try:
+                kept = self._write(self._etag)
+            except DataError:
+                continue  # at the next beat, then
+            if not kept and not self.ended.is_set():
+                self.lost = True
+                os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C: what runs is interrupted
+                return
+
+    def release(self) -> None:
+        """Delete the lock, where it is still ours."""
+        with contextlib.suppress(DataError):
+            if not self.lost and self._mine() is not None:
+                conditional.delete(self.uri)
+
+    def refusal(self) -> StudyHeldError:
+        return held(*self._place(), self._other, self.uri)
+
+    def _place(self) -> tuple[str, str]:
+        place, _, study = self.store.uri.rstrip("/").rpartition("/")
+        return study, place
+
+    def _write(self, etag: str | None) -> bool:
+        """Write the lock if it is as `etag` says (None: not there). Whether it is ours now."""
+        if not self._conditional and etag is not None and self._mine() is None:
+            return False
+        self._beats += 1
+        values = {
+            **self._me.to_json(),
+            "token": self.token,
+            "lease_seconds": self.lease_seconds,
+            "beat": self._beats,
+        }
+        content = json.dumps(values).encode()
+        if self._conditional:
+            new = conditional.put_if(self.uri, content, etag=etag)
+        else:
+            s3.write(self.uri, content)
+            new = ""
+        # An answer may be lost of a request that was carried out, and repeated in vain.
+        self._etag = new if new is not None else self._mine()
+        return self._etag is not None
+
+    def _mine(self) -> str | None:
+        """The etag of the lock, if it is ours."""
+        found = conditional.get(self.uri)
+        if found is None:
+            return None
+        if json.loads(found.body or b"{}").get("token") == self.token:
+            return found.etag
+        self._other = Holder.parse(found.body)
+        return None
+
+    def _probe(self) -> None:
+        """Whether the server keeps conditions; one that does not would let two drivers in."""
+        try:
+            answer = conditional.put_if(self.uri, b"{}", etag=None)
+        except DataError:
+            answer = ""
+        if answer is None:
+            return
+        print(
+            f"caution {s3.endpoint() or 'this store'} ignores conditional writes: see to it that "
+            "no two processes start this study there at once",
+            file=sys.stderr,
+        )
+        self._conditional = False
+        s3.write(self.uri, json.dumps({**self._me.to_json(), "token": self.token}).encode())
+
+
+def _lease_of(body: bytes, default: float) -> float:
+    """How long whoever wrote `body` may stand still."""
+    try:
+        return float(json.loads(body)["lease_seconds"])
+    except (ValueError, KeyError, TypeError):
+        return default

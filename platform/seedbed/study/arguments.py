@@ -1,0 +1,113 @@
+"""What a study and a factor are given, checked: each mistake in words, with its mend."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from seedbed.errors import StudyError, nearest
+from seedbed.recipe.recipe import Recipe
+
+ERRORS = ("cells", "pooled")  # what intervals may rest on, the default first
+Item = TypeVar("Item")
+
+
+def check_names(kind: type, fields: Mapping[str, Any]) -> None:
+    """Raise StudyError for an argument that `kind` does not take, with the nearest that it does."""
+    known = list(inspect.signature(kind.__init__).parameters)[1:]  # type: ignore[misc]
+    for name in fields:
+        if name not in known:
+            raise StudyError(
+                f"{kind.__name__} takes no '{name}'",
+                why=f"its value {fields[name]!r} would be nowhere",
+                mend=nearest(name, known),
+            )
+
+
+def several(value: Any, kind: type[Item], name: str) -> tuple[Item, ...]:
+    """`value` as a tuple. Raises StudyError for one thing in the place of several."""
+    shown = kind.__name__ if kind is not str else "text"
+    if isinstance(value, str | kind) or not isinstance(value, Sequence):
+        letters = "; a text would be taken letter by letter" if isinstance(value, str) else ""
+        raise StudyError(
+            f"{name} is {value!r}",
+            why=f"it is a sequence of {shown}s, also where there is one{letters}",
+            mend=f"give {name}=({value!r},), with the comma"
+            if isinstance(value, kind)
+            else f"give {name}=(...,)",
+        )
+    for item in value:
+        if not isinstance(item, kind):
+            raise StudyError(
+                f"{name} holds {item!r}",
+                why=f"it is a sequence of {shown}s",
+                mend=f"give a {shown} in its place",
+            )
+    return tuple(value)
+
+
+def check_base(base: Recipe, scales: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise StudyError for what is no recipe, and for a seed that the study's own would hide."""
+    if not isinstance(base, Recipe):
+        raise StudyError(
+            f"the base is {base!r}",
+            why="it is the recipe that all trials share",
+            mend="give Recipe.paper(objective=...)",
+        )
+    stated = {"the base recipe": base.seed} | {
+        f"scale '{name}'": patches["seed"] for name, patches in scales.items() if "seed" in patches
+    }
+    for where, seed in stated.items():
+        if seed != Recipe.seed:
+            raise StudyError(
+                f"{where} has the seed {seed!r}",
+                why="every cell is trained with each of the study's seeds, and never with that one",
+                mend=f"give Study(seeds=({seed!r},)), or several",
+            )
+
+
+def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Seeds as a tuple. Raises StudyError for what is no whole number, for none, for a repeated
+    one and for a negative one."""
+    given: Any = range(seeds) if isinstance(seeds, int) and _is_whole(seeds) else seeds
+    if not isinstance(given, Sequence) or not all(map(_is_whole, given)):
+        raise StudyError(
+            f"the seeds are {seeds!r}",
+            why="they are a number of repetitions, or the seeds themselves",
+            mend="give seeds=3, or seeds=(0, 1, 2)",
+        )
+    chosen = tuple(given)
+    if not chosen:
+        raise StudyError(
+            f"the seeds are {seeds!r}: there are none",
+            why="every cell is trained once for each seed",
+            mend="give 1 or more; intervals need 2, and 3 is the least to recommend",
+        )
+    repeated = [seed for seed in chosen if chosen.count(seed) > 1]
+    if repeated:
+        raise StudyError(
+            f"the seed {repeated[0]} is given twice",
+            why="the same seed gives the same trial, not a repetition of it",
+            mend="give each seed once",
+        )
+    if any(seed < 0 for seed in chosen):
+        raise StudyError(
+            f"the seed {min(chosen)} is negative", why="seeds count from 0", mend="give 0 or more"
+        )
+    return chosen
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def checked_error(error: object) -> str:
+    """What a study's intervals rest on. Raises StudyError for a word that is none of `ERRORS`."""
+    if error not in ERRORS:
+        raise StudyError(
+            f"the study has error={error!r}",
+            why="the report's intervals rest on an error that it knows",
+            mend=nearest(error, ERRORS),
+        )
+    return str(error)

@@ -1,0 +1,129 @@
+"""A factor: one thing that a study varies, and its levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from seedbed.errors import StudyError, nearest
+from seedbed.recipe.paths import is_whole
+from seedbed.recipe.recipe import Recipe, flattened
+from seedbed.study.arguments import check_names
+from seedbed.study.label import Label, label_text, same_label
+
+
+class Factor:
+    """A named factor with labelled levels.
+
+    `levels` is a sequence of values, or a mapping of labels to values, for the recipe field at
+    `at` (`text.layers`); without `at`, a mapping of labels to patches `{path: value}`.
+    `baseline` is the label to compare with; without it, the level that the base recipe has
+    already, or else the first. Raises StudyError for levels that cannot be told apart.
+    """
+
+    def __new__(cls, *args: Any, **fields: Any) -> Factor:
+        check_names(cls, fields)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        name: str,
+        levels: Sequence[Any] | Mapping[Any, Any],
+        *,
+        at: str | None = None,
+        baseline: Label | None = None,
+    ) -> None:
+        self.name, self.at = name, at
+        if isinstance(levels, str) or not isinstance(levels, Sequence | Mapping):
+            letters = "; a text would be taken letter by letter" if isinstance(levels, str) else ""
+            raise StudyError(
+                f"Factor '{name}': its levels are {levels!r}",
+                why=f"they are a sequence of values, or labels with their values{letters}",
+                mend=f"give two or more: levels=({levels!r}, ...)",
+            )
+        pairs = list(levels.items()) if isinstance(levels, Mapping) else [(v, v) for v in levels]
+        self._check_levels(pairs)
+        self.levels: dict[Label, dict[str, Any]] = {
+            label: ({at: value} if at else dict(value)) for label, value in pairs
+        }
+        if baseline is not None and baseline not in self.levels:
+            raise StudyError(
+                f"Factor '{name}': the baseline '{baseline}' is not one of its levels",
+                why="every contrast is taken against the baseline",
+                mend=nearest(baseline, self.levels),
+            )
+        self._baseline = baseline
+
+    def _check_levels(self, pairs: list[tuple[Any, Any]]) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise StudyError(
+                f"a factor is named '{self.name}'",
+                why="its name becomes a column and a parameter",
+                mend="use letters, digits and _, not starting with a digit",
+            )
+        if len(pairs) < 2:
+            raise StudyError(
+                f"Factor '{self.name}' has {len(pairs)} levels",
+                why="with fewer than two there is nothing to compare",
+                mend="give it at least two levels, or set the field in the base recipe",
+            )
+        seen: list[tuple[Label, Any]] = []
+        for label, value in pairs:
+            if isinstance(label, bool) or not isinstance(label, (str, int, float)):
+                raise StudyError(
+                    f"Factor '{self.name}': the level {label!r} has no label",
+                    why="labels become columns and parameters: text or numbers",
+                    mend='give levels as a mapping, like {"on": True, "off": False}',
+                )
+            if isinstance(label, float) and not math.isfinite(label):
+                raise StudyError(
+                    f"Factor '{self.name}' has a level labelled {label}",
+                    why="it is no number, and equals nothing",
+                    mend='give levels as a mapping, like {"none": ..., "some": ...}',
+                )
+            for other, its in seen:
+                if same_label(label, other) or same_label(other, label):
+                    raise StudyError(
+                        f"Factor '{self.name}' has two levels with the label '{label_text(label)}'",
+                        why="their trials could not be told apart",
+                        mend=f"label them differently: {its!r} and {value!r}",
+                    )
+            seen.append((label, value))
+            if self.at is None and not isinstance(value, Mapping):
+                raise StudyError(
+                    f"Factor '{self.name}': the level '{label}' is {value!r}",
+                    why="without `at`, a level is a patch {path: value}",
+                    mend=f'give at="path.to.field", or {{"{label}": {{"text.layers": 3}}}}',
+                )
+
+    def baseline(self, base: Recipe) -> Label:
+        """The level to compare with, given the base recipe before any scale."""
+        if self._baseline is not None:
+            return self._baseline
+        for label, patch in self.levels.items():
+            if all(base.get(path) == value for path, value in patch.items()):
+                return label
+        return next(iter(self.levels))
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The fields within whole values (`objective`) that the levels have different values of.
+
+        A field that only some of the levels have is none: it comes and goes with its term.
+        """
+        seen: dict[str, set[str]] = {}
+        for patch in self.levels.values():
+            for root, value in patch.items():
+                for path, found in flattened(root, value).items() if is_whole(value) else ():
+                    seen.setdefault(path, set()).add(repr(found))
+        return frozenset(path for path, values in seen.items() if len(values) > 1)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The recipe fields that the factor sets."""
+        return frozenset(path for patch in self.levels.values() for path in patch)
+
+    def __repr__(self) -> str:
+        return f"Factor({self.name!r}, levels={list(self.levels)})"

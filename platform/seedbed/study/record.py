@@ -1,0 +1,151 @@
+"""What became of one trial, as one frozen value and as plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from seedbed.errors import TrackingError, nearest
+from seedbed.study.label import Label
+
+Status = Literal["completed", "diverged", "failed", "stopped_early", "interrupted", "never_started"]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """The outcome of one trial: what was asked, how it ended, and every number it left.
+
+    `metrics` are the finals; one that is NaN, infinite or null is not a number anybody can use,
+    so it is dropped and named in `missing_metrics`. `test_digest` tells the pictures and names
+    that it was scored on from others. `curve` holds points
+    {"samples": int, metric: float, ...} in order of samples; their non-finite values are dropped.
+    `order_schema` is that of the order of samples. `made_by` says by what it was trained, as
+    `device=cpu; workers=1; ...`, with " then " between those of a trial that went on elsewhere.
+    Raises TrackingError for a status that is not one of STATUSES and for a point without samples.
+    """
+
+    key: str
+    study: str
+    scale: str
+    cell: Mapping[str, Label]
+    seed: int
+    cohort: str
+    status: Status
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+    order_hash: str = ""
+    data_fingerprint: str = ""
+    test_digest: str = ""
+    recipe_key: str = ""
+    code_version: Mapping[str, str] = field(default_factory=dict)
+    recipe: Mapping[str, Value] = field(default_factory=dict)
+    missing_metrics: tuple[str, ...] = ()
+    order_schema: int = 1
+    made_by: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise TrackingError(
+                f"trial {self.key}: the status is {self.status!r}",
+                why="the analysis must know which trials count",
+                mend=nearest(self.status, STATUSES),
+            )
+        finite, missing = split_finite(self.metrics)
+        named_missing = sorted({*self.missing_metrics, *missing} - set(finite))
+        points = sorted((_point(self.key, p) for p in self.curve), key=lambda p: p["samples"])
+        for name, value in (
+            ("metrics", finite),
+            ("missing_metrics", tuple(named_missing)),
+            ("curve", tuple(points)),
+            ("cell", dict(self.cell)),
+            ("code_version", dict(self.code_version)),
+            ("recipe", dict(self.recipe)),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def last_samples(self) -> int:
+        """Samples seen at the last point of the curve: the step of the finals."""
+        return int(self.curve[-1]["samples"]) if self.curve else 0
+
+    def curve_of(self, names: Iterable[str]) -> list[dict[str, float]]:
+        """The curve in `names`, its last point with the finals: as a ledger shows it."""
+        wanted = set(names)
+        points = merged([*self.curve, {"samples": self.last_samples, **self.metrics}])
+        picked = {at: {n: v for n, v in p.items() if n in wanted} for at, p in points.items()}
+        return [{"samples": at, **own} for at, own in sorted(picked.items()) if own]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, free of NaN: `json.dumps(..., allow_nan=False)` never fails."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return values | {
+            "curve": [dict(point) for point in self.curve],
+            "missing_metrics": list(self.missing_metrics),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TrialRecord:
+        """The record that `to_json` wrote. Raises TrackingError for a missing or unknown field."""
+        fields = dataclasses.fields(cls)
+        known = [f.name for f in fields]
+        has_no_default = [f.name for f in fields[: known.index("reason")]]
+        for name in values:
+            if name not in known:
+                raise TrackingError(
+                    f"a trial record has the field '{name}'",
+                    why="a field nobody reads may carry what matters",
+                    mend=nearest(name, known),
+                )
+        for name in has_no_default:
+            if name not in values:
+                raise TrackingError(
+                    f"a trial record has no '{name}'",
+                    why="the trial could not be told apart, or counted",
+                    mend=f"it has {', '.join(sorted(values)) or 'no fields'}; write it again",
+                )
+        plain = dict(values)
+        plain["curve"] = tuple(values.get("curve", ()))
+        plain["missing_metrics"] = tuple(values.get("missing_metrics", ()))
+        return cls(**plain)
+
+
+def split_finite(metrics: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The finite numbers of `metrics` as floats, and the names of the rest."""
+    finite = {name: float(value) for name, value in metrics.items() if is_finite(value)}
+    return finite, tuple(name for name in metrics if name not in finite)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether `value` is a number that can be compared: not NaN, infinite, text or null."""
+    try:
+        return math.isfinite(float(value)) and not isinstance(value, str)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def merged(points: Iterable[Mapping[str, float]]) -> dict[int, dict[str, float]]:
+    """Curve points by samples: {samples: {metric: value}}; a later point of the same step wins."""
+    out: dict[int, dict[str, float]] = {}
+    for point in points:
+        values = {name: value for name, value in point.items() if name != "samples"}
+        out.setdefault(int(point["samples"]), {}).update(values)
+    return out
+
+
+def _point(key: str, point: Mapping[str, Any]) -> dict[str, float]:
+    samples = point.get("samples")
+    if not is_finite(samples):
+        raise TrackingError(
+            f"trial {key}: a point of the curve has the samples {samples!r}",
+            why="the clock of every curve is samples seen",
+            mend='give each point as {"samples": 4096, "train/loss": 2.5}',
+        )
+    finite, _ = split_finite({name: v for name, v in point.items() if name != "samples"})
+    return {"samples": int(float(str(samples))), **finite}

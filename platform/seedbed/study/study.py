@@ -1,0 +1,277 @@
+"""A study: one question, its factors, and the trials that answer it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from seedbed.errors import StudyError
+from seedbed.recipe.paths import overlap
+from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.recipe.resolve import Said, resolve
+from seedbed.recipe.scale import SCALES, Scale, scale_named
+from seedbed.study.arguments import (
+    ERRORS,
+    check_base,
+    check_names,
+    checked_error,
+    checked_seeds,
+    several,
+)
+from seedbed.study.claim import Claim, check_claims
+from seedbed.study.designs.fraction import Fraction
+from seedbed.study.factor import Factor
+from seedbed.study.label import Label, label_text
+from seedbed.study.metrics import check_responses
+from seedbed.study.published import Published
+
+DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell and seed with its resolved recipe, keyed by the recipe's content."""
+
+    cell: tuple[tuple[str, Label], ...]
+    recipe: Recipe
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.seed
+
+    @cached_property
+    def key(self) -> str:
+        return self.recipe.key()
+
+    @cached_property
+    def stream_key(self) -> str:
+        """Equal for trials that read the same batches: what a cohort shares."""
+        flat = self.recipe.flatten()
+        shared: dict[str, Any] = {
+            path: value
+            for path, value in flat.items()
+            if any(path == name or path.startswith(f"{name}.") for name in DATA_FIELDS)
+        }
+        return content_key(shared)
+
+    @property
+    def name(self) -> str:
+        """`depth=3 s=0`, for people."""
+        return " ".join(
+            [*(f"{factor}={label_text(label)}" for factor, label in self.cell), f"s={self.seed}"]
+        )
+
+
+class Study:
+    """A question, a base recipe, and the factors that are crossed to answer it.
+
+    `responses` are metrics, the primary first. `seeds` is a number (0 to n - 1) or the seeds
+    themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
+    `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
+    factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
+    others that the report sets beside the study's own; `claims` are what the study expects, judged
+    in the report. `error` is what its intervals rest on: "cells" (every cell varies in its own way)
+    or "pooled" (all alike: narrower, and too narrow where they do not), which the report takes only
+    if it was stated before the first trial. Everything is checked here, at definition: a wrong
+    path, level or patch raises StudyError before anything starts.
+    """
+
+    def __new__(cls, *args: Any, **fields: Any) -> Study:
+        check_names(cls, fields)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        question: str,
+        base: Recipe,
+        factors: Sequence[Factor],
+        responses: Sequence[str] = ("zeroshot/top1", "cost/device_hours"),
+        seeds: int | Sequence[int] | None = None,
+        scales: Mapping[str, Mapping[str, Any]] | None = None,
+        fraction: Sequence[str] = (),
+        published: Published | None = None,
+        claims: Sequence[Claim] = (),
+        error: str = ERRORS[0],
+    ) -> None:
+        self.name, self.question, self.base = name, question, base
+        self.factors = several(factors, Factor, "factors")
+        self.responses = several(responses, str, "responses")
+        words = several(fraction, str, "fraction")
+        self.fraction = Fraction.parse(words, self.factors) if words else None
+        self.seeds = None if seeds is None else checked_seeds(seeds)
+        self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
+        self.published, self.claims = published, several(claims, Claim, "claims")
+        self.error = checked_error(error)
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise StudyError(
+                f"a study is named '{self.name}'",
+                why="its name becomes a folder and an experiment",
+                mend="use letters, digits and _, not starting with a digit",
+            )
+        if not self.factors:
+            raise StudyError(
+                f"study '{self.name}' has no factors",
+                why="there is nothing to compare",
+                mend="give it at least one Factor",
+            )
+        if not self.responses:
+            raise StudyError(
+                f"study '{self.name}' has no responses",
+                why="there is nothing to compare by",
+                mend='give at least one metric, like "zeroshot/top1"',
+            )
+        check_base(self.base, self.scales)
+        names = [factor.name for factor in self.factors]
+        for name in names:
+            if names.count(name) > 1:
+                raise StudyError(
+                    f"study '{self.name}' has two factors named '{name}'",
+                    why="their columns could not be told apart",
+                    mend="rename one of them",
+                )
+        for scale in self.scales:
+            scale_named(scale)
+        self._check_paths()
+        if self.published is not None:
+            self.published.check(self.factors, self.responses)
+        check_claims(self.claims, self.factors, self.responses)
+        recipes = []
+        for cell in self.cells():
+            recipes.append(self._somewhere(cell))
+            self._check_cell(cell, recipes[-1])
+        check_responses(self.responses, recipes)
+
+    def _check_cell(self, cell: tuple[tuple[str, Label], ...], recipe: Recipe) -> None:
+        zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
+        if zero_shot and recipe.objective.aligning() is None:
+            where = ", ".join(f"{name}={label_text(label)}" for name, label in cell)
+            raise StudyError(
+                f"the cell {where} has no term that draws pictures and captions together",
+                why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
+                "model has learnt nothing to compare them by",
+                mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
+                "responses",
+            )
+
+    def _somewhere(self, cell: tuple[tuple[str, Label], ...]) -> Recipe:
+        """`cell` at the scale whose patches it needs: the first of the largest that can hold it.
+
+        Raises what the largest says where none can.
+        """
+        refused: list[StudyError] = []
+        for scale in reversed(SCALES.values()):
+            try:
+                return self.recipe(cell, scale)
+            except StudyError as error:
+                refused.append(error)
+        raise refused[0]
+
+    def _check_paths(self) -> None:
+        for one, other in itertools.combinations(self.factors, 2):
+            both = [p for p in one.paths if any(overlap(p, q) for q in other.paths)]
+            if both:
+                raise StudyError(
+                    f"the factors '{one.name}' and '{other.name}' both set {min(both)}",
+                    why="the one applied last would win, and the other would vary nothing",
+                    mend="let each recipe field be set by one factor",
+                )
+        for factor in self.factors:
+            if "seed" in factor.paths:
+                raise StudyError(
+                    f"Factor '{factor.name}' varies the seed",
+                    why="seeds are the study's repetitions, not a factor of it",
+                    mend="give Study(seeds=...) instead",
+                )
+
+    def cells(self) -> list[tuple[tuple[str, Label], ...]]:
+        """Every combination of levels that the fraction keeps, the last factor varying fastest."""
+        labels = [[(factor.name, label) for label in factor.levels] for factor in self.factors]
+        cells = itertools.product(*labels)
+        if self.fraction is None:
+            return list(cells)
+        return [cell for cell in cells if self.fraction.keeps(cell, self.factors)]
+
+    def trials(
+        self,
+        scale: Scale,
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> tuple[Trial, ...]:
+        """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
+        self._check_overrides(overrides or {})
+        chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
+        recipes = [(cell, self.recipe(cell, scale, overrides)) for cell in self.cells()]
+        found = [
+            Trial(cell, dataclasses.replace(recipe, seed=seed))
+            for seed in chosen
+            for cell, recipe in recipes
+        ]
+        self._check_distinct(found)
+        return tuple(found)
+
+    def recipe(
+        self,
+        cell: tuple[tuple[str, Label], ...],
+        scale: Scale,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """What runs in `cell` at `scale`. Raises StudyError, naming who said what cannot be."""
+        by_name = {factor.name: factor for factor in self.factors}
+        levels = [(by_name[name], label) for name, label in cell]
+        said = [
+            Said(f"scale '{scale.name}'", self.scales.get(scale.name, {})),
+            *(Said(f"Factor '{f.name}'", f.levels[label], f.varied) for f, label in levels),
+            Said("--set", overrides or {}, literal=True),
+        ]
+        return resolve(self.base, scale, said)
+
+    def _check_overrides(self, overrides: Mapping[str, Any]) -> None:
+        for path in overrides:
+            if path == "seed":
+                raise StudyError(
+                    "--set seed: seeds are the study's repetitions",
+                    why="every cell is trained once for each seed",
+                    mend="give --seeds N",
+                )
+            for factor in self.factors:
+                if any(overlap(path, own) for own in factor.paths):
+                    raise StudyError(
+                        f"--set {path}: the factor '{factor.name}' varies that field",
+                        why="the factor's levels would overwrite it in every trial",
+                        mend="set another field, or change the factor's levels",
+                    )
+
+    def base_at(self, scale: Scale) -> Recipe:
+        """The base recipe at `scale`, with this study's own patches."""
+        return self.recipe((), scale)
+
+    def _check_distinct(self, trials: Sequence[Trial]) -> None:
+        by_key: dict[str, Trial] = {}
+        for trial in trials:
+            other = by_key.setdefault(trial.key, trial)
+            if other is not trial:
+                raise StudyError(
+                    f"the trials '{other.name}' and '{trial.name}' are the same recipe",
+                    why="two cells that compute the same thing cannot differ",
+                    mend="remove one of the levels, or the --set that makes them equal",
+                )
+
+    def responses_at(self, scale: Scale) -> tuple[str, ...]:
+        """The responses, the primary first, as `scale` can resolve them."""
+        if scale.primary is None:
+            return self.responses
+        rest = [response for response in self.responses if response != scale.primary]
+        return (scale.primary, *rest)
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, factors={list(self.factors)})"

@@ -1,0 +1,171 @@
+"""A study read back from MLflow alone: its design and its trials, with exact numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seedbed.errors import TrackingError, nearest
+from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
+from seedbed.track.mlflow.connection import client, find_experiment, redacted
+from seedbed.track.mlflow.trial_run import PARENT, Run, search
+
+
+def read_design(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> dict[str, Any]:
+    """The design of a study as it was last opened.
+
+    "" is any scale. Of several (other data, other overrides, another results folder) the newest,
+    or the one whose `StudyEntry.identity` and `StudyEntry.storage` are given. Raises
+    TrackingError when there is none, or when its file is not to be had.
+    """
+    return _json_artifact(_study_run(uri, study, scale, identity, storage), "design.json")
+
+
+def run_marks(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> tuple[str, str]:
+    """The `StudyEntry.identity` and `.storage` of the newest run of `study` that fits."""
+    tags = _study_run(uri, study, scale, identity, storage).tags
+    return tags.get("seedbed.study_run", ""), tags.get("seedbed.storage", "")
+
+
+def read_rows(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> list[dict[str, Any]]:
+    """The study's trials as far as MLflow knows them, in the order in which they began.
+
+    The fields of a TrialRecord but for `curve` and `recipe`, with `run_id`. `metrics` are the
+    finals, exact; `status` may also be running or interrupted.
+    """
+    study_run = _study_run(uri, study, scale, identity, storage)
+    experiment = study_run.mlflow.get_run(study_run.id).info.experiment_id
+    found = search(study_run.mlflow, experiment, {PARENT: study_run.id, "seedbed.kind": "trial"})
+    rows: dict[str, dict[str, Any]] = {}
+    for run in found:
+        rows.setdefault(run.tags.get("seedbed.trial_key", ""), _row(run))
+    return list(rows.values())
+
+
+def read_curve(uri: str, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
+    """The curve of a trial's run in `names`: points {"samples": n, metric: value} by samples.
+
+    One request for each name. Of two values of one step the later counts.
+    """
+    mlflow = client(uri)
+    points: dict[int, dict[str, float]] = {}
+    for name in names:
+        history = mlflow.get_metric_history(run_id, trackable(name))
+        for point in sorted(history, key=lambda point: (point.step, point.timestamp)):
+            points.setdefault(point.step, {})[name] = point.value
+    return [{"samples": samples, **values} for samples, values in sorted(points.items())]
+
+
+def examples(
+    uri: str,
+    study: str,
+    key: str,
+    *,
+    name: str = "examples",
+    identity: str = "",
+    storage: str = "",
+) -> Path:
+    """The artifact `name` (a file or a folder) of the study's trial `key`, as a local path.
+
+    Of several runs of that trial (at two scales, say) the newest that has it, or the one of the
+    study with `identity` and `storage`. Raises TrackingError when none has.
+    """
+    mlflow, experiment = _experiment(uri, study)
+    wanted = {"seedbed.kind": "trial", "seedbed.trial_key": key}
+    if identity:
+        wanted[PARENT] = _study_run(uri, study, "", identity, storage).id
+    runs = list(search(mlflow, experiment, wanted))
+    for run in reversed(runs):
+        folder = name.rpartition("/")[0]
+        if any(found.path == name for found in mlflow.list_artifacts(run.id, folder or None)):
+            return Path(mlflow.download_artifacts(run.id, name))
+    raise TrackingError(
+        f"trial {key} of study {study} has no artifact '{name}' at {redacted(uri)}",
+        why=f"{len(runs)} runs have that key" if runs else "no run has that key",
+        mend="look at the run's artifacts in MLflow" if runs else "check the key",
+    )
+
+
+def _experiment(uri: str, study: str) -> tuple[Any, str]:
+    experiment = find_experiment(uri, study)
+    return client(uri), experiment
+
+
+def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) -> Run:
+    mlflow, experiment = _experiment(uri, study)
+    runs = list(search(mlflow, experiment, {"seedbed.kind": "study"}))
+    wanted = [
+        run
+        for run in runs
+        if scale in ("", run.tags.get("seedbed.scale"))
+        and identity in ("", run.tags.get("seedbed.study_run"))
+        # One without a mark is from before results folders were told apart.
+        and (not storage or run.tags.get("seedbed.storage", "") in ("", storage))
+    ]
+    if not wanted:
+        asked = f"study '{study}' at scale '{scale}'" + (f" ({identity})" if identity else "")
+        scales = {run.tags.get("seedbed.scale", "") for run in runs}
+        other = scale in scales  # then it is the identity that differs
+        raise TrackingError(
+            f"{asked} has no run at {redacted(uri)}",
+            why="it ran there with other data, seeds, settings or --storage only"
+            if other
+            else "nothing of it was ever tracked there",
+            mend="give the --data, --seeds, --set and --storage it ran with, or run it with these"
+            if other
+            else nearest(scale, scales)
+            if scales
+            else "run the study first",
+        )
+    return wanted[-1]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    tags = run.tags
+    return {
+        "key": tags.get("seedbed.trial_key", ""),
+        "study": tags.get("seedbed.study", ""),
+        "scale": tags.get("seedbed.scale", ""),
+        "cell": json.loads(tags.get("seedbed.cell", "{}")),
+        "seed": int(tags.get("seedbed.seed", "0")),
+        "cohort": tags.get("seedbed.cohort", ""),
+        "status": tags.get("seedbed.status", ""),
+        "reason": tags.get("seedbed.reason", ""),
+        "metrics": _finals(run),
+        "order_hash": tags.get("seedbed.order_hash", ""),
+        "data_fingerprint": tags.get("seedbed.data_fingerprint", ""),
+        "test_digest": tags.get("seedbed.test_digest", ""),
+        "recipe_key": tags.get("seedbed.recipe_key", ""),
+        "order_schema": int(tags.get("seedbed.order_schema", "1")),
+        "made_by": tags.get("seedbed.made_by", ""),
+        "code_version": json.loads(tags.get("seedbed.code_version", "{}")),
+        "missing_metrics": json.loads(tags.get("seedbed.missing_metrics", "[]")),
+        "run_id": run.id,
+    }
+
+
+def _finals(run: Run) -> dict[str, float]:
+    """The finals among the run's metrics; of a curve's metrics MLflow also shows the last."""
+    names = run.tags.get("seedbed.finals", "[]")
+    if len(names) >= MAX_TAG_LENGTH:  # cut short: too many for a tag
+        return dict(_json_artifact(run, "record.json")["metrics"])
+    return {name: run.metrics[name] for name in json.loads(names) if name in run.metrics}
+
+
+def _json_artifact(run: Run, name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(Path(run.mlflow.download_artifacts(run.id, name)).read_text()))
+    except Exception as error:
+        raise TrackingError(
+            f"the file {name} of run {run.id} cannot be read",
+            why=redacted(str(error)).splitlines()[0],
+            mend="read from where the artifact store can be reached, or run the study again",
+        ) from None
