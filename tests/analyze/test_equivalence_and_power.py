@@ -19,8 +19,7 @@ import pytest
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from seedbed.analyze import AnalysisError, anova, contrasts, non_inferiority
-from seedbed.analyze.stats import equivalence
+from seedbed.analyze import AnalysisError, anova, contrasts, equivalence, non_inferiority
 from seedbed.analyze.stats.power import (
     Plan,
     detectable_difference,

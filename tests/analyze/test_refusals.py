@@ -25,12 +25,12 @@ from seedbed.analyze import (
     AnalysisError,
     anova,
     contrasts,
+    equivalence,
     interaction_contrast,
     marginal_means,
     non_inferiority,
     pairwise,
 )
-from seedbed.analyze.stats import equivalence
 from seedbed.analyze.stats.components import variance_components
 from seedbed.analyze.stats.cost import pareto_membership, per_device_hour
 from seedbed.analyze.stats.diagnostics import diagnose

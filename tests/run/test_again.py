@@ -19,7 +19,7 @@ from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.run.driver.outcome import ASIDE, Outcome
-from seedbed.run.driver.resume import CHECKPOINT_FILE, PLACE_FILE
+from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE
 from seedbed.storage.results import Store
 from seedbed.study.factor import Factor
 from seedbed.study.record import TrialRecord

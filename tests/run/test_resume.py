@@ -16,16 +16,13 @@ from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.outcome import Outcome, failed
-from seedbed.run.driver.resume import (
+from seedbed.run.driver.resume import Start, forget, forgive, starts
+from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
-    Start,
     check_same_data,
     data_mark,
-    forget,
-    forgive,
     place_of,
-    starts,
 )
 from seedbed.storage.results import Store
 from seedbed.study.factor import Factor
