@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up: a module imports its own room and the rows above its own in this list, never
 # one further down. Rooms of one row do not know each other. The most particular name counts.
 ROWS = """
-errors  checks  home
+errors  checks  home  metric
 storage
 data.fault  data.provided
 data.decode
@@ -50,6 +50,7 @@ RANK = {name: row for row, names in enumerate(ROWS.split("\n")) for name in name
 # Of one row, and yet one knows the other.
 BESIDE = {
     ("checks", "errors"),
+    ("metric", "errors"),
     ("model.towers", "model.norm"),
     ("model.towers", "model.term"),
     ("model.term", "model.gather"),
