@@ -24,7 +24,7 @@ data.shards
 data.select  data.views  data.rows  data.order
 data.render
 data
-model.term  model.gather  model.norm  model.towers
+model.term  model.gather  model.norm  model.towers  model.similarity  model.token_scores
 model.terms
 model
 variants  recipe
@@ -54,6 +54,7 @@ BESIDE = {
     ("model.towers", "model.norm"),
     ("model.towers", "model.term"),
     ("model.term", "model.gather"),
+    ("model.term", "model.similarity"),
     ("model.norm", "model.gather"),
 }
 # Libraries that only these rooms (or files) may import.

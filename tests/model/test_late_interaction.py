@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from tests.model.gloo import over_ranks
 from torch import Tensor
 
-import seedbed.model.terms.late_interaction as module
+import seedbed.model.token_scores as module
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
 from seedbed.model.gather import Gather
 from seedbed.model.term import Features
 from seedbed.model.terms.infonce import info_nce
-from seedbed.model.terms.late_interaction import LateInteraction, late_interaction, token_scores
+from seedbed.model.terms.late_interaction import LateInteraction, late_interaction
+from seedbed.model.token_scores import token_scores
 
 
 def rand(*shape: int, seed: int = 0) -> Tensor:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seedbed.data.order import derive
 from seedbed.data.render import tokenizer
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.model.terms.late_interaction import LateInteractionModule, token_scores
 
 NUM_CANDIDATES = 100
 # Of each accuracy, so many names that it is what it is called, and not certain.
@@ -92,26 +90,23 @@ def zero_shot(
 ) -> ZeroShot | None:
     """Rank every name for every picture: images uint8 [n, S, S, 3].
 
-    Pictures and names are compared as the objective aligns them: by the cosine of embeddings,
-    or by tokens where it has no embeddings; None where nothing aligned them. A name that scores
+    Pictures and names are compared as the objective aligns them: None where nothing does. A name
+    that scores
     the same as the true one counts against it, so that a model whose embeddings have all
     collapsed, or are no numbers, scores 0, not 1.
     """
-    aligning = model.objective.aligning()
-    if aligning is None:
+    similarity = model.similarity()
+    if similarity is None:
         return None
     training = model.training
     model.eval()
     try:
-        scorer: Scorer = (
-            _Cosines(model) if aligning[1] == "embed" else _TokenScores(model, aligning[0])
-        )
-        scorer.read_names(_text_batches(candidates.names, context, device))
+        similarity.read_texts(_text_batches(candidates.names, context, device))
         among_all, among_100 = [], []
         num_not_finite = 0
         for first in range(0, len(images), BATCH):
             part = slice(first, first + BATCH)
-            scores = scorer.scores(torch.from_numpy(images[part]).to(device))
+            scores = similarity.scores(torch.from_numpy(images[part]).to(device))
             truth = torch.from_numpy(candidates.truth[part]).to(device)[:, None]
             own = scores.gather(1, truth)
             subset = scores.gather(1, torch.from_numpy(candidates.of_100[part]).to(device))
@@ -122,53 +117,6 @@ def zero_shot(
     finally:
         model.train(training)
     return ZeroShot(ids, _numpy(among_all), _numpy(among_100), num_not_finite)
-
-
-class Scorer(Protocol):
-    """How pictures are compared with names."""
-
-    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        """Take the names, as batches of token ids [m, L] and lengths [m]."""
-
-    def scores(self, images: Tensor) -> Tensor:
-        """uint8 [n, S, S, 3] to [n, number of names]."""
-
-
-class _Cosines:
-    """Cosines of embeddings."""
-
-    def __init__(self, model: Pretrainer) -> None:
-        self.model = model
-
-    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        parts = [self.model.embed_text(ids, lengths).float() for ids, lengths in batches]
-        self.names = F.normalize(torch.cat(parts), dim=-1)
-
-    def scores(self, images: Tensor) -> Tensor:
-        return F.normalize(self.model.embed_image(images).float(), dim=-1) @ self.names.T
-
-
-class _TokenScores:
-    """Late interaction: over a picture's tokens, the mean of the best cosine with a name's.
-
-    From picture to name as in the paper's code, but over the name's own tokens: that code also
-    counts the padding, averages unlike words of several prompts by their position, and divides
-    by a norm that grows with the name.
-    """
-
-    def __init__(self, model: Pretrainer, term: str) -> None:
-        self.model = model
-        self.term = cast(LateInteractionModule, model.terms[term])
-
-    def read_names(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        self.names: list[tuple[Tensor, Tensor]] = []
-        for ids, lengths in batches:
-            text = self.model.towers["text"](ids, lengths)
-            self.names.append((self.term.text_tokens(text.tokens.float()), text.mask))
-
-    def scores(self, images: Tensor) -> Tensor:
-        tokens = self.term.image_tokens(self.model.towers["image"](images).tokens.float())
-        return torch.cat([token_scores(tokens, name, mask) for name, mask in self.names], dim=1)
 
 
 def _text_batches(

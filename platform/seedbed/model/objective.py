@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from seedbed.data.views import View
 from seedbed.errors import StudyError
-from seedbed.model.term import LEARNED, Feature, Kind, Temperature, Term, Weighted
+from seedbed.model.term import LEARNED, Compared, Feature, Temperature, Term, Weighted
 
 
 class Objective:
@@ -55,16 +56,15 @@ class Objective:
     def _part(feature: Feature) -> tuple[str, str]:
         return feature.view.modality, feature.kind
 
-    def aligning(self) -> tuple[str, Kind] | None:
+    def aligning(self) -> tuple[str, Compared] | None:
         """The term by which pictures and captions are compared, and the features it reads.
 
         Embeddings before tokens, since they are the cheaper to compare; None where no present
         term draws the two together, so that there is nothing to compare them by.
         """
-        kinds: tuple[Kind, ...] = ("embed", "tokens")
-        for kind in kinds:
+        for kind in get_args(Compared):
             for name, weighted in self.present():
-                if weighted.term.aligns and any(f.kind == kind for f in weighted.term.learns):
+                if weighted.term.similarity == kind:
                     return name, kind
         return None
 

@@ -15,7 +15,8 @@ from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
 from seedbed.model.objective import Objective
-from seedbed.model.term import LEARNED, Feature, Features
+from seedbed.model.similarity import Similarity
+from seedbed.model.term import LEARNED, Feature, Features, TermModule
 from seedbed.model.towers.image import ImageEncoder, ImageTower
 from seedbed.model.towers.text import TextEncoder, TextTower
 
@@ -121,6 +122,16 @@ class Pretrainer(nn.Module):
         """Token ids [n, L] and lengths [n] to un-normalised embeddings [n, embed_dim]."""
         embedding: Tensor = self.projections["text"](self.towers["text"](ids, lengths).pooled)
         return embedding
+
+    def similarity(self) -> Similarity | None:
+        """How it compares pictures with captions, as its objective aligns them; None where
+        nothing has."""
+        aligning = self.objective.aligning()
+        if aligning is None:
+            return None
+        module = self.terms[aligning[0]]
+        assert isinstance(module, TermModule)
+        return module.similarity(self)
 
     def forward(self, batch: Batch, gather: Gather | None = None) -> Losses:
         """One batch of columns (see data.rendering.render) to its losses."""

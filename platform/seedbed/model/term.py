@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError, nearest
 from seedbed.model.gather import Gather
+from seedbed.model.similarity import Cosines, Encoders, Similarity
 
 Kind = Literal["embed", "pooled", "tokens", "context", "mask", "targets"]
+Compared = Literal["embed", "tokens"]  # features by which pictures and captions are compared
 LEARNED = frozenset(("embed", "pooled", "tokens", "context"))  # the others are given, not computed
 
 
@@ -141,6 +143,16 @@ class Term(ABC):
         """Whether it draws pictures and their captions together, so that zero-shot can work."""
         return {feature.view.modality for feature in self.learns} == {"image", "text"}
 
+    @property
+    def similarity(self) -> Compared | None:
+        """The features by which a trained model compares pictures with captions for this term.
+
+        "embed" is the cosine of the embeddings; a term that says "tokens" gives its own way in
+        `TermModule.similarity`. None where it does not draw the two together.
+        """
+        learns_embeddings = any(feature.kind == "embed" for feature in self.learns)
+        return "embed" if self.aligns and learns_embeddings else None
+
     def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
         """Floating-point operations of one sample's forward pass through the term itself.
 
@@ -166,6 +178,11 @@ def expect(term: Term, modality: Modality, *views: View) -> None:
 
 class TermModule(nn.Module):
     """Computes a term's loss: `forward(features) -> []`."""
+
+    def similarity(self, encoders: Encoders) -> Similarity:
+        """How pictures are compared with captions after training, where `Term.similarity` says
+        that they can be. The cosine of their embeddings, unless the term has a way of its own."""
+        return Cosines(encoders)
 
     def forward(self, features: Features) -> Tensor:
         raise NotImplementedError
