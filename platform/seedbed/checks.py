@@ -1,45 +1,141 @@
-"""Checks of the fields of an augmentation: floats, shares and ranges."""
+"""The one place where a value is refused: is it a number, whole, within bounds, one of these.
+
+`number`, `count` and `one_of` take a value and what to call it in a message; `numbers`, `counts`,
+`choice` and `switches` do the same for fields of a frozen dataclass and keep them in one spelling
+(1 and 1.0 are one recipe, with one key). All raise `error` with the offending value, why, and how
+to mend it.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
 
-from seedbed.errors import StudyError
+from seedbed.errors import SeedbedError, StudyError, nearest
+
+INFINITY = math.inf
+Kind = type[SeedbedError]
 
 
-def as_floats(value: Any, *names: str) -> None:
-    """Make the fields `names` of a frozen `value` finite floats: 1 and 1.0 are one recipe."""
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite number; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def is_integer(value: object) -> bool:
+    """Whether `value` is an integer by type; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -INFINITY,
+    most: float = INFINITY,
+    above: float = -INFINITY,
+    below: float = INFINITY,
+    why: str = "it is a finite number",
+    mend: str = "",
+    error: Kind = StudyError,
+) -> float:
+    """`value` as a float, with `least` <= value <= `most` and `above` < value < `below`."""
+    if is_number(value) and least <= value <= most and above < value < below:
+        return float(value)
+    words = _bounds(least, most, above, below)
+    raise error(f"{name} is {value!r}", why=why, mend=mend or f"give a number{words}")
+
+
+def count(
+    name: str,
+    value: Any,
+    *,
+    least: float = 1,
+    most: float = INFINITY,
+    why: str = "it is a whole number",
+    mend: str = "",
+    error: Kind = StudyError,
+) -> int:
+    """`value` as an int from `least` to `most`. A float is refused, also one without a fraction."""
+    if is_integer(value) and least <= value <= most:
+        return int(value)
+    words = _bounds(least, most, -INFINITY, INFINITY)
+    raise error(f"{name} is {value!r}", why=why, mend=mend or f"give a whole number{words}")
+
+
+def one_of(
+    name: str, value: Any, known: Iterable[Any], *, why: str, error: Kind = StudyError
+) -> None:
+    """Refuse a `value` that is none of `known`, with the nearest that is."""
+    known = tuple(known)
+    if value not in known:
+        raise error(f"{name} is {value!r}", why=why, mend=nearest(value, known))
+
+
+def numbers(owner: Any, *names: str, **bounds: Any) -> None:
+    """Make the fields `names` of `owner` floats within `bounds`, as `number` takes them."""
     for name in names:
-        given = getattr(value, name)
-        number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        if not number or not math.isfinite(given):
-            raise refused(value, name, "it is a finite number", "give a number")
-        object.__setattr__(value, name, float(given))
+        object.__setattr__(owner, name, number(_field(owner, name), getattr(owner, name), **bounds))
 
 
-def shares(value: Any, *names: str) -> None:
-    """Refuse a field of `names` outside 0 to 1."""
+def shares(owner: Any, *names: str, **words: Any) -> None:
+    """Make the fields floats from 0 to 1."""
+    words = {"why": "it is a probability or a share", "mend": "give 0 to 1"} | words
+    numbers(owner, *names, least=0, most=1, **words)
+
+
+def counts(owner: Any, *names: str, **bounds: Any) -> None:
+    """Make the fields ints of 1 or more, or within `bounds`, as `count` takes them."""
     for name in names:
-        if not 0 <= getattr(value, name) <= 1:
-            raise refused(value, name, "it is a probability or a share", "give 0 to 1")
+        object.__setattr__(owner, name, count(_field(owner, name), getattr(owner, name), **bounds))
 
 
-def ranges(value: Any, *names: str, least: float, above: bool = False) -> None:
-    """Refuse `min_x` > `max_x`, and a `min_x` below `least` (or at it, with `above`).
-
-    `names` are pairs: the field of the low end, then that of the high end.
-    """
-    for low, high in zip(names[::2], names[1::2], strict=True):
-        if getattr(value, low) < least or (above and getattr(value, low) == least):
-            word = "more than" if above else "at least"
-            raise refused(value, low, f"it is {word} {least:g}", f"give {word} {least:g}")
-        if getattr(value, low) > getattr(value, high):
-            why = f"{high} is {getattr(value, high)}, and nothing lies between"
-            raise refused(value, low, why, f"lower {low} or raise {high}")
+def choice(
+    owner: Any, name: str, known: Iterable[Any], *, why: str, error: Kind = StudyError
+) -> None:
+    """Refuse a field that is none of `known`."""
+    one_of(_field(owner, name), getattr(owner, name), known, why=why, error=error)
 
 
-def refused(value: Any, name: str, why: str, mend: str) -> StudyError:
-    """The error for the field `name` of `value`."""
-    what = f"{type(value).__name__}.{name} is {getattr(value, name)!r}"
-    return StudyError(what, why=why, mend=mend)
+def switches(owner: Any, *names: str, error: Kind = StudyError) -> None:
+    """Refuse fields that are neither True nor False."""
+    for name in names:
+        if not isinstance(getattr(owner, name), bool):
+            raise refused(owner, name, "it is a switch", "give True or False", error)
+
+
+def ordered(owner: Any, low: str, high: str) -> None:
+    """Refuse a range whose low end, the field `low`, lies above its high end."""
+    if getattr(owner, low) > getattr(owner, high):
+        why = f"{high} is {getattr(owner, high)}, and nothing lies between"
+        raise refused(owner, low, why, f"lower {low} or raise {high}")
+
+
+def refused(owner: Any, name: str, why: str, mend: str, error: Kind = StudyError) -> SeedbedError:
+    """The error for the field `name` of `owner`."""
+    return error(f"{_field(owner, name)} is {getattr(owner, name)!r}", why=why, mend=mend)
+
+
+def _field(owner: Any, name: str) -> str:
+    return f"{type(owner).__name__}.{name}"
+
+
+def _bounds(least: float, most: float, above: float, below: float) -> str:
+    """How the bounds are said: ` of 0 or more`, ` above 0 and at most 1`."""
+    if math.isfinite(least) and math.isfinite(most):
+        return f" from {least:g} to {most:g}"
+    if math.isfinite(least) and not math.isfinite(below):
+        return f" of {least:g} or more"
+    words = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("at least", least),
+            ("above", above),
+            ("at most", most),
+            ("below", below),
+        )
+        if math.isfinite(bound)
+    ]
+    return f" {' and '.join(words)}" if words else ""

@@ -1,13 +1,20 @@
 """What can go wrong, and how each says so.
 
-    SeedbedError
-    ├── StudyError        the study, a recipe or an argument is wrong
-    ├── DataError         a corpus cannot be read as stated
-    ├── ResourceError     the cluster can never hold what was asked for
-    └── TrackingError     the tracking server cannot be used as stated
+    Exception
+    ├── SeedbedError               what a person can mend
+    │   ├── StudyError             the study, a recipe or an argument is wrong
+    │   │   └── AnalysisError      the trials table, or what was asked of it, allows no answer
+    │   ├── StudyHeldError         another process is running the study
+    │   ├── DataError              a corpus or a folder of results cannot be read or written
+    │   │   └── UnavailableError   storage did not answer for longer than it is retried
+    │   ├── ResourceError          the cluster can never hold what was asked for
+    │   └── TrackingError          the tracking server cannot be used as stated
+    ├── TransientError             one request failed and may succeed when repeated: see `retry`
+    └── SampleFault                one sample cannot be used: counted, never an end by itself
 
-Every error says what is wrong (with the offending value), why it matters, and how to mend it.
-All of them are raised before anything expensive starts, unless the fault shows only then.
+Every SeedbedError says what is wrong (with the offending value), why it matters, and how to mend
+it. They are raised before anything expensive starts, unless the fault shows only then. The last
+two never reach a person: they are caught where the request or the sample is.
 """
 
 from __future__ import annotations
@@ -44,8 +51,20 @@ class StudyError(SeedbedError):
     """The study, a recipe or an argument is wrong."""
 
 
+class AnalysisError(StudyError):
+    """The trials table, or what was asked of it, allows no answer."""
+
+
+class StudyHeldError(SeedbedError):
+    """Another process is running the study into the same folder; nothing is wrong with it."""
+
+
 class DataError(SeedbedError):
-    """A corpus cannot be read as stated."""
+    """A corpus or a folder of results cannot be read or written as stated."""
+
+
+class UnavailableError(DataError):
+    """Storage that stayed unreachable, slow or failing for longer than requests are retried."""
 
 
 class ResourceError(SeedbedError):
@@ -54,6 +73,18 @@ class ResourceError(SeedbedError):
 
 class TrackingError(SeedbedError):
     """The tracking server cannot be used as stated."""
+
+
+class TransientError(Exception):
+    """A request failed and may succeed when repeated; `unreachable` where no server answered."""
+
+    def __init__(self, text: str, *, unreachable: bool = False) -> None:
+        super().__init__(text)
+        self.unreachable = unreachable
+
+
+class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
+    """One sample cannot be used; the message is the reason that the trial's record keeps."""
 
 
 def ours(error: BaseException | None) -> SeedbedError | None:

@@ -138,7 +138,7 @@ def test_the_names_of_the_released_code_are_these() -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "said"),
     [
-        (RandomResizedCrop, {"min_area": 0}, r"min_area is 0\.0"),
+        (RandomResizedCrop, {"min_area": 0}, r"min_area is 0"),
         (RandomResizedCrop, {"min_area": 0.8, "max_area": 0.5}, r"min_area is 0\.8"),
         (RandomResizedCrop, {"max_area": 1.5}, r"max_area is 1\.5"),
         (RandomResizedCrop, {"min_aspect": 2}, r"min_aspect is 2\.0"),
@@ -146,7 +146,7 @@ def test_the_names_of_the_released_code_are_these() -> None:
         (Strong, {"flip_p": 1.1}, r"flip_p is 1\.1"),
         (Strong, {"blur_p": -0.1}, r"blur_p is -0\.1"),
         (Strong, {"hue": 0.6}, r"hue is 0\.6"),
-        (Strong, {"contrast": -1}, r"contrast is -1\.0"),
+        (Strong, {"contrast": -1}, r"contrast is -1"),
         (Strong, {"blur_min_radius": 3}, r"blur_min_radius is 3\.0"),
         (Strong, {"blur_reference_size": 0}, r"blur_reference_size is 0"),
     ],

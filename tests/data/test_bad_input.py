@@ -16,7 +16,7 @@ from PIL import EpsImagePlugin, Image
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode.pillow import MAX_PIXELS, decode
-from seedbed.data.fault import Fault, SampleFault
+from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.order import Order
 from seedbed.data.render.image import CenterCrop
@@ -41,7 +41,7 @@ from seedbed.data.shards.manifest import (
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.shards.source import open_source
 from seedbed.data.views import IMAGE, TEXT
-from seedbed.errors import DataError
+from seedbed.errors import DataError, SampleFault
 
 Members = dict[str, bytes]
 RENDERING = Rendering({IMAGE: CenterCrop()}, (TEXT,), 8, 12, "txt", 0)

@@ -241,7 +241,7 @@ def test_the_published_package_brings_the_database(bare: Path) -> None:
 
 
 def test_impossible_fields_are_refused() -> None:
-    with pytest.raises(StudyError, match=r"EDA\.deletion_p is 2\.0"):
+    with pytest.raises(StudyError, match=r"EDA\.deletion_p is 2"):
         EDA(deletion_p=2)
     with pytest.raises(StudyError, match=r"EDA\.synonyms is 'wordnett'(.|\n)*'wordnet'"):
         EDA(synonyms="wordnett")  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 import pytest
 
-from seedbed.errors import StudyError
-from seedbed.storage.held import LOCK_NAME, StudyHeldError
+from seedbed.errors import StudyError, StudyHeldError
+from seedbed.storage.held import LOCK_NAME
 from seedbed.storage.lock import study_lock
 from seedbed.storage.results import Store
 

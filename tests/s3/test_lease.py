@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from seedbed.errors import DataError
+from seedbed.errors import DataError, StudyHeldError
 from seedbed.storage.conditional import get, put_if
-from seedbed.storage.held import LOCK_NAME, StudyHeldError
+from seedbed.storage.held import LOCK_NAME
 from seedbed.storage.lease import study_lease
 from seedbed.storage.lock import study_lock
 from seedbed.storage.objects import exists, write_object

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from seedbed.errors import UnavailableError
 from seedbed.run.driver.outcome import record_files
 from seedbed.storage.results import Store
-from seedbed.storage.retry import WeatherError
 from seedbed.track.ledger import Remote
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
@@ -56,7 +56,7 @@ def test_one_that_stays_away_is_named_when_the_patience_ends(
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
     monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "1")
     weather.away = True
-    with pytest.raises(WeatherError, match="did not answer soundly") as caught:
+    with pytest.raises(UnavailableError, match="did not answer soundly") as caught:
         store.write_bytes(b"x", "trials", "k", "record.json")
     assert f"writing {store.uri}/trials/k/record.json" in str(caught.value)
 

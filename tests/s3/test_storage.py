@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from seedbed.errors import DataError
-from seedbed.storage.objects import WeatherError, exists, list_objects, read_object, write_object
+from seedbed.errors import DataError, UnavailableError
+from seedbed.storage.objects import exists, list_objects, read_object, write_object
 from seedbed.storage.results import Store
 from seedbed.storage.retry import patience_seconds
 
@@ -103,7 +103,7 @@ def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
     monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "2")
     calm(weather, kind, 9_999)
     began = time.monotonic()
-    with pytest.raises(WeatherError, match=r"\d attempts in [2-6]\.\d s") as caught:
+    with pytest.raises(UnavailableError, match=r"\d attempts in [2-6]\.\d s") as caught:
         read_object(BIG)
     assert 2 <= time.monotonic() - began < 7
     assert BIG in str(caught.value)
@@ -118,7 +118,7 @@ def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
     weather.away = True
     for least, most in ((0.2, 1.0), (1.5, 5.0)):
         began = time.monotonic()
-        with pytest.raises(WeatherError):
+        with pytest.raises(UnavailableError):
             list_objects(BIG)
         assert least <= time.monotonic() - began < most
         weather.away = False
@@ -138,14 +138,14 @@ def test_a_patience_that_is_no_number_is_refused(
 def test_what_waiting_does_not_mend_is_asked_once(weather: Any, twins: Any) -> None:
     with pytest.raises(DataError, match=r"absent\.tar is gone") as caught:
         read_object("s3://corpus/twin/absent.tar")
-    assert not isinstance(caught.value, WeatherError)
+    assert not isinstance(caught.value, UnavailableError)
     assert len(weather.requests) == 1
     for status in (400, 403, 404):
         weather.requests.clear()
         weather.statuses = [status]
         with pytest.raises(DataError) as caught:
             read_object(BIG)
-        assert not isinstance(caught.value, WeatherError)
+        assert not isinstance(caught.value, UnavailableError)
         assert len(weather.requests) == 1
 
 
@@ -176,7 +176,7 @@ def test_an_endpoint_without_a_server_is_named(
         held.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        with pytest.raises(WeatherError, match="nothing can be reached") as caught:
+        with pytest.raises(UnavailableError, match="nothing can be reached") as caught:
             deed(BIG)
     assert url in str(caught.value)
 

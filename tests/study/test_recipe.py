@@ -154,7 +154,7 @@ def test_an_objective_does_not_change() -> None:
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_weight_that_is_no_loss_to_lower_is_refused(weight: float) -> None:
-    with pytest.raises(StudyError, match="has the weight"):
+    with pytest.raises(StudyError, match="the weight of InfoNCE is"):
         weight * InfoNCE()
 
 
@@ -194,7 +194,7 @@ def test_a_setting_that_is_not_finite_is_refused(path: str, raw: str) -> None:
 
 
 def test_a_beta_of_one_or_more_is_refused() -> None:
-    with pytest.raises(StudyError, match=r"AdamW\.beta1 is 2\.0"):
+    with pytest.raises(StudyError, match=r"AdamW\.beta1 is 2"):
         AdamW(beta1=2)
 
 

@@ -36,8 +36,8 @@ UI_PORT = 5000
 
 def run(options: Options) -> int:
     """Run what is missing of the plan and write its report. Returns the exit status."""
+    from seedbed.errors import StudyHeldError
     from seedbed.run.driver.preflight import check_workers
-    from seedbed.storage.held import StudyHeldError
     from seedbed.storage.lock import study_lock
     from seedbed.storage.results import Store
     from seedbed.storage.retry import patience_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seedbed.checks import counts, shares
 from seedbed.data.select.filters.filter import Filter
 from seedbed.data.select.selection import Selection
 from seedbed.errors import DataError
@@ -49,20 +50,10 @@ class Corpus:
         object.__setattr__(self, "uri", _canonical(self.uri))
         if self.test_uri:
             object.__setattr__(self, "test_uri", _canonical(self.test_uri))
-        if self.window_shards < 1:
-            raise DataError(
-                f"Corpus.window_shards is {self.window_shards}",
-                why="shards are shuffled in windows of one or more",
-                mend="give 1 or more",
-            )
-        if not 0 <= self.max_bad_fraction <= 1:
-            raise DataError(
-                f"Corpus.max_bad_fraction is {self.max_bad_fraction}",
-                why="it is a fraction of the samples read",
-                mend="give a number from 0 to 1",
-            )
-        # 0 and 0.0 are one corpus, with one key.
-        object.__setattr__(self, "max_bad_fraction", float(self.max_bad_fraction))
+        why = "shards are shuffled in windows of one or more"
+        counts(self, "window_shards", why=why, error=DataError)
+        why = "it is a fraction of the samples read"
+        shares(self, "max_bad_fraction", why=why, error=DataError)
         chosen = self.selection  # checked here, before anything starts
         object.__setattr__(self, "filters", chosen.filters)
         object.__setattr__(self, "fraction", chosen.fraction)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
-    """One sample cannot be used; the message is the reason that the trial's record keeps."""
-
-
 class Fault(NamedTuple):
     """A sample that cannot be used: its shard, its key, and why."""
 

@@ -17,8 +17,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from seedbed.checks import count, number, one_of
 from seedbed.data.views import Modality, View
-from seedbed.errors import StudyError, nearest
+from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
 from seedbed.model.similarity import Cosines, Encoders, Similarity
 
@@ -196,13 +197,14 @@ class Weighted:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight >= 0):
-            raise StudyError(
-                f"{type(self.term).__name__} has the weight {self.weight}",
-                why="a term is a loss to lower: its weight is finite and at least 0",
-                mend="give a weight of 0 (absent) or more",
-            )
-        object.__setattr__(self, "weight", float(self.weight))  # 1 and 1.0 are one key
+        weight = number(
+            f"the weight of {type(self.term).__name__}",
+            self.weight,
+            least=0,
+            why="a term is a loss to lower: its weight is finite and at least 0",
+            mend="give a weight of 0 (absent) or more",
+        )
+        object.__setattr__(self, "weight", weight)  # 1 and 1.0 are one key
         _check_fields(self.term)
 
 
@@ -216,17 +218,10 @@ def _check_fields(term: Any) -> None:
     hints = get_type_hints(type(term))
     for field in dataclasses.fields(term):
         value, hint = getattr(term, field.name), hints[field.name]
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise StudyError(
-                f"{type(term).__name__}.{field.name} is {value!r}",
-                why="it is one of a few named choices",
-                mend=nearest(value, get_args(hint)),
-            )
+        name = f"{type(term).__name__}.{field.name}"
+        if get_origin(hint) is Literal:
+            one_of(name, value, get_args(hint), why="it is one of a few named choices")
         # A number of things is 1 or more; 0 only where that is the default, and says "none".
         least = 0 if field.default == 0 else 1
-        if hint is int and value < least:
-            raise StudyError(
-                f"{type(term).__name__}.{field.name} is {value}",
-                why="it counts dimensions, tokens or rows",
-                mend=f"give {least} or more",
-            )
+        if hint is int:
+            count(name, value, least=least, why="it counts dimensions, tokens or rows")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seedbed.checks import number
 from seedbed.errors import StudyError, nearest
 from seedbed.study.label import Label, label_text, same_label
 from seedbed.study.study import Study
@@ -50,20 +51,12 @@ class Surface:
 
     def check(self, study: Study) -> Surface:
         """Itself. Raises StudyError for what is no number, and for levels that `study` lacks."""
-        for name in ("mean", *_SPREADS, *_SHARES, *(["hours"] if self.hours is not None else [])):
-            _check_number(name, getattr(self, name))
-        for name in (*_SPREADS, *_SHARES, *(["hours"] if self.hours is not None else [])):
-            if getattr(self, name) < 0:
-                raise StudyError(
-                    f"surface: {name} is {getattr(self, name)!r}", mend="give 0 or more"
-                )
+        number("surface: mean", self.mean)
+        for name in (*_SPREADS, *(["hours"] if self.hours is not None else [])):
+            number(f"surface: {name}", getattr(self, name), least=0)
         for name in _SHARES:
-            if getattr(self, name) > 1:
-                raise StudyError(
-                    f"surface: {name} is {getattr(self, name)!r}",
-                    why="it is a share of the trials",
-                    mend="give a number from 0 to 1",
-                )
+            why = "it is a share of the trials"
+            number(f"surface: {name}", getattr(self, name), least=0, most=1, why=why)
         for name, effects in self.others.items():
             if name not in study.responses[1:]:
                 raise StudyError(
@@ -78,7 +71,7 @@ class Surface:
                 )
         of_others = [pair for own in self.others.values() for pair in own.items()]
         for term, value in (*self.effects.items(), *self.noises.items(), *of_others):
-            _check_number(term, value)
+            number(f"surface: {term}", value)
             _check_term(term, study)
         return self
 
@@ -181,12 +174,6 @@ def _pairs(term: str) -> list[tuple[str, str]]:
     """`depth=3:supervision=declip` as its pairs."""
     parts = (part.partition("=") for part in term.split(":"))
     return [(name.strip(), label.strip()) for name, _, label in parts]
-
-
-def _check_number(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):  # type: ignore[arg-type]
-        raise StudyError(f"surface: {name} is {value!r}", mend="give a finite number")
 
 
 def _check_term(term: str, study: Study) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from seedbed.checks import choice, counts, numbers, switches
 from seedbed.data.corpus import Corpus
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, STANDARD_SLIP, CenterCrop, RandomResizedCrop, Strong
 from seedbed.data.render.masking import Masking
 from seedbed.data.select.filters.filter import Filter
 from seedbed.data.views import View
-from seedbed.errors import StudyError, nearest
+from seedbed.errors import StudyError
 from seedbed.model.objective import Objective
 from seedbed.model.term import Weighted
 from seedbed.model.towers.image import ImageTower
@@ -26,16 +26,6 @@ from seedbed.recipe.paths import patched, value_at
 SCHEMA = 3  # part of every key: raised when the same fields come to mean something else
 
 Value = str | int | float | bool | None
-
-
-def _positive(value: Any, *names: str) -> None:
-    for name in names:
-        if getattr(value, name) < 1:
-            raise StudyError(
-                f"{type(value).__name__}.{name} is {getattr(value, name)}",
-                why="it counts something that a trial needs",
-                mend="give 1 or more",
-            )
 
 
 @dataclass(frozen=True)
@@ -57,23 +47,10 @@ class AdamW:
     decay_attention_bias: bool = False
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            if f.name == "decay_attention_bias":
-                continue
-            value = float(getattr(self, f.name))  # 1 and 1.0 are one recipe, with one key
-            if not math.isfinite(value) or value < 0:
-                raise StudyError(
-                    f"AdamW.{f.name} is {value}",
-                    why="it is a finite number of 0 or more",
-                    mend=f"the paper's is {f.default}",
-                )
-            if f.name.startswith("beta") and value >= 1:
-                raise StudyError(
-                    f"AdamW.{f.name} is {value}",
-                    why="it is the share of a running mean that is kept",
-                    mend=f"give less than 1; the paper's is {f.default}",
-                )
-            object.__setattr__(self, f.name, value)
+        numbers(self, "lr", "warmup_lr", "weight_decay", "eps", least=0)
+        why = "it is the share of a running mean that is kept"
+        numbers(self, "beta1", "beta2", least=0, below=1, why=why)
+        switches(self, "decay_attention_bias")
 
 
 @dataclass(frozen=True)
@@ -89,8 +66,9 @@ class Budget:
     batch: int = 4_096
 
     def __post_init__(self) -> None:
-        _positive(self, "samples", "batch")
-        if not 0 <= self.warmup_samples < self.samples:
+        counts(self, "samples", "batch", why="it counts something that a trial needs")
+        counts(self, "warmup_samples", least=0, why="it counts samples of the budget")
+        if self.warmup_samples >= self.samples:
             raise StudyError(
                 f"Budget.warmup_samples is {self.warmup_samples:,}",
                 why=f"the budget is {self.samples:,} samples",
@@ -149,19 +127,12 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _positive(self, "embed_dim")
-        if self.precision not in ("fp32", "bf16"):
-            raise StudyError(
-                f"Recipe.precision is '{self.precision}'",
-                why="a trial trains in one of the known precisions",
-                mend=nearest(self.precision, ("fp32", "bf16")),
-            )
-        if self.micro_batch < 0:
-            raise StudyError(
-                f"Recipe.micro_batch is {self.micro_batch}",
-                why="it counts the rows that pass the towers at a time",
-                mend="give 1 or more, or 0 for the whole batch",
-            )
+        counts(self, "embed_dim", why="it counts something that a trial needs")
+        why = "a trial trains in one of the known precisions"
+        choice(self, "precision", ("fp32", "bf16"), why=why)
+        why = "it counts the rows that pass the towers at a time"
+        mend = "give 1 or more, or 0 for the whole batch"
+        counts(self, "micro_batch", least=0, why=why, mend=mend)
         self.objective.check()
         for name, weighted in self.objective.present():
             vocabulary = getattr(weighted.term, "vocabulary", self.text.vocabulary)

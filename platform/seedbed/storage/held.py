@@ -8,13 +8,9 @@ import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from seedbed.errors import SeedbedError
+from seedbed.errors import StudyHeldError
 
 LOCK_NAME = "driver.lock"
-
-
-class StudyHeldError(SeedbedError):
-    """Another process is running the study into the same folder; nothing is wrong with it."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from seedbed.errors import DataError
+from seedbed.errors import DataError, StudyHeldError
 from seedbed.storage import conditional, s3
-from seedbed.storage.held import LOCK_NAME, Holder, StudyHeldError, held
+from seedbed.storage.held import LOCK_NAME, Holder, held
 from seedbed.storage.results import Store
 
 LEASE_SECONDS = 60.0

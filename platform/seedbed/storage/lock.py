@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from seedbed.errors import StudyError
-from seedbed.storage.held import LOCK_NAME, Holder, StudyHeldError, held
+from seedbed.errors import StudyError, StudyHeldError
+from seedbed.storage.held import LOCK_NAME, Holder, held
 from seedbed.storage.lease import study_lease
 from seedbed.storage.results import Store
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.errors import DataError, nearest
+from seedbed.errors import DataError, UnavailableError, nearest
 from seedbed.storage import s3
 from seedbed.storage.address import (
     Source,
@@ -24,12 +24,11 @@ from seedbed.storage.address import (
     matcher,
     parse_sources,
 )
-from seedbed.storage.retry import WeatherError
 
 __all__ = [
     "Object",
     "Source",
-    "WeatherError",
+    "UnavailableError",
     "etag_of",
     "exists",
     "list_objects",

@@ -66,7 +66,7 @@ class Store:
     def patiently(self, act: Callable[[], T], what: str) -> T:
         """`act()`, some calls on a bucket, waited for as corpora are (`weather.py`).
 
-        Safe to repeat. Raises WeatherError where the store is away for longer than that, and
+        Safe to repeat. Raises UnavailableError where the store is away for longer than that, and
         DataError for what waiting does not mend. A folder is asked once.
         """
         return act() if self.local else s3.through_arrow(self.uri, act, what)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from seedbed.errors import DataError
+from seedbed.errors import DataError, TransientError, UnavailableError
 
 T = TypeVar("T")
 
@@ -28,18 +28,6 @@ log = logging.getLogger(__name__)
 
 _STATUS = re.compile(r"HTTP status (\d{3})")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
-
-
-class WeatherError(DataError):
-    """A store that stayed unreachable, slow or failing longer than anybody was to wait."""
-
-
-class Weather(Exception):  # noqa: N818 - it is caught here, and never seen outside
-    """A fault that may pass; `unreachable` where no server answered at all."""
-
-    def __init__(self, text: str, *, unreachable: bool = False) -> None:
-        super().__init__(text)
-        self.unreachable = unreachable
 
 
 def number(name: str, default: float, *, least: float) -> float:
@@ -96,7 +84,7 @@ def patiently(act: Callable[[], T], what: str, place: str) -> T:
     """`act()`, tried again with doubling, jittered pauses while it raises Weather.
 
     For SEEDBED_PATIENCE_SECONDS, or FIRST_SECONDS where `place` has never answered. `what` is the
-    deed and `place` the server, for the message. Raises WeatherError at the end.
+    deed and `place` the server, for the message. Raises UnavailableError at the end.
     """
     backoff = number("SEEDBED_READ_BACKOFF_SECONDS", BACKOFF_SECONDS, least=0)
     jitter = random.Random()  # of its own: no seeded generator of the trial is moved
@@ -106,7 +94,7 @@ def patiently(act: Callable[[], T], what: str, place: str) -> T:
         attempt += 1
         try:
             result = act()
-        except Weather as weather:
+        except TransientError as weather:
             limit, waited = _known.limit(place), time.monotonic() - began
             if waited >= limit:
                 raise _outlasted(weather, what, place, attempt, waited) from weather
@@ -124,17 +112,17 @@ def patiently(act: Callable[[], T], what: str, place: str) -> T:
 
 
 def _outlasted(
-    weather: Weather, what: str, place: str, attempts: int, seconds: float
-) -> WeatherError:
+    weather: TransientError, what: str, place: str, attempts: int, seconds: float
+) -> UnavailableError:
     tries = f"{attempts} attempt{'s' if attempts > 1 else ''} in {seconds:.1f} s"
     if weather.unreachable:
-        return WeatherError(
+        return UnavailableError(
             f"{what} failed: nothing can be reached at {place} ({tries})",
             why=f"the last error was: {weather}",
             mend="start the server, or set AWS_ENDPOINT_URL to where it is; "
             "the same command then goes on",
         )
-    return WeatherError(
+    return UnavailableError(
         f"{what} failed: {place} did not answer soundly in {tries}",
         why=f"the last error was: {weather}",
         mend="wait and start again: a run resumes; or raise SEEDBED_PATIENCE_SECONDS",

@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 import pyarrow.fs as fs
 
-from seedbed.errors import DataError
+from seedbed.errors import DataError, TransientError
 from seedbed.storage.retry import (
     CONNECT_SECONDS,
     REQUEST_SECONDS,
-    Weather,
     number,
     patiently,
     plain,
@@ -176,9 +175,9 @@ def ask(
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
             raise refused(uri, "there are no credentials") from error
         except (boto.EndpointConnectionError, boto.ConnectTimeoutError) as error:
-            raise Weather(plain(error), unreachable=True) from error
+            raise TransientError(plain(error), unreachable=True) from error
         except (boto.HTTPClientError, ResponseParserError) as error:
-            raise Weather(plain(error)) from error
+            raise TransientError(plain(error)) from error
         except (boto.BotoCoreError, ValueError) as error:
             raise DataError(f"{what} failed", why=plain(error), mend="check AWS_*") from error
 
@@ -193,7 +192,7 @@ def _fault(uri: str, status: int | None, text: str) -> Exception:
         # pyarrow gives no status for a connection that broke or timed out.
         passing = status is None or (status >= 500 and status != 501) or status in (408, 429)
         if passing or any(code in text for code in WEATHER_CODES):
-            return Weather(plain(text))
+            return TransientError(plain(text))
     bucket, _ = split(uri)
     if "NoSuchBucket" in text or "NO_SUCH_BUCKET" in text:
         return DataError(
@@ -231,7 +230,7 @@ def _from_arrow(uri: str, error: OSError) -> Exception:
         return gone(uri)
     text = str(error)
     if "curlCode: 6," in text or "curlCode: 7," in text:  # no such host, or nobody listens
-        return Weather(plain(error), unreachable=True)
+        return TransientError(plain(error), unreachable=True)
     return _fault(uri, status_in(text), text)
 
 
@@ -245,7 +244,7 @@ def read(uri: str, start: int, stop: int | None) -> bytes:
             end = size if stop is None else min(stop, size)
             content = opened.read_at(end - start, start) if end > start else b""
         if len(content) != max(0, end - start):
-            raise Weather(f"{len(content):,} bytes came of {end - start:,}")
+            raise TransientError(f"{len(content):,} bytes came of {end - start:,}")
         return bytes(content)
 
     return through_arrow(uri, act, f"reading {uri}")

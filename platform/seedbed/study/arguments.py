@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from seedbed.checks import is_integer, one_of
 from seedbed.errors import StudyError, nearest
 from seedbed.recipe.recipe import Recipe
 
@@ -70,8 +71,8 @@ def check_base(base: Recipe, scales: Mapping[str, Mapping[str, Any]]) -> None:
 def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """Seeds as a tuple. Raises StudyError for what is no whole number, for none, for a repeated
     one and for a negative one."""
-    given: Any = range(seeds) if isinstance(seeds, int) and _is_whole(seeds) else seeds
-    if not isinstance(given, Sequence) or not all(map(_is_whole, given)):
+    given: Any = range(seeds) if isinstance(seeds, int) and is_integer(seeds) else seeds
+    if not isinstance(given, Sequence) or not all(map(is_integer, given)):
         raise StudyError(
             f"the seeds are {seeds!r}",
             why="they are a number of repetitions, or the seeds themselves",
@@ -98,16 +99,8 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return chosen
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def checked_error(error: object) -> str:
     """What a study's intervals rest on. Raises StudyError for a word that is none of `ERRORS`."""
-    if error not in ERRORS:
-        raise StudyError(
-            f"the study has error={error!r}",
-            why="the report's intervals rest on an error that it knows",
-            mend=nearest(error, ERRORS),
-        )
+    why = "the report's intervals rest on an error that it knows"
+    one_of("Study.error", error, ERRORS, why=why)
     return str(error)

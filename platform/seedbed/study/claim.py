@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.checks import number, one_of
 from seedbed.errors import StudyError, nearest
 from seedbed.recipe.scale import scale_named
 from seedbed.study.factor import Factor
@@ -100,27 +100,24 @@ class Contrast:
                 why="the difference is 0 whatever the trials say",
                 mend="name another level in one of them",
             )
-        if self.direction not in DIRECTIONS:
-            raise StudyError(
-                f"{start}the direction is '{self.direction}'",
-                mend=nearest(self.direction, DIRECTIONS),
-            )
+        why = "the verdict is read by it"
+        one_of(f"{start}the direction", self.direction, DIRECTIONS, why=why)
 
     def check_margin(self, claim: str, response: str) -> None:
         """Raises StudyError for a margin that cannot be one of `response`."""
-        start = f"Claim {claim}: the margin is {self.margin!r}"
-        is_number = isinstance(self.margin, int | float) and not isinstance(self.margin, bool)
-        if not is_number or not math.isfinite(self.margin):
-            raise StudyError(start, why="it is a number in the response's unit", mend="give 0.01")
-        if self.direction == "within" and self.margin <= 0:
-            raise StudyError(
-                start,
+        name = f"Claim {claim}: the margin"
+        number(name, self.margin, why="it is a number in the response's unit", mend="give 0.01")
+        if self.direction == "within":
+            number(
+                name,
+                self.margin,
+                above=0,
                 why="nothing lies within such a margin of 0",
                 mend="give a positive one: the largest difference that does not matter",
             )
         if response.startswith(_FRACTIONS) and abs(self.margin) >= 1:
             raise StudyError(
-                start,
+                f"{name} is {self.margin!r}",
                 why=f"{response} is a share from 0 to 1: one point of it is 0.01",
                 mend=f"give {self.margin / 100:g} for {self.margin:g} points",
             )

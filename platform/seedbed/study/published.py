@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.checks import number
 from seedbed.errors import StudyError, nearest
 from seedbed.recipe.scale import scale_named
 from seedbed.study.factor import Factor
@@ -135,13 +135,14 @@ def _check_cell(cell: Cell, factors: Sequence[Factor]) -> None:
 
 
 def _check_value(cell: Cell, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= 1:  # type: ignore[arg-type,operator]
-        raise StudyError(
-            f"Published: the value at {_shown(cell)} is {value!r}",
-            why="it is a fraction from 0 to 1",
-            mend="give 0.328 for 32.8 %",
-        )
+    number(
+        f"Published: the value at {_shown(cell)}",
+        value,
+        least=0,
+        most=1,
+        why="it is a fraction from 0 to 1",
+        mend="give 0.328 for 32.8 %",
+    )
 
 
 def _shown(cell: Cell) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from seedbed.checks import one_of
 from seedbed.errors import TrackingError, nearest
 from seedbed.study.label import Label
 
@@ -51,12 +52,8 @@ class TrialRecord:
     made_by: str = ""
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise TrackingError(
-                f"trial {self.key}: the status is {self.status!r}",
-                why="the analysis must know which trials count",
-                mend=nearest(self.status, STATUSES),
-            )
+        why = "the analysis must know which trials count"
+        one_of(f"trial {self.key}: the status", self.status, STATUSES, why=why, error=TrackingError)
         finite, missing = split_finite(self.metrics)
         named_missing = sorted({*self.missing_metrics, *missing} - set(finite))
         points = sorted((_point(self.key, p) for p in self.curve), key=lambda p: p["samples"])

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from seedbed.data.fault import SampleFault
+from seedbed.errors import SampleFault
 
 # Others are not asked for: Pillow's EPS decoder, for one, starts Ghostscript on the bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")

@@ -7,9 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from seedbed.checks import as_floats, refused, shares
+from seedbed.checks import choice, shares
 from seedbed.data.render.wordnet import find_wordnet, open_wordnet
-from seedbed.errors import nearest
 
 # Function words, which keep their place: to replace them changes grammar, not wording.
 _FUNCTION_WORDS = """
@@ -37,11 +36,8 @@ class EDA:
     deletion_p: float = 0.1
 
     def __post_init__(self) -> None:
-        as_floats(self, "deletion_p")
         shares(self, "deletion_p")
-        if self.synonyms not in ("wordnet", "none"):
-            mend = nearest(self.synonyms, ("wordnet", "none"))
-            raise refused(self, "synonyms", "it names where synonyms come from", mend)
+        choice(self, "synonyms", ("wordnet", "none"), why="it names where synonyms come from")
 
     def check(self) -> None:
         """Raises DataError when this needs WordNet and there is none."""

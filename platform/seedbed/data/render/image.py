@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seedbed.checks import as_floats, ranges, refused, shares
+from seedbed.checks import counts, numbers, ordered, shares
 from seedbed.data.order import derive
 from seedbed.data.render import distort
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, View
@@ -93,19 +93,13 @@ class Strong:
 
     def __post_init__(self) -> None:
         _check_crop(self)
-        probabilities = ("jitter_p", "grayscale_p", "blur_p", "flip_p")
-        jitters = ("brightness", "contrast", "saturation", "hue")
-        as_floats(self, *probabilities, *jitters, "blur_min_radius", "blur_max_radius")
-        shares(self, *probabilities)
-        for name in jitters:
-            if getattr(self, name) < 0:
-                raise refused(self, name, "it is how far a factor may stray", "give 0 or more")
-        if self.hue > 0.5:
-            raise refused(self, "hue", "half the circle reaches every hue", "give 0 to 0.5")
-        ranges(self, "blur_min_radius", "blur_max_radius", least=0)
-        size = self.blur_reference_size
-        if type(size) is not int or size < 1:
-            raise refused(self, "blur_reference_size", "it is a side in pixels", "give 224")
+        shares(self, "jitter_p", "grayscale_p", "blur_p", "flip_p")
+        stray = "it is how far a factor may stray"
+        numbers(self, "brightness", "contrast", "saturation", least=0, why=stray)
+        numbers(self, "hue", least=0, most=0.5, why="half the circle reaches every hue")
+        numbers(self, "blur_min_radius", "blur_max_radius", least=0, why="it is a radius in pixels")
+        ordered(self, "blur_min_radius", "blur_max_radius")
+        counts(self, "blur_reference_size", why="it is a side in pixels", mend="give 224")
 
     def __call__(
         self, picture: Image.Image, size: int, rng: np.random.Generator
@@ -174,10 +168,10 @@ def _needed_side(crop: RandomResizedCrop | Strong, size: int) -> int:
 
 
 def _check_crop(crop: RandomResizedCrop | Strong) -> None:
-    as_floats(crop, "min_area", "max_area", "min_aspect", "max_aspect")
-    ranges(crop, "min_area", "max_area", "min_aspect", "max_aspect", least=0, above=True)
-    if crop.max_area > 1:
-        raise refused(crop, "max_area", "it is a share of the picture", "give 1 or less")
+    numbers(crop, "min_area", "max_area", above=0, most=1, why="it is a share of the picture")
+    numbers(crop, "min_aspect", "max_aspect", above=0, why="it is a width over a height")
+    ordered(crop, "min_area", "max_area")
+    ordered(crop, "min_aspect", "max_aspect")
 
 
 @dataclass(frozen=True)
@@ -190,9 +184,7 @@ class CenterCrop:
     ratio: float = 256 / 224
 
     def __post_init__(self) -> None:
-        as_floats(self, "ratio")
-        if self.ratio < 1:
-            raise refused(self, "ratio", "the square lies within the picture", "give 1 or more")
+        numbers(self, "ratio", least=1, why="the square lies within the picture")
 
     def __call__(
         self, picture: Image.Image, size: int, rng: np.random.Generator | None = None

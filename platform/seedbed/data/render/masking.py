@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.checks import as_floats, refused, shares
+from seedbed.checks import choice, refused, shares
 from seedbed.data.render.tokenizer import MASK, START, VOCABULARY
-from seedbed.errors import nearest
 
 NOT_MASKED = -100  # PyTorch's cross entropy leaves targets of this value out
 
@@ -35,15 +34,11 @@ class Masking:
     random_from: Literal["ordinary", "all"] = "ordinary"
 
     def __post_init__(self) -> None:
-        names = ("probability", "mask_share", "random_share")
-        as_floats(self, *names)
-        shares(self, *names)
+        shares(self, "probability", "mask_share", "random_share")
         if self.mask_share + self.random_share > 1 + 1e-9:
             why = f"with random_share {self.random_share} it makes more than all masked tokens"
             raise refused(self, "mask_share", why, "give shares that sum to 1 or less")
-        if self.random_from not in RANDOM_FROM:
-            mend = nearest(self.random_from, RANDOM_FROM)
-            raise refused(self, "random_from", "it names the ids to draw from", mend)
+        choice(self, "random_from", RANDOM_FROM, why="it names the ids to draw from")
 
     def __call__(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.decode.pillow import decode
-from seedbed.data.fault import Fault, SampleFault
+from seedbed.data.fault import Fault
 from seedbed.data.order import Order, Window, owned, sample_id
 from seedbed.data.render import tokenizer
 from seedbed.data.render.caption import EDA
@@ -24,6 +24,7 @@ from seedbed.data.render.masking import Masking
 from seedbed.data.rows import Rows
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
+from seedbed.errors import SampleFault
 
 Columns = dict[str, NDArray[Any]]
 MAX_READS = 4  # shards of a window that are read at a time

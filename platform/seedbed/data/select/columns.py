@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seedbed.data.decode.pillow import FORMATS, decode
-from seedbed.data.fault import SampleFault
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.shards.source import OpenSource
+from seedbed.errors import SampleFault
 from seedbed.storage.objects import exists, read_object
 from seedbed.storage.tables import read_table
 

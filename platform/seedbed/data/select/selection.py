@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.checks import counts, numbers
 from seedbed.data.select.filters.filter import Filter, by_hash, column, hashes
 from seedbed.errors import DataError
 
@@ -102,16 +103,16 @@ class Selection:
     def __post_init__(self) -> None:
         for value in self.filters:
             if not isinstance(value, Filter):
-                raise _wrong("filters", value, "it is a tuple of filters", "give (Length(),)")
-        number = isinstance(self.fraction, (int, float)) and not isinstance(self.fraction, bool)
-        if not number or not 0 < self.fraction <= 1:
-            why = "it is the part of the rows that stays"
-            raise _wrong("fraction", self.fraction, why, "give more than 0 and at most 1")
-        if not isinstance(self.take, int) or isinstance(self.take, bool) or self.take < 0:
-            why = "it counts the rows that stay"
-            raise _wrong("take", self.take, why, "give 1 or more, or 0 for all")
+                raise DataError(
+                    f"Selection.filters is {value!r}",
+                    why="it is a tuple of filters",
+                    mend="give (Length(),)",
+                )
         object.__setattr__(self, "filters", tuple(self.filters))
-        object.__setattr__(self, "fraction", float(self.fraction))
+        why = "it is the part of the rows that stays"
+        numbers(self, "fraction", above=0, most=1, why=why, error=DataError)
+        why, mend = "it counts the rows that stay", "give 1 or more, or 0 for all"
+        counts(self, "take", least=0, why=why, mend=mend, error=DataError)
 
     @property
     def is_all(self) -> bool:
@@ -217,7 +218,3 @@ def copies(identities: NDArray[Any], weight: float) -> NDArray[np.int64]:
     extra = round((weight - int(weight)) * len(identities))
     drawn[by_hash(identities)[:extra]] += 1
     return drawn
-
-
-def _wrong(field: str, value: object, why: str, mend: str) -> DataError:
-    return DataError(f"Selection.{field} is {value!r}", why=why, mend=mend)

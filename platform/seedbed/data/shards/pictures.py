@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from seedbed.data.fault import SampleFault
 from seedbed.data.shards.samples import RawSample, read_shard
-from seedbed.errors import DataError
+from seedbed.errors import DataError, SampleFault
 from seedbed.storage.objects import read_object, write_object
 from seedbed.storage.tables import read_table
 

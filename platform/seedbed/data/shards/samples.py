@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from seedbed.data.fault import SampleFault
 from seedbed.data.shards import parquet, tar
-from seedbed.errors import DataError
+from seedbed.errors import DataError, SampleFault
 from seedbed.storage.objects import etag_of, read_object
 
 IMAGE_EXTENSIONS = ("img", "jpeg", "jpg", "png", "webp")  # `img` is a parquet file's

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seedbed.data.decode.pillow import decode
-from seedbed.data.fault import SampleFault
 from seedbed.data.shards import parquet
 from seedbed.data.shards.manifest import digest
 from seedbed.data.shards.pictures import digests_of
 from seedbed.data.shards.samples import MAX_CAPTION_BYTES, RawSample, Spans, sample_at, spans_of
 from seedbed.data.shards.tar import cut_short
+from seedbed.errors import SampleFault
 from seedbed.storage.objects import Object, read_object, write_object
 
 Bad = tuple[str, str, str]  # shard, key, reason

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seedbed.checks import numbers
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
 from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
@@ -64,12 +65,8 @@ class SimCLR(Term):
                 why="two equal views have nothing to teach each other",
                 mend="give it two views, like IMAGE_A and IMAGE_B",
             )
-        if not self.temperature > 0:
-            raise StudyError(
-                f"SimCLR.temperature is {self.temperature}",
-                why="cosines are divided by it",
-                mend="give more than 0; SLIP's is 0.1",
-            )
+        why, mend = "cosines are divided by it", "give more than 0; SLIP's is 0.1"
+        numbers(self, "temperature", above=0, why=why, mend=mend)
 
     @property
     def needs(self) -> frozenset[Feature]:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seedbed.errors import StudyError, nearest
+from seedbed.checks import choice
+from seedbed.errors import StudyError
 from seedbed.model.norm import sync_tower
 from seedbed.model.towers.encoded import Encoded
 from seedbed.model.towers.released import draw_as_released
@@ -47,18 +48,10 @@ class ImageTower:
         if isinstance(self.options, Mapping):
             pairs = ((k, tuple(v) if isinstance(v, list) else v) for k, v in self.options.items())
             object.__setattr__(self, "options", tuple(sorted(pairs)))
-        if self.norm not in ("synced", "local"):
-            raise StudyError(
-                f"ImageTower.norm is '{self.norm}'",
-                why="a batch norm averages the rows of all ranks, or of its own",
-                mend=nearest(self.norm, ("synced", "local")),
-            )
-        if self.init not in ("timm", "released"):
-            raise StudyError(
-                f"ImageTower.init is '{self.init}'",
-                why="a tower starts as timm draws it, or as the paper's code does",
-                mend=nearest(self.init, ("timm", "released")),
-            )
+        why = "a batch norm averages the rows of all ranks, or of its own"
+        choice(self, "norm", ("synced", "local"), why=why)
+        why = "a tower starts as timm draws it, or as the paper's code does"
+        choice(self, "init", ("timm", "released"), why=why)
 
     def build(self, *, pooled: bool = True, tokens: bool = False) -> ImageEncoder:
         """The encoder of the outputs asked for, its start drawn from torch's generator.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seedbed.checks import counts
 from seedbed.data.render.tokenizer import VOCABULARY
 from seedbed.errors import StudyError
 from seedbed.model.towers.encoded import Encoded
@@ -24,25 +25,16 @@ class TextTower:
     vocabulary: int = VOCABULARY
 
     def __post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "vocabulary"):
-            if getattr(self, name) < 1:
-                raise StudyError(
-                    f"TextTower.{name} is {getattr(self, name)}",
-                    why="a text tower without it encodes nothing",
-                    mend="give 1 or more",
-                )
+        why = "a text tower without it encodes nothing"
+        counts(self, "layers", "width", "heads", "vocabulary", why=why)
         if self.width % self.heads:
             raise StudyError(
                 f"TextTower.width {self.width} does not divide by its {self.heads} heads",
                 why="every head has width / heads dimensions",
                 mend=f"try heads={_nearest_divisor(self.width, self.heads)}",
             )
-        if self.context < 3:
-            raise StudyError(
-                f"TextTower.context is {self.context}",
-                why="a caption needs its start, its end and one token between",
-                mend="give 3 or more",
-            )
+        why = "a caption needs its start, its end and one token between"
+        counts(self, "context", least=3, why=why)
 
     def build(self) -> TextEncoder:
         """The encoder, initialised as CLIP's from torch's generator."""

@@ -37,7 +37,7 @@ class Reached:
 def reached(store: Store, run: str, cohort: Cohort) -> Reached:
     """What the Ray Train run `run` of `cohort` has left so far.
 
-    Raises WeatherError where the store is away for longer than it is waited for.
+    Raises UnavailableError where the store is away for longer than it is waited for.
     """
 
     def checkpoint() -> str:

@@ -9,13 +9,12 @@ from typing import Any
 
 from seedbed.cluster.layout import check_batch, lay_out
 from seedbed.data.corpus import Corpus
-from seedbed.data.fault import SampleFault
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render import tokenizer
 from seedbed.data.rows import Rows
 from seedbed.data.shards.pictures import READ_BYTES
 from seedbed.data.shards.samples import read_shard
-from seedbed.errors import StudyError
+from seedbed.errors import SampleFault, StudyError
 from seedbed.evaluate.zeroshot import NAMES_NEEDED
 from seedbed.plan.plan import Plan
 

@@ -23,7 +23,7 @@ class AspectRatio(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
 
     def __post_init__(self) -> None:
-        self._number("most", 1)
+        self._numbers("most", least=1)
 
     def keep(self, rows: Rows) -> Mask:
         width, height = (column(rows, side, self.name) for side in ("width", "height"))

@@ -29,8 +29,8 @@ class Characters(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
 
     def __post_init__(self) -> None:
-        self._number("min_ascii_share", 0, 1)
-        self._switch("refuse_chinese")
+        self._numbers("min_ascii_share", least=0, most=1)
+        self._switches("refuse_chinese")
 
     def keep(self, rows: Rows) -> Mask:
         return each(column(rows, "caption", self.name), self._keeps)

@@ -24,7 +24,7 @@ class ClipScore(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"clip_score"})
 
     def __post_init__(self) -> None:
-        self._number("least", -1, 1)
+        self._numbers("least", least=-1, most=1)
 
     def keep(self, rows: Rows) -> Mask:
         scores = column(rows, "clip_score", self.name)

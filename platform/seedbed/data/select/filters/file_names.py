@@ -35,8 +35,8 @@ class FileNames(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
 
     def __post_init__(self) -> None:
-        self._number("max_digit_share", 0, 1)
-        self._switch("refuse_extensions")
+        self._numbers("max_digit_share", least=0, most=1)
+        self._switches("refuse_extensions")
 
     def keep(self, rows: Rows) -> Mask:
         return each(column(rows, "caption", self.name), self._keeps)

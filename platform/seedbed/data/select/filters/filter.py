@@ -13,7 +13,6 @@ where there is none).
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed import checks
 from seedbed.errors import DataError, nearest
 
 Rows = Mapping[str, NDArray[Any]]
@@ -49,31 +49,15 @@ class Filter(ABC):
         fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
         return f"{type(self).__name__}({', '.join(fields)})"
 
-    def _check(self, ok: bool, field: str, why: str, mend: str) -> None:
-        if not ok:
-            raise DataError(
-                f"{type(self).__name__}.{field} is {getattr(self, field)!r}", why=why, mend=mend
-            )
+    def _switches(self, *names: str) -> None:
+        checks.switches(self, *names, error=DataError)
 
-    def _switch(self, field: str) -> None:
-        switch = isinstance(getattr(self, field), bool)
-        self._check(switch, field, "it is a switch", "give True or False")
+    def _numbers(self, *names: str, **bounds: float) -> None:
+        """Make the fields floats, so that 1 and 1.0 are one filter; refuse them out of bounds."""
+        checks.numbers(self, *names, **bounds, error=DataError)
 
-    def _number(self, field: str, low: float, high: float = math.inf) -> None:
-        """Make the field a float, so that 1 and 1.0 are one filter; check that it is in bounds."""
-        value = getattr(self, field)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        ok = number and math.isfinite(value) and low <= value <= high
-        upto = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
-        self._check(ok, field, "it is a finite number", f"give one {upto}")
-        object.__setattr__(self, field, float(value))
-
-    def _count(self, field: str, low: int, high: int | None = None) -> None:
-        value = getattr(self, field)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        ok = whole and low <= value and (high is None or value <= high)
-        upto = f"from {low} to {high}" if high is not None else f"of {low} or more"
-        self._check(ok, field, "it is a whole number", f"give one {upto}")
+    def _counts(self, *names: str, **bounds: float) -> None:
+        checks.counts(self, *names, **bounds, error=DataError)
 
 
 def column(rows: Rows, name: str, reader: str) -> NDArray[Any]:

@@ -22,7 +22,7 @@ class MinImageSide(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
 
     def __post_init__(self) -> None:
-        self._count("pixels", 1)
+        self._counts("pixels", least=1)
 
     def keep(self, rows: Rows) -> Mask:
         width, height = (column(rows, side, self.name) for side in ("width", "height"))

@@ -25,10 +25,10 @@ class Length(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
 
     def __post_init__(self) -> None:
-        self._count("min_words", 0)
-        self._count("max_words", self.min_words)
-        self._count("min_characters", 0)
-        self._count("max_characters", self.min_characters)
+        self._counts("min_words", least=0)
+        self._counts("max_words", least=self.min_words)
+        self._counts("min_characters", least=0)
+        self._counts("max_characters", least=self.min_characters)
 
     def keep(self, rows: Rows) -> Mask:
         return each(column(rows, "caption", self.name), self._keeps)

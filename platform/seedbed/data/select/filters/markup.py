@@ -27,8 +27,7 @@ class Markup(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
 
     def __post_init__(self) -> None:
-        self._switch("refuse_urls")
-        self._switch("refuse_tags")
+        self._switches("refuse_urls", "refuse_tags")
 
     def keep(self, rows: Rows) -> Mask:
         return each(column(rows, "caption", self.name), self._keeps)

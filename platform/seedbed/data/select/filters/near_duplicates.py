@@ -29,7 +29,7 @@ class NearDuplicates(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"phash", "key"})
 
     def __post_init__(self) -> None:
-        self._count("distance", 0, MOST)
+        self._counts("distance", least=0, most=MOST)
 
     def keep(self, rows: Rows) -> Mask:
         hashes = column(rows, "phash", self.name).astype(np.uint64).tolist()

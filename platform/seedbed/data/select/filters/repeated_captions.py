@@ -23,7 +23,7 @@ class RepeatedCaptions(Filter):
     columns: ClassVar[frozenset[str]] = frozenset({"caption", "key"})
 
     def __post_init__(self) -> None:
-        self._count("most", 1)
+        self._counts("most", least=1)
 
     def keep(self, rows: Rows) -> Mask:
         captions = column(rows, "caption", self.name)
