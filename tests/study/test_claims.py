@@ -150,6 +150,6 @@ def test_a_study_says_what_its_intervals_rest_on_and_the_design_holds_it() -> No
     # The default is not in the design: no study that says nothing becomes another one.
     assert "error" not in plan(study(), scale_named("demo")).design()
     assert [t.key for t in chosen.trials] == [t.key for t in plan(study(), chosen.scale).trials]
-    with pytest.raises(StudyError, match="Study.error is 'poold'") as fault:
+    with pytest.raises(StudyError, match=r"Study\.error is 'poold'") as fault:
         study(error="poold")
     assert "Did you mean 'pooled'?" in fault.value.mend
