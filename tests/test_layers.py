@@ -27,10 +27,11 @@ data
 model.term  model.gather  model.norm  model.towers  model.similarity  model.token_scores
 model.terms
 model
+evaluate
 variants  recipe
 study
 plan
-evaluate  track
+track
 cluster
 run.worker
 run

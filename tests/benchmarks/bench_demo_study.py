@@ -23,7 +23,8 @@ import torch
 
 from seedbed.data.opening import open_corpus
 from seedbed.data.render.render import Columns, Span, render, render_test_set
-from seedbed.evaluate.zeroshot import Candidates, zero_shot
+from seedbed.evaluate.task import Pairs
+from seedbed.evaluate.tasks import all_tasks
 from seedbed.home import home
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.plan import Cohort
@@ -65,8 +66,10 @@ def plain_loop(trial: Trial) -> None:
             optimizer.step()
             model.clamp()
     test = render_test_set(corpus.test, rendering)
-    candidates = Candidates.draw(test.captions, sorted(set(test.captions)), test.ids)
-    zero_shot(model, test.images, test.ids, candidates, context=recipe.text.context, device=device)
+    names = tuple(sorted(set(test.captions)))
+    pairs = Pairs(test.images, test.captions, test.ids, names, rendering.context)
+    for task in all_tasks():
+        task.run(model, task.prepare(pairs))
 
 
 def timed(*command: str, environment: dict[str, str] | None = None) -> float:

@@ -28,7 +28,8 @@ from seedbed.analyze import (
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.render.render import Span, render, render_test_set
-from seedbed.evaluate.zeroshot import Candidates, zero_shot
+from seedbed.evaluate.task import Pairs
+from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
@@ -88,15 +89,17 @@ def trained(shapes: Path, home: Path) -> dict[str, Any]:
         for point in training.collect():
             losses[point.key].append(point.metrics["train/loss"])
     test = render_test_set(corpus.test, rendering)
-    candidates = Candidates.draw(test.captions, sorted(set(test.captions)), test.ids)
+    names = tuple(sorted(set(test.captions)))
+    task = HeldOutCaptions()
+    part = task.prepare(Pairs(test.images, test.captions, test.ids, names, rendering.context))
     cells = {}
     for trial in cohort.trials:
         model = training.variants[trial.key].model
-        scores = zero_shot(model, test.images, test.ids, candidates, context=12, device=CPU)
+        scores = task.run(model, part)
         assert scores is not None
         cells[" ".join(label for _, label in trial.cell)] = {
             "loss": losses[trial.key],
-            "among_all": scores.among_all.tolist(),
+            "among_all": scores.columns["among_all"].tolist(),
         }
     return {"order_hash": training.order_hash, "cells": cells}
 

@@ -7,11 +7,13 @@ number of ranks (the paper's code divides by W and sums instead; the two agree).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Gather:
@@ -92,6 +94,15 @@ def largest_over_ranks(values: list[int], device: torch.device) -> list[int]:
     told = torch.tensor(values, dtype=torch.int64, device=device)
     dist.all_reduce(told, op=dist.ReduceOp.MAX)
     return [int(value) for value in told.tolist()]
+
+
+def of_every_rank(mine: T) -> list[T]:
+    """What each rank calls this with, in rank order; any value that can be pickled."""
+    if not several_ranks():
+        return [mine]
+    every: list[Any] = [None] * world_size()
+    dist.all_gather_object(every, mine)
+    return every
 
 
 class _AllReduce(torch.autograd.Function):

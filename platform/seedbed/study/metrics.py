@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seedbed.recipe.recipe import Recipe
 
 LABELS = {
-    # Of the held-out pairs: see `seedbed.evaluate.zeroshot`.
+    # Of the held-out pairs: see `seedbed.evaluate.tasks`.
     "zeroshot/top1": "Zero-shot top-1",
     "zeroshot/top5": "Zero-shot top-5",
     "zeroshot/top1_of_100": "Zero-shot top-1 of 100",

@@ -10,6 +10,7 @@ from pathlib import Path
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import ORDER_SCHEMA
+from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.plan import Plan
 from seedbed.storage.results import Store
 from seedbed.study.record import TrialRecord
@@ -91,7 +92,9 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
     )
 
 
-KEPT_FILES = ("examples.parquet", "bad_samples.parquet")
+def kept_files() -> tuple[str, ...]:
+    """The small files beside a record that the ledger keeps."""
+    return (*(task.file for task in all_tasks()), "bad_samples.parquet")
 
 
 def record_files(store: Store, key: str, sizes: Mapping[str, int] | None = None) -> dict[str, File]:
@@ -101,11 +104,11 @@ def record_files(store: Store, key: str, sizes: Mapping[str, int] | None = None)
     a listing for each of many records.
     """
     if store.local:
-        paths = {name: Path(store.path("trials", key, name)) for name in KEPT_FILES}
+        paths = {name: Path(store.path("trials", key, name)) for name in kept_files()}
         return {name: path for name, path in paths.items() if path.exists()}
     if sizes is None:
         sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
-    found = {name: sizes[f"{key}/{name}"] for name in KEPT_FILES if f"{key}/{name}" in sizes}
+    found = {name: sizes[f"{key}/{name}"] for name in kept_files() if f"{key}/{name}" in sizes}
     return {
         name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
         for name, num_bytes in found.items()

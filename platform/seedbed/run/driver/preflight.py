@@ -15,7 +15,7 @@ from seedbed.data.rows import Rows
 from seedbed.data.shards.pictures import READ_BYTES
 from seedbed.data.shards.samples import read_shard
 from seedbed.errors import SampleFault, StudyError
-from seedbed.evaluate.zeroshot import NAMES_NEEDED
+from seedbed.evaluate.tasks import names_needed
 from seedbed.plan.plan import Plan
 
 # Above so many (the paper: 35) pairs are learned by heart, which may be the question.
@@ -84,13 +84,14 @@ def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None
         return
     caption = opened.corpus.held_out_caption
     num_names = count_names(opened.test, caption, opened.test_bytes)
-    short = [name for name in responses if NAMES_NEEDED.get(name, 0) > num_names]
+    least = names_needed()
+    short = [name for name in responses if least.get(name, 0) > num_names]
     if short:
-        enough = [name for name in NAMES_NEEDED if NAMES_NEEDED[name] <= num_names]
+        enough = [name for name in least if least[name] <= num_names]
         raise StudyError(
             f"the {opened.test.num_samples:,} held-out pairs of "
             f"'{opened.corpus.test_uri or opened.corpus.uri}' have {num_names:,} different names, "
-            f"and {short[0]} needs {NAMES_NEEDED[short[0]]}",
+            f"and {short[0]} needs {least[short[0]]}",
             why="a picture is to be told apart from so many, and with fewer the number would not "
             "be what it is called",
             mend="give a corpus with more pairs, or Corpus.test_uri with more names"
@@ -100,7 +101,8 @@ def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None
 
 def needed() -> tuple[str, ...]:
     """The responses that need so many names that a corpus may have too few."""
-    return tuple(sorted(NAMES_NEEDED, key=NAMES_NEEDED.__getitem__, reverse=True))
+    least = names_needed()
+    return tuple(sorted(least, key=least.__getitem__, reverse=True))
 
 
 def count_names(rows: Rows, caption: str, num_bytes: int) -> int:

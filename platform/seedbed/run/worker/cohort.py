@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from seedbed.data.fault import Fault
@@ -19,7 +18,7 @@ from seedbed.data.order import Order
 from seedbed.data.render.render import Columns, Rendering
 from seedbed.data.views import View
 from seedbed.errors import DataError
-from seedbed.model.gather import Gather, largest_over_ranks
+from seedbed.model.gather import Gather, largest_over_ranks, of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.clock import total_seconds
@@ -133,11 +132,7 @@ class CohortTraining:
         """
         if not self._ids:
             return
-        mine = (np.stack(self._ids), self._new_faults)
-        parts: list[Any] = [mine]
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            parts = [None] * dist.get_world_size()
-            dist.all_gather_object(parts, mine)
+        parts = of_every_rank((np.stack(self._ids), self._new_faults))
         for row in np.concatenate([ids for ids, _ in parts], axis=1):
             self._digest = roll(self._digest, row)
         for _, lines in parts:

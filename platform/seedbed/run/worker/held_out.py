@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch.distributed as dist
-
 from seedbed.data.fault import Fault
-from seedbed.data.render.render import TestSet, render_test_set
+from seedbed.data.render.render import render_test_set
 from seedbed.errors import DataError
-from seedbed.evaluate.zeroshot import Candidates
+from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.tasks import all_tasks
+from seedbed.model.gather import of_every_rank
 from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ LEAST_ONE_IN = 10  # as many as LEAST_FAULTS are let pass, but of a small test s
 class HeldOutPairs:
     """This rank's part of the pairs, and what is known of all of them.
 
-    `faults` are the pairs that cannot be used, of all ranks in one order. `digest` tells the
-    pictures and names that were scored from others.
+    `asked` are the tasks, each with what it made of this rank's part. `faults` are the pairs that
+    cannot be used, of all ranks in one order. `digest` tells the pictures and names that were
+    scored from others.
     """
 
-    test: TestSet
-    candidates: Candidates
+    asked: tuple[tuple[Task[Any], Any], ...]
     faults: tuple[Fault, ...]
     digest: str
 
@@ -41,18 +41,17 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     Raises DataError, on every rank, where more cannot be used than the corpus allows.
     """
     corpus = assignment.corpus
-    test = render_test_set(corpus.test, rendering_of(assignment.cohort), rank=rank, world=world)
-    mine = (test.ids.tolist(), test.captions, test.faults)
-    parts: list[Any] = [mine]
-    if world > 1:
-        parts = [None] * world
-        dist.all_gather_object(parts, mine)
+    rendering = rendering_of(assignment.cohort)
+    test = render_test_set(corpus.test, rendering, rank=rank, world=world)
+    parts = of_every_rank((test.ids.tolist(), test.captions, test.faults))
     faults = tuple(sorted(fault for *_, found in parts for fault in found))
     pairs = sorted(pair for ids, names, _ in parts for pair in zip(ids, names, strict=True))
     _check(assignment, len(pairs), faults)
-    names = sorted({caption for _, caption in pairs})
+    names = tuple(sorted({caption for _, caption in pairs}))
     digest = hashlib.sha256(f"{corpus.test.fingerprint}/{pairs!r}".encode()).hexdigest()
-    return HeldOutPairs(test, Candidates.draw(test.captions, names, test.ids), faults, digest)
+    mine = Pairs(test.images, test.captions, test.ids, names, rendering.context)
+    asked = tuple((task, task.prepare(mine)) for task in all_tasks())
+    return HeldOutPairs(asked, faults, digest)
 
 
 def _check(assignment: Assignment, num_sound: int, faults: Sequence[Fault]) -> None:

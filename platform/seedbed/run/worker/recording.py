@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 import torch.distributed as dist
 
 from seedbed.data.fault import Fault
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.data.shards.index import bad_samples
-from seedbed.evaluate.zeroshot import ZeroShot, zero_shot
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.task import Task
+from seedbed.model.gather import of_every_rank
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
 from seedbed.run.worker.variant import Variant
@@ -46,27 +45,22 @@ class Recorder:
 
     def record(self, variant: Variant) -> None:
         """Write down how `variant` ended. A completed one is evaluated first."""
-        metrics: dict[str, float] = {}
-        result: ZeroShot | None = None
+        answers: list[tuple[Task[Any], Scores]] = []
         if variant.status == "running":
-            result = self._evaluated(variant)
-            if result is not None and result.num_not_finite:
-                variant.diverge(
-                    f"{result.num_not_finite:,} of {len(result.ids):,} held-out pictures have "
-                    "scores that are not finite"
-                )
+            answers = self._evaluated(variant)
+        metrics: dict[str, float] = {}
         completed = variant.status == "running"
         if completed:
-            if result is not None:
-                metrics |= result.metrics(len(self.held_out.candidates.names))
+            for task, scores in answers:
+                metrics |= task.values(scores)
             metrics |= {f"final/{name}": v for name, v in _last(variant).items()}
         metrics |= self._costs(variant)
         if self.rank != 0:
             return
         key = variant.trial.key
         if completed:
-            if result is not None:
-                self.store.write_bytes(example_table(result), "trials", key, "examples.parquet")
+            for task, scores in answers:
+                self.store.write_bytes(scores.table(), "trials", key, task.file)
             weights = io.BytesIO()
             torch.save(variant.model.state_dict(), weights)
             self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
@@ -77,19 +71,26 @@ class Recorder:
             self.store.write_bytes(bad_samples(faults), "trials", key, "bad_samples.parquet")
         self.store.write_json(record.to_json(), "trials", key, name)
 
-    def _evaluated(self, variant: Variant) -> ZeroShot | None:
-        """All ranks' zero-shot results; None where nothing aligned pictures with names."""
+    def _evaluated(self, variant: Variant) -> list[tuple[Task[Any], Scores]]:
+        """All ranks' scores by every task that suits the model.
+
+        Scores that are no numbers end `variant` as diverged, on every rank.
+        """
         variant.agree()
-        test = self.held_out.test
-        mine = zero_shot(
-            variant.model,
-            test.images,
-            test.ids,
-            self.held_out.candidates,
-            context=variant.recipe.text.context,
-            device=self.training.device,
-        )
-        return None if mine is None else self._gathered(mine)
+        found: list[tuple[Task[Any], Scores]] = []
+        for task, part in self.held_out.asked:
+            mine = task.run(variant.model, part)
+            if mine is None:
+                continue
+            scores = Scores.joined(of_every_rank(mine))
+            if scores.num_not_finite:
+                variant.diverge(
+                    f"{scores.num_not_finite:,} of {len(scores.ids):,} {task.examples} have "
+                    "scores that are not finite"
+                )
+                break
+            found.append((task, scores))
+        return found
 
     def _as_record(self, variant: Variant, status: Any, metrics: dict[str, float]) -> TrialRecord:
         trial = variant.trial
@@ -152,21 +153,6 @@ class Recorder:
         dist.all_reduce(told)
         return float(told)
 
-    def _gathered(self, mine: ZeroShot) -> ZeroShot:
-        """All ranks' examples, in the order of their ids."""
-        parts: list[Any] = [mine]
-        if self.world > 1:
-            parts = [None] * self.world
-            dist.all_gather_object(parts, mine)
-        ids = np.concatenate([part.ids for part in parts])
-        line = np.argsort(ids, kind="stable")
-        return ZeroShot(
-            ids[line],
-            np.concatenate([part.among_all for part in parts])[line],
-            np.concatenate([part.among_100 for part in parts])[line],
-            sum(part.num_not_finite for part in parts),
-        )
-
 
 def _as_held_out(fault: Fault) -> Fault:
     """`fault`, as it stands beside those of training."""
@@ -178,13 +164,3 @@ def _last(variant: Variant) -> dict[str, float]:
     return {
         name.removeprefix("train/"): value for name, value in point.items() if name != "samples"
     }
-
-
-def example_table(result: ZeroShot) -> bytes:
-    """Per picture: its id, and how many names scored at least as high as its own."""
-    table = pa.table(
-        {"id": result.ids, "among_all": result.among_all, "among_100": result.among_100}
-    )
-    out = io.BytesIO()
-    pq.write_table(table, out)
-    return out.getvalue()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import ray.train
 
-from seedbed.evaluate.zeroshot import ZeroShot
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
-from seedbed.run.worker.recording import example_table
 from seedbed.storage.results import Store
 from seedbed.study.record import Status, TrialRecord
 from seedbed.study.study import Trial
@@ -154,19 +154,19 @@ def _metrics(point: Mapping[str, float]) -> dict[str, float]:
 
 def _write(store: Store, surface: Surface, record: TrialRecord) -> None:
     name = "failure.json" if record.status == "failed" else "record.json"
-    shares = [
-        v for n, v in record.metrics.items() if n in ("zeroshot/top1", "zeroshot/top1_of_100")
-    ]
-    if record.status == "completed" and shares:
-        content = example_table(_examples(surface, record.key, shares[0]))
-        store.write_bytes(content, "trials", record.key, "examples.parquet")
+    for task in all_tasks() if record.status == "completed" else ():
+        counted = {metric.name: metric.column for metric in task.metrics if metric.column}
+        shares = [value for metric, value in record.metrics.items() if metric in counted]
+        if shares:
+            scores = _scores(surface, record.key, shares[0], sorted(set(counted.values())))
+            store.write_bytes(scores.table(), "trials", record.key, task.file)
     store.write_json(record.to_json(), "trials", record.key, name)
 
 
-def _examples(surface: Surface, key: str, share: float) -> ZeroShot:
-    """Which pictures the trial got right: some are hard for every trial, as in life."""
+def _scores(surface: Surface, key: str, share: float, columns: Sequence[str]) -> Scores:
+    """Which examples the trial got right: some are hard for every trial, as in life."""
     difficulty = surface.random("pictures").normal(size=NUM_IMAGES)
     luck = difficulty + 0.5 * surface.random("luck", key).normal(size=NUM_IMAGES)
     right = np.argsort(np.argsort(luck)) < round(share * NUM_IMAGES)
     rank = np.where(right, 0, 9).astype(np.int64)  # so many names beat its own
-    return ZeroShot(np.arange(NUM_IMAGES, dtype=np.int64), rank, rank)
+    return Scores(np.arange(NUM_IMAGES, dtype=np.int64), dict.fromkeys(columns, rank))

@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from seedbed.data.render import tokenizer
-from seedbed.evaluate.zeroshot import Candidates, ZeroShot, zero_shot
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.task import Pairs
+from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
@@ -16,7 +18,6 @@ from seedbed.variants import CLIP, FILIP
 
 NUM_IMAGES, CONTEXT = 12, 12
 NAMES = ("a bar", "a circle", "a hat", "a red square", "a tree")
-CPU = torch.device("cpu")
 
 
 def small(objective: object = CLIP) -> Pretrainer:
@@ -36,11 +37,12 @@ def images() -> NDArray[np.uint8]:
 
 IDS = np.arange(NUM_IMAGES, dtype=np.int64)
 CAPTIONS = [NAMES[i % len(NAMES)] for i in range(NUM_IMAGES)]
-CANDIDATES = Candidates.draw(CAPTIONS, NAMES, IDS)
+TASK = HeldOutCaptions()
 
 
-def scored(model: Pretrainer, images: NDArray[np.uint8]) -> ZeroShot:
-    found = zero_shot(model, images, IDS, CANDIDATES, context=CONTEXT, device=CPU)
+def scored(model: Pretrainer, images: NDArray[np.uint8]) -> Scores:
+    part = TASK.prepare(Pairs(images, tuple(CAPTIONS), IDS, NAMES, CONTEXT))
+    found = TASK.run(model, part)
     assert found is not None
     return found
 
@@ -56,7 +58,7 @@ def test_a_sound_model_is_counted_as_by_a_plain_loop(images: NDArray[np.uint8]) 
     for i, caption in enumerate(CAPTIONS):
         own = NAMES.index(caption)
         scores = [float(pictures[i] @ text) for text in texts]
-        assert found.among_all[i] == sum(
+        assert found.columns["among_all"][i] == sum(
             scores[n] >= scores[own] for n in range(len(NAMES)) if n != own
         )
     assert found.num_not_finite == 0
@@ -73,11 +75,11 @@ def test_a_model_of_weights_that_are_not_finite_names_no_picture_right(
         for parameter in model.towers[tower].parameters():
             parameter.fill_(value)
     found = scored(model, images)
-    metrics = found.metrics(len(NAMES))
+    metrics = TASK.values(found)
     assert metrics["zeroshot/top1"] == 0.0
     assert "zeroshot/top1_of_100" not in metrics  # its names are five
-    assert (found.among_all == len(NAMES) - 1).all()
-    assert (found.among_100 == len(NAMES) - 1).all()
+    assert (found.columns["among_all"] == len(NAMES) - 1).all()
+    assert (found.columns["among_100"] == len(NAMES) - 1).all()
     assert found.num_not_finite == NUM_IMAGES
 
 
@@ -92,6 +94,6 @@ def test_a_name_without_a_score_counts_against_every_other(images: NDArray[np.ui
     with torch.no_grad():
         model.towers["text"].embedding.weight[alone.pop()] = torch.nan
     found = scored(model, images)
-    assert (found.among_all >= np.maximum(1, sound.among_all)).all()
-    assert (found.among_all[[c == "a hat" for c in CAPTIONS]] == len(NAMES) - 1).all()
+    assert (found.columns["among_all"] >= np.maximum(1, sound.columns["among_all"])).all()
+    assert (found.columns["among_all"][[c == "a hat" for c in CAPTIONS]] == len(NAMES) - 1).all()
     assert found.num_not_finite == NUM_IMAGES

@@ -1,0 +1,78 @@
+"""Captions ranked for pictures, by what the model compares them with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seedbed.data.render import tokenizer
+from seedbed.model.pretrainer import Pretrainer
+
+BATCH = 512
+
+Counts = dict[str, NDArray[np.int64]]
+
+
+@torch.inference_mode()
+def rank_captions(
+    model: Pretrainer,
+    images: NDArray[np.uint8],
+    captions: Sequence[str],
+    own: NDArray[np.int64],
+    *,
+    among: Mapping[str, NDArray[np.int64]],
+    context: int,
+) -> tuple[Counts, int] | None:
+    """For each picture, how many captions did not score less than its own: 0 is the best.
+
+    images uint8 [n, S, S, 3], of which `own` [n] are the numbers of their captions. Counted
+    among all captions as `among_all`, and under each name of `among` [n, k] among the numbers
+    there, the own one with them. Returns the counts [n], and how many pictures have a score that
+    is not finite; None for a model that nothing taught to compare the two.
+    """
+    similarity = model.similarity()
+    if similarity is None:
+        return None
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        similarity.read_texts(_text_batches(captions, context, device))
+        parts: dict[str, list[Tensor]] = {"among_all": [], **{name: [] for name in among}}
+        num_not_finite = 0
+        for first in range(0, len(images), BATCH):
+            rows = slice(first, first + BATCH)
+            scores = similarity.scores(torch.from_numpy(images[rows]).to(device))
+            truth = torch.from_numpy(own[rows]).to(device)[:, None]
+            true_score = scores.gather(1, truth)
+            # Not `>=`: NaN is neither more nor less, and must count against the true caption.
+            parts["among_all"].append((~(scores < true_score)).sum(1) - 1)
+            for name, numbers in among.items():
+                subset = scores.gather(1, torch.from_numpy(numbers[rows]).to(device))
+                parts[name].append((~(subset < true_score)).sum(1) - 1)
+            num_not_finite += int((~torch.isfinite(scores)).any(1).sum())
+    finally:
+        model.train(training)
+    return {name: _numpy(found) for name, found in parts.items()}, num_not_finite
+
+
+def _text_batches(
+    captions: Sequence[str], context: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Token ids and lengths of `captions`, cut to the longest of each batch."""
+    ids, lengths = tokenizer.encode(captions, context)
+    for first in range(0, len(captions), BATCH):
+        part = slice(first, first + BATCH)
+        longest = int(lengths[part].max())
+        yield (
+            torch.from_numpy(ids[part, :longest]).to(device),
+            torch.from_numpy(lengths[part]).to(device),
+        )
+
+
+def _numpy(parts: list[Tensor]) -> NDArray[np.int64]:
+    return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.int64)

@@ -1,0 +1,54 @@
+"""What a task found out about a model, example by example."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row an example: its id [n], and what was counted of it, in `columns` [n] each.
+
+    An example is right by a metric where the metric's column is below its bound, so that NaN,
+    which is below nothing, is never right. `num_names` is among how many different captions the
+    examples were told apart, 0 where there is no such number. `num_not_finite` examples have a
+    score that is no number; a model of which that is true has diverged.
+    """
+
+    ids: NDArray[np.int64]
+    columns: Mapping[str, NDArray[np.number]]
+    num_names: int = 0
+    num_not_finite: int = 0
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of all ranks' parts of the examples, in the order of the ids."""
+        ids = np.concatenate([part.ids for part in parts])
+        line = np.argsort(ids, kind="stable")
+        return cls(
+            ids[line],
+            {
+                name: np.concatenate([part.columns[name] for part in parts])[line]
+                for name in parts[0].columns
+            },
+            parts[0].num_names,
+            sum(part.num_not_finite for part in parts),
+        )
+
+    def share(self, column: str, below: float) -> float:
+        """Of how many of the examples `column` is below `below`."""
+        return float((self.columns[column] < below).mean())
+
+    def table(self) -> bytes:
+        """As a Parquet file: `id`, and a column for each of `columns`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        out = io.BytesIO()
+        pq.write_table(pa.table({"id": self.ids, **self.columns}), out)
+        return out.getvalue()

@@ -1,0 +1,70 @@
+"""What a task is: a question that every trained model is asked, and what its answers are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.evaluate.scores import Scores
+from seedbed.metric import Metric
+
+if TYPE_CHECKING:
+    from seedbed.model.pretrainer import Pretrainer
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One rank's part of the held-out pairs: its pictures uint8 [n, S, S, 3], captions [n] and
+    ids [n].
+
+    `names` are the different captions of all ranks' parts, sorted; `context` is the number of
+    token ids that a model reads of a caption.
+    """
+
+    images: NDArray[np.uint8]
+    captions: tuple[str, ...]
+    ids: NDArray[np.int64]
+    names: tuple[str, ...]
+    context: int
+
+
+Part = TypeVar("Part")  # what a task makes of a rank's pairs, once for all models
+
+
+class Task(ABC, Generic[Part]):
+    """One evaluation. A file in `evaluate/tasks/` defines one, and no list has its name.
+
+    The file must be cheap to import (no torch): a study is checked against its metrics where it
+    is written. All numbers are counted from the `Scores` of all ranks, so that they do not depend
+    on how many ranks there are.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]]  # all that `values` may hold
+    file: ClassVar[str]  # beside a trial's record, with the examples one by one; its own
+    examples: ClassVar[str]  # what an example is called, in the plural
+    # Of a metric, how many different captions it takes to be what it is called; else any number.
+    names_needed: ClassVar[Mapping[str, int]] = {}
+
+    @abstractmethod
+    def prepare(self, pairs: Pairs) -> Part:
+        """What the rank scores every model on: made once, the same for all of them."""
+
+    @abstractmethod
+    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+        """Score one rank's part; None, on every rank, for a model that the task does not suit.
+
+        Leaves the model as it was: its mode, its weights and the random state.
+        """
+
+    def values(self, scores: Scores) -> dict[str, float]:
+        """The metrics of all ranks' scores, as far as there are names enough for them."""
+        return {
+            metric.name: scores.share(metric.column, metric.below)
+            for metric in self.metrics
+            if metric.column and scores.num_names >= self.names_needed.get(metric.name, 0)
+        }

@@ -1,0 +1,36 @@
+"""The evaluations, one a file: what is defined here is asked of every trained model."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+from seedbed.evaluate.task import Task
+from seedbed.metric import Metric
+
+
+@functools.cache
+def all_tasks() -> tuple[Task[Any], ...]:
+    """Every task of this folder, by the name of its file."""
+    found: list[Task[Any]] = []
+    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        found += [
+            kind()
+            for _, kind in inspect.getmembers(module, inspect.isclass)
+            if issubclass(kind, Task) and kind.__module__ == module.__name__
+        ]
+    return tuple(found)
+
+
+def all_metrics() -> tuple[Metric, ...]:
+    """What the tasks measure."""
+    return tuple(metric for task in all_tasks() for metric in task.metrics)
+
+
+def names_needed() -> dict[str, int]:
+    """Of each metric that has such a bound, how many different captions it needs."""
+    return {name: n for task in all_tasks() for name, n in task.names_needed.items()}
