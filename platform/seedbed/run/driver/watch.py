@@ -17,6 +17,7 @@ from seedbed.run.driver.attempts import root_cause
 from seedbed.run.driver.outcome import Outcome, failed, record_files
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, has_checkpoint, remove_run
+from seedbed.run.worker.message import Message
 from seedbed.storage.results import Store
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import Ledger, TrialEntry
@@ -74,14 +75,15 @@ class Watcher(ray.tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         cohort = self.starts[trial.config["cohort"]].cohort
-        if "points" not in result:
+        message = Message.from_report(result)
+        if message is None:
             return
-        self.progress.update(cohort, int(result["samples"]))
-        steps = int(result["samples"]) // cohort.recipe.budget.batch
+        self.progress.update(cohort, message.samples)
+        steps = message.samples // cohort.recipe.budget.batch
         self._steps |= {t.key: min(steps, t.recipe.budget.steps) for t in cohort.trials}
-        for key, samples, metrics in result["points"]:
-            self.ledger.log(key, int(samples), metrics)
-        for key in result["finished"]:
+        for point in message.points:
+            self.ledger.log(point.key, point.samples, point.metrics)
+        for key in message.finished:
             self._finish(cohort, key)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:

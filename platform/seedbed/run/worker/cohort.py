@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,18 +21,10 @@ from seedbed.model.gather import Gather, largest_over_ranks, of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.clock import total_seconds
+from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.variant import Variant
 
 LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of a variant's curve."""
-
-    key: str
-    samples: int
-    metrics: dict[str, float]
 
 
 class CohortTraining:
@@ -111,18 +102,18 @@ class CohortTraining:
                 mend="mend the shards, or allow more with --set corpus.max_bad_fraction=0.05",
             )
 
-    def collect(self) -> list[Point]:
+    def collect(self) -> list[CurvePoint]:
         """New points of the curves, ranks agreed, and the order's hash brought up to date."""
         now = time.perf_counter()
         self.seconds += now - self._last
         self._last = now
         self._fold()
-        points: list[Point] = []
+        points: list[CurvePoint] = []
         for key, variant in self.variants.items():
             point = variant.collect()
             if point is not None:
                 metrics = {name: v for name, v in point.items() if name != "samples"}
-                points.append(Point(key, int(point["samples"]), metrics))
+                points.append(CurvePoint(key, int(point["samples"]), metrics))
         return points
 
     def _fold(self) -> None:

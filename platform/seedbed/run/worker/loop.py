@@ -22,8 +22,9 @@ from seedbed.run.worker.checkpoint import (
     data_mark,
     place_of,
 )
-from seedbed.run.worker.cohort import CohortTraining, Point, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.held_out import read_held_out
+from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.results import Store
@@ -57,7 +58,7 @@ class _Rank:
         self.training = CohortTraining(assignment.cohort, self.device)
         self.recorder = Recorder(assignment, self.training, self.rank, self.world, held_out)
         self.finished: list[str] = []
-        self._points: list[Point] = []
+        self._points: list[CurvePoint] = []
         self._reported = self._saved = time.monotonic()
         self._saved_once = False
         self._restore()
@@ -135,25 +136,24 @@ class _Rank:
 
     def _report(self, *, save: bool) -> None:
         """Send new points and finished trials to the driver, with a checkpoint if asked."""
-        metrics = {
-            "cohort": self.assignment.cohort.id,
-            "samples": self.training.samples_seen,
-            "seconds": self.training.seconds,
-            "points": [(p.key, p.samples, p.metrics) for p in self._points],
-            "finished": list(self.finished),
-        }
+        report = Message(
+            self.training.samples_seen,
+            self.training.seconds,
+            tuple(self._points),
+            tuple(self.finished),
+        ).to_report()
         self._points = []
         self._reported = time.monotonic()
         if save:
             for variant in self.training.variants.values():
                 variant.agree()
         if not save or self.rank != 0:
-            ray.train.report(metrics)
+            ray.train.report(report)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 self._write_checkpoint(Path(folder))
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
-                ray.train.report(metrics, checkpoint=checkpoint)
+                ray.train.report(report, checkpoint=checkpoint)
         if save:
             self._saved, self._saved_once = time.monotonic(), True
 

@@ -15,6 +15,7 @@ from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
+from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.storage.results import Store
 from seedbed.study.record import Status, TrialRecord
 from seedbed.study.study import Trial
@@ -45,26 +46,25 @@ def rehearse(config: dict[str, Any]) -> None:
     job: Rehearsal = config["assignment"]
     rank = ray.train.get_context().get_world_rank()
     store = Store(job.storage)
-    finished, points = [], []
+    finished: list[str] = []
     for trial in job.cohort.trials:
-        # A trial that failed is run again by the same command, and is past its bad luck then.
+        # A trial that failed is run again by the same command, and is not failed a second time.
         again = store.exists("trials", trial.key, "failed_before.json")
         if not store.exists("trials", trial.key, "record.json"):
             record = pretended(job, trial, failed_before=again)
             if rank == 0:
                 _write(store, job.surface, record)
         finished.append(trial.key)
-        points += [(trial.key, int(p["samples"]), _metrics(p)) for p in _curve(job.surface, trial)]
-        ray.train.report(
-            {
-                "cohort": job.cohort.id,
-                "samples": job.cohort.samples * len(finished) // len(job.cohort.trials),
-                "seconds": 0.0,
-                "points": points,
-                "finished": list(finished),
-            }
+        message = Message(
+            samples=job.cohort.samples * len(finished) // len(job.cohort.trials),
+            seconds=0.0,
+            points=tuple(
+                CurvePoint(trial.key, int(point["samples"]), _metrics(point))
+                for point in _curve(job.surface, trial)
+            ),
+            finished=tuple(finished),
         )
-        points = []
+        ray.train.report(message.to_report())
 
 
 def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> TrialRecord:
