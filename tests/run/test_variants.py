@@ -11,7 +11,7 @@ import torch
 
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Columns, Span, render
-from seedbed.data.render.wordnet import prepare_wordnet
+from seedbed.data.render.wordnet import WORDNET
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
@@ -49,7 +49,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCorpus]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEEDBED_HOME", str(home))  # where the views look for synonyms
         prepare("emoji", home)
-        prepare_wordnet(home)
+        WORDNET.prepare(home)
         yield open_corpus(trial("clip", "vit").recipe.corpus, home)
 
 

@@ -65,7 +65,7 @@ def _opened_corpora(options: Options) -> Corpora:
     chosen = options.plan
     stated = [trial.recipe.corpus for trial in chosen.trials]
     _prepare(stated)
-    _prepare_synonyms(chosen)
+    _prepare_assets(chosen)
     corpora = open_corpora(stated, home())
     check_one_test(corpora.values())
     check_names(corpora.values(), chosen.responses)
@@ -168,13 +168,12 @@ def _note_look(store: Store, chosen: Plan, table: pd.DataFrame) -> None:
         store.write_json([*looks, look], chosen.variation, "looks.json")
 
 
-def _prepare_synonyms(chosen: Plan) -> None:
-    """Fetch WordNet if some trial augments its captions with it, and it is nowhere yet."""
-    from seedbed.data.render.wordnet import prepare_wordnet
-    from seedbed.run.driver.launch import reads_synonyms
+def _prepare_assets(chosen: Plan) -> None:
+    """Fetch what the views of some trial read beside the samples, and is nowhere yet."""
+    from seedbed.data.render.augmentation import all_assets
 
-    if any(reads_synonyms(trial.recipe) for trial in chosen.trials):
-        prepare_wordnet(home())
+    for asset in all_assets(chosen.cohorts):
+        asset.prepare(home())
 
 
 def _prepare(corpora: Sequence[Corpus]) -> None:

@@ -31,8 +31,11 @@ class Provider(Protocol):
         """Build the corpus `name` where it is not there yet; its folder. Raises DataError."""
         ...
 
-    def wordnet(self, folder: Path) -> None:
-        """Put WordNet's database files into the new `folder`. Raises DataError, OSError."""
+    def asset(self, name: str, folder: Path) -> None:
+        """Fetch the files of the asset `name` of a view into the new `folder`.
+
+        Raises DataError, OSError.
+        """
         ...
 
 

@@ -7,7 +7,9 @@ reads its shards whole, picks and decodes this rank's rows, and emits uint8 imag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,6 @@ import ray.data
 
 from seedbed.data.order import Order
 from seedbed.data.render.render import Columns, Rendering, Span, render
-from seedbed.data.render.wordnet import install_wordnet
 from seedbed.data.rows import Rows
 from seedbed.errors import ours
 from seedbed.storage.retry import PATIENCE_SECONDS, waiting
@@ -25,6 +26,7 @@ LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever
 # Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
 CHUNK_BYTES = 120_000_000
 CHUNK_ROWS = 2_048
+NO_ASSETS: Mapping[str, Any] = MappingProxyType({})
 STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
 
 
@@ -35,14 +37,15 @@ def stream(
     rendering: Rendering,
     *,
     num_tasks: int = 1,
-    wordnet: Any = None,
+    assets: Mapping[str, Any] = NO_ASSETS,
     patience: float = PATIENCE_SECONDS,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
-    `num_tasks` run at a time, and wait `patience` seconds for a store that is away; `wordnet` is a
-    reference to a `packed_wordnet`, for nodes that have none. Columns as in `render`. What a task
-    raises as an SeedbedError is raised here as that, whatever Ray puts around it.
+    `num_tasks` run at a time, and wait `patience` seconds for a store that is away; `assets` are
+    references to the packed assets of the views, by name, for nodes that have none. Columns as in
+    `render`. What a task raises as an SeedbedError is raised here as that, whatever Ray puts
+    around it.
     """
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
@@ -55,7 +58,7 @@ def stream(
     local = span.batch // span.world
     rest: Columns | None = None
     for leg in _legs(order, span):
-        for block in _blocks(leg, rows, order, span, rendering, num_tasks, wordnet, patience):
+        for block in _blocks(leg, rows, order, span, rendering, num_tasks, assets, patience):
             first, size = 0, len(block["id"])
             if rest is not None:
                 first = local - len(rest["id"])
@@ -95,14 +98,15 @@ def _blocks(
     span: Span,
     rendering: Rendering,
     num_tasks: int,
-    wordnet: Any,
+    assets: Mapping[str, Any],
     patience: float,
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
     def task(plan: dict[str, Any]) -> Iterator[Columns]:
-        if wordnet is not None:
-            install_wordnet(lambda: ray.get(wordnet))
+        for asset in rendering.assets:
+            if asset.name in assets:
+                asset.install(partial(ray.get, assets[asset.name]))
         epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
         window = next(w for w in order.windows(epoch) if w.index == index)
         with waiting(patience):

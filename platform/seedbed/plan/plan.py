@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.data.render.augmentation import Asset, all_assets
 from seedbed.errors import StudyError
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, estimate
@@ -33,6 +34,11 @@ class Cohort:
     def recipe(self) -> Recipe:
         """A recipe whose data fields hold for every member."""
         return self.trials[0].recipe
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """What the views of its members need beside the samples."""
+        return all_assets(trial.recipe for trial in self.trials)
 
     @property
     def samples(self) -> int:

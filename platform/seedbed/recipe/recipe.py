@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from seedbed.checks import choice, counts, numbers, switches
 from seedbed.data.corpus import Corpus
+from seedbed.data.render.augmentation import Asset, Augmentation, all_assets
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, STANDARD_SLIP, CenterCrop, RandomResizedCrop, Strong
 from seedbed.data.render.masking import Masking
@@ -103,6 +104,11 @@ class Augment:
     text_masked: Masking = field(default_factory=Masking)
     test: CenterCrop = CenterCrop(ratio=1.0)
 
+    def of(self, view: View) -> Augmentation:
+        """What makes `view`."""
+        found: Augmentation = getattr(self, view.name, Augmentation())
+        return found
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -142,6 +148,11 @@ class Recipe:
                     why=f"the text tower knows {self.text.vocabulary:,}",
                     mend="set both to the same number",
                 )
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """What the views that its objective reads need beside the samples."""
+        return all_assets(self.augment.of(view) for view in self.objective.views)
 
     @classmethod
     def paper(cls, *, objective: Objective, **fields: Any) -> Recipe:

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from seedbed.checks import choice, shares
-from seedbed.data.render.wordnet import find_wordnet, open_wordnet
+from seedbed.data.render.augmentation import Asset, Augmentation
+from seedbed.data.render.wordnet import WORDNET, open_wordnet
 
 # Function words, which keep their place: to replace them changes grammar, not wording.
 _FUNCTION_WORDS = """
@@ -24,7 +25,7 @@ STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True)
-class EDA:
+class EDA(Augmentation):
     """One change to a caption: a synonym, a swap or deletions, equally likely.
 
     As textaugment does it in the released code (Sense-GVT/DeCLIP): one word, wherever it stands,
@@ -39,10 +40,9 @@ class EDA:
         shares(self, "deletion_p")
         choice(self, "synonyms", ("wordnet", "none"), why="it names where synonyms come from")
 
-    def check(self) -> None:
-        """Raises DataError when this needs WordNet and there is none."""
-        if self.synonyms == "wordnet":
-            find_wordnet()
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        return (WORDNET,) if self.synonyms == "wordnet" else ()
 
     def __call__(self, caption: str, rng: np.random.Generator) -> str:
         """The changed caption, single spaces between words; as it is where nothing can be done."""

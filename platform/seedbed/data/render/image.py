@@ -17,6 +17,7 @@ from PIL import Image
 from seedbed.checks import counts, numbers, ordered, shares
 from seedbed.data.order import derive
 from seedbed.data.render import distort
+from seedbed.data.render.augmentation import Augmentation
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, View
 
 
@@ -38,7 +39,7 @@ def sample_rng(seed: int, sample_id: int, epoch: int, view: str) -> np.random.Ge
 
 
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Augmentation):
     """A random part of the picture, resized (bilinear), without a flip.
 
     The defaults are STANDARD_SLIP of the paper's released code (Sense-GVT/DeCLIP): area
@@ -64,7 +65,7 @@ class RandomResizedCrop:
 
 
 @dataclass(frozen=True)
-class Strong:
+class Strong(Augmentation):
     """A random part of the picture, then colour jitter, grayscale, blur and a flip by chance.
 
     The defaults are MOCOV2 of the paper's released code: area 0.2-1.0, ColorJitter(0.4, 0.4,
@@ -175,7 +176,7 @@ def _check_crop(crop: RandomResizedCrop | Strong) -> None:
 
 
 @dataclass(frozen=True)
-class CenterCrop:
+class CenterCrop(Augmentation):
     """The picture's short side resized (bilinear) to size * ratio, then the central square.
 
     ratio 256/224 is the paper's ONECROP evaluation; 1.0 keeps the whole short side.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.checks import choice, refused, shares
+from seedbed.data.render.augmentation import Augmentation
 from seedbed.data.render.tokenizer import MASK, START, VOCABULARY
 
 NOT_MASKED = -100  # PyTorch's cross entropy leaves targets of this value out
@@ -21,7 +22,7 @@ RANDOM_FROM = {"ordinary": START, "all": VOCABULARY}
 
 
 @dataclass(frozen=True)
-class Masking:
+class Masking(Augmentation):
     """Which tokens are hidden, and what stands in their place. Defaults: the released code's.
 
     Each ordinary token is masked with `probability`; a share `mask_share` of those becomes the

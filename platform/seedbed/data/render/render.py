@@ -18,6 +18,7 @@ from seedbed.data.decode.pillow import decode
 from seedbed.data.fault import Fault
 from seedbed.data.order import Order, Window, owned, sample_id
 from seedbed.data.render import tokenizer
+from seedbed.data.render.augmentation import Asset
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import CenterCrop, ImageAugmentation, sample_rng
 from seedbed.data.render.masking import Masking
@@ -36,7 +37,8 @@ class Rendering:
 
     `images` maps each image view to its augmentation; `texts` lists the text views, of which
     TEXT_AUG is changed by `text_augmentation` and TEXT_MASKED by `masking`. `decode_side` is
-    how small a picture may be decoded (0: whole): see `decode`.
+    how small a picture may be decoded (0: whole): see `decode`. `assets` are the files that the
+    views read beside the samples.
     """
 
     images: Mapping[View, ImageAugmentation]
@@ -50,6 +52,7 @@ class Rendering:
     test_caption: str = ""
     decode_side: int = 0
     test_crop: CenterCrop = CenterCrop(ratio=1.0)
+    assets: tuple[Asset, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "test_caption", self.test_caption or self.caption)

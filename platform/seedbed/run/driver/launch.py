@@ -14,12 +14,10 @@ import ray
 from seedbed.cluster.layout import Layout, lay_out
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
-from seedbed.data.render.wordnet import packed_wordnet
-from seedbed.data.views import TEXT_AUG
+from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
-from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, forget, forgive, starts
@@ -92,9 +90,9 @@ def _assignments(
     code_version: dict[str, str],
 ) -> dict[str, Assignment]:
     """What the workers of each cohort are told to train, by the cohort's id."""
-    synonyms = any(reads_synonyms(trial.recipe) for s in chosen for trial in s.cohort.trials)
-    # Nodes may have none of their own, and no way to fetch it.
-    wordnet = ray.put(packed_wordnet()) if synonyms else None
+    # Nodes may have none of their own, and no way to fetch them. Packed once a study.
+    needed = all_assets(start.cohort for start in chosen)
+    packed = {asset.name: ray.put(asset.pack()) for asset in needed}
     costs = plan.costs()
     patience = patience_seconds()
     return {
@@ -112,7 +110,7 @@ def _assignments(
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             patience=patience,
-            wordnet=wordnet,
+            assets={asset.name: packed[asset.name] for asset in start.cohort.assets},
         )
         for start in chosen
     }
@@ -141,11 +139,6 @@ def _rehearsals(
         )
         for start in chosen
     }
-
-
-def reads_synonyms(recipe: Recipe) -> bool:
-    """Whether a view of `recipe` needs WordNet."""
-    return TEXT_AUG in recipe.objective.views and recipe.augment.text_aug.synonyms == "wordnet"
 
 
 def check_one_test(corpora: Iterable[OpenCorpus]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seedbed.data.opening import OpenCorpus
@@ -30,4 +30,5 @@ class Assignment:
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     patience: float = PATIENCE_SECONDS  # seconds that a store which is away is waited for
-    wordnet: Any = None  # a reference to WordNet's files, where some member reads synonyms
+    # References to the packed assets of the members' views, by the asset's name.
+    assets: Mapping[str, Any] = field(default_factory=dict)

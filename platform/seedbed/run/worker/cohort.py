@@ -238,4 +238,5 @@ def rendering_of(cohort: Cohort) -> Rendering:
         ),
         seed=recipe.seed,
         test_crop=recipe.augment.test,
+        assets=cohort.assets,
     )

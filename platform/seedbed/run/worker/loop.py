@@ -93,7 +93,7 @@ class _Rank:
             span,
             rendering_of(assignment.cohort),
             num_tasks=assignment.num_tasks,
-            wordnet=assignment.wordnet,
+            assets=assignment.assets,
             patience=assignment.patience,
         )
         if self.rank == 0:
