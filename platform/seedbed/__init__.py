@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from seedbed.model.objective import Objective
     from seedbed.recall import results
     from seedbed.recipe.recipe import Budget, Recipe
-    from seedbed.study.claim import Claim, Contrast
+    from seedbed.study.claim import Claim
+    from seedbed.study.contrast import Contrast
     from seedbed.study.factor import Factor
     from seedbed.study.study import Study
 
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Budget": "seedbed.recipe.recipe",
     "Claim": "seedbed.study.claim",
-    "Contrast": "seedbed.study.claim",
+    "Contrast": "seedbed.study.contrast",
     "Corpus": "seedbed.data.corpus",
     "Factor": "seedbed.study.factor",
     "Objective": "seedbed.model.objective",

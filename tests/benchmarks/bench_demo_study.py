@@ -30,7 +30,8 @@ from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.scale import DEMO
 from seedbed.run.worker.cohort import order_of, rendering_of, to_tensors
-from seedbed.study.study import Study, Trial
+from seedbed.study.study import Study
+from seedbed.study.trial import Trial
 from seedbed_corpora import prepare
 
 ROOT = Path(__file__).parents[2]

@@ -35,7 +35,7 @@ from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.variants import UNIFIED
 
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -97,7 +97,7 @@ def trained(shapes: Path, home: Path) -> dict[str, Any]:
         model = training.variants[trial.key].model
         scores = task.run(model, part)
         assert scores is not None
-        cells[" ".join(label for _, label in trial.cell)] = {
+        cells[" ".join(label for label in trial.cell.values())] = {
             "loss": losses[trial.key],
             "among_all": scores.columns["among_all"].tolist(),
         }

@@ -27,7 +27,7 @@ from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.results import Store
 from seedbed.study.record import TrialRecord
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 
 

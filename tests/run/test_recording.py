@@ -22,7 +22,7 @@ from seedbed.run.worker.recording import Recorder
 from seedbed.storage.results import Store
 from seedbed.study.metrics import measured
 from seedbed.study.record import TrialRecord
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 
 CPU = torch.device("cpu")

@@ -81,7 +81,7 @@ def groups(found: list[Start]) -> list[tuple[str, int, list[object]]]:
         (
             start.kept.run if start.kept else "",
             start.kept.step_number if start.kept else 0,
-            [dict(trial.cell)["depth"] for trial in start.cohort.trials],
+            [trial.cell["depth"] for trial in start.cohort.trials],
         )
         for start in found
     ]
@@ -143,7 +143,7 @@ def test_a_trial_that_the_checkpoint_holds_as_failed_starts_from_the_beginning(
 ) -> None:
     """It may have stopped in the middle of a step: its state is not to be gone on from."""
     what = planned(shapes)
-    sound = [trial.key for trial in what.trials if dict(trial.cell)["depth"] != 3]
+    sound = [trial.key for trial in what.trials if trial.cell["depth"] != 3]
     begun(store, what, "r", step=4, fingerprint=mark(corpora), keys=sound)
     found = starts(store, what, Outcome(), corpora)
     assert groups(found) == [("r", 4, [1, 2, 4]), ("", 0, [3])]

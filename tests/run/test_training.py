@@ -22,7 +22,7 @@ from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll, to_tensors
 from seedbed.run.worker.schedule import learning_rate
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 
 BATCH, STEPS = 32, 6

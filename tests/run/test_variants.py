@@ -17,7 +17,7 @@ from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import DEMO
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.variants import AS_RELEASED, CLIP, UNIFIED
 from seedbed_corpora import prepare
 

@@ -12,7 +12,8 @@ from seedbed.model.objective import Objective
 from seedbed.model.terms.simsiam import SimSiam
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
-from seedbed.study.claim import Claim, Contrast
+from seedbed.study.claim import Claim
+from seedbed.study.contrast import Contrast
 from seedbed.study.factor import Factor
 from seedbed.study.metrics import LABELS, measured
 from seedbed.study.study import Study

@@ -10,6 +10,7 @@ import pytest
 from seedbed import Factor, Recipe, Study
 from seedbed.errors import StudyError
 from seedbed.recipe.scale import DEMO
+from seedbed.study.cell import Cell
 from seedbed.variants import CLIP, SWITCHES
 
 NAMES = ("layers", "width", "lr", "decay", "dim")
@@ -38,7 +39,7 @@ def study(*words: str) -> Study:
 def coded(one: Study) -> dict[str, np.ndarray]:
     first = {factor.name: next(iter(factor.levels)) for factor in one.factors}
     return {
-        name: np.array([-1 if dict(cell)[name] == first[name] else 1 for cell in one.cells()])
+        name: np.array([-1 if cell[name] == first[name] else 1 for cell in one.cells()])
         for name in NAMES
     }
 
@@ -54,7 +55,7 @@ def test_half_of_five_keeps_mains_and_pairs_apart_from_each_other() -> None:
 
 
 def test_a_fraction_keeps_the_cell_of_first_levels() -> None:
-    first = tuple((f.name, next(iter(f.levels))) for f in factors())
+    first = Cell({f.name: next(iter(f.levels)) for f in factors()})
     assert first in study("layers*width*lr*decay*dim").cells()
     assert first in study("layers * width * lr", "lr * decay * dim").cells()
 

@@ -90,8 +90,8 @@ def test_the_design_holds_the_values_as_json_that_reads_back_the_same() -> None:
 
 def test_the_papers_table_has_its_nine_values() -> None:
     found = runpy.run_path(str(ROOT / "studies" / "supervision.py"))["study"].published
-    assert len(found.values) == 9
-    values = {tuple(label for _, label in cell): value for cell, value in found.values}
+    assert len(found.cells) == 9
+    values = {tuple(cell.values()): value for cell, value in found.cells}
     assert values["defilip", "vit"] == 0.45 and ("defilip", "resnet") not in values
     assert values["filip", "resnet"] == 0.213 and values["declip", "resnet"] == 0.444
 

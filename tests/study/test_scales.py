@@ -19,7 +19,8 @@ from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.recipe.scale import DEMO, PAPER, SCALES, SMOKE, Scale
 from seedbed.study.factor import Factor
-from seedbed.study.study import Study, Trial
+from seedbed.study.study import Study
+from seedbed.study.trial import Trial
 from seedbed.variants import CLIP, DECLIP, SLIP, UNIFIED
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.py"))
@@ -49,7 +50,7 @@ def test_every_level_of_the_shipped_studies_is_what_its_trials_run(
     checked = 0
     for trial in shipped.trials(scale):
         for factor in shipped.factors:
-            label = dict(trial.cell)[factor.name]
+            label = trial.cell[factor.name]
             for path, value in factor.levels[label].items():
                 ran = trial.recipe.get(path)
                 if isinstance(value, Objective):  # its terms and weights; sizes are the scale's
@@ -85,7 +86,7 @@ def test_sizes_within_whole_objectives_are_said_where_the_levels_differ(scale: S
 
 def test_sizes_that_nobody_said_are_the_scales_in_whatever_objective_a_level_brings() -> None:
     supervision = Factor("supervision", levels=UNIFIED)
-    by_name = {t.cell[0][1]: t.recipe for t in trials(supervision)}
+    by_name = {next(iter(t.cell.values())): t.recipe for t in trials(supervision)}
     assert by_name["slip"].get("objective.simclr.hidden") == 256
     assert by_name["declip"].get("objective.nearest_text.size") == 2048
     told = Factor(

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from seedbed.study.cell import Cell
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import StudyEntry, TrialEntry
 from seedbed.track.mlflow.connection import client, default_tracking_uri, prepare_store
@@ -26,9 +27,9 @@ from seedbed.track.mlflow.study_runs import MlflowRuns
 
 STUDY = "text_depth"
 KEYS = ("a" * 16, "b" * 16)
-CELLS: tuple[dict[str, Any], ...] = (
-    {"supervision": "clip", "depth": 3},
-    {"supervision": "declip", "depth": 6},
+CELLS = (
+    Cell({"supervision": "clip", "depth": 3}),
+    Cell({"supervision": "declip", "depth": 6}),
 )
 NUM_POINTS = 40
 BATCH = 256
@@ -65,7 +66,7 @@ class World:
             "responses": ["zeroshot/top1", "cost/device_hours"],
             "data": {"uri": "/corpora/demo", "fingerprint": "f" * 16},
             "trials": [
-                {"key": key, "cell": cell, "seed": 0, "cohort": "c0"}
+                {"key": key, "cell": cell.to_json(), "seed": 0, "cohort": "c0"}
                 for key, cell in zip(KEYS, CELLS, strict=True)
             ],
         }

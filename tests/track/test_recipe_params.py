@@ -36,7 +36,7 @@ def record(chosen: Any, trial: Any, value: float) -> TrialRecord:
         key=trial.key,
         study=chosen.study.name,
         scale=chosen.scale.name,
-        cell=dict(trial.cell),
+        cell=trial.cell,
         seed=trial.seed,
         cohort="c0",
         status="completed",
@@ -69,7 +69,7 @@ def test_one_line_of_the_readme_finds_the_best_cell(
     ledger.open_study(entry(chosen))
     values = {}
     for trial in chosen.trials:
-        depth, supervision = (label for _, label in trial.cell)
+        depth, supervision = trial.cell.values()
         # Of three layers CLIP is the better on average; DeCLIP has the best single trial.
         luck = 0.5 if (depth, supervision, trial.seed) == (3, "declip", 1) else 0.0
         values[trial.key] = 0.1 + 0.01 * int(depth) + 0.3 * (supervision == "clip") + luck

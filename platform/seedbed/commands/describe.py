@@ -250,7 +250,9 @@ def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
     """The pairs of some of the cells, and what each step of their choice removed."""
     of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
     cells = {
-        " ".join(f"{name}={label_text(level)}" for name, level in trial.cell if name in of_data)
+        " ".join(
+            f"{name}={label_text(level)}" for name, level in trial.cell.items() if name in of_data
+        )
         for trial in chosen.trials
         if trial.recipe.corpus == corpus.corpus
     }

@@ -225,7 +225,7 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     rows += [
         {
             "key": trial.key,
-            "cell": dict(trial.cell),
+            "cell": trial.cell.to_json(),
             "seed": trial.seed,
             "status": "interrupted" if trial.key in outcome.stopped else "failed",
             "reason": outcome.reasons[trial.key],

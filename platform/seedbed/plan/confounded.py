@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from seedbed.recipe.paths import overlap
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label
-from seedbed.study.study import Study, Trial
+from seedbed.study.study import Study
+from seedbed.study.trial import Trial
 
 
 class Planned(Protocol):
@@ -65,7 +66,7 @@ def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
     for factor in plan.study.factors:
         levels: dict[Label, frozenset[str]] = dict.fromkeys(factor.levels, frozenset())
         for trial in plan.trials:
-            levels[dict(trial.cell)[factor.name]] |= views[trial.key]
+            levels[trial.cell[factor.name]] |= views[trial.key]
         groups = _alike(factor, plan.trials)
         differ = any(len({views[trial.key] for trial in group}) > 1 for group in groups)
         if differ or (not groups and len(set(levels.values())) > 1):
@@ -77,8 +78,7 @@ def _alike(factor: Factor, trials: Sequence[Trial]) -> list[list[Trial]]:
     """Groups of two trials or more that differ in `factor` only."""
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        others = tuple(pair for pair in trial.cell if pair[0] != factor.name)
-        groups.setdefault((others, trial.seed), []).append(trial)
+        groups.setdefault((trial.cell.without(factor.name), trial.seed), []).append(trial)
     return [group for group in groups.values() if len(group) > 1]
 
 

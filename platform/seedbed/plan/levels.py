@@ -11,7 +11,7 @@ from seedbed.recipe.paths import beneath
 from seedbed.recipe.recipe import Recipe, Value, flattened
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 
 
 def resolved(factor: Factor, trials: Sequence[Trial]) -> dict[Label, dict[str, Value]]:
@@ -38,7 +38,7 @@ def _of_levels(factor: Factor, trials: Sequence[Trial]) -> dict[Label, Recipe]:
     """A recipe of each level; no other factor sets what this one does, so that any will do."""
     found: dict[Label, Recipe] = {}
     for trial in trials:
-        found.setdefault(dict(trial.cell)[factor.name], trial.recipe)
+        found.setdefault(trial.cell[factor.name], trial.recipe)
     return {label: found[label] for label in factor.levels if label in found}
 
 

@@ -14,7 +14,8 @@ from seedbed.plan.levels import resolved
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.arguments import ERRORS
-from seedbed.study.study import Study, Trial
+from seedbed.study.study import Study
+from seedbed.study.trial import Trial
 
 COHORT_SIZE = 8  # variants of one stream: bounded by the device's memory
 
@@ -122,7 +123,7 @@ class Plan:
             "trials": [
                 {
                     "key": trial.key,
-                    "cell": dict(trial.cell),
+                    "cell": trial.cell.to_json(),
                     "seed": trial.seed,
                     "cohort": cohorts[trial.key],
                     "recipe": {path: flat[trial.key].get(path) for path in vary},

@@ -4,50 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seedbed.checks import number
 from seedbed.errors import StudyError, nearest
 from seedbed.recipe.scale import scale_named
+from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
-from seedbed.study.label import Label, label_text
-
-Cell = tuple[tuple[str, Label], ...]
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, kw_only=True)
 class Published:
     """Published fractions (0.328 for 32.8 %) of one response, by cell.
 
     `values` maps labels to fractions in the order of `factors`: `values={("clip", "vit"): 0.328},
-    factors=("supervision", "model")`; without `factors` a cell is (("supervision", "clip"),
-    ("model", "vit")). `source` says where they stand, `test_set` what they were measured on, and
-    `scale` names the scale at which the study is the same experiment: at others the report does
-    not set them beside its own.
+    factors=("supervision", "model")`; without `factors` a key is a `Cell`, or (("supervision",
+    "clip"), ("model", "vit")). `source` says where they stand, `test_set` what they were measured
+    on, and `scale` names the scale at which the study is the same experiment: at others the report
+    does not set them beside its own.
     """
 
     source: str
     response: str
-    scale: str
-    test_set: str
-    values: tuple[tuple[Cell, float], ...]
+    values: Mapping[Any, float]
+    factors: Sequence[str] = ()
+    scale: str = "paper"
+    test_set: str = ""
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        response: str,
-        values: Mapping[Any, float],
-        factors: Sequence[str] = (),
-        scale: str = "paper",
-        test_set: str = "",
-    ) -> None:
-        object.__setattr__(self, "source", source)
-        object.__setattr__(self, "response", response)
-        object.__setattr__(self, "scale", scale)
-        object.__setattr__(self, "test_set", test_set)
-        cells = [(_cell(key, tuple(factors)), value) for key, value in values.items()]
-        object.__setattr__(self, "values", tuple(cells))
+    def __post_init__(self) -> None:
+        self.cells  # noqa: B018  a key that is no cell is refused here, where it is written
+
+    @cached_property
+    def cells(self) -> tuple[tuple[Cell, float], ...]:
+        """Each cell with its value. Raises StudyError for a key that is none."""
+        return tuple((_cell(key, tuple(self.factors)), v) for key, v in self.values.items())
 
     def check(self, factors: Sequence[Factor], responses: Sequence[str]) -> None:
         """Raises StudyError where a study of these factors and responses has no such cell."""
@@ -64,18 +55,17 @@ class Published:
                 why="there is nothing to set beside the study's own",
                 mend="give at least one cell, or leave `published` out",
             )
-        seen: set[frozenset[tuple[str, str]]] = set()
-        for cell, value in self.values:
+        seen: set[Cell] = set()
+        for cell, value in self.cells:
             _check_cell(cell, factors)
             _check_value(cell, value)
-            as_text = frozenset((name, label_text(label)) for name, label in cell)
-            if as_text in seen:
+            if cell in seen:
                 raise StudyError(
                     f"Published: the cell {_shown(cell)} is given twice",
                     why="one of its values would be lost",
                     mend="give each cell once",
                 )
-            seen.add(as_text)
+            seen.add(cell)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the design."""
@@ -84,12 +74,14 @@ class Published:
             "response": self.response,
             "scale": self.scale,
             "test_set": self.test_set,
-            "cells": [{"cell": dict(cell), "value": value} for cell, value in self.values],
+            "cells": [{"cell": cell.to_json(), "value": value} for cell, value in self.cells],
         }
 
 
 def _cell(key: Any, factors: tuple[str, ...]) -> Cell:
     """A key of `values` as pairs of factor and label."""
+    if isinstance(key, Cell):
+        return key
     if not factors:
         pairs = key if isinstance(key, tuple) else ()
         if not pairs or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
@@ -98,7 +90,15 @@ def _cell(key: Any, factors: tuple[str, ...]) -> Cell:
                 why="without `factors` a cell is pairs of factor and label",
                 mend='give factors=("supervision", "model"), or (("supervision", "clip"), ...)',
             )
-        return tuple((str(name), label) for name, label in pairs)
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise StudyError(
+                    f"Published: the cell {key!r} names '{name}' {names.count(name)} times",
+                    why="a published value belongs to one cell of the study",
+                    mend="give one level of each factor",
+                )
+        return Cell(pairs)
     labels = key if isinstance(key, tuple) else (key,)
     if len(labels) != len(factors):
         raise StudyError(
@@ -106,12 +106,12 @@ def _cell(key: Any, factors: tuple[str, ...]) -> Cell:
             why=f"`factors` names {len(factors)}: {', '.join(factors)}",
             mend="give one label for each factor, in their order",
         )
-    return tuple(zip(factors, labels, strict=True))
+    return Cell(zip(factors, labels, strict=True))
 
 
 def _check_cell(cell: Cell, factors: Sequence[Factor]) -> None:
     by_name = {factor.name: factor for factor in factors}
-    for name, label in cell:
+    for name, label in cell.items():
         if name not in by_name:
             raise StudyError(
                 f"Published: the study has no factor '{name}'",
@@ -124,11 +124,10 @@ def _check_cell(cell: Cell, factors: Sequence[Factor]) -> None:
                 why=f"the published cell {_shown(cell)} could not be found in the study",
                 mend=nearest(label, by_name[name].levels),
             )
-    named = [name for name, _ in cell]
     for name in by_name:
-        if named.count(name) != 1:
+        if name not in cell:
             raise StudyError(
-                f"Published: the cell {_shown(cell)} names '{name}' {named.count(name)} times",
+                f"Published: the cell {_shown(cell)} names '{name}' 0 times",
                 why="a published value belongs to one cell of the study",
                 mend=f"give one level of each factor: {', '.join(by_name)}",
             )
@@ -146,4 +145,4 @@ def _check_value(cell: Cell, value: object) -> None:
 
 
 def _shown(cell: Cell) -> str:
-    return ", ".join(f"{name}={label}" for name, label in cell)
+    return ", ".join(f"{name}={label}" for name, label in cell.items())

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from seedbed.checks import one_of
 from seedbed.errors import TrackingError, nearest
-from seedbed.study.label import Label
+from seedbed.study.cell import Cell
 
 Status = Literal["completed", "diverged", "failed", "stopped_early", "interrupted", "never_started"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -34,7 +34,7 @@ class TrialRecord:
     key: str
     study: str
     scale: str
-    cell: Mapping[str, Label]
+    cell: Cell
     seed: int
     cohort: str
     status: Status
@@ -61,7 +61,7 @@ class TrialRecord:
             ("metrics", finite),
             ("missing_metrics", tuple(named_missing)),
             ("curve", tuple(points)),
-            ("cell", dict(self.cell)),
+            ("cell", Cell(self.cell)),
             ("code_version", dict(self.code_version)),
             ("recipe", dict(self.recipe)),
         ):
@@ -83,6 +83,7 @@ class TrialRecord:
         """Plain JSON values, free of NaN: `json.dumps(..., allow_nan=False)` never fails."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return values | {
+            "cell": self.cell.to_json(),
             "curve": [dict(point) for point in self.curve],
             "missing_metrics": list(self.missing_metrics),
         }

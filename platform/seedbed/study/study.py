@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from seedbed.errors import StudyError
 from seedbed.recipe.paths import overlap
-from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import SCALES, Scale, scale_named
 from seedbed.study.arguments import (
@@ -22,48 +20,13 @@ from seedbed.study.arguments import (
     checked_seeds,
     several,
 )
+from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim, check_claims
 from seedbed.study.designs.fraction import Fraction
 from seedbed.study.factor import Factor
-from seedbed.study.label import Label, label_text
 from seedbed.study.metrics import check_responses
 from seedbed.study.published import Published
-
-DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One cell and seed with its resolved recipe, keyed by the recipe's content."""
-
-    cell: tuple[tuple[str, Label], ...]
-    recipe: Recipe
-
-    @property
-    def seed(self) -> int:
-        return self.recipe.seed
-
-    @cached_property
-    def key(self) -> str:
-        return self.recipe.key()
-
-    @cached_property
-    def stream_key(self) -> str:
-        """Equal for trials that read the same batches: what a cohort shares."""
-        flat = self.recipe.flatten()
-        shared: dict[str, Any] = {
-            path: value
-            for path, value in flat.items()
-            if any(path == name or path.startswith(f"{name}.") for name in DATA_FIELDS)
-        }
-        return content_key(shared)
-
-    @property
-    def name(self) -> str:
-        """`depth=3 s=0`, for people."""
-        return " ".join(
-            [*(f"{factor}={label_text(label)}" for factor, label in self.cell), f"s={self.seed}"]
-        )
+from seedbed.study.trial import Trial
 
 
 class Study:
@@ -150,19 +113,18 @@ class Study:
             self._check_cell(cell, recipes[-1])
         check_responses(self.responses, recipes)
 
-    def _check_cell(self, cell: tuple[tuple[str, Label], ...], recipe: Recipe) -> None:
+    def _check_cell(self, cell: Cell, recipe: Recipe) -> None:
         zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
         if zero_shot and recipe.objective.aligning() is None:
-            where = ", ".join(f"{name}={label_text(label)}" for name, label in cell)
             raise StudyError(
-                f"the cell {where} has no term that draws pictures and captions together",
+                f"the cell {cell} has no term that draws pictures and captions together",
                 why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
                 "model has learnt nothing to compare them by",
                 mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
                 "responses",
             )
 
-    def _somewhere(self, cell: tuple[tuple[str, Label], ...]) -> Recipe:
+    def _somewhere(self, cell: Cell) -> Recipe:
         """`cell` at the scale whose patches it needs: the first of the largest that can hold it.
 
         Raises what the largest says where none can.
@@ -192,10 +154,10 @@ class Study:
                     mend="give Study(seeds=...) instead",
                 )
 
-    def cells(self) -> list[tuple[tuple[str, Label], ...]]:
+    def cells(self) -> list[Cell]:
         """Every combination of levels that the fraction keeps, the last factor varying fastest."""
         labels = [[(factor.name, label) for label in factor.levels] for factor in self.factors]
-        cells = itertools.product(*labels)
+        cells = map(Cell, itertools.product(*labels))
         if self.fraction is None:
             return list(cells)
         return [cell for cell in cells if self.fraction.keeps(cell, self.factors)]
@@ -221,13 +183,13 @@ class Study:
 
     def recipe(
         self,
-        cell: tuple[tuple[str, Label], ...],
+        cell: Cell,
         scale: Scale,
         overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """What runs in `cell` at `scale`. Raises StudyError, naming who said what cannot be."""
         by_name = {factor.name: factor for factor in self.factors}
-        levels = [(by_name[name], label) for name, label in cell]
+        levels = [(by_name[name], label) for name, label in cell.items()]
         said = [
             Said(f"scale '{scale.name}'", self.scales.get(scale.name, {})),
             *(Said(f"Factor '{f.name}'", f.levels[label], f.varied) for f, label in levels),
@@ -253,7 +215,7 @@ class Study:
 
     def base_at(self, scale: Scale) -> Recipe:
         """The base recipe at `scale`, with this study's own patches."""
-        return self.recipe((), scale)
+        return self.recipe(Cell(), scale)
 
     def _check_distinct(self, trials: Sequence[Trial]) -> None:
         by_key: dict[str, Trial] = {}

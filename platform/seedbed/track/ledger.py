@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from seedbed.study.label import Label
+from seedbed.study.cell import Cell
 from seedbed.study.record import TrialRecord, Value, split_finite
 
 
@@ -67,7 +67,7 @@ class TrialEntry:
     """
 
     key: str
-    cell: Mapping[str, Label]
+    cell: Cell
     seed: int
     cohort: str
     recipe: Mapping[str, Value] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.plan import Plan
 from seedbed.storage.results import Store
 from seedbed.study.record import TrialRecord
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 from seedbed.track.ledger import File, Remote
 
 ASIDE = "aside"  # the folder of what was recorded on other data
@@ -83,7 +83,7 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
         key=trial.key,
         study=plan.study.name,
         scale=plan.scale.name,
-        cell=dict(trial.cell),
+        cell=trial.cell,
         seed=trial.seed,
         cohort=cohort,
         status="failed",

@@ -18,7 +18,7 @@ from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE, Kept, data_mark
 from seedbed.storage.results import Store
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Watcher(ray.tune.Callback):
             self.ledger.open_trial(
                 TrialEntry(
                     key=member.key,
-                    cell=dict(member.cell),
+                    cell=member.cell,
                     seed=member.seed,
                     cohort=cohort.id,
                     recipe=member.recipe.flatten(),

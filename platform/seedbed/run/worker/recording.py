@@ -98,7 +98,7 @@ class Recorder:
             key=trial.key,
             study=self.assignment.study,
             scale=self.assignment.scale,
-            cell=dict(trial.cell),
+            cell=trial.cell,
             seed=trial.seed,
             cohort=self.assignment.cohort.id,
             status=status,

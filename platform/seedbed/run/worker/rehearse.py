@@ -18,7 +18,7 @@ from seedbed.plan.surface import Surface
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.storage.results import Store
 from seedbed.study.record import Status, TrialRecord
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 
 FINGERPRINT = "rehearsal"
 NUM_POINTS = 12  # of a curve
@@ -83,7 +83,7 @@ def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> T
         key=trial.key,
         study=job.study,
         scale=job.scale,
-        cell=dict(trial.cell),
+        cell=trial.cell,
         seed=trial.seed,
         cohort=job.cohort.id,
         status=status,
@@ -100,7 +100,7 @@ def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> T
 
 def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
     """Every response as the surface has it, each with shifts and noise of its own."""
-    surface, cell = job.surface, dict(trial.cell)
+    surface, cell = job.surface, trial.cell
     primary = job.responses[0]
     found = {primary: surface.measured(trial.key, cell, trial.seed)}
     for name in job.responses[1:]:
@@ -137,7 +137,7 @@ def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:
 def _curve(surface: Surface, trial: Trial) -> list[dict[str, float]]:
     """A falling loss, so that pages of curves have one."""
     total = trial.recipe.budget.steps * trial.recipe.budget.batch
-    level = 2.0 - surface.value(dict(trial.cell))
+    level = 2.0 - surface.value(trial.cell)
     random = surface.random("curve", trial.key)
     return [
         {

@@ -24,7 +24,7 @@ from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.clock import StepClock
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
-from seedbed.study.study import Trial
+from seedbed.study.trial import Trial
 
 ATTENTION_BIASES = (".attend.bias", ".qkv.bias")  # of our text blocks and timm's
 CURVE_POINTS = 200  # per trial: what a record keeps and the ledger shows

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedbed.errors import StudyError, nearest
+from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
-from seedbed.study.label import Label
 
 LEAST_RESOLUTION = 3
 _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
@@ -69,10 +69,10 @@ class Fraction:
                 shortest = min(shortest, len(product))
         return 99 if math.isinf(shortest) else int(shortest)
 
-    def keeps(self, cell: Sequence[tuple[str, Label]], factors: Sequence[Factor]) -> bool:
+    def keeps(self, cell: Cell, factors: Sequence[Factor]) -> bool:
         """Whether `cell` is in the fraction."""
         first = {factor.name: next(iter(factor.levels)) for factor in factors}
-        second = {name for name, label in cell if label != first[name]}
+        second = {name for name, label in cell.items() if label != first[name]}
         return all(len(word & second) % 2 == 0 for word in self.words)
 
     def __str__(self) -> str:

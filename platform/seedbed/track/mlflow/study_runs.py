@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.errors import TrackingError
-from seedbed.study.label import Label, label_text
+from seedbed.study.cell import Cell
+from seedbed.study.label import label_text
 from seedbed.study.record import TrialRecord, Value, merged
 from seedbed.track.ledger import File, Remote, StudyEntry, TrialEntry
 from seedbed.track.mlflow.batches import constants, recipe_params, trackable
@@ -183,9 +184,7 @@ class MlflowRuns:
             )
         return self._study_run
 
-    def _trial(
-        self, key: str, cell: Mapping[str, Label], seed: int, recipe: Mapping[str, Value]
-    ) -> Run:
+    def _trial(self, key: str, cell: Cell, seed: int, recipe: Mapping[str, Value]) -> Run:
         run = self._trials.get(key)
         if run is None:
             # A request that failed may have been carried out: look before making a second run.
@@ -201,9 +200,7 @@ class MlflowRuns:
         run.set_params(self._params(cell, seed, recipe))
         return run
 
-    def _params(
-        self, cell: Mapping[str, Label], seed: int, recipe: Mapping[str, Value]
-    ) -> dict[str, str]:
+    def _params(self, cell: Cell, seed: int, recipe: Mapping[str, Value]) -> dict[str, str]:
         """The recipe's fields, over them the factors' labels and the seed."""
         labels = {trackable(name): label_text(label) for name, label in cell.items()}
         return recipe_params(recipe, self._varying) | labels | {"seed": str(seed)}
@@ -236,7 +233,7 @@ class MlflowRuns:
         return search(self._mlflow, self.experiment_id, tags)
 
 
-def trial_name(cell: Mapping[str, Label], seed: int) -> str:
+def trial_name(cell: Cell, seed: int) -> str:
     """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
     parts = sorted((f"{name}={label_text(label)}" for name, label in cell.items()), key=len)
     return " ".join([*parts, f"s={seed}"])
@@ -258,10 +255,10 @@ def _keep_recipe(run: Run, recipe: Mapping[str, Value]) -> None:
         run.tag({"seedbed.recipe_digest": digest})
 
 
-def _trial_tags(key: str, cell: Mapping[str, Label], seed: int, cohort: str) -> dict[str, str]:
+def _trial_tags(key: str, cell: Cell, seed: int, cohort: str) -> dict[str, str]:
     return {
         "seedbed.trial_key": key,
-        "seedbed.cell": json.dumps(dict(cell)),
+        "seedbed.cell": json.dumps(cell.to_json()),
         "seedbed.seed": str(seed),
         "seedbed.cohort": cohort,
     }
