@@ -24,7 +24,9 @@ data.shards
 data.select  data.views  data.rows  data.order
 data.render
 data
-model.term  model.gather  model.norm  model.towers  model.similarity  model.token_scores
+model.gather  model.mean_of_max  model.similarity
+model.norm  model.queue  model.token_scores  model.term_module
+model.term  model.towers
 model.terms
 model
 evaluate
@@ -52,11 +54,6 @@ RANK = {name: row for row, names in enumerate(ROWS.split("\n")) for name in name
 BESIDE = {
     ("checks", "errors"),
     ("metric", "errors"),
-    ("model.towers", "model.norm"),
-    ("model.towers", "model.term"),
-    ("model.term", "model.gather"),
-    ("model.term", "model.similarity"),
-    ("model.norm", "model.gather"),
 }
 # Libraries that only these rooms (or files) may import.
 FENCED = {

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from tests.model.gloo import over_ranks
 from torch import Tensor
 
-import seedbed.model.token_scores as module
+import seedbed.model.mean_of_max as module
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
 from seedbed.model.gather import Gather
 from seedbed.model.term import Features

@@ -12,11 +12,12 @@ from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MAS
 from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
 from seedbed.model.objective import Objective
+from seedbed.model.queue import Queue
 from seedbed.model.terms.infonce import InfoNCE, info_nce
 from seedbed.model.terms.late_interaction import LateInteraction
 from seedbed.model.terms.masked_lm import MaskedLM, masked_lm_loss
 from seedbed.model.terms.multi_view import MultiView
-from seedbed.model.terms.nearest_text import NearestText, Queue, nearest_text_loss
+from seedbed.model.terms.nearest_text import NearestText, nearest_text_loss
 from seedbed.model.terms.simclr import SimCLR
 from seedbed.model.terms.simsiam import SimSiam, simsiam_loss
 

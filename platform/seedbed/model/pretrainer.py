@@ -16,9 +16,12 @@ from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
 from seedbed.model.objective import Objective
 from seedbed.model.similarity import Similarity
-from seedbed.model.term import LEARNED, Feature, Features, TermModule
-from seedbed.model.towers.image import ImageEncoder, ImageTower
-from seedbed.model.towers.text import TextEncoder, TextTower
+from seedbed.model.term import LEARNED, Feature, Features
+from seedbed.model.term_module import TermModule
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.model.towers.timm_encoder import ImageEncoder
+from seedbed.model.towers.transformer import TextEncoder
 
 Batch = Mapping[str, Tensor]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Encoders(Protocol):
@@ -39,8 +38,13 @@ class Cosines:
         self.encoders = encoders
 
     def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        import torch
+        import torch.nn.functional as F
+
         parts = [self.encoders.embed_text(ids, lengths).float() for ids, lengths in batches]
         self.texts = F.normalize(torch.cat(parts), dim=-1)
 
     def scores(self, images: Tensor) -> Tensor:
+        import torch.nn.functional as F
+
         return F.normalize(self.encoders.embed_image(images).float(), dim=-1) @ self.texts.T

@@ -2,6 +2,9 @@
 
 Demand flows up: the union of the terms' needs decides which views are made, which towers run
 and which heads exist. A term with weight 0 is absent, and costs and changes nothing.
+
+Descriptions do without torch, so that a plan does not wait for it: a term's file imports it for
+its types alone, and again in the functions that compute.
 """
 
 from __future__ import annotations
@@ -12,16 +15,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from seedbed.checks import count, number, one_of
 from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError
-from seedbed.model.gather import Gather
 from seedbed.model.similarity import Cosines, Encoders, Similarity
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
+    from seedbed.model.term_module import TermModule
 
 Kind = Literal["embed", "pooled", "tokens", "context", "mask", "targets"]
 Compared = Literal["embed", "tokens"]  # features by which pictures and captions are compared
@@ -93,6 +98,8 @@ class Features:
         single precision."""
         if self._half is None:
             return nullcontext()
+        import torch
+
         return torch.autocast(self._half, torch.bfloat16)
 
     def __getitem__(self, feature: Feature) -> Tensor:
@@ -130,9 +137,25 @@ class Term(ABC):
         """The learnable scales that the term reads."""
         return frozenset()
 
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        """What the term learns or remembers by itself, by name: for features of the given last
+        dimensions, drawn from torch's generator in this order."""
+        return {}
+
     @abstractmethod
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
+        """The loss of a batch, []; `layers` are its own."""
+
     def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        """The module that computes the loss, for features of the given last dimensions."""
+        """The module that holds the layers and computes the loss."""
+        from seedbed.model.term_module import TermModule
+
+        return TermModule(self, self.layers(widths))
+
+    def comparison(self, layers: nn.ModuleDict, encoders: Encoders) -> Similarity:
+        """How pictures are compared with captions after training, where `similarity` says that
+        they can be. The cosine of their embeddings, unless the term has a way of its own."""
+        return Cosines(encoders)
 
     @property
     def reads_padding(self) -> bool:
@@ -149,7 +172,7 @@ class Term(ABC):
         """The features by which a trained model compares pictures with captions for this term.
 
         "embed" is the cosine of the embeddings; a term that says "tokens" gives its own way in
-        `TermModule.similarity`. None where it does not draw the two together.
+        `comparison`. None where it does not draw the two together.
         """
         learns_embeddings = any(feature.kind == "embed" for feature in self.learns)
         return "embed" if self.aligns and learns_embeddings else None
@@ -175,18 +198,6 @@ def expect(term: Term, modality: Modality, *views: View) -> None:
                 why=f"'{view.name}' is a view of the {view.modality}",
                 mend=f"give one of seedbed.data.views, made from the {modality}",
             )
-
-
-class TermModule(nn.Module):
-    """Computes a term's loss: `forward(features) -> []`."""
-
-    def similarity(self, encoders: Encoders) -> Similarity:
-        """How pictures are compared with captions after training, where `Term.similarity` says
-        that they can be. The cosine of their embeddings, unless the term has a way of its own."""
-        return Cosines(encoders)
-
-    def forward(self, features: Features) -> Tensor:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

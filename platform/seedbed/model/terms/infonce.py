@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE, TEXT, View
-from seedbed.model.gather import Gather
-from seedbed.model.term import Feature, Features, Temperature, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Temperature, Term, expect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 
 def info_nce(
@@ -23,6 +24,11 @@ def info_nce(
     gather, rows are this rank's and columns all ranks'. Radford et al. 2021 (arXiv:2103.00020),
     fig. 3.
     """
+    import torch
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     gather = gather or Gather()
     image, text = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
     target = gather.offset + torch.arange(len(image), device=image.device)
@@ -62,19 +68,10 @@ class InfoNCE(Term):
     def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
         return 2.0 * batch * shapes[Feature(self.image)][-1]
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _InfoNCEModule(self)
-
-
-class _InfoNCEModule(TermModule):
-    def __init__(self, term: InfoNCE) -> None:
-        super().__init__()
-        self.term = term
-
-    def forward(self, features: Features) -> Tensor:
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
         return info_nce(
-            features[Feature(self.term.image)],
-            features[Feature(self.term.text)],
-            features.scale(self.term.temperature),
+            features[Feature(self.image)],
+            features[Feature(self.text)],
+            features.scale(self.temperature),
             gather=features.gather,
         )

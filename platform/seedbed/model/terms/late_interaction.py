@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE, TEXT, View
-from seedbed.model.gather import Gather
 from seedbed.model.similarity import Encoders, Similarity
-from seedbed.model.term import Compared, Feature, Features, Temperature, Term, TermModule, expect
+from seedbed.model.term import Compared, Feature, Features, Temperature, Term, expect
 from seedbed.model.token_scores import both_scores, token_scores
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 
 def late_interaction(
@@ -34,6 +36,11 @@ def late_interaction(
     `image_keep` or `text_keep`, what a pair is compared by on the other side are only its k
     tokens that are most like its own match. Yao et al. 2021 (arXiv:2111.07783), eq. 3-5.
     """
+    import torch
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     gather = gather or Gather()
     image, text = F.normalize(image_tokens, dim=-1), F.normalize(text_tokens, dim=-1)
     if text_mask is None:
@@ -57,17 +64,16 @@ def late_interaction(
     return gather.mean((rows + columns) / 2)
 
 
-@torch.no_grad()
 def _most_alike(
     image: Tensor, text: Tensor, mask: Tensor, image_keep: int | None, text_keep: int | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Which tokens of each side to keep [n, k]: those most like the whole of their match."""
-    alike = (image @ text.transpose(1, 2)) * mask[:, None]
+    alike = (image.detach() @ text.detach().transpose(1, 2)) * mask[:, None]
     images = alike.sum(2).topk(min(image_keep, image.shape[1])).indices if image_keep else None
     if not text_keep:
         return images, None
     # Masked before it is chosen: padding has no similarity to be chosen by.
-    sums = alike.sum(1).masked_fill(~mask, -torch.inf)
+    sums = alike.sum(1).masked_fill(~mask, -math.inf)
     return images, sums.topk(min(text_keep, text.shape[1])).indices
 
 
@@ -133,50 +139,38 @@ class LateInteraction(Term):
         maps = images * patches * image_width + texts * words * text_width
         return 2.0 * self.dim * (maps + images * texts * batch * patches * words)
 
-    def build(self, widths: Mapping[Feature, int]) -> LateInteractionModule:
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        """A map of each side's tokens, with bias and no norm."""
+        from torch import nn
+
         image, text = (widths[Feature(view, "tokens")] for view in (self.image, self.text))
-        return LateInteractionModule(self, image, text)
+        return {"image_map": nn.Linear(image, self.dim), "text_map": nn.Linear(text, self.dim)}
 
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
+        import torch
 
-class LateInteractionModule(TermModule):
-    """The maps of both sides, with bias and no norm, and the loss over them."""
-
-    def __init__(self, term: LateInteraction, image_width: int, text_width: int) -> None:
-        super().__init__()
-        self.term = term
-        self.image_map = nn.Linear(image_width, term.dim)
-        self.text_map = nn.Linear(text_width, term.dim)
-
-    def image_tokens(self, tokens: Tensor) -> Tensor:
-        """[n, P, width] to normalised [n, P, dim]."""
-        return F.normalize(self.image_map(tokens), dim=-1)
-
-    def text_tokens(self, tokens: Tensor) -> Tensor:
-        """[n, L, width] to normalised [n, L, dim]."""
-        return F.normalize(self.text_map(tokens), dim=-1)
-
-    def similarity(self, encoders: Encoders) -> Similarity:
-        return TokenSimilarity(self, encoders)
-
-    def forward(self, features: Features) -> Tensor:
-        term = self.term
         with features.heads():
-            images = [self.image_map(features[Feature(view, "tokens")]) for view in term.images]
-            texts = [self.text_map(features[Feature(view, "tokens")]) for view in term.texts]
+            images = [
+                layers["image_map"](features[Feature(view, "tokens")]) for view in self.images
+            ]
+            texts = [layers["text_map"](features[Feature(view, "tokens")]) for view in self.texts]
         losses = [
             late_interaction(
                 image.float(),
                 text.float(),
-                features.scale(term.temperature),
-                text_mask=features[Feature(view, "mask")] if term.mask_padding else None,
-                image_keep=term.image_keep or None,
-                text_keep=term.text_keep or None,
+                features.scale(self.temperature),
+                text_mask=features[Feature(view, "mask")] if self.mask_padding else None,
+                image_keep=self.image_keep or None,
+                text_keep=self.text_keep or None,
                 gather=features.gather,
             )
-            for view, text in zip(term.texts, texts, strict=True)
+            for view, text in zip(self.texts, texts, strict=True)
             for image in images
         ]
         return torch.stack(losses).mean()
+
+    def comparison(self, layers: nn.ModuleDict, encoders: Encoders) -> Similarity:
+        return TokenSimilarity(layers, encoders)
 
 
 class TokenSimilarity:
@@ -187,16 +181,24 @@ class TokenSimilarity:
     position, and divides by a norm that grows with the caption.
     """
 
-    def __init__(self, module: LateInteractionModule, encoders: Encoders) -> None:
-        self.module, self.encoders = module, encoders
+    def __init__(self, maps: nn.ModuleDict, encoders: Encoders) -> None:
+        self.maps, self.encoders = maps, encoders
         self.texts: list[tuple[Tensor, Tensor]] = []
 
     def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
         self.texts = []
         for ids, lengths in batches:
             text = self.encoders.towers["text"](ids, lengths)
-            self.texts.append((self.module.text_tokens(text.tokens.float()), text.mask))
+            self.texts.append((self._mapped("text_map", text.tokens), text.mask))
 
     def scores(self, images: Tensor) -> Tensor:
-        tokens = self.module.image_tokens(self.encoders.towers["image"](images).tokens.float())
+        import torch
+
+        tokens = self._mapped("image_map", self.encoders.towers["image"](images).tokens)
         return torch.cat([token_scores(tokens, text, mask) for text, mask in self.texts], dim=1)
+
+    def _mapped(self, side: str, tokens: Tensor) -> Tensor:
+        """[n, L, width] to normalised [n, L, dim]."""
+        import torch.nn.functional as F
+
+        return F.normalize(self.maps[side](tokens.float()), dim=-1)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from seedbed.data.render.tokenizer import VOCABULARY
 from seedbed.data.views import TEXT_MASKED, View
 from seedbed.errors import StudyError
-from seedbed.model.gather import Gather
-from seedbed.model.term import Feature, Features, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Term, expect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 IGNORED = -100
 _MASKED_SHARE = 0.15  # of the tokens, for a plan's arithmetic
@@ -27,6 +28,10 @@ def masked_lm_loss(logits: Tensor, targets: Tensor, *, gather: Gather | None = N
     code averages each rank by itself, which weighs a token by its rank's luck, and divides 0 by
     0 in a rank without one.)
     """
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     flat, wanted = logits.flatten(0, -2), targets.flatten().long()
     total = F.cross_entropy(flat, wanted, ignore_index=IGNORED, reduction="sum")
     count = (wanted != IGNORED).sum().to(total.dtype)
@@ -68,20 +73,15 @@ class MaskedLM(Term):
         length, width = shapes[self._tokens]
         return 2.0 * _MASKED_SHARE * length * width * self.vocabulary
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _MaskedLMModule(self, widths[self._tokens])
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        from torch import nn
 
+        return {"head": nn.Linear(widths[self._tokens], self.vocabulary)}
 
-class _MaskedLMModule(TermModule):
-    def __init__(self, term: MaskedLM, width: int) -> None:
-        super().__init__()
-        self.term = term
-        self.head = nn.Linear(width, term.vocabulary)
-
-    def forward(self, features: Features) -> Tensor:
-        targets = features[Feature(self.term.text, "targets")]
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
+        targets = features[Feature(self.text, "targets")]
         # The head is by far the widest layer: it runs at the masked positions alone.
         masked = targets != IGNORED
         with features.heads():
-            logits = self.head(features[self.term._tokens][masked])
+            logits = layers["head"](features[self._tokens][masked])
         return masked_lm_loss(logits.float(), targets[masked], gather=features.gather)

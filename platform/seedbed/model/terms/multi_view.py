@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED, View
 from seedbed.errors import StudyError
-from seedbed.model.term import Feature, Features, Temperature, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Temperature, Term, expect
 from seedbed.model.terms.infonce import info_nce
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,12 @@ class MultiView(Term):
     def flops(self, shapes: Mapping[Feature, tuple[int, ...]], batch: int) -> float:
         return 2.0 * batch * shapes[Feature(self.image_b)][-1] * len(self.pairs)
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _MultiViewModule(self)
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
+        import torch
 
-
-class _MultiViewModule(TermModule):
-    def __init__(self, term: MultiView) -> None:
-        super().__init__()
-        self.term = term
-
-    def forward(self, features: Features) -> Tensor:
-        scale = features.scale(self.term.temperature)
+        scale = features.scale(self.temperature)
         losses = [
             info_nce(features[Feature(i)], features[Feature(t)], scale, gather=features.gather)
-            for i, t in self.term.pairs
+            for i, t in self.pairs
         ]
         return torch.stack(losses).mean()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED, View
-from seedbed.model.gather import Gather, world_size
-from seedbed.model.term import Feature, Features, Temperature, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Temperature, Term, expect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 
 def nearest_text_loss(
@@ -32,6 +32,11 @@ def nearest_text_loss(
     (arXiv:2110.05208), sec. 3.3, in the direction of the released code, image to text;
     `both_ways` adds text to image, with equal weight.
     """
+    import torch
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     gather = gather or Gather()
     image = F.normalize(image, dim=-1)
     if not len(queue):
@@ -99,85 +104,40 @@ class NearestText(Term):
         pairs = len(self.images) * len(self.texts)
         return 2.0 * width * pairs * (self.size + batch * (1 + self.both_ways))
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _NearestTextModule(self, widths[Feature(self.text_a)])
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        from seedbed.model.gather import world_size
+        from seedbed.model.queue import Queue
 
+        width, num_owners = widths[Feature(self.text_a)], 1
+        if self.queue == "local":
+            num_owners = world_size()
+        return {
+            "queue": Queue(self.size, width, full=self.start == "random", num_owners=num_owners)
+        }
 
-class _NearestTextModule(TermModule):
-    def __init__(self, term: NearestText, width: int) -> None:
-        super().__init__()
-        self.term = term
-        num_owners = world_size() if term.queue == "local" else 1
-        self.queue = Queue(term.size, width, full=term.start == "random", num_owners=num_owners)
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
+        import torch
 
-    def forward(self, features: Features) -> Tensor:
-        term, gather = self.term, features.gather
-        scale = features.scale(term.temperature)
-        known = self.queue.known(gather.rank if term.queue == "local" else None)
+        from seedbed.model.queue import Queue
+
+        queue, gather = layers["queue"], features.gather
+        assert isinstance(queue, Queue)
+        scale = features.scale(self.temperature)
+        known = queue.known(gather.rank if self.queue == "local" else None)
         losses = [
             nearest_text_loss(
                 features[Feature(image)],
                 features[Feature(text)],
                 known,
                 scale,
-                both_ways=term.both_ways,
+                both_ways=self.both_ways,
                 gather=gather,
             )
-            for image in term.images
-            for text in term.texts
+            for image in self.images
+            for text in self.texts
         ]
-        if self.training:
+        if layers.training:
             # After every view has asked, so that no caption finds itself.
-            for text in reversed(term.texts):
-                self.queue.push(gather.rows(features[Feature(text)].detach()), gather)
+            for text in reversed(self.texts):
+                queue.push(gather.rows(features[Feature(text)].detach()), gather)
         return torch.stack(losses).mean()
-
-
-class Queue(torch.nn.Module):
-    """A ring of the last texts of all ranks, saved with the model: [size, width], normalised.
-
-    Every rank holds the same rows. A local queue is `size` rows for each rank, told apart by
-    who pushed them.
-    """
-
-    rows: Tensor
-    owner: Tensor
-
-    def __init__(self, size: int, width: int, *, full: bool = False, num_owners: int = 1) -> None:
-        super().__init__()
-        total = size * num_owners
-        self.num_owners = num_owners
-        self.register_buffer("rows", torch.zeros(total, width))
-        self.register_buffer("owner", torch.arange(total, dtype=torch.int32) % num_owners)
-        self.next, self.valid = 0, 0
-        if full:
-            self.rows.copy_(F.normalize(torch.randn(total, width), dim=-1))
-            self.valid = total
-
-    def known(self, rank: int | None = None) -> Tensor:
-        """The rows pushed so far, [m, width]; with `rank`, only those that it pushed."""
-        rows = self.rows[: self.valid]
-        mine = rank is not None and self.num_owners > 1
-        return rows[self.owner[: self.valid] == rank] if mine else rows
-
-    @torch.no_grad()
-    def push(self, rows: Tensor, gather: Gather) -> None:
-        """Add the rows of all ranks, in rank order, over the oldest ones."""
-        size = len(self.rows)
-        owner = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
-        if self.num_owners > 1:
-            ends = torch.tensor(gather.sizes, device=rows.device).cumsum(0)
-            places = torch.arange(len(rows), device=rows.device)
-            owner = torch.searchsorted(ends, places, right=True).to(torch.int32)
-        owner = owner[-size:]
-        rows = F.normalize(rows, dim=-1)[-size:].to(self.rows.dtype)
-        place = (torch.arange(len(rows), device=rows.device) + self.next) % size
-        self.rows[place], self.owner[place] = rows, owner
-        self.next = (self.next + len(rows)) % size
-        self.valid = min(size, self.valid + len(rows))
-
-    def get_extra_state(self) -> dict[str, int]:
-        return {"next": self.next, "valid": self.valid}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self.next, self.valid = state["next"], state["valid"]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from seedbed.checks import numbers
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
 from seedbed.errors import StudyError
-from seedbed.model.gather import Gather
-from seedbed.model.norm import BatchNorm
-from seedbed.model.term import Feature, Features, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Term, expect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 
 def nt_xent(
@@ -26,6 +25,11 @@ def nt_xent(
     z_a, z_b [n, D] un-normalised -> loss [], the mean over 2n anchors of 2B - 1 candidates each.
     Chen et al. 2020 (arXiv:2002.05709), eq. 1, in the form of SLIP (arXiv:2112.12750).
     """
+    import torch
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     gather = gather or Gather()
     n = len(z_a)
     a, b = F.normalize(z_a, dim=-1), F.normalize(z_b, dim=-1)
@@ -77,30 +81,28 @@ class SimCLR(Term):
         head = width * self.hidden + self.hidden * self.hidden + self.hidden * self.out
         return 2.0 * (2 * head + 2 * 2 * batch * self.out)
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _SimCLRModule(self, widths[Feature(self.image_a, "pooled")])
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        from torch import nn
 
+        from seedbed.model.norm import BatchNorm
 
-class _SimCLRModule(TermModule):
-    def __init__(self, term: SimCLR, width: int) -> None:
-        super().__init__()
-        self.term = term
-        synced = term.norm == "synced"
+        width, synced = widths[Feature(self.image_a, "pooled")], self.norm == "synced"
         # No norm at the end: the released code builds one there and never runs it.
-        self.head = nn.Sequential(
-            nn.Linear(width, term.hidden),
-            BatchNorm(term.hidden, synced=synced),
+        head = nn.Sequential(
+            nn.Linear(width, self.hidden),
+            BatchNorm(self.hidden, synced=synced),
             nn.ReLU(),
-            nn.Linear(term.hidden, term.hidden),
-            BatchNorm(term.hidden, synced=synced),
+            nn.Linear(self.hidden, self.hidden),
+            BatchNorm(self.hidden, synced=synced),
             nn.ReLU(),
-            nn.Linear(term.hidden, term.out),
+            nn.Linear(self.hidden, self.out),
         )
+        return {"head": head}
 
-    def forward(self, features: Features) -> Tensor:
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
         with features.heads():
             z_a, z_b = (
-                self.head(features[Feature(view, "pooled")])
-                for view in (self.term.image_a, self.term.image_b)
+                layers["head"](features[Feature(view, "pooled")])
+                for view in (self.image_a, self.image_b)
             )
-        return nt_xent(z_a.float(), z_b.float(), self.term.temperature, gather=features.gather)
+        return nt_xent(z_a.float(), z_b.float(), self.temperature, gather=features.gather)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
 from seedbed.errors import StudyError
-from seedbed.model.gather import Gather
-from seedbed.model.norm import BatchNorm
-from seedbed.model.term import Feature, Features, Term, TermModule, expect
+from seedbed.model.term import Feature, Features, Term, expect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from seedbed.model.gather import Gather
 
 
 def simsiam_loss(
@@ -23,6 +23,10 @@ def simsiam_loss(
 
     All [n, D] un-normalised -> loss [], from -1 to 1. Chen and He 2021 (arXiv:2011.10566), eq. 2.
     """
+    import torch.nn.functional as F
+
+    from seedbed.model.gather import Gather
+
     a = F.cosine_similarity(p_a, z_b.detach(), dim=-1)
     b = F.cosine_similarity(p_b, z_a.detach(), dim=-1)
     return (gather or Gather()).mean(-(a + b) / 2)
@@ -64,40 +68,38 @@ class SimSiam(Term):
         projector = width * self.hidden + self.hidden * self.hidden + self.hidden * self.out
         return 2.0 * 2 * (projector + 2 * self.out * self.bottleneck)
 
-    def build(self, widths: Mapping[Feature, int]) -> TermModule:
-        return _SimSiamModule(self, widths[Feature(self.image_a, self.reads)])
+    def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
+        from torch import nn
 
+        from seedbed.model.norm import BatchNorm
 
-class _SimSiamModule(TermModule):
-    def __init__(self, term: SimSiam, width: int) -> None:
-        super().__init__()
-        self.term = term
-        synced = term.norm == "synced"
+        width, synced = widths[Feature(self.image_a, self.reads)], self.norm == "synced"
         # A bias before a norm changes nothing; that code has them, and its counts are kept.
-        self.projector = nn.Sequential(
-            nn.Linear(width, term.hidden),
-            BatchNorm(term.hidden, synced=synced),
+        projector = nn.Sequential(
+            nn.Linear(width, self.hidden),
+            BatchNorm(self.hidden, synced=synced),
             nn.ReLU(),
-            nn.Linear(term.hidden, term.hidden),
-            BatchNorm(term.hidden, synced=synced),
+            nn.Linear(self.hidden, self.hidden),
+            BatchNorm(self.hidden, synced=synced),
             nn.ReLU(),
-            nn.Linear(term.hidden, term.out),
-            BatchNorm(term.out, synced=synced),
+            nn.Linear(self.hidden, self.out),
+            BatchNorm(self.out, synced=synced),
         )
-        self.predictor = nn.Sequential(
-            nn.Linear(term.out, term.bottleneck),
-            BatchNorm(term.bottleneck, synced=synced),
+        predictor = nn.Sequential(
+            nn.Linear(self.out, self.bottleneck),
+            BatchNorm(self.bottleneck, synced=synced),
             nn.ReLU(),
-            nn.Linear(term.bottleneck, term.out),
+            nn.Linear(self.bottleneck, self.out),
         )
+        return {"projector": projector, "predictor": predictor}
 
-    def forward(self, features: Features) -> Tensor:
+    def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
         with features.heads():
             z_a, z_b = (
-                self.projector(features[Feature(view, self.term.reads)])
-                for view in (self.term.image_a, self.term.image_b)
+                layers["projector"](features[Feature(view, self.reads)])
+                for view in (self.image_a, self.image_b)
             )
-            p_a, p_b = self.predictor(z_a), self.predictor(z_b)
+            p_a, p_b = layers["predictor"](z_a), layers["predictor"](z_b)
         return simsiam_loss(
             p_a.float(), z_a.float(), p_b.float(), z_b.float(), gather=features.gather
         )

@@ -1,23 +1,16 @@
-"""Image towers: any vision model of timm, by its name."""
+"""The image tower's description: any vision model of timm, by its name."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedbed.checks import choice
 from seedbed.errors import StudyError
-from seedbed.model.norm import sync_tower
-from seedbed.model.towers.encoded import Encoded
-from seedbed.model.towers.released import draw_as_released
 
-# ImageNet's mean and standard deviation, as in the paper's code (not CLIP's own constants).
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+if TYPE_CHECKING:
+    from seedbed.model.towers.timm_encoder import ImageEncoder
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,11 @@ class ImageTower:
         Raises StudyError when timm does not know the name, refuses the options, or gives no
         tokens.
         """
-        model = self._model()
+        from seedbed.model.norm import sync_tower
+        from seedbed.model.towers.released import draw_as_released
+        from seedbed.model.towers.timm_encoder import ImageEncoder, timm_model
+
+        model = timm_model(self.name, self.size, self.options)
         if self.init == "released":
             draw_as_released(model, self.name)
         if tokens and not hasattr(model, "forward_intermediates"):
@@ -77,35 +74,6 @@ class ImageTower:
             sync_tower(model)
         return ImageEncoder(model, pooled=pooled, tokens=tokens)
 
-    def _model(self) -> Any:
-        import timm  # here, not above: it costs a second, and only builders need it
-
-        import seedbed.model.towers.modified_resnet  # noqa: F401  (timm learns its name)
-
-        if not timm.is_model(self.name):
-            close = difflib.get_close_matches(self.name, timm.list_models(), n=1)
-            raise StudyError(
-                f"timm has no model '{self.name}'",
-                why="ImageTower.name is a timm model",
-                mend=f"did you mean '{close[0]}'?" if close else "timm.list_models() lists them",
-            )
-        options = {k: list(v) if isinstance(v, tuple) else v for k, v in self.options}
-        # Models with learned positions are built for a size; others know no such argument.
-        for sized in ({"img_size": self.size} | options, options):
-            state = torch.get_rng_state()
-            try:
-                return timm.create_model(self.name, num_classes=0, **sized)
-            except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-                if "img_size" in str(error) and "img_size" not in options and sized is not options:
-                    torch.set_rng_state(state)
-                    continue
-                raise StudyError(
-                    f"timm cannot build '{self.name}' at {self.size} px with {dict(self.options)}",
-                    why=str(error),
-                    mend="ImageTower.options are passed to timm.create_model as they are",
-                ) from error
-        raise AssertionError("unreachable")
-
     def _freeze(self, model: Any) -> None:
         if not hasattr(model, "patch_embed"):
             if self.init == "released":
@@ -117,39 +85,3 @@ class ImageTower:
                 '{"vit": {"image.name": ..., "image.freeze_patch_embed": True}, ...}',
             )
         model.patch_embed.requires_grad_(False)
-
-
-class ImageEncoder(nn.Module):
-    """uint8 images [n, H, W, 3] to `Encoded`.
-
-    `pooled` is the model's own pooling: a ViT's class token after the last norm, attention or
-    average pooling of a ResNet. `tokens` are a ViT's patches after the last block, before the
-    last norm and without the class token, as FILIP's of the paper's code; a ResNet's are the
-    positions of its last map.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: Any, *, pooled: bool, tokens: bool) -> None:
-        super().__init__()
-        self.model = model
-        self.pooled, self.tokens = pooled, tokens
-        self.width = int(getattr(model, "head_hidden_size", None) or model.num_features)
-        self.token_width = int(model.num_features)
-        # CLIP's ResNet projects inside its attention pool, with a bias; its ViT without one.
-        self.projection_bias = "AttentionPool" in type(getattr(model, "head", None)).__name__
-        self.register_buffer("mean", 255 * torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(STD).view(3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Encoded:
-        pixels = (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
-        if not self.tokens:
-            last = self.model.forward_features(pixels)
-            return Encoded(self.model.forward_head(last, pre_logits=True))
-        if not self.pooled:
-            (maps,) = self.model.forward_intermediates(pixels, indices=1, intermediates_only=True)
-            return Encoded(None, maps.flatten(2).transpose(1, 2))
-        last, (maps,) = self.model.forward_intermediates(pixels, indices=1)
-        pooled = self.model.forward_head(last, pre_logits=True)
-        return Encoded(pooled, maps.flatten(2).transpose(1, 2))

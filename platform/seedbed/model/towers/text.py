@@ -1,17 +1,16 @@
-"""The text tower: CLIP's causal transformer, with depth, width, heads and context as fields."""
+"""The text tower's description: depth, width, heads and context of CLIP's causal transformer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from seedbed.checks import counts
 from seedbed.data.render.tokenizer import VOCABULARY
 from seedbed.errors import StudyError
-from seedbed.model.towers.encoded import Encoded
+
+if TYPE_CHECKING:
+    from seedbed.model.towers.transformer import TextEncoder
 
 
 @dataclass(frozen=True)
@@ -38,84 +37,17 @@ class TextTower:
 
     def build(self) -> TextEncoder:
         """The encoder, initialised as CLIP's from torch's generator."""
-        return TextEncoder(self)
+        from seedbed.model.towers.transformer import TextEncoder
+
+        return TextEncoder(
+            layers=self.layers,
+            width=self.width,
+            heads=self.heads,
+            context=self.context,
+            vocabulary=self.vocabulary,
+        )
 
 
 def _nearest_divisor(width: int, heads: int) -> int:
     divisors = [d for d in range(1, width + 1) if width % d == 0]
     return min(divisors, key=lambda d: abs(d - heads))
-
-
-class TextEncoder(nn.Module):
-    """Token ids [n, L] with L <= context, and lengths [n], to `Encoded`.
-
-    Pooled at the stored end of text (the paper's code takes the largest id, which a mask token
-    or a random replacement can move).
-    """
-
-    def __init__(self, tower: TextTower) -> None:
-        super().__init__()
-        self.width = tower.width
-        self.embedding = nn.Embedding(tower.vocabulary, tower.width)
-        self.position = nn.Parameter(torch.empty(tower.context, tower.width))
-        self.blocks = nn.ModuleList(Block(tower.width, tower.heads) for _ in range(tower.layers))
-        self.norm = nn.LayerNorm(tower.width)
-        self._initialise(tower)
-
-    def _initialise(self, tower: TextTower) -> None:
-        nn.init.normal_(self.embedding.weight, std=0.02)
-        nn.init.normal_(self.position, std=0.01)
-        narrow, wide = tower.width**-0.5, (2 * tower.width) ** -0.5
-        depth = (2 * tower.layers) ** -0.5
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            for linear, std in (
-                (block.attend, narrow),
-                (block.attend_out, narrow * depth),
-                (block.expand, wide),
-                (block.contract, narrow * depth),
-            ):
-                nn.init.normal_(linear.weight, std=std)
-                nn.init.zeros_(linear.bias)
-
-    def forward(self, ids: Tensor, lengths: Tensor, *, both_ways: bool = False) -> Encoded:
-        """With `both_ways` a token attends to all of its caption, not only to what precedes it."""
-        x = self.embedding(ids) + self.position[: ids.shape[1]]
-        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        for block in self.blocks:
-            x = block(x, mask[:, None, None] if both_ways else None)
-        tokens = self.norm(x)
-        rows = torch.arange(len(ids), device=ids.device)
-        return Encoded(tokens[rows, lengths.long() - 1], tokens, mask)
-
-
-class Block(nn.Module):
-    """Attention and MLP, each after a layer norm and beside a residual path: [n, L, width].
-
-    Causal, or to where `attend_to` (bool, broadcast to [n, heads, L, L]) is true.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_1 = nn.LayerNorm(width)
-        self.attend = nn.Linear(width, 3 * width)
-        self.attend_out = nn.Linear(width, width)
-        self.norm_2 = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
-        self.contract = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor, attend_to: Tensor | None = None) -> Tensor:
-        n, length, width = x.shape
-        heads = self.attend(self.norm_1(x)).view(n, length, 3, self.heads, -1)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=attend_to, is_causal=attend_to is None
-        )
-        x = x + self.attend_out(attended.transpose(1, 2).reshape(n, length, width))
-        return x + self.contract(quick_gelu(self.expand(self.norm_2(x))))
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x), CLIP's approximation of GELU."""
-    return x * torch.sigmoid(1.702 * x)
