@@ -62,7 +62,6 @@ FENCED = {
     "pandas": {"analyze", "recall.py", "commands"},  # the latter for its types
     "scipy": {"analyze"},
     "statsmodels": {"analyze"},
-    "matplotlib": {"analyze"},
     "torch.distributed": {"model/gather.py", "run"},
 }
 

@@ -21,11 +21,7 @@ GIVEN: dict[str, Any] = {
     "of": "depth",
     "by": "supervision",
     "and_": "supervision",
-    "margin": 0.01,
     "baseline": None,
-    "price": 1.0,
-    "exchange_rate": 1.0,
-    "effect": 0.01,
     "at": "depth",
     "a": "depth",
     "b": "supervision",
@@ -43,7 +39,7 @@ def taking_factors() -> list[str]:
 
 
 def test_most_functions_take_factors() -> None:
-    assert {"anova", "contrasts", "pairwise", "diagnose", "by_seed"} <= set(taking_factors())
+    assert {"anova", "contrasts", "diagnose", "two_errors"} <= set(taking_factors())
 
 
 @pytest.mark.parametrize("name", taking_factors())

@@ -1,6 +1,6 @@
 """Test-set error beside seed error, several tasks, and what accuracy costs.
 
-Oracles: statsmodels' mcnemar; scipy's friedmanchisquare and bootstrap; Demsar 2006, table 5;
+Oracles: scipy's friedmanchisquare; Demsar 2006, table 5;
 Fieller's set by brute force over ratios; simulated test sets and seeds; loops.
 """
 
@@ -14,17 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
-from seedbed.analyze import AnalysisError, anova, contrasts
-from seedbed.analyze.stats.cost import fieller, net_benefit, pareto_membership, per_device_hour
-from seedbed.analyze.stats.examples import (
-    bootstrap_over_examples,
-    mcnemar,
-    paired_error,
-    two_errors,
-)
-from seedbed.analyze.stats.ranks import critical_difference, melt_tasks, rank_levels
+from seedbed.analyze import AnalysisError, contrasts
+from seedbed.analyze.stats.examples import two_errors
+from seedbed.analyze.stats.pareto import fieller, pareto_membership, per_device_hour
+from seedbed.analyze.stats.ranks import critical_difference, rank_levels
 
 
 def judged(num_seeds: int = 4, num_examples: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
@@ -106,30 +100,6 @@ def test_correctness_of_another_shape_or_kind_is_refused(wrong: Any) -> None:
         two_errors(judged()[0], wrong, ["A", "B"], of="A", baseline="a")
 
 
-def test_mcnemar_is_statsmodels_exact_test() -> None:
-    _, correct = judged()
-    found = mcnemar(correct[0], correct[-1])
-    table = [[int((correct[0] & correct[-1]).sum()), found.num_only_first],
-             [found.num_only_second, 0]]  # fmt: skip
-    assert found.p == pytest.approx(their_mcnemar(table, exact=True).pvalue)
-    same = mcnemar(correct[0], correct[0])
-    assert math.isnan(same.p) and "nothing to test" in same.note
-
-
-def test_the_bootstrap_over_examples_is_scipy_s() -> None:
-    _, correct = judged()
-    d = correct[-1].astype(float) - correct[0]
-    theirs = stats.bootstrap(
-        (d,), np.mean, n_resamples=9_999, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    low, high = bootstrap_over_examples(d)
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
-    assert (low, high) == bootstrap_over_examples(d)
-    assert (high - low) / 2 == pytest.approx(1.96 * paired_error(d), rel=0.05)
-    with pytest.raises(AnalysisError, match="finite"):
-        bootstrap_over_examples(np.array([1.0, math.nan]))
-
-
 TASKS = ["eval/a", "eval/b", "eval/c", "eval/d", "eval/e", "eval/f"]
 
 
@@ -186,24 +156,6 @@ def test_ranks_need_every_level_on_every_task() -> None:
         rank_levels(on_tasks().assign(**{"eval/a": math.inf}), TASKS, of="A")
 
 
-def test_tasks_become_a_crossed_factor_with_the_trial_as_whole_plot() -> None:
-    trials = on_tasks(4)
-    for i, name in enumerate(TASKS):
-        trials[name] /= 10**i
-    long = melt_tasks(trials, TASKS)
-    assert len(long) == len(trials) * len(TASKS) and list(long["task"].cat.categories) == TASKS
-    assert long["key"].is_unique
-    found = anova(long, "score", ["A", "task"], block="seed", whole_plot="trial")
-    # A's test is that of the trials' mean scores, however many tasks there are.
-    mean = trials.assign(mean=trials[TASKS].mean(axis=1))
-    plain = anova(mean, "mean", ["A"], block="seed")
-    assert found.loc["A", "F"] == pytest.approx(plain.loc["A", "F"])
-    assert found.loc["A", "p"] == pytest.approx(plain.loc["A", "p"])
-    assert found.loc["A:task", "stratum"] == "within"
-    with pytest.raises(AnalysisError, match="have a column 'task'"):
-        melt_tasks(trials.assign(task="t"), TASKS)
-
-
 def priced(num_seeds: int = 5) -> pd.DataFrame:
     random = np.random.default_rng(4)
     rows = list(itertools.product("wxyz", range(num_seeds)))
@@ -244,17 +196,6 @@ def test_one_seed_has_a_front_and_no_probability() -> None:
     assert (found["note"] == "one seed: no probability").all()
     with pytest.raises(AnalysisError, match="Nothing to"):
         pareto_membership(priced(), ["A"])
-
-
-def test_net_benefit_is_accuracy_less_what_it_costs() -> None:
-    found = net_benefit(priced(), "top1", "hours", price=0.01)
-    by_hand = priced()["top1"] - 0.01 * priced()["hours"]
-    assert list(found["net_benefit"]) == list(by_hand)
-    table = contrasts(found, "net_benefit", ["A"], of="A", baseline="w", block="seed")
-    plain = contrasts(priced(), "top1", ["A"], of="A", baseline="w", block="seed")
-    assert (table["difference"] < plain["difference"]).all()
-    with pytest.raises(AnalysisError, match="price is"):
-        net_benefit(priced(), "top1", "hours", price=math.nan)
 
 
 @pytest.mark.parametrize(

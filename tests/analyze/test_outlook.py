@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seedbed.analyze import contrasts, interaction_contrast
+from seedbed.analyze import anova, contrasts, interaction_contrast
 from seedbed.analyze.findings.outlook import Outlook, look_ahead, next_steps
-from seedbed.analyze.stats.power import Plan, residual_sigma
 
 FACTORS = {"a": ["0", "1", "2"], "b": ["0", "1"]}
 
@@ -51,11 +50,14 @@ def ahead(trials: pd.DataFrame, **more: str) -> Outlook:
 def test_a_complete_design_is_foreseen_as_its_plan_has_it() -> None:
     trials = table(3)
     found = ahead(trials).table
-    plan = Plan({"a": 3, "b": 2})
-    sigma = residual_sigma(trials, "top1", list(FACTORS), block="seed")
+    variance = anova(trials, "top1", list(FACTORS), block="seed").loc["Residual", "mean_sq"]
+    num_levels = {"a": 3, "b": 2}
     for _, row in found.iterrows():
-        assert row["df"] == plan.error_df(row["num_seeds"])
-        assert row["se"] == pytest.approx(plan.se(row["effect"], sigma, row["num_seeds"]))
+        names, seeds = row["effect"].split(":"), row["num_seeds"]
+        assert row["df"] == 6 * seeds - 6 - (seeds - 1)  # 6 cells, and the seeds' shifts
+        # A difference of two means, or of two such differences, each of so many trials.
+        per_mean = seeds * 6 / math.prod(num_levels[name] for name in names)
+        assert row["se"] == pytest.approx(math.sqrt(2 ** len(names) * variance / per_mean))
     assert set(found["effect"]) == {"a", "b", "a:b"}
     assert list(found["num_seeds"].unique()) == list(range(3, 11))
 

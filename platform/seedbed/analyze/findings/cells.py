@@ -9,9 +9,8 @@ import pandas as pd
 
 from seedbed.analyze.findings.response import BLOCK
 from seedbed.analyze.numbers import Unit
-from seedbed.analyze.stats.cost import pareto_membership, per_device_hour
 from seedbed.analyze.stats.means import marginal_means
-from seedbed.analyze.stats.pareto import pareto
+from seedbed.analyze.stats.pareto import pareto, pareto_membership, per_device_hour
 from seedbed.analyze.trials.observations import AnalysisError, completed
 
 

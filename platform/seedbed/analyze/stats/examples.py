@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -89,48 +88,6 @@ def paired_error(differences: Floats) -> float:
     if len(differences) < 2:
         return math.nan
     return float(np.std(differences, ddof=1) / math.sqrt(len(differences)))
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Two classifiers on the same examples: who alone is right how often, and the exact p."""
-
-    num_only_first: int
-    num_only_second: int
-    p: float
-    note: str
-
-
-def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
-    """Do two trials [num_examples] differ on this test set? The exact binomial test.
-
-    It is about these two training runs, not about their settings. McNemar 1947.
-    """
-    pair = _checked(np.array([np.asarray(first), np.asarray(second)]), 2)
-    only_first = int((pair[0] & ~pair[1]).sum())
-    only_second = int((~pair[0] & pair[1]).sum())
-    num = only_first + only_second
-    if num == 0:
-        return McNemar(0, 0, math.nan, "both are right on the same examples: nothing to test")
-    p = min(1.0, 2 * float(stats.binom.cdf(min(only_first, only_second), num, 0.5)))
-    return McNemar(only_first, only_second, p, "")
-
-
-def bootstrap_over_examples(
-    differences: Floats, *, num_resamples: int = 9_999
-) -> tuple[float, float]:
-    """The 95 % percentile interval of a mean difference [num_examples], seeded. Efron 1979."""
-    d = np.asarray(differences, dtype=float)
-    if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
-        raise AnalysisError(
-            "The differences are no list of finite numbers.", mend="Give one per example."
-        )
-    random = np.random.default_rng(0)
-    values, counts = np.unique(d, return_counts=True)
-    # Correctness takes few values: drawing how often each is picked is the same and cheaper.
-    drawn = random.multinomial(len(d), counts / len(d), size=num_resamples) @ values / len(d)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _checked(correct: NDArray[np.bool_], num_trials: int) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Marginal means, contrasts (against a baseline, or of all pairs) and interaction contrasts.
+"""Marginal means, contrasts against a baseline, and interaction contrasts.
 
 The model holds the factors, their two-factor interactions and the block. With `block="seed"` every
 comparison is within seeds, that is paired, and its error is pooled over the whole study; its t
@@ -16,9 +16,8 @@ from typing import Any
 import pandas as pd
 
 from seedbed.analyze.stats.crossed import other_factors
-from seedbed.analyze.stats.families import checked_method, family_table
+from seedbed.analyze.stats.families import family_table
 from seedbed.analyze.stats.fit import Fit
-from seedbed.analyze.stats.multiplicity import METHODS
 from seedbed.analyze.stats.random_seeds import checked_seeds
 from seedbed.analyze.trials.observations import AnalysisError, Observations, observe, several_names
 from seedbed.errors import nearest
@@ -76,10 +75,9 @@ def contrasts(
     """Each level of `of` minus its baseline level; p values adjusted over these comparisons.
 
     Columns level, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` is none,
-    holm, bh, bonferroni, dunnett or tukey; the last two give simultaneous intervals, the others
-    95 % each. `error` is pooled, cells or unequal (see `Fit`). Without a block the note says so
-    where trials of one seed are in several cells. Raises AnalysisError when there is nothing to
-    compare.
+    holm, bh or bonferroni; the intervals are of 95 % each. `error` is pooled, cells or unequal (see
+    `Fit`). Without a block the note says so where trials of one seed are in several cells. Raises
+    AnalysisError when there is nothing to compare.
     """
     seen = observe(trials, response, factors, block)
     _require_factor(seen, of)
@@ -87,51 +85,11 @@ def contrasts(
     others = [code for code in range(len(seen.levels[of])) if code != start]
     if not others:
         raise _nothing_to_compare(of, baseline)
-    method = checked_method(adjust)
     fit = Fit(seen, order, error)
     base = fit.cell_weights({of: start})
-    table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], method)
+    table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], adjust)
     table["note"] = _with_seeds(trials, seen, table["note"])
     table.insert(0, "level", [seen.levels[of][code] for code in others])
-    return table
-
-
-def pairwise(
-    trials: pd.DataFrame,
-    response: str,
-    factors: Sequence[str],
-    *,
-    of: str | Sequence[str],
-    block: str | None = None,
-    adjust: str = "tukey",
-    order: int = 2,
-    error: str = "pooled",
-) -> pd.DataFrame:
-    """Every level of `of` minus every earlier one, with the model's error.
-
-    `of` is a factor, or several for all pairs of their cells (levels are then tuples). Columns
-    level, other, difference, se, df, t, p, p_adjusted, ci_low, ci_high, note. `adjust` as in
-    `contrasts` without dunnett; with tukey the intervals hold together (Tukey-Kramer; with
-    error="unequal" that is Games & Howell 1976). A pair that cannot be estimated leaves the family.
-    """
-    seen = observe(trials, response, factors, block)
-    names = (of,) if isinstance(of, str) else tuple(of)
-    for name in names:
-        _require_factor(seen, name)
-    method = checked_method(adjust, [*METHODS, "tukey"])
-    fit = Fit(seen, order, error)
-    cells = list(itertools.product(*(range(len(seen.levels[name])) for name in names)))
-    if len(cells) < 2:
-        raise _nothing_to_compare(", ".join(names), seen.levels[names[0]][0])
-    means = [fit.cell_weights(dict(zip(names, cell, strict=True))) for cell in cells]
-    known = sum(fit.loadings(mean) is not None for mean in means)
-    pairs = list(itertools.combinations(range(len(cells)), 2))
-    weights = [means[later] - means[first] for first, later in pairs]
-    # Differences can be known where no single mean is, as when a block lacks a level.
-    table = family_table(fit, weights, method, num_means=known if known > 1 else len(cells))
-    for place, side in ((0, 1), (1, 0)):
-        labels = [_label(seen, names, cells[pair[side]], isinstance(of, str)) for pair in pairs]
-        table.insert(place, "other" if place else "level", labels)
     return table
 
 
@@ -184,13 +142,6 @@ def interaction_contrast(
     table.attrs.update(a=a, b=b, a_baseline=a_levels[0], b_baseline=b_levels[0])
     table.attrs["averaged_over"] = [name for name in seen.factors if name not in (a, b)]
     return table
-
-
-def _label(
-    seen: Observations, names: tuple[str, ...], cell: tuple[int, ...], is_single: bool
-) -> object:
-    values = tuple(seen.levels[name][code] for name, code in zip(names, cell, strict=True))
-    return values[0] if is_single else values
 
 
 def _with_seeds(trials: pd.DataFrame, seen: Observations, notes: pd.Series[Any]) -> list[str]:

@@ -32,9 +32,9 @@ def divergence_rates(trials: pd.DataFrame, factor: str) -> pd.DataFrame:
         num_ended = num_diverged + int((status == "completed").sum())
         rate = low = high = float("nan")
         if num_ended:
-            rate, num_fine = num_diverged / num_ended, num_ended - num_diverged
-            low = float(stats.beta.ppf(0.025, num_diverged, num_fine + 1)) if num_diverged else 0.0
-            high = float(stats.beta.ppf(0.975, num_diverged + 1, num_fine)) if num_fine else 1.0
+            share = stats.binomtest(num_diverged, num_ended)
+            interval = share.proportion_ci(0.95, method="exact")
+            rate, low, high = share.statistic, float(interval.low), float(interval.high)
         rows.append((level, num_ended, num_diverged, rate, low, high))
     columns = ["level", "num_ended", "num_diverged", "rate", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=columns)

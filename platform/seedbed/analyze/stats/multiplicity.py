@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from statsmodels.stats.multitest import multipletests
 
 from seedbed.analyze.trials.observations import AnalysisError, Floats
 from seedbed.errors import nearest
 
-METHODS = ("none", "holm", "bh", "bonferroni")
+_THEIR_NAMES = {"holm": "holm", "bh": "fdr_bh", "bonferroni": "bonferroni"}
+METHODS = ("none", *_THEIR_NAMES)
 
 
 def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
@@ -27,20 +29,7 @@ def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
     known = ~np.isnan(p)
     if ((p[known] < 0) | (p[known] > 1)).any():
         raise AnalysisError("A p value lies outside 0 to 1.", mend="Give probabilities.")
-    adjusted = np.full(len(p), np.nan)
-    family = p[known]
-    num_tests = len(family)
-    order = np.argsort(family, kind="stable")
-    result = np.empty(num_tests)
-    ranks = np.arange(1, num_tests + 1)
-    if name == "none":
-        result = family
-    elif name == "bonferroni":
-        result = family * num_tests
-    elif name == "holm":
-        result[order] = np.maximum.accumulate(family[order] * (num_tests - ranks + 1))
-    else:
-        stepped = (family[order] * num_tests / ranks)[::-1]
-        result[order] = np.minimum.accumulate(stepped)[::-1]
-    adjusted[known] = np.minimum(result, 1.0)
+    adjusted = p.copy()
+    if known.any() and name != "none":
+        adjusted[known] = multipletests(p[known], method=_THEIR_NAMES[name])[1]
     return adjusted

@@ -1,4 +1,4 @@
-"""Several tasks at once: as a crossed factor, or by ranks where their scales do not compare.
+"""Several tasks at once, by ranks: their scales need not compare.
 
 Friedman 1937 (JASA 32:675); Iman & Davenport 1980; Nemenyi 1963; Demsar 2006 (JMLR 7:1).
 """
@@ -24,34 +24,6 @@ from seedbed.analyze.trials.observations import (
 )
 
 _CONFIDENCE = 0.95
-
-
-def melt_tasks(
-    trials: pd.DataFrame, responses: Sequence[str], *, task: str = "task", score: str = "score"
-) -> pd.DataFrame:
-    """One row per trial and task: column `task` is a factor, `score` the response.
-
-    Analyse it with `block="seed"` and `task` among the factors; a trial's scores on its tasks hang
-    together, so tests of other factors belong to the whole plot "trial" (`anova(...,
-    whole_plot="trial")`).
-    """
-    names = _named(trials, responses)
-    for name in (task, score, "trial"):
-        if name in trials.columns:
-            raise AnalysisError(f"The trials have a column '{name}'.", mend="Give another name.")
-    parts = []
-    rest = [column for column in trials.columns if column not in names]
-    for name in names:
-        part = trials[rest].copy()
-        part.insert(0, "trial", [str(i) for i in range(len(trials))])
-        part[task] = name
-        part[score] = trials[name]
-        if "key" in part.columns:  # a key names a trial; here a row is a trial on a task
-            part["key"] = part["key"].astype(str) + "/" + name
-        parts.append(part)
-    whole = pd.concat(parts, ignore_index=True)
-    whole[task] = pd.Categorical(whole[task], categories=list(names))
-    return whole
 
 
 @dataclass(frozen=True)
