@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from seedbed.checks import choice
+from seedbed.checks import choice, counts, switches
 from seedbed.errors import StudyError
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class ImageTower:
         if isinstance(self.options, Mapping):
             pairs = ((k, tuple(v) if isinstance(v, list) else v) for k, v in self.options.items())
             object.__setattr__(self, "options", tuple(sorted(pairs)))
+        counts(self, "size", why="it is the side of the input in pixels", mend="give 224")
+        switches(self, "freeze_patch_embed")
         why = "a batch norm averages the rows of all ranks, or of its own"
         choice(self, "norm", ("synced", "local"), why=why)
         why = "a tower starts as timm draws it, or as the paper's code does"
