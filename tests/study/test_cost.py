@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from seedbed.model.objective import Objective
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.terms.infonce import InfoNCE
+from seedbed.model.terms.masked_lm import MaskedLM
+from seedbed.model.terms.simsiam import SimSiam
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
 from seedbed.plan.cost import estimate
 from seedbed.recipe.recipe import Recipe
-from seedbed.variants import CLIP, DECLIP, FILIP, SLIP
+from seedbed.variants import CLIP, DECLIP, DEFILIP, FILIP, SLIP, SWITCHES
 
 # Forward multiply-adds of a sample: ViT-B/32 4.41 G and 12 text layers 2.98 G.
 IMAGE, TEXT = 2 * 4.41e9, 2 * 2.98e9
@@ -35,3 +49,90 @@ def test_filip_adds_the_comparison_of_all_tokens_of_a_batch() -> None:
 def test_declip_doubles_both_towers() -> None:
     found = forward(Recipe(objective=DECLIP))
     assert 2 * (IMAGE + TEXT) < found < 2.15 * (IMAGE + TEXT)
+
+
+def built(recipe: Recipe) -> tuple[int, float]:
+    """Parameters and one sample's arithmetic of the whole model, built and run."""
+    shapes = {}
+    with torch.device("meta"):
+        model = Pretrainer(
+            recipe.image, recipe.text, recipe.objective, embed_dim=recipe.embed_dim, seed=0
+        ).eval()
+        size, context = recipe.image.size, recipe.text.context
+        picture = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        caption = (torch.zeros(1, context, dtype=torch.int32), torch.ones(1, dtype=torch.int32))
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            for view in recipe.objective.views:
+                encoded = model.encode(view, (picture,) if view.modality == "image" else caption)
+                shapes |= {feature: tuple(value.shape[1:]) for feature, value in encoded.items()}
+    batch = recipe.budget.batch
+    terms = sum(w.term.flops(shapes, batch) for _, w in recipe.objective.present())
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() + terms
+
+
+BOTH_WAYS = Objective(clip=InfoNCE(), masked_lm=MaskedLM(attention="both_ways"))
+POOLED = Objective(simsiam=SimSiam(reads="pooled"), clip=InfoNCE())
+
+
+@pytest.mark.parametrize("tower", ["vit_base_patch32_clip_quickgelu_224", "resnet50_clip"])
+@pytest.mark.parametrize(
+    "objective", [CLIP, SLIP, FILIP, DECLIP, DEFILIP, SWITCHES, BOTH_WAYS, POOLED], ids=range(8)
+)
+def test_parts_add_up_to_the_model_that_is_trained(objective: Objective, tower: str) -> None:
+    recipe = Recipe(objective=objective, image=ImageTower(tower), text=TextTower(layers=2))
+    cost = estimate(recipe)
+    num_params, flops = built(recipe)
+    assert cost.num_params == num_params
+    assert cost.train_flops == 3.0 * cost.samples * flops
+
+
+SCRIPT = """
+import sys
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.plan.cost import estimate
+from seedbed.recipe.recipe import Recipe
+from seedbed.variants import DECLIP
+recipe = Recipe(objective=DECLIP, image=ImageTower("resnet18"), text=TextTower(layers=1))
+print(estimate(recipe).to_json(), "torch" in sys.modules)
+"""
+
+
+def planned(home: Path, script: str = SCRIPT) -> str:
+    environment = os.environ | {"SEEDBED_HOME": str(home)}
+    line = [sys.executable, "-c", script]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_what_was_counted_once_is_known_and_a_damaged_count_is_counted_again(
+    tmp_path: Path,
+) -> None:
+    first = planned(tmp_path)
+    assert first.endswith("True\n")
+    known = first.replace("True\n", "False\n")
+    assert planned(tmp_path) == known
+    held = {path: path.read_text() for path in (tmp_path / "counts").iterdir()}
+    for damage in (
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"num_params": ', '"num_params": 1'),
+        lambda text: text.replace('"torch": "', '"torch": "0.'),
+        lambda text: "[]",
+    ):
+        for path, text in held.items():
+            path.write_text(damage(text))
+        assert planned(tmp_path) == first
+        assert {path: path.read_text() for path in (tmp_path / "counts").iterdir()} == held
+
+
+def test_a_model_that_a_study_registers_with_timm_is_counted_each_time(tmp_path: Path) -> None:
+    register = """
+import timm
+from timm.models import register_model
+@register_model
+def of_a_study(pretrained=False, **options):
+    return timm.create_model("resnet18", **options)
+""" + SCRIPT.replace("resnet18", "of_a_study")
+    assert planned(tmp_path, register).endswith("True\n")
+    told = "".join(path.read_text() for path in (tmp_path / "counts").iterdir())
+    assert "TextTower" in told and "of_a_study" not in told

@@ -6,15 +6,17 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.errors import StudyError
+from seedbed.data.views import View
 from seedbed.model.objective import Objective
-from seedbed.model.term import Feature
+from seedbed.model.term import LEARNED, Feature, Kind
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
+from seedbed.plan.counts import Counts, count_image, count_term, count_text
 from seedbed.recipe.recipe import Budget, Recipe
 
 # bf16 at 40 % of an A100's 312 TFLOP/s: a round figure to compare plans by, not a promise.
 REFERENCE_FLOPS = 1.25e14
+COMPUTED: tuple[Kind, ...] = ("embed", "pooled", "tokens", "context")
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Cost:
 def estimate(recipe: Recipe) -> Cost:
     """Count a trial's samples, views, tokens, parameters and arithmetic.
 
-    The towers are built on torch's meta device, so it takes no memory; FLOPs are torch's own
-    count of matrix products and convolutions, the terms' from their own arithmetic, a backward
-    pass counted as two forward ones. What many trials share is counted once.
+    Its parts are counted on torch's meta device, where they take no memory, or known from an
+    earlier plan; FLOPs are torch's own count of matrix products and convolutions, the terms' from
+    their own arithmetic, a backward pass counted as two forward ones.
     """
     return _estimated(recipe.image, recipe.text, recipe.objective, recipe.budget, recipe.embed_dim)
 
@@ -57,44 +59,56 @@ def estimate(recipe: Recipe) -> Cost:
 def _estimated(
     image: ImageTower, text: TextTower, objective: Objective, budget: Budget, embed_dim: int
 ) -> Cost:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from seedbed.model.pretrainer import Pretrainer
-
     samples = budget.steps * budget.batch
-    views = objective.views
-    with torch.device("meta"):
-        model = Pretrainer(image, text, objective, embed_dim=embed_dim, seed=0)
-        model.eval()  # batch norm refuses to learn from one example
-        counter = FlopCounterMode(display=False)
-        size = image.size
-        shapes: dict[Feature, tuple[int, ...]] = {}
-        with torch.no_grad(), counter:
-            for view in views:
-                if view.modality == "image":
-                    columns: tuple[torch.Tensor, ...] = (
-                        torch.zeros(1, size, size, 3, dtype=torch.uint8),
-                    )
-                else:
-                    ids = torch.zeros(1, text.context, dtype=torch.int32)
-                    columns = ids, torch.ones(1, dtype=torch.int32)
-                try:
-                    encoded = model.encode(view, columns)
-                except RuntimeError as error:
-                    raise StudyError(
-                        f"'{image.name}' cannot read a {view.modality} of this recipe",
-                        why=str(error),
-                        mend=f"image.size is {size}; towers that halve their maps want a multiple "
-                        "of 32",
-                    ) from error
-                shapes |= {feature: tuple(value.shape[1:]) for feature, value in encoded.items()}
-    terms = sum(weighted.term.flops(shapes, budget.batch) for _, weighted in objective.present())
-    num_text = sum(view.modality == "text" for view in views)
+    demand: dict[View, set[str]] = {view: set() for view in objective.views}
+    for need in objective.needs:
+        demand[need.view].add(need.kind)
+    of = {"image": set[str](), "text": set[str]()}
+    for view, kinds in demand.items():
+        of[view.modality] |= kinds
+    parts = {
+        "image": count_image(
+            image, pooled=bool(of["image"] & {"embed", "pooled"}), tokens="tokens" in of["image"]
+        )
+        if of["image"]
+        else Counts(0),
+        "text": count_text(text, both_ways="context" in of["text"]) if of["text"] else Counts(0),
+    }
+    shapes: dict[Feature, tuple[int, ...]] = {}
+    flops = 0
+    for view, kinds in demand.items():
+        part = parts[view.modality]
+        for kind in COMPUTED:
+            shapes[Feature(view, kind)] = _shape(part, kind, embed_dim)
+        flops += _pass_flops(part, kinds, embed_dim)
+    widths = {need: shapes[need][-1] if need in shapes else 0 for need in objective.needs}
+    num_params = len(objective.temperatures)
+    for modality, counted in parts.items():
+        projection = embed_dim * (counted.width + counted.projection_bias)
+        num_params += counted.num_params + ("embed" in of[modality]) * projection
+    terms = 0.0
+    for _, weighted in objective.present():
+        own = tuple((need, widths[need]) for need in sorted(weighted.term.needs))
+        num_params += count_term(weighted.term, own).num_params
+        terms += weighted.term.flops(shapes, budget.batch)
+    num_text = sum(view.modality == "text" for view in demand)
     return Cost(
         samples=samples,
-        image_views=samples * sum(view.modality == "image" for view in views),
+        image_views=samples * (len(demand) - num_text),
         text_tokens=samples * num_text * text.context,
-        num_params=sum(p.numel() for p in model.parameters()),
-        train_flops=3.0 * samples * (counter.get_total_flops() + terms),
+        num_params=num_params,
+        train_flops=3.0 * samples * (flops + terms),
     )
+
+
+def _pass_flops(part: Counts, kinds: set[str], embed_dim: int) -> int:
+    """Of one sample's view: its passes through the tower, and the projection of its embedding."""
+    computed = kinds & LEARNED
+    found = part.flops if computed != {"context"} else 0
+    found += part.both_ways_flops if "context" in computed else 0
+    return found + (2 * part.width * embed_dim if "embed" in computed else 0)
+
+
+def _shape(part: Counts, kind: str, embed_dim: int) -> tuple[int, ...]:
+    shapes = {"embed": (embed_dim,), "pooled": (part.width,)}
+    return shapes.get(kind, part.tokens or (0,))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seedbed.cluster.layout import check_batch, lay_out
@@ -41,9 +43,26 @@ def _resources() -> Mapping[str, Any] | None:
         return found
     if os.environ.get("RAY_ADDRESS"):
         return None
+    return {"CPU": os.cpu_count() or 1, "GPU": _num_gpus()}
+
+
+def _num_gpus() -> int:
+    """As torch counts them; where no driver is installed there are none, and torch, which takes a
+    second to import, is not asked."""
+    # NVIDIA's driver brings this library, AMD's this device.
+    if sys.platform == "linux" and not (_loads("libcuda.so.1") or Path("/dev/kfd").exists()):
+        return 0
     import torch
 
-    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return torch.cuda.device_count()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def epochs(plan: Plan, pairs: Mapping[Corpus, int]) -> dict[Corpus, float]:

@@ -1,0 +1,175 @@
+"""Parameters and arithmetic of a model's parts: built on torch's meta device once, then known.
+
+A part is a tower with the outputs that are asked of it, or a term with the widths that it reads.
+Its counts are kept under the home folder, so that the next plan does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import seedbed
+from seedbed.errors import DataError, StudyError
+from seedbed.home import home
+from seedbed.model.term import Feature, Term
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.storage.objects import write_object
+
+FOLDER = "counts"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a part: its parameters; the matrix products of one sample's pass, and of one whose
+    attention goes both ways; the shapes of its outputs without the batch dimension."""
+
+    num_params: int
+    flops: int = 0
+    both_ways_flops: int = 0
+    width: int = 0
+    tokens: tuple[int, ...] = ()
+    projection_bias: bool = True
+
+
+@functools.lru_cache(maxsize=4_096)
+def count_image(tower: ImageTower, *, pooled: bool, tokens: bool) -> Counts:
+    """Counts of an image tower. Raises StudyError where it cannot be built, or read its size."""
+    what = f"{tower!r} pooled={pooled} tokens={tokens}"
+    return _known(what, _ours(tower) and _stock(tower.name), lambda: _image(tower, pooled, tokens))
+
+
+@functools.lru_cache(maxsize=4_096)
+def count_text(tower: TextTower, *, both_ways: bool) -> Counts:
+    """Counts of a text tower."""
+    what = f"{tower!r} both_ways={both_ways}"
+    return _known(what, _ours(tower), lambda: _text(tower, both_ways))
+
+
+@functools.lru_cache(maxsize=4_096)
+def count_term(term: Term, widths: tuple[tuple[Feature, int], ...]) -> Counts:
+    """Counts of a term's own layers, for features of the given last dimensions."""
+    return _known(f"{term!r} {widths!r}", _ours(term), lambda: _term(term, dict(widths)))
+
+
+def _image(tower: ImageTower, pooled: bool, tokens: bool) -> Counts:
+    import torch
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        encoder = tower.build(pooled=pooled, tokens=tokens).eval()
+        columns = (torch.zeros(1, tower.size, tower.size, 3, dtype=torch.uint8),)
+    try:
+        flops, encoded = _passed(encoder, columns)
+    except RuntimeError as error:
+        raise StudyError(
+            f"'{tower.name}' cannot read an image of this recipe",
+            why=str(error),
+            mend=f"image.size is {tower.size}; towers that halve their maps want a multiple of 32",
+        ) from error
+    return Counts(
+        num_params=sum(p.numel() for p in encoder.parameters()),
+        flops=flops,
+        width=encoder.width,
+        tokens=() if encoded.tokens is None else tuple(encoded.tokens.shape[1:]),
+        projection_bias=encoder.projection_bias,
+    )
+
+
+def _text(tower: TextTower, both_ways: bool) -> Counts:
+    import torch
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        encoder = tower.build().eval()
+        ids = torch.zeros(1, tower.context, dtype=torch.int32)
+        columns = ids, torch.ones(1, dtype=torch.int32)
+    flops, encoded = _passed(encoder, columns)
+    return Counts(
+        num_params=sum(p.numel() for p in encoder.parameters()),
+        flops=flops,
+        both_ways_flops=_passed(encoder, columns, both_ways=True)[0] if both_ways else 0,
+        width=encoder.width,
+        tokens=tuple(encoded.tokens.shape[1:]),
+    )
+
+
+def _term(term: Term, widths: Mapping[Feature, int]) -> Counts:
+    import torch
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return Counts(sum(p.numel() for p in term.build(widths).parameters()))
+
+
+def _passed(encoder: Any, columns: tuple[Any, ...], **options: bool) -> tuple[int, Any]:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with torch.device("meta"), torch.no_grad(), counter:
+        encoded = encoder(*columns, **options)
+    return counter.get_total_flops(), encoded
+
+
+def _ours(part: object) -> bool:
+    """Whether the package describes it: what is defined elsewhere may change under its name."""
+    return type(part).__module__.startswith(f"{seedbed.__name__}.")
+
+
+def _stock(name: str) -> bool:
+    """Whether timm's model of that name is timm's or ours, and not one that a study registered,
+    which it can only have done with timm imported."""
+    if "timm" not in sys.modules:
+        return True
+    import timm
+
+    if not timm.is_model(name):
+        return False
+    home_of = timm.models.model_entrypoint(name).__module__
+    return home_of.startswith(("timm.", f"{seedbed.__name__}."))
+
+
+def _known(what: str, kept: bool, count: Callable[[], Counts]) -> Counts:
+    """The counts of a part, from the home folder or else by counting, which is then kept.
+
+    A file is only believed if it is of this very description, of the same code and libraries,
+    and whole: anything else is counted again.
+    """
+    if not kept:
+        return count()
+    of = {"part": what, "code": _code(), "torch": version("torch"), "timm": version("timm")}
+    path = home() / FOLDER / f"{_digest(of)[:32]}.json"
+    try:
+        read = json.loads(path.read_bytes())
+        if read["of"] == of and read["check"] == _digest(read["counts"]):
+            counts = read["counts"]
+            return Counts(**counts | {"tokens": tuple(counts["tokens"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    found = count()
+    counts = json.loads(json.dumps(asdict(found)))
+    body = {"of": of, "counts": counts, "check": _digest(counts)}
+    with contextlib.suppress(DataError):  # a home that cannot be written: the next plan counts too
+        write_object(str(path), json.dumps(body, indent=1).encode())
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _code() -> str:
+    """A digest of the source of all that is counted, and of how it is."""
+    package = Path(__file__).parent.parent
+    seen = hashlib.sha256()
+    for path in [*sorted((package / "model").rglob("*.py")), Path(__file__)]:
+        seen.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return seen.hexdigest()
