@@ -83,18 +83,18 @@ def with_bad_samples_of(found: Recalled) -> dict[str, Any]:
 def _artifact(found: Recalled, name: str) -> Callable[[str], bytes | None]:
     """Reads the artifact `name` of a trial's run, by the trial's key; None without one."""
     from seedbed.errors import TrackingError
-    from seedbed.track.mlflow.reader import examples
+    from seedbed.track.mlflow.reader import read_artifact
 
     def read(key: str) -> bytes | None:
         try:
-            return examples(
+            return read_artifact(
                 found.uri,
                 found.design["study"],
                 key,
-                name=name,
+                name,
                 identity=found.identity,
                 storage=found.storage,
-            ).read_bytes()
+            )
         except TrackingError:
             return None
 

@@ -24,7 +24,7 @@ from seedbed.errors import DataError
 BUCKET = "corpus"
 REGION = "us-east-1"
 START_SECONDS = 60.0
-PORTS = ("s3.port", "master.port", "volume.port", "filer.port")
+PORTS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -71,7 +71,7 @@ def serve(folder: Path) -> Iterator[dict[str, str]]:
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             _command(weed, folder, ports),
-            env={**os.environ, **reach},
+            env={**os.environ, **reach, "TMPDIR": str(folder)},  # its logs too
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -87,6 +87,10 @@ def serve(folder: Path) -> Iterator[dict[str, str]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for port in ports:
+            # SeaweedFS puts these there whatever TMPDIR says, and leaves them.
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def _wait(process: subprocess.Popen[bytes], reach: dict[str, str], log: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 
 import torch
@@ -24,15 +25,12 @@ def over_ranks(values: Values, sizes: tuple[int, ...]) -> list[list[Tensor]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with mp.Manager() as manager:
-        results = manager.dict()
+    with tempfile.TemporaryDirectory() as results:
         mp.spawn(_rank, args=(values, sizes, port, results), nprocs=len(sizes))
-        return [results[rank] for rank in range(len(sizes))]
+        return [torch.load(f"{results}/{rank}") for rank in range(len(sizes))]
 
 
-def _rank(
-    rank: int, values: Values, sizes: tuple[int, ...], port: int, results: dict[int, list[Tensor]]
-) -> None:
+def _rank(rank: int, values: Values, sizes: tuple[int, ...], port: int, results: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=len(sizes))
@@ -42,5 +40,5 @@ def _rank(
     for value in found:
         dist.all_reduce(value)
         value /= len(sizes)
-    results[rank] = found
+    torch.save(found, f"{results}/{rank}")
     dist.destroy_process_group()

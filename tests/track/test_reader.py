@@ -12,7 +12,7 @@ import pytest
 
 from seedbed.errors import TrackingError
 from seedbed.recall import curves_of, recall
-from seedbed.track.mlflow.reader import examples, read_curve, read_design, read_rows
+from seedbed.track.mlflow.reader import read_artifact, read_curve, read_design, read_rows
 
 World = Any  # conftest.World
 # Not -0.0, which sqlite keeps as 0.0.
@@ -86,10 +86,8 @@ def test_studies_with_other_overrides_are_kept_apart(world: World) -> None:
 
 def test_a_trials_own_files_are_found_by_its_key(world: World) -> None:
     told(world, world.record(0))
-    folder = examples(world.uri, "text_depth", "a" * 16)
-    assert (folder / "cifar.csv").read_text() == world.examples().read_text()
-    path = examples(world.uri, "text_depth", "a" * 16, name="examples/cifar.csv")
-    assert path.read_text() == world.examples().read_text()
+    found = read_artifact(world.uri, "text_depth", "a" * 16, "examples/cifar.csv")
+    assert found == world.examples().read_bytes()
 
 
 def test_what_is_not_there_is_an_error_that_names_what_is(world: World) -> None:
@@ -99,9 +97,9 @@ def test_what_is_not_there_is_an_error_that_names_what_is(world: World) -> None:
     with pytest.raises(TrackingError, match="Did you mean 'demo'"):
         read_design(world.uri, "text_depth", "dem")
     with pytest.raises(TrackingError, match="no run has that key"):
-        examples(world.uri, "text_depth", "c" * 16)
+        read_artifact(world.uri, "text_depth", "c" * 16, "examples/cifar.csv")
     with pytest.raises(TrackingError, match="no artifact 'absent'"):
-        examples(world.uri, "text_depth", "a" * 16, name="absent")
+        read_artifact(world.uri, "text_depth", "a" * 16, "absent")
 
 
 def test_a_design_whose_file_is_gone_is_an_error_that_says_so(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from seedbed.errors import TrackingError
 from seedbed.storage.results import Store
 from seedbed.track.ledger import Remote
-from seedbed.track.mlflow.reader import examples, read_design, read_rows, run_marks
+from seedbed.track.mlflow.reader import read_artifact, read_design, read_rows, run_marks
 from seedbed.track.outbox import Job
 
 
@@ -80,10 +80,10 @@ def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None
     which: dict[str, Any] = {"identity": entry.identity}
     for storage, value in (("aaaa", 0.25), ("bbbb", 0.5)):
         assert rows(world, storage)[key]["metrics"]["zeroshot/top1"] == value
-        path = examples(
-            world.uri, entry.study, key, name="examples.parquet", storage=storage, **which
+        found = read_artifact(
+            world.uri, entry.study, key, "examples.parquet", storage=storage, **which
         )
-        assert json.loads(path.read_text()) == storage
+        assert json.loads(found) == storage
         assert read_design(world.uri, entry.study, entry.scale, storage=storage, **which)
     assert run_marks(world.uri, entry.study, entry.scale) == (entry.identity, "bbbb")
     experiment = world.mlflow.get_experiment_by_name(entry.study)

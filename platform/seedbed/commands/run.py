@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,11 +240,13 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Store) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
     chosen = options.plan
-    try:
-        report = _reported(chosen, outcome, tracking, store)
-    finally:
-        # Whatever stops the report, no run is left behind that says it is running.
-        unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
+    # Until the ledger has sent the files on.
+    with _report_folder(store, chosen.variation) as folder:
+        try:
+            report = _reported(chosen, outcome, tracking, store, folder)
+        finally:
+            # Whatever stops the report, no run is left behind that says it is running.
+            unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(tracking.uri, tracking.experiment, tracking.entry.view)
@@ -255,7 +258,9 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
         )
 
 
-def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store) -> Any:
+def _reported(
+    chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store, folder: Path
+) -> Any:
     """The report of what there is, written and handed to the ledger."""
     from seedbed.analyze.report.sections.bad_samples import lines, with_bad_samples
     from seedbed.recall import table_of
@@ -265,7 +270,9 @@ def _reported(chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store)
     design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
     correct = _correct(store, table, chosen.responses[0])
     curves = _curves(outcome)
-    report = _write_report(design, table, store, chosen.variation, correct, curves)
+    report = _write_report(design, table, folder, correct, curves)
+    if not store.local:
+        store.upload(folder, chosen.variation, "report")
     for line in lines(design):
         print(line, file=sys.stderr)
     _note_look(store, chosen, table)
@@ -320,24 +327,27 @@ def _curves(outcome: Outcome) -> CurveReader:
     return read
 
 
+@contextmanager
+def _report_folder(store: Store, variation: str) -> Iterator[Path]:
+    """Where the report is written: in a bucket's stead, a folder that goes with the block."""
+    if store.local:
+        yield Path(store.path(variation, "report"))
+        return
+    with tempfile.TemporaryDirectory(prefix="seedbed-report-") as folder:
+        yield Path(folder)
+
+
 def _write_report(
     design: Mapping[str, Any],
     table: pd.DataFrame,
-    store: Store,
-    variation: str,
+    folder: Path,
     correct: Mapping[str, Any],
     curves: CurveReader,
 ) -> Any:
     from seedbed.analyze.report.write import write_report
 
     provenance = {"code_version": code_version()}
-    if store.local:
-        folder = Path(store.path(variation, "report"))
-        return write_report(dict(design), table, folder, provenance, correct, curves)
-    folder = Path(tempfile.mkdtemp(prefix="seedbed-report-"))
-    report = write_report(dict(design), table, folder, provenance, correct, curves)
-    store.upload(folder, variation, "report")
-    return report
+    return write_report(dict(design), table, folder, provenance, correct, curves)
 
 
 def report_from_ledger(options: Options) -> int:
@@ -357,7 +367,10 @@ def report_from_ledger(options: Options) -> int:
     )
     correct, curves = correct_of(study), curves_of(study)
     design = with_bad_samples_of(study)
-    report = _write_report(design, study.trials, store, chosen.variation, correct, curves)
+    with _report_folder(store, chosen.variation) as folder:
+        report = _write_report(design, study.trials, folder, correct, curves)
+        if not store.local:
+            store.upload(folder, chosen.variation, "report")
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     _print_ui(study.uri, study.experiment, view_key(study.identity, study.storage))

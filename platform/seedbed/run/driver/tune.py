@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -90,8 +89,10 @@ def tune(
             ray.get(reasons.tell.remote(job.cohort.id, reason))
 
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
-    scratch = tempfile.mkdtemp(prefix="seedbed-tune-")
-    with stoppable(watcher, checkpoint_seconds):
+    with (
+        tempfile.TemporaryDirectory(prefix="seedbed-tune-", ignore_cleanup_errors=True) as scratch,
+        stoppable(watcher, checkpoint_seconds),
+    ):
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(run_cohort, beside_the_driver()),
             param_space={"cohort": ray.tune.grid_search(list(jobs))},
@@ -105,7 +106,6 @@ def tune(
             ),
         )
         tuner.fit()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _told(reasons: Any, cohort: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,10 @@ def read_curve(uri: str, run_id: str, names: Sequence[str]) -> list[dict[str, fl
     return [{"samples": samples, **values} for samples, values in sorted(points.items())]
 
 
-def examples(
-    uri: str,
-    study: str,
-    key: str,
-    *,
-    name: str = "examples",
-    identity: str = "",
-    storage: str = "",
-) -> Path:
-    """The artifact `name` (a file or a folder) of the study's trial `key`, as a local path.
+def read_artifact(
+    uri: str, study: str, key: str, name: str, *, identity: str = "", storage: str = ""
+) -> bytes:
+    """The file `name` (`examples/imagenet.parquet`) among the artifacts of the trial `key`.
 
     Of several runs of that trial (at two scales, say) the newest that has it, or the one of the
     study with `identity` and `storage`. Raises TrackingError when none has.
@@ -86,7 +81,7 @@ def examples(
     for run in reversed(runs):
         folder = name.rpartition("/")[0]
         if any(found.path == name for found in mlflow.list_artifacts(run.id, folder or None)):
-            return Path(mlflow.download_artifacts(run.id, name))
+            return _artifact(run, name)
     raise TrackingError(
         f"trial {key} of study {study} has no artifact '{name}' at {redacted(uri)}",
         why=f"{len(runs)} runs have that key" if runs else "no run has that key",
@@ -160,9 +155,15 @@ def _finals(run: Run) -> dict[str, float]:
     return {name: run.metrics[name] for name in json.loads(names) if name in run.metrics}
 
 
+def _artifact(run: Run, name: str) -> bytes:
+    # MLflow leaves what it fetches from a server where it is not given a folder.
+    with tempfile.TemporaryDirectory() as scratch:
+        return Path(run.mlflow.download_artifacts(run.id, name, scratch)).read_bytes()
+
+
 def _json_artifact(run: Run, name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(Path(run.mlflow.download_artifacts(run.id, name)).read_text()))
+        return dict(json.loads(_artifact(run, name)))
     except Exception as error:
         raise TrackingError(
             f"the file {name} of run {run.id} cannot be read",
