@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY ?= studies/text_encoder_depth.py
+# Of `make bench`: names of benchmarks, and --toy for small sizes.
+BENCH ?=
 # Processes that run tests; a file's tests stay in one of them, since they share its servers.
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile
@@ -41,7 +43,7 @@ check: $(VENV)/.installed-dev ## lint, types, and the layers of the package
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: $(VENV)/.installed-dev ## measure, as ratios against named baselines
-	for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python tests/benchmarks/table.py $(BENCH)
 
 mlflow: $(VENV)/.installed ## show the runs at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${SEEDBED_HOME:-$$HOME/.seedbed}/mlflow.db --port 5000

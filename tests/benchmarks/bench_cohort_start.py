@@ -3,15 +3,20 @@
 Baseline, in the same run: one Ray Train TorchTrainer for each trial under Ray Tune, fed by
 `ray.data.read_parquet`, with the same model, batch and steps. Both are measured without their
 training steps. To reach: start at most 0.7 of such a trainer, a further variant at most 0.02.
+
+    python tests/benchmarks/bench_cohort_start.py [--variants 8] [--repeats 3]
 """
 
 from __future__ import annotations
 
+import argparse
 import io
+import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,8 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from table import Row, run
+
 from conftest import shape_shards
 from seedbed import Factor, Recipe, Study
 from seedbed.cluster.connect import RAY_SETTINGS, connect
@@ -35,27 +42,26 @@ from seedbed.data.opening import open_corpora
 from seedbed.data.render import tokenizer
 from seedbed.data.shards.samples import read_shard
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.plan.plan import Plan, plan
+from seedbed.plan.plan import Plan, cohorts_of, plan
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.storage.results import Store
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
 
-REPEATS = 3
-VARIANTS = 8
+TOY = ("--variants", "2", "--repeats", "1")
+NEEDS = ("ray",)
 STEPS, BATCH = 4, 64
 
 
 def study_plan(shapes: Path, num_variants: int) -> Plan:
     """`num_variants` variants of one stream: they differ in learning rate alone."""
+    rates = [1e-3 + i * 1e-5 for i in range(max(2, num_variants))]
     study = Study(
         name="start",
         question="What does a cohort cost to start?",
         base=Recipe.paper(objective=CLIP),
-        factors=(
-            Factor("lr", at="optimizer.lr", levels=[1e-3 + i * 1e-5 for i in range(VARIANTS)]),
-        ),
+        factors=(Factor("lr", at="optimizer.lr", levels=rates),),
     )
     settings = {
         "corpus.uri": str(shapes),
@@ -64,12 +70,9 @@ def study_plan(shapes: Path, num_variants: int) -> Plan:
         "budget.warmup_samples": BATCH,
     }
     whole = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
-    from seedbed.plan.plan import cohorts_of
-
     trials = whole.trials[:num_variants]
-    return Plan(
-        study, whole.scale, "", whole.overrides, trials, cohorts_of(trials, cohort_size=VARIANTS)
-    )
+    cohorts = cohorts_of(trials, cohort_size=num_variants)
+    return Plan(study, whole.scale, "", whole.overrides, trials, cohorts)
 
 
 def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
@@ -103,9 +106,9 @@ def write_parquet(shapes: Path, folder: Path) -> None:
     pq.write_table(table, folder / "shapes.parquet")
 
 
-def decode(batch: dict[str, Any]) -> dict[str, Any]:
+def decode(batch: dict[str, Any], context: int) -> dict[str, Any]:
     pictures = [Image.open(io.BytesIO(b)).convert("RGB").resize((32, 32)) for b in batch["png"]]
-    ids, lengths = tokenizer.encode([str(c) for c in batch["caption"]], 16)
+    ids, lengths = tokenizer.encode([str(c) for c in batch["caption"]], context)
     return {
         "image": np.stack([np.asarray(p) for p in pictures]),
         "text": ids,
@@ -134,32 +137,36 @@ def plain_loop(config: dict[str, Any]) -> None:
     ray.train.report({"train_seconds": seconds})
 
 
-def trainer(parquet: Path, recipe: Recipe) -> tuple[float, float]:
+def trainer(parquet: Path, recipe: Recipe, scratch: Path) -> tuple[float, float]:
     """Seconds of one plain TorchTrainer under Tune, and of its training steps."""
 
     def one(config: dict[str, Any]) -> None:
-        data = ray.data.read_parquet(str(parquet)).map_batches(decode, batch_size=BATCH)
+        data = ray.data.read_parquet(str(parquet)).map_batches(
+            decode, batch_size=BATCH, fn_kwargs={"context": recipe.text.context}
+        )
         TorchTrainer(
             plain_loop,
             train_loop_config={"recipe": recipe},
             datasets={"train": data},
             scaling_config=ray.train.ScalingConfig(num_workers=1),
             run_config=ray.train.RunConfig(
-                storage_path=tempfile.mkdtemp(), callbacks=[TuneReportCallback()]
+                storage_path=str(scratch / "train"), callbacks=[TuneReportCallback()]
             ),
         ).fit()
 
     began = time.perf_counter()
     results = ray.tune.Tuner(
         ray.tune.with_resources(one, {"memory": 100e6}),
-        run_config=ray.tune.RunConfig(storage_path=tempfile.mkdtemp(), verbose=0),
+        run_config=ray.tune.RunConfig(storage_path=str(scratch / "tune"), verbose=0),
     ).fit()
     return time.perf_counter() - began, float(results[0].metrics["train_seconds"])
 
 
-def main() -> None:
-    import os
-
+def main(arguments: Sequence[str]) -> list[Row]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variants", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         shapes = shape_shards(Path(folder) / "shapes", 512)
         write_parquet(shapes, Path(folder))
@@ -171,24 +178,24 @@ def main() -> None:
             if value is None and name != "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS":
                 os.environ.pop(name, None)
         cohort(shapes, 1)  # once uncounted, for the caches of the disk
-        rows: dict[str, list[float]] = {"trainer": [], "start": [], "further": []}
-        for _ in range(REPEATS):
-            whole, steps = trainer(parquet, recipe)
-            rows["trainer"].append(whole - steps)
+        found: dict[str, list[float]] = {"trainer": [], "start": [], "further": []}
+        for turn in range(options.repeats):
+            whole, steps = trainer(parquet, recipe, Path(folder) / str(turn))
+            found["trainer"].append(whole - steps)
             one, one_steps = cohort(shapes, 1)
-            rows["start"].append(one - one_steps)
-            many, many_steps = cohort(shapes, VARIANTS)
-            rows["further"].append((many - many_steps - (one - one_steps)) / (VARIANTS - 1))
-    base = statistics.median(rows["trainer"])
-    print("over one TorchTrainer per trial, fed by read_parquet (steps left out)")
-    print(f"  baseline trainer            {base:6.1f} s")
-    for name, title, reach in (
-        ("start", "start of a cohort", 0.7),
-        ("further", "each further variant", 0.02),
-    ):
-        value = statistics.median(rows[name])
-        print(f"  {title:<24} {value:9.2f} s  ratio {value / base:.3f}  (to reach {reach})")
+            found["start"].append(one - one_steps)
+            many, many_steps = cohort(shapes, options.variants)
+            further = many - many_steps - (one - one_steps)
+            found["further"].append(further / (options.variants - 1))
+    base, start, further = (statistics.median(found[name]) for name in found)
+    print(f"without training steps: a trainer {base:.1f} s, a cohort {start:.1f} s, ", end="")
+    print(f"each further variant {further:.2f} s")
+    baseline = "a TorchTrainer for each trial"
+    return [
+        Row("start of a cohort", start / base, baseline, 0.7),
+        Row("each further variant", further / base, baseline, 0.02),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

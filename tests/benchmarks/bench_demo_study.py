@@ -4,7 +4,7 @@ Baseline, in the same run: the sum of as many plain single-process loops, each a
 own that reads, decodes, trains and evaluates one trial's batches with as many torch threads.
 To reach: 1.2 of that sum; below 1 is the aim, since a study decodes once for a whole cohort.
 
-    python tests/benchmarks/bench_demo_study.py [--samples N]
+    python tests/benchmarks/bench_demo_study.py [--samples N] [--seeds N] [--loops N] [--shapes]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,23 @@ from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 from seedbed_corpora import prepare
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from table import Row, run
+
+from conftest import shape_shards
+
+TOY = ("--samples", "128", "--seeds", "1", "--loops", "1", "--shapes")
+NEEDS = ("ray",)
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "text_encoder_depth.py"
 
 
-def trials(samples: int) -> tuple[Trial, ...]:
+def trials(samples: int, seeds: int, data: str) -> tuple[Trial, ...]:
     study: Study = runpy.run_path(str(STUDY))["study"]
-    return study.trials(DEMO, overrides={"budget.samples": samples})
+    settings: dict[str, object] = {"budget.samples": samples}
+    if data:
+        settings |= {"corpus.uri": data, "corpus.caption": "txt"}
+    return study.trials(DEMO, overrides=settings, seeds=tuple(range(seeds)))
 
 
 def plain_loop(trial: Trial) -> None:
@@ -79,32 +90,44 @@ def timed(*command: str, environment: dict[str, str] | None = None) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
+def main(arguments: Sequence[str]) -> list[Row]:
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=DEMO.patches["budget.samples"])
-    parser.add_argument("--loop", metavar="KEY")
-    args = parser.parse_args()
-    chosen = trials(args.samples)
-    if args.loop:
-        plain_loop(next(trial for trial in chosen if trial.key == args.loop))
-        return
-    prepare("emoji", home())
+    parser.add_argument("--seeds", type=int, default=DEMO.num_seeds)
+    parser.add_argument("--loops", type=int, help="run only so many, for all (all)")
+    parser.add_argument("--shapes", action="store_true", help="drawn shapes, not the demo corpus")
+    parser.add_argument("--data", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--loop", metavar="KEY", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.loop:
+        chosen = trials(options.samples, options.seeds, options.data)
+        plain_loop(next(trial for trial in chosen if trial.key == options.loop))
+        sys.exit()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "corpora").symlink_to(home() / "corpora")
-        study = timed(
-            str(STUDY),
-            "--set",
-            f"budget.samples={args.samples}",
-            environment=os.environ | {"SEEDBED_HOME": folder},
-        )
-    loops = [
-        timed(__file__, "--samples", str(args.samples), "--loop", trial.key) for trial in chosen
-    ]
-    print(f"{len(chosen)} demo trials of {args.samples:,} samples")
-    print(f"  baseline: as many plain loops, one after the other  {sum(loops):6.0f} s")
+        data, state = "", Path(folder) / "home"
+        state.mkdir()
+        if options.shapes:
+            data = str(shape_shards(Path(folder) / "shapes", 512))
+        else:
+            prepare("emoji", home())
+            (state / "corpora").symlink_to(home() / "corpora")
+        chosen = trials(options.samples, options.seeds, data)
+        size = ("--samples", str(options.samples), "--seeds", str(options.seeds), "--data", data)
+        environment = os.environ | {"SEEDBED_HOME": str(state)}
+        settings = [f"budget.samples={options.samples}"]
+        settings += [f"corpus.uri={data}", "corpus.caption=txt"] if data else []
+        given = [part for setting in settings for part in ("--set", setting)]
+        study = timed(str(STUDY), "--seeds", str(options.seeds), *given, environment=environment)
+        loops = [
+            timed(__file__, *size, "--loop", trial.key, environment=environment)
+            for trial in chosen[: options.loops]
+        ]
+    base = sum(loops) * len(chosen) / len(loops)
+    print(f"{len(chosen)} demo trials of {options.samples:,} samples")
+    print(f"  baseline: as many plain loops, one after the other  {base:6.0f} s")
     print(f"  the study                                           {study:6.0f} s")
-    print(f"  ratio {study / sum(loops):.2f}  (to reach 1.2; below 1 is the aim)")
+    return [Row("the demo study, time", study / base, "a plain loop for each trial", 1.2)]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

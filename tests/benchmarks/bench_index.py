@@ -16,15 +16,19 @@ import statistics
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from table import Row, run
 
 from seedbed.data.shards.index import in_threads, index_source, shards_of
 from seedbed.data.shards.shard_index import Job, Read
 from seedbed.storage.objects import read_object, write_object
 from seedbed_corpora.s3_server import serve
 
+TOY = ("--shards", "3", "--mbytes", "1", "--repeats", "1")
+NEEDS = ("s3",)
 PICTURE = 20_000  # bytes, as of a JPEG of 256 px
 
 
@@ -56,27 +60,28 @@ def indexing(uri: str, kept: Path) -> float:
     return len(index.shards) / (time.perf_counter() - began)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--mbytes", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"
         folder.mkdir()
         for shard in range(options.shards):
             write_shard(folder / f"{shard:05}.tar", options.mbytes * 10**6, shard)
-        compare("a folder", str(folder), Path(root), options.repeats)
+        rows = [compare("a folder", str(folder), Path(root), options.repeats)]
         (Path(root) / "seaweed").mkdir()
         with serve(Path(root) / "seaweed") as reach:
             os.environ.update(reach)
             for path in sorted(folder.glob("*.tar")):
                 write_object(f"s3://corpus/bench/{path.name}", path.read_bytes())
-            compare("SeaweedFS", "s3://corpus/bench", Path(root), options.repeats)
+            rows.append(compare("SeaweedFS", "s3://corpus/bench", Path(root), options.repeats))
+    return rows
 
 
-def compare(where: str, uri: str, root: Path, repeats: int) -> None:
+def compare(where: str, uri: str, root: Path, repeats: int) -> Row:
     reading(uri)  # connections, and the disk's cache
     rates: dict[str, list[float]] = {"reading": [], "indexing": []}
     for turn in range(repeats):
@@ -85,9 +90,10 @@ def compare(where: str, uri: str, root: Path, repeats: int) -> None:
             rate = reading(uri) if name == "reading" else indexing(uri, kept)
             rates[name].append(rate)
     read, index = (statistics.median(rates[name]) for name in ("reading", "indexing"))
-    print(f"{where}: reading {read:.1f} shards/s, indexing {index:.1f} shards/s", end="")
-    print(f", ratio {index / read:.2f}" + (" (to reach 0.7)" if "://" in uri else ""), flush=True)
+    print(f"{where}: reading {read:.1f} shards/s, indexing {index:.1f} shards/s", flush=True)
+    goal = 0.7 if "://" in uri else None
+    return Row(f"index from {where}, shards/s", index / read, "reading alone", goal, at_least=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

@@ -18,13 +18,14 @@ import statistics
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from table import Row, run
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode.pillow import decode
@@ -36,8 +37,9 @@ from seedbed.data.render.render import Rendering, Span
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.views import IMAGE, TEXT
 
+TOY = ("--samples", "500", "--repeats", "1", "--epochs", "2")
+NEEDS = ("ray",)
 SIDE, SIZE, CONTEXT, BATCH, EACH = 256, 224, 77, 256, 500
-EPOCHS = 10  # of the streams: what lies in queues when the clock starts must be little
 
 
 def write_corpus(folder: Path, num_samples: int) -> None:
@@ -74,9 +76,9 @@ def _bare(paths: list[str]) -> int:
     return done
 
 
-def bare(corpus: OpenCorpus, processes: int) -> float:
+def bare(corpus: OpenCorpus, processes: int, epochs: int) -> float:
     """Samples/s of processes that keep nothing: what reading and decoding alone allow."""
-    paths = list(corpus.train.paths) * (EPOCHS // 2)
+    paths = list(corpus.train.paths) * max(1, epochs // 2)
     parts = [paths[n::processes] for n in range(processes)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(_bare, [[] for _ in parts])  # imports are not what is measured
@@ -97,13 +99,13 @@ def _opened(url: str, mode: str = "rb", bufsize: int = 0, **_: Any) -> io.BytesI
     return io.BytesIO(read_object(url))
 
 
-def webdataset(corpus: OpenCorpus, processes: int) -> float:
+def webdataset(corpus: OpenCorpus, processes: int, epochs: int) -> float:
     import webdataset as wds
     from torch.utils.data import DataLoader
 
     wds.gopen_schemes["s3"] = _opened  # the same whole-shard read
     data = (
-        wds.WebDataset(list(corpus.train.paths) * EPOCHS, shardshuffle=100, empty_check=False)
+        wds.WebDataset(list(corpus.train.paths) * epochs, shardshuffle=100, empty_check=False)
         .shuffle(1000)
         .map(_fields)
         .batched(BATCH, partial=False)
@@ -112,7 +114,7 @@ def webdataset(corpus: OpenCorpus, processes: int) -> float:
     return _rate(iter(loader), lambda batch: len(batch[0]))
 
 
-def ours(corpus: OpenCorpus, processes: int) -> float:
+def ours(corpus: OpenCorpus, processes: int, epochs: int) -> float:
     from seedbed.data.stream import stream
 
     order = Order(corpus.train.counts, fingerprint="bench", seed=0, window_shards=4)
@@ -125,7 +127,7 @@ def ours(corpus: OpenCorpus, processes: int) -> float:
         seed=0,
         decode_side=STANDARD_SLIP.needed_side(SIZE),
     )
-    steps = EPOCHS * corpus.train.num_samples // BATCH
+    steps = epochs * corpus.train.num_samples // BATCH
     batches = stream(
         corpus.train, order, Span(0, steps * BATCH, BATCH), rendering, num_tasks=processes
     )
@@ -141,13 +143,15 @@ def _rate(batches: Iterator[Any], size: Callable[[Any], int]) -> float:
     return (came[-1][0] - first[0]) / (came[-1][1] - first[1])
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--where", choices=("local", "s3"), default="local")
     parser.add_argument("--samples", type=int, default=6_000)
     parser.add_argument("--repeats", type=int, default=3)
+    # What lies in queues when the clock starts must be little.
+    parser.add_argument("--epochs", type=int, default=10, help="of the streams")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
@@ -166,15 +170,18 @@ def main() -> None:
             for turn in range(options.repeats):
                 names = list(forms)
                 for name in names[turn % 3 :] + names[: turn % 3]:
-                    found[name].append(forms[name](corpus, options.processes))
+                    found[name].append(forms[name](corpus, options.processes, options.epochs))
                     print(f"  turn {turn}  {name:<11}{found[name][-1]:>8.0f} samples/s", flush=True)
     middle = {name: statistics.median(rates) for name, rates in found.items()}
     print(f"{options.where}, {options.samples:,} JPEGs of {SIDE} px to {SIZE} px, ", end="")
     print(f"{options.processes} processes; medians of {options.repeats}:")
     for name, rate in middle.items():
         print(f"  {name:<11}{rate:>8.0f} samples/s")
-    print(f"  ours / bare        {middle['ours'] / middle['bare']:.2f}  (to reach 0.85)")
-    print(f"  ours / webdataset  {middle['ours'] / middle['webdataset']:.2f}  (to reach 1.2)")
+    figure = f"the stream from {options.where}, samples/s"
+    return [
+        Row(figure, middle["ours"] / middle["bare"], "decoding alone", 0.85, at_least=True),
+        Row(figure, middle["ours"] / middle["webdataset"], "webdataset", 1.2, at_least=True),
+    ]
 
 
 def _server(where: str, root: Path) -> Any:
@@ -195,4 +202,4 @@ def _copied(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

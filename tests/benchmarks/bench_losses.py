@@ -18,16 +18,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from table import Row, run
 from torch import Tensor
 
 from seedbed.model.terms.late_interaction import late_interaction
 from seedbed.model.terms.simclr import nt_xent
 
+TOY = ("--batch", "48", "--repeats", "1")
+NEEDS = ()
 PATCHES, WORDS, WIDTH = 49, 77, 256
 COPIES = 3  # of all similarities, to have free before the textbook form starts; it needs 2
 
@@ -98,16 +101,16 @@ def affordable(batch: int) -> int:
     return batch
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--alone", nargs=2)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.alone:
         alone(*args.alone, args.batch)
-        return
-    batch = affordable(args.batch)
+        sys.exit()
+    batch, rows = affordable(args.batch), []
     for loss, title in (("views", "NT-Xent"), ("tokens", "late interaction")):
         found: dict[str, list[dict[str, float]]] = {"textbook": [], "ours": []}
         for repeat in range(args.repeats):
@@ -130,10 +133,12 @@ def main() -> None:
         for which, values in middle.items():
             print(f"  {which:<10}{values['mib']:>9.0f} MiB{values['seconds']:>9.2f} s")
         memory, took = (middle["ours"][key] / middle["textbook"][key] for key in ("mib", "seconds"))
-        print(
-            f"  ratio     {memory:>9.3f}    {took:>9.2f}    (to reach 0.1 and 1; equal gradients)"
-        )
+        rows += [
+            Row(f"{title}, memory", memory, "the textbook form", 0.1),
+            Row(f"{title}, time", took, "the textbook form", 1),
+        ]
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

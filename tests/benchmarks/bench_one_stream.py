@@ -15,11 +15,13 @@ import statistics
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from table import Row, run
 
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Span
@@ -31,6 +33,8 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
 
+TOY = ("--variants", "2", "--samples", "400", "--repeats", "1")
+NEEDS = ("ray",)
 EACH, SIDE = 200, 512
 
 
@@ -87,12 +91,12 @@ def train(corpus: OpenCorpus, cohort: Cohort) -> int:
     return cohort.samples * len(cohort.trials)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", type=int, default=4)
     parser.add_argument("--samples", type=int, default=2_000)
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
@@ -114,8 +118,9 @@ def main() -> None:
     one, many = (statistics.median(rates[name]) for name in ("together", "apart"))
     print(f"{options.variants} variants on one stream   {one:,.0f} samples x variants/s")
     print(f"{options.variants} streams of one variant   {many:,.0f} samples x variants/s")
-    print(f"ratio {one / many:.2f} (to reach {0.8 * options.variants:.1f})")
+    figure, goal = f"{options.variants} variants on one stream, rate", 0.8 * options.variants
+    return [Row(figure, one / many, "a stream for each", goal, at_least=True)]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

@@ -3,7 +3,7 @@
 What the index weighs, what opening it and planning an epoch takes, what a driver holds in memory,
 and how long a rank needs to find its place in the middle of an epoch. Absolute figures of one
 process, with the same for a tenth of the shards beside them: what does not grow tenfold does not
-depend on the corpus.
+depend on the corpus. To reach: memory that grows no faster than the corpus.
 
     python tests/benchmarks/bench_scale.py [--shards 100000]
 """
@@ -18,8 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from table import Row, run
+
+TOY = ("--shards", "500")
+NEEDS = ()
 EACH, WORLD, BATCH = 4_000, 64, 32_768
 
 
@@ -81,14 +86,14 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=100_000)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.measure:
         print(json.dumps(measure(options.shards)))
-        return
+        sys.exit()
     sizes = [options.shards // 10, options.shards]
     columns = []
     for size in sizes:  # each in a process of its own, for its memory
@@ -100,7 +105,13 @@ def main() -> None:
         a, b = (column[name] for column in columns)
         shown = (f"{v:,.0f}" if v >= 100 else f"{v:.3f}" for v in (a, b))
         print(f"{name:<46}{next(shown):>14}{next(shown):>14}{b / a if a else 0:>8.1f}")
+    few, many = columns
+    memory = "memory of the driver, MB"
+    return [
+        *(Row(n.removesuffix(", s"), many[n], "", unit="s") for n in many if n.endswith(", s")),
+        Row("memory of the driver", many[memory] / few[memory], "a tenth of the shards", 10),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

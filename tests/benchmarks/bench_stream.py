@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench_ingest import BATCH, CONTEXT, EACH, SIZE, write_corpus
+from table import Row, run
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
@@ -27,6 +29,8 @@ from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, Span, render
 from seedbed.data.views import IMAGE, TEXT
 
+TOY = ("--shards", "1", "--many", "2", "--repeats", "1")
+NEEDS = ("ray",)
 RENDERING = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), SIZE, CONTEXT, "txt", seed=0)
 
 
@@ -61,20 +65,21 @@ def peak(folder: Path) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=10)
+    parser.add_argument("--many", type=int, default=10, help="times as many shards")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.peak:
         print(peak(options.peak))
-        return
+        sys.exit()
     from seedbed.cluster.connect import connect
 
     with tempfile.TemporaryDirectory() as root:
-        folders = [Path(root) / str(n) / "corpus" for n in (options.shards, 10 * options.shards)]
-        for folder, factor in zip(folders, (1, 10), strict=True):
+        folders = [Path(root) / str(n) / "corpus" for n in (1, options.many)]
+        for folder, factor in zip(folders, (1, options.many), strict=True):
             folder.mkdir(parents=True)
             write_corpus(folder, options.shards * factor * EACH)
         connect()
@@ -85,9 +90,8 @@ def main() -> None:
             for at in (0.0, 0.9)[:: 1 if turn % 2 else -1]:
                 seconds[at].append(first_batch(corpus, at))
         start, late = (statistics.median(seconds[at]) for at in (0.0, 0.9))
-        print(f"first batch of {BATCH} at the start of an epoch  {start:.2f} s (to reach 5)")
-        print(f"first batch of {BATCH} at 90 % of an epoch       {late:.2f} s", end="")
-        print(f", {late / start:.2f} of the start's")
+        print(f"first batch of {BATCH} at the start of an epoch  {start:.2f} s")
+        print(f"first batch of {BATCH} at 90 % of an epoch       {late:.2f} s")
         sizes = []
         for folder in folders:
             # Indexed beforehand: the stream is what is measured.
@@ -96,11 +100,14 @@ def main() -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             sizes.append(float(done.stdout))
         few, many = sizes
-        print(
-            f"peak of a process  {few:.0f} MB with {options.shards} shards, {many:.0f} MB", end=""
-        )
-        print(f" with {10 * options.shards}: {many / few:.2f} (to reach 1.1 at most)")
+        shards = f"{options.shards} and {options.many * options.shards} shards"
+        print(f"peak of a process  {few:.0f} and {many:.0f} MB with {shards}")
+    return [
+        Row("first batch of an epoch", start, "", 5, unit="s"),
+        Row("first batch at 90 % of one, later by", late - start, "", 10, unit="s"),
+        Row(f"{options.many} times the shards, peak memory", many / few, "the few", 1.1),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(main, TOY)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import open_clip
 import torch
+from table import Row, run
 from torch import Tensor
 
 from seedbed import Recipe
@@ -31,6 +31,8 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.worker.variant import build_optimizer
 from seedbed.variants import CLIP, UNIFIED
 
+TOY = ("--scale", "smoke", "--batch", "8", "--repeats", "1")
+NEEDS = ()
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -152,13 +154,13 @@ def measured(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, fl
     return {name: statistics.median(taken[1:]) for name, taken in times.items()}
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", default="small")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     recipes = {n: recipe_of(level["objective"], args) for n, level in UNIFIED.items()}
     base = recipes["clip"]
     batch = batch_of(base, args.batch)
@@ -174,6 +176,7 @@ def main() -> None:
     print(
         f"{'variant':<10}{'passes':>8}{'seconds':>10}{'over CLIP':>11}{'floor':>8}{'of floor':>10}"
     )
+    rows = []
     for name, recipe in recipes.items():
         views = [v.modality for v in recipe.objective.views]
         num = {m: views.count(m) for m in ("image", "text")}
@@ -189,9 +192,9 @@ def main() -> None:
             steps[name]()
             peak = torch.cuda.max_memory_allocated() / 2**30
             print(f"{'':<10}{args.batch / took[name]:>10.0f} samples/s, peak {peak:.1f} GiB")
-    print("to reach: 1.15 of the floor")
-    print(f"CLIP over open_clip: {clip / took['open_clip']:.2f} (to reach 1.0)")
+        rows.append(Row(f"{name}, step", ratio / floor, "its tower passes, over CLIP's", 1.15))
+    return [*rows, Row("clip, step", clip / took["open_clip"], "open_clip's", 1)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, TOY)
