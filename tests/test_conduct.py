@@ -10,7 +10,7 @@ from seedbed import Claim, Contrast, Factor, Recipe, Study
 from seedbed.commands.run import _note_look, looks_before, stated_claims
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.scale import scale_named
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.claim import ERROR_ID
 from seedbed.variants import CLIP
 
@@ -28,7 +28,7 @@ def planned(*claims: Claim, error: str = "cells") -> Plan:
 
 
 def test_a_claim_that_is_changed_after_trials_have_ended_is_a_late_one(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+    store = Folder(str(tmp_path))
     first = Claim("C1", "It is cheap.", Contrast("depth", 3, 12, margin=-0.01))
     kept = Claim("C2", "It is dear.", Contrast("depth", 3, 12, direction="below"))
     assert stated_claims(store, planned(first, kept), 0) == {
@@ -47,12 +47,12 @@ def test_a_claim_that_is_changed_after_trials_have_ended_is_a_late_one(tmp_path:
 
 
 def test_a_study_without_claims_writes_nothing(tmp_path: Path) -> None:
-    assert stated_claims(Store(str(tmp_path)), planned(), 0) == {}
+    assert stated_claims(Folder(str(tmp_path)), planned(), 0) == {}
     assert not list(tmp_path.iterdir())
 
 
 def test_an_error_that_is_asked_for_after_trials_have_ended_is_a_late_one(tmp_path: Path) -> None:
-    store, other = Store(str(tmp_path / "a")), Store(str(tmp_path / "b"))
+    store, other = Folder(str(tmp_path / "a")), Folder(str(tmp_path / "b"))
     assert stated_claims(store, planned(error="pooled"), 0) == {ERROR_ID: "before the first trial"}
     assert stated_claims(store, planned(error="pooled"), 7) == {ERROR_ID: "before the first trial"}
     assert stated_claims(other, planned(), 0) == {}
@@ -61,7 +61,7 @@ def test_an_error_that_is_asked_for_after_trials_have_ended_is_a_late_one(tmp_pa
 
 
 def test_looks_are_written_down_once_each(tmp_path: Path) -> None:
-    store, chosen = Store(str(tmp_path)), planned()
+    store, chosen = Folder(str(tmp_path)), planned()
     table = pd.DataFrame({"seed": [0, 0, 1, 1], "status": ["completed"] * 3 + ["failed"]})
     _note_look(store, chosen, table.assign(status="never_started"))
     assert looks_before(store, chosen) == []

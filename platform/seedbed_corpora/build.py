@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +18,8 @@ from seedbed.data.shards.manifest import (
     write_manifest,
 )
 from seedbed.errors import DataError
+from seedbed.storage.held import Holder
+from seedbed.storage.lock import file_lock
 from seedbed_corpora.shards import (
     SHARD_SAMPLES,
     Pair,
@@ -63,7 +62,12 @@ def build(
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.with_name(f"{folder.name}.lock")):
+        lock = folder.with_name(f"{folder.name}.lock")
+
+        def wait(holder: Holder | None) -> None:
+            say(f"{holder or 'another process'} is building it; waiting (lock {lock})")
+
+        with file_lock(lock, held=wait):
             if not _is_built(folder):  # else another process has built it meanwhile
                 partial = folder.with_name(f"{folder.name}.partial")
                 _check_room(partial, need_bytes)
@@ -155,23 +159,3 @@ def _check_room(partial: Path, need_bytes: int) -> None:
             why="the disk is full",
             mend="free some room, or point SEEDBED_HOME at another disk",
         )
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold `path` locked, with this process' id in it; the kernel frees it if the process dies.
-
-    A POSIX lock, which is the process' own: one of `flock` would pass to the processes that write
-    shards, and outlive a builder that is killed.
-    """
-    with path.open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # systems differ in how they say "held"
-            lock.seek(0)
-            say(f"process {lock.read().strip() or '?'} is building it; waiting (lock {path})")
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-        lock.truncate(0)  # the file itself stays: removed, two processes could each lock one
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield

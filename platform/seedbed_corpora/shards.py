@@ -18,6 +18,7 @@ from pathlib import Path
 
 from seedbed.data.shards.manifest import ShardEntry
 from seedbed.errors import DataError
+from seedbed.storage import local
 
 SHARD_SAMPLES = 256
 MAX_PROCESSES = 8  # drawing takes seconds in all; more would only cost their start
@@ -135,9 +136,9 @@ def write_shard(shard: Shard, folder: Path) -> ShardEntry:
     content = tar_bytes(shard)
     digest = hashlib.sha256(content).hexdigest()
     entry = ShardEntry(path.name, shard.split, len(shard.pairs), len(content), digest)
-    _write_whole(path, content)
+    local.write(path, content)
     text = json.dumps({"made_from": made_from, "entry": asdict(entry)})
-    _write_whole(note, text.encode())
+    local.write(note, text.encode())
     return entry
 
 
@@ -198,13 +199,6 @@ def _finished(path: Path, note: Path, made_from: str) -> ShardEntry | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no note, or one cut short: the shard is written again
     return entry if sound else None
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    # Named by the process: a killed build's last writer may still be at the same shard.
-    unfinished = path.with_suffix(f"{path.suffix}.{os.getpid()}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def _check_renderer() -> None:

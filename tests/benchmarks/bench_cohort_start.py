@@ -45,7 +45,7 @@ from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.plan import Plan, cohorts_of, plan
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
 
@@ -84,7 +84,7 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
         outcome = run_plan(
             what,
             corpora,
-            Store(folder),
+            Folder(folder),
             InMemoryLedger(),
             num_workers=1,
             checkpoint_seconds=30,

@@ -20,7 +20,7 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.run.driver.outcome import ASIDE, Outcome
 from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.record import TrialRecord
 from seedbed.study.study import Study
@@ -65,7 +65,7 @@ def run(
     return run_plan(
         what,
         open_corpora([what.trials[0].recipe.corpus], folder / "home"),
-        Store(str(folder / results)),
+        Folder(str(folder / results)),
         ledger,
         num_workers=1,
         checkpoint_seconds=checkpoint_seconds,

@@ -22,7 +22,7 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.driver import launch
 from seedbed.run.driver.attempts import MAX_FAILURES, Reached, attempts
 from seedbed.run.driver.outcome import Outcome
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
@@ -83,7 +83,7 @@ def run(
     return launch.run_plan(
         what,
         open_corpora([what.trials[0].recipe.corpus], folder / "home"),
-        Store(str(folder / "results")),
+        Folder(str(folder / "results")),
         ledger or InMemoryLedger(),
         num_workers=num_workers,
         checkpoint_seconds=0,

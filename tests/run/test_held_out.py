@@ -25,7 +25,7 @@ from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.recording import Recorder
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
@@ -107,7 +107,7 @@ def test_held_out_pairs_that_cannot_be_used_are_counted_and_named_beside_trainin
     record = recorded(what)
     assert record.metrics["data/bad_test_samples"] == 3
     assert record.metrics["zeroshot/num_images"] == sound.metrics["zeroshot/num_images"] - 3
-    named = read_bad(Store(what.storage).path("trials", record.key))
+    named = read_bad(Folder(what.storage).path("trials", record.key))
     assert sorted(key for _, key, _ in named) == sorted(keys)
     assert all(
         reason.startswith("picture does not decode") and reason.endswith("(held out)")

@@ -17,15 +17,15 @@ from typing import NoReturn
 import pytest
 
 from seedbed.errors import StudyError, StudyHeldError
+from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME
 from seedbed.storage.lock import study_lock
-from seedbed.storage.results import Store
 
 HOLD = """
 import sys
 from seedbed.storage.lock import study_lock
-from seedbed.storage.results import Store
-with study_lock(Store(sys.argv[1])):
+from seedbed.storage.folder import Folder
+with study_lock(Folder(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -64,7 +64,7 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def take(folder: Path) -> None:
-    with study_lock(Store(str(folder))):
+    with study_lock(Folder(str(folder))):
         pass
 
 
@@ -116,7 +116,7 @@ def test_what_the_driver_starts_does_not_keep_the_lock(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), study_lock(Store(str(tmp_path))):
+    with pytest.raises(KeyError), study_lock(Folder(str(tmp_path))):
         raise KeyError
     with holder(tmp_path):
         pass
@@ -132,7 +132,7 @@ def test_a_disk_without_locks_is_a_caution(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "lockf", without)
-    with study_lock(Store(str(tmp_path))):
+    with study_lock(Folder(str(tmp_path))):
         assert re.search(r"caution .*without locks \(No locks available\)", capsys.readouterr().err)
 
 

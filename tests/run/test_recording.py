@@ -19,7 +19,7 @@ from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.recording import Recorder
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.metrics import measured
 from seedbed.study.record import TrialRecord
 from seedbed.study.trial import Trial
@@ -64,7 +64,7 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
 
 
 def record_of(folder: Path, key: str) -> TrialRecord:
-    return TrialRecord.from_json(Store(str(folder)).read_json("trials", key, "record.json"))
+    return TrialRecord.from_json(Folder(str(folder)).read_json("trials", key, "record.json"))
 
 
 def test_finite_weights_whose_scores_are_not_finite_are_recorded_as_diverged(
@@ -82,7 +82,7 @@ def test_finite_weights_whose_scores_are_not_finite_are_recorded_as_diverged(
     assert count > 20
     assert record.reason == f"{count} of {count} held-out pictures have scores that are not finite"
     assert not [name for name in record.metrics if name.startswith("zeroshot/")]
-    assert not Store(str(tmp_path)).exists("trials", one.key(), "model.pt")
+    assert not Folder(str(tmp_path)).exists("trials", one.key(), "model.pt")
 
 
 def test_a_sound_variant_leaves_weights_examples_and_scores(
@@ -96,7 +96,7 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
         "completed",
         corpus.test.num_samples,
     )
-    names = set(Store(str(tmp_path)).names("trials", one.key()))
+    names = set(Folder(str(tmp_path)).names("trials", one.key()))
     assert names == {"record.json", "model.pt", "examples.parquet"}
 
 

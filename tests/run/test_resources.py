@@ -74,9 +74,9 @@ def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None
 
 
 def test_store_writes_whole_files_and_lists_them(tmp_path: Path) -> None:
-    from seedbed.storage.results import Store
+    from seedbed.storage.folder import Folder
 
-    store = Store(str(tmp_path)).sub("a")
+    store = Folder(str(tmp_path)).sub("a")
     store.write_json({"x": 1}, "trials", "k", "record.json")
     assert store.read_json("trials", "k", "record.json") == {"x": 1}
     assert store.read_json("trials", "none", "record.json") is None

@@ -24,7 +24,7 @@ from seedbed.run.worker.checkpoint import (
     data_mark,
     place_of,
 )
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
@@ -50,7 +50,7 @@ def corpora(shapes: Path, home: Path) -> dict[Corpus, OpenCorpus]:
 
 
 def begun(
-    store: Store,
+    store: Folder,
     what: Plan,
     run: str,
     *,
@@ -88,8 +88,8 @@ def groups(found: list[Start]) -> list[tuple[str, int, list[object]]]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "results"))
+def store(tmp_path: Path) -> Folder:
+    return Folder(str(tmp_path / "results"))
 
 
 Corpora = dict[Corpus, OpenCorpus]
@@ -100,7 +100,7 @@ def mark(corpora: Corpora) -> str:
 
 
 def test_trials_go_on_together_from_the_checkpoint_that_is_furthest_on(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     what = planned(shapes)
     begun(store, what, "old", step=3, fingerprint=mark(corpora))
@@ -113,7 +113,7 @@ def test_trials_go_on_together_from_the_checkpoint_that_is_furthest_on(
 
 
 def test_another_cohort_size_counts_at_once_with_a_checkpoint_and_without(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     begun(store, planned(shapes), "eight")
     two = planned(shapes, cohort_size=2)
@@ -127,7 +127,7 @@ def test_another_cohort_size_counts_at_once_with_a_checkpoint_and_without(
 
 
 def test_a_trial_that_failed_goes_on_apart_from_the_last_checkpoint_in_which_it_was_sound(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     what = planned(shapes)
     third = what.trials[2]
@@ -139,7 +139,7 @@ def test_a_trial_that_failed_goes_on_apart_from_the_last_checkpoint_in_which_it_
 
 
 def test_a_trial_that_the_checkpoint_holds_as_failed_starts_from_the_beginning(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     """It may have stopped in the middle of a step: its state is not to be gone on from."""
     what = planned(shapes)
@@ -149,7 +149,7 @@ def test_a_trial_that_the_checkpoint_holds_as_failed_starts_from_the_beginning(
     assert groups(found) == [("r", 4, [1, 2, 4]), ("", 0, [3])]
 
 
-def test_a_failure_is_put_away_before_the_trial_is_tried_again(store: Store, shapes: Path) -> None:
+def test_a_failure_is_put_away_before_the_trial_is_tried_again(store: Folder, shapes: Path) -> None:
     what = planned(shapes)
     key = what.trials[0].key
     store.write_json(
@@ -160,7 +160,7 @@ def test_a_failure_is_put_away_before_the_trial_is_tried_again(store: Store, sha
 
 
 def test_a_checkpoint_of_other_data_or_another_order_is_not_gone_on_from_and_stays(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     what = planned(shapes)
     begun(store, what, "other", step=4, fingerprint="another")
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_other_data_or_another_order_is_not_gone_on_from_and_sta
 
 @pytest.mark.parametrize("what_is_cut", ["weights", "words", "nothing of them"])
 def test_a_checkpoint_that_was_cut_off_is_not_gone_on_from(
-    store: Store, shapes: Path, corpora: Corpora, what_is_cut: str
+    store: Folder, shapes: Path, corpora: Corpora, what_is_cut: str
 ) -> None:
     what = planned(shapes)
     begun(store, what, "r", step=3, fingerprint=mark(corpora))
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_other_data_is_refused_in_words_where_it_is_read() -> No
 
 
 def test_what_nothing_goes_on_from_is_removed_and_the_rest_is_not(
-    store: Store, shapes: Path, corpora: Corpora
+    store: Folder, shapes: Path, corpora: Corpora
 ) -> None:
     what, more = planned(shapes), planned(shapes, seeds=(0, 1))
     begun(store, what, "superseded", step=3, fingerprint=mark(corpora))

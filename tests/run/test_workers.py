@@ -23,7 +23,7 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.cohort import order_of, rendering_of
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
@@ -71,7 +71,7 @@ def run(
     outcome = run_plan(
         what,
         corpora,
-        Store(str(folder / (results or f"results-{num_workers}"))),
+        Folder(str(folder / (results or f"results-{num_workers}"))),
         ledger,
         num_workers=num_workers,
         checkpoint_seconds=checkpoint_seconds,

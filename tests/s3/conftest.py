@@ -32,7 +32,7 @@ def s3(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "10")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "10")
     monkeypatch.setenv("SEEDBED_READ_BACKOFF_SECONDS", "0.02")
     return s3_server
 

@@ -190,8 +190,7 @@ def test_a_shard_that_changed_or_went_after_the_index_stops_with_its_name(
     with pytest.raises(DataError, match=r"002\.tar has changed since the corpus was indexed"):
         rendered(corpus)
     corpus = opened(prefix, home)
-    bucket, key = s3.split(f"{prefix}/000.tar")
-    s3._boto().delete_object(Bucket=bucket, Key=key)
+    s3.delete(f"{prefix}/000.tar")
     with pytest.raises(DataError, match=r"000\.tar is gone"):
         rendered(corpus)
 

@@ -31,7 +31,7 @@ def test_it_says_what_it_found_and_keeps_it_beside_the_shards(
     here = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
     assert f"fingerprint  {open_source(str(shapes), home).manifest.fingerprint}" in told
     assert "8 read now" in told and "bad samples  0" in told
-    kept = {entry[0] for entry in store.files(f"{prefix}/_seedbed/", deep=True)[0]}
+    kept = {entry.uri for entry in store.files(f"{prefix}/_seedbed/", deep=True)[0]}
     assert f"{prefix}/_seedbed/index.json" in kept
     assert f"{prefix}/_seedbed/members/00000.tar.parquet" in kept
     assert main(["index", prefix]) == 0

@@ -16,21 +16,21 @@ from typing import Any
 import pytest
 
 from seedbed.errors import DataError, StudyHeldError
-from seedbed.storage.conditional import get, put_if
+from seedbed.storage.client import client
+from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME
 from seedbed.storage.lease import study_lease
 from seedbed.storage.lock import study_lock
 from seedbed.storage.objects import exists, write_object
-from seedbed.storage.results import Store
-from seedbed.storage.s3 import _boto as s3_client
+from seedbed.storage.s3 import get, write_if
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
 HOLD = """
 import sys
 from seedbed.storage.lease import study_lease
-from seedbed.storage.results import Store
-with study_lease(Store(sys.argv[1]), lease_seconds=float(sys.argv[2]), beat_seconds=0.5):
+from seedbed.storage.folder import Folder
+with study_lease(Folder(sys.argv[1]), lease_seconds=float(sys.argv[2]), beat_seconds=0.5):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -60,14 +60,14 @@ def place(s3: dict[str, str]) -> str:
 
 def test_the_server_keeps_both_conditions(place: str) -> None:
     uri = f"{place}/one"
-    first = put_if(uri, b"1", etag=None)
-    assert first and put_if(uri, b"2", etag=None) is None
-    second = put_if(uri, b"3", etag=first)
-    assert second and put_if(uri, b"4", etag=first) is None
+    first = write_if(uri, b"1", etag=None)
+    assert first and write_if(uri, b"2", etag=None) is None
+    second = write_if(uri, b"3", etag=first)
+    assert second and write_if(uri, b"4", etag=first) is None
     found = get(uri)
     assert found is not None and (found.body, found.etag) == (b"3", second)
     assert 0 <= found.age_seconds < 10
-    assert get(f"{place}/none") is None and put_if(f"{place}/none", b"", etag=first) is None
+    assert get(f"{place}/none") is None and write_if(f"{place}/none", b"", etag=first) is None
     with pytest.raises(DataError, match="there is no bucket 'nowhere'"):
         get("s3://nowhere/x")
 
@@ -76,7 +76,7 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(place: str) -> No
     with (
         holder(place, lease_seconds=60) as other,
         pytest.raises(StudyHeldError) as caught,
-        study_lock(Store(place)),
+        study_lock(Folder(place)),
     ):
         pass
     words = str(caught.value)
@@ -121,7 +121,7 @@ def test_a_driver_that_was_killed_is_followed_when_its_lease_has_run_out(
         other.kill()
         other.wait()
         began = time.monotonic()
-        with study_lease(Store(place)):
+        with study_lease(Folder(place)):
             assert 2 < time.monotonic() - began < 15
             assert f"process {other.pid} on" in capsys.readouterr().err
             found = get(f"{place}/{LOCK_NAME}")
@@ -132,7 +132,7 @@ def test_a_driver_that_was_killed_is_followed_when_its_lease_has_run_out(
 def test_a_driver_whose_lease_was_taken_stops_and_says_by_whom(place: str) -> None:
     with (
         pytest.raises(StudyHeldError, match="by process 7 on elsewhere"),
-        study_lease(Store(place), beat_seconds=0.2),
+        study_lease(Folder(place), beat_seconds=0.2),
     ):
         other = {"pid": 7, "host": "elsewhere", "since": "now", "token": "x"}
         write_object(f"{place}/{LOCK_NAME}", json.dumps(other).encode())
@@ -142,7 +142,7 @@ def test_a_driver_whose_lease_was_taken_stops_and_says_by_whom(place: str) -> No
 
 
 def test_a_store_that_is_away_for_a_while_costs_nobody_the_lease(weather: Any, place: str) -> None:
-    with study_lease(Store(place), beat_seconds=0.2):
+    with study_lease(Folder(place), beat_seconds=0.2):
         weather.away = True
         time.sleep(1.5)
         weather.away = False
@@ -160,10 +160,10 @@ def test_a_server_that_ignores_conditions_is_a_caution_and_refuses_all_the_same(
     def without(request: Any, **_: Any) -> None:
         del request.headers["If-None-Match"], request.headers["If-Match"]
 
-    events = s3_client().meta.events
+    events = client().meta.events
     events.register("before-sign.s3.PutObject", without)
     try:
-        with study_lease(Store(place), beat_seconds=0.2):
+        with study_lease(Folder(place), beat_seconds=0.2):
             assert "ignores conditional writes" in capsys.readouterr().err
             time.sleep(1)
             command = [sys.executable, "-c", HOLD, place, "60"]

@@ -22,8 +22,8 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.cohort import order_of, rendering_of, roll
+from seedbed.storage.folder import Folder
 from seedbed.storage.objects import write_object
-from seedbed.storage.results import Store
 from seedbed.study.factor import Factor
 from seedbed.study.record import TrialRecord
 from seedbed.study.study import Study
@@ -96,7 +96,7 @@ def run(what: Plan, folder: Path, results: str, weather: Any = None) -> tuple[Ou
     outcome = run_plan(
         what,
         corpora,
-        Store(str(folder / results)),
+        Folder(str(folder / results)),
         ledger,
         num_workers=1,
         checkpoint_seconds=0,
@@ -135,7 +135,7 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "120")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "120")
     monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
     request.getfixturevalue("cluster")
     weather.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
@@ -153,15 +153,15 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "8")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "8")
     request.getfixturevalue("cluster")
     what = small(place)
     outcome, ledger = run(what, tmp_path, "there", weather)
     assert not outcome.records and set(outcome.reasons) == {t.key for t in what.trials}
     for reason in outcome.reasons.values():
         assert reason.startswith(("asking for s3://", "reading s3://"))
-        assert f"{weather.url} did not answer soundly" in reason
-        assert "SEEDBED_PATIENCE_SECONDS" in reason
+        assert f"{weather.url} gave no valid answer" in reason
+        assert "SEEDBED_RETRY_SECONDS" in reason
         assert "UDF" not in reason
     assert set(ledger.statuses.values()) == {"failed"}
     weather.away_after = None
@@ -181,7 +181,7 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
     request: pytest.FixtureRequest,
     fault: str,
 ) -> None:
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "900")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "900")
     what, ledger = small(place), Live()
     corpora = open_corpora([what.trials[0].recipe.corpus], tmp_path / "home")
     if fault == "changed":
@@ -196,7 +196,7 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
     outcome = run_plan(
         what,
         corpora,
-        Store(str(tmp_path / "results")),
+        Folder(str(tmp_path / "results")),
         ledger,
         num_workers=1,
         checkpoint_seconds=0,

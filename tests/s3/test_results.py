@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 import uuid
@@ -13,24 +14,42 @@ import pytest
 
 from seedbed.errors import UnavailableError
 from seedbed.run.driver.outcome import record_files
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
+from seedbed.storage.local import write
 from seedbed.track.ledger import Remote
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 
-CALLS: dict[str, Callable[[Store], Any]] = {
+CALLS: dict[str, Callable[[Folder], Any]] = {
     "write": lambda store: store.write_bytes(b"new", "trials", "k", "model.pt"),
     "read": lambda store: store.read_json("trials", "k", "record.json"),
     "absent": lambda store: store.read_json("trials", "k", "failure.json"),
     "names": lambda store: store.names("trials"),
     "sizes": lambda store: store.sizes("trials"),
+    "size": lambda store: store.num_bytes("trials", "k", "examples.parquet"),
+    "move": lambda store: store.move(("trials", "k", "record.json"), ("aside", "k", "record.json")),
+    "upload": lambda store: upload_tree(store),
+    "copy": lambda store: read_copy(store, "trials", "k", "examples.parquet"),
     "remove": lambda store: store.remove("trials", "k", "record.json"),
     "mark": lambda store: len(store.mark()),
 }
+TREE = {"place.json": b"{}", "parts/weights.pt": bytes(9_000_000)}  # in several parts
 
 
-def filled(uri: str) -> Store:
-    store = Store(uri)
+def upload_tree(store: Folder) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in TREE.items():
+            write(Path(scratch) / name, content)
+        store.upload(Path(scratch), "cohorts", "run", "checkpoint_0")
+
+
+def read_copy(store: Folder, *parts: str) -> bytes:
+    with store.as_file(*parts) as file:
+        return file.read_bytes()
+
+
+def filled(uri: str) -> Folder:
+    store = Folder(uri)
     store.write_json({"a": 1}, "trials", "k", "record.json")
     store.write_bytes(b"some rows", "trials", "k", "examples.parquet")
     return store
@@ -47,16 +66,16 @@ def test_a_store_that_is_away_for_a_while_is_waited_for_by_every_call(
     began = time.monotonic()
     assert CALLS[name](store) == CALLS[name](folder)
     assert time.monotonic() - began > 0.9
-    assert store.sizes("trials") == folder.sizes("trials")
+    assert store.sizes() == folder.sizes()
 
 
 def test_one_that_stays_away_is_named_when_the_patience_ends(
     weather: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "1")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "1")
     weather.away = True
-    with pytest.raises(UnavailableError, match="did not answer soundly") as caught:
+    with pytest.raises(UnavailableError, match="gave no valid answer") as caught:
         store.write_bytes(b"x", "trials", "k", "record.json")
     assert f"writing {store.uri}/trials/k/record.json" in str(caught.value)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from seedbed.errors import DataError, UnavailableError
+from seedbed.storage.folder import Folder
 from seedbed.storage.objects import exists, list_objects, read_object, write_object
-from seedbed.storage.results import Store
-from seedbed.storage.retry import patience_seconds
+from seedbed.storage.retry import retry_seconds
 
 pytestmark = pytest.mark.s3
 NAMES = [f"{n:05}.tar" for n in range(12)] + ["extra.parquet", "notes.txt", "deep/00000.tar"]
@@ -100,21 +100,21 @@ def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
 ) -> None:
     assert read_object(BIG)
     monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.3")
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "2")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "2")
     calm(weather, kind, 9_999)
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"\d attempts in [2-6]\.\d s") as caught:
         read_object(BIG)
     assert 2 <= time.monotonic() - began < 7
     assert BIG in str(caught.value)
-    assert "SEEDBED_PATIENCE_SECONDS" in caught.value.mend
+    assert "SEEDBED_RETRY_SECONDS" in caught.value.mend
 
 
 def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
     weather: Any, twins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seedbed.storage.retry.FIRST_SECONDS", 0.2)
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "1.5")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "1.5")
     weather.away = True
     for least, most in ((0.2, 1.0), (1.5, 5.0)):
         began = time.monotonic()
@@ -130,9 +130,9 @@ def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
 def test_a_patience_that_is_no_number_is_refused(
     weather: Any, twins: Any, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", text)
-    with pytest.raises(DataError, match=f"SEEDBED_PATIENCE_SECONDS is '{text}'"):
-        patience_seconds()
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", text)
+    with pytest.raises(DataError, match=f"SEEDBED_RETRY_SECONDS is '{text}'"):
+        retry_seconds()
 
 
 def test_what_waiting_does_not_mend_is_asked_once(weather: Any, twins: Any) -> None:
@@ -171,7 +171,7 @@ def test_a_bucket_that_is_not_there_is_named(s3: Any) -> None:
 def test_an_endpoint_without_a_server_is_named(
     s3: Any, monkeypatch: pytest.MonkeyPatch, deed: Any
 ) -> None:
-    monkeypatch.setenv("SEEDBED_PATIENCE_SECONDS", "0.3")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "0.3")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -193,7 +193,7 @@ def test_what_is_missing_is_named_with_the_nearest(s3: Any, twins: Any, place: i
 
 
 def test_a_file_of_the_results_moves_in_a_bucket(s3: Any) -> None:
-    store = Store("s3://corpus/results-moved")
+    store = Folder("s3://corpus/results-moved")
     store.write_bytes(b"abc", "trials", "k", "record.json")
     store.write_bytes(b"old", "aside", "k", "record.json")
     store.move(("trials", "k", "record.json"), ("aside", "k", "record.json"))

@@ -57,7 +57,7 @@ def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
     assert there.returncode == 0, there.stderr
     here = run(tmp_path, "--data", str(shapes), "--storage", str(tmp_path / "results"))
     assert here.returncode == 0, here.stderr
-    kept = [entry[0] for entry in store.files("s3://corpus/results/from_a_bucket/", deep=True)[0]]
+    kept = [entry.uri for entry in store.files("s3://corpus/results/from_a_bucket/", deep=True)[0]]
     (found,) = [uri for uri in kept if uri.endswith("report/trials.csv")]
     (local,) = (tmp_path / "results").glob("**/report/trials.csv")
     ours, theirs = (trials(c, tmp_path) for c in (read_object(found), local.read_bytes()))

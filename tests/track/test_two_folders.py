@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seedbed.errors import TrackingError
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.track.ledger import Remote
 from seedbed.track.mlflow.reader import read_artifact, read_design, read_rows, run_marks
 from seedbed.track.outbox import Job
@@ -97,10 +97,10 @@ def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None
 
 
 def test_a_folder_keeps_its_mark_when_it_is_moved(tmp_path: Any) -> None:
-    store = Store(str(tmp_path / "a"))
+    store = Folder(str(tmp_path / "a"))
     assert store.mark(make=False) == ""
     mark = store.mark()
     assert len(mark) == 16 and store.mark() == mark
     (tmp_path / "a").rename(tmp_path / "b")
-    assert Store(str(tmp_path / "b")).mark(make=False) == mark
-    assert Store(str(tmp_path / "a")).mark() != mark
+    assert Folder(str(tmp_path / "b")).mark(make=False) == mark
+    assert Folder(str(tmp_path / "a")).mark() != mark

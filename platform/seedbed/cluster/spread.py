@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import ray
 
 from seedbed.errors import ours
-from seedbed.storage.retry import patience_seconds, waiting
+from seedbed.storage.retry import retry_seconds, retrying_for
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -23,10 +23,10 @@ def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Res
     A task lost with its node is run again; a store that is away is waited for as it is here. What
     a job raises as an SeedbedError is raised here as that.
     """
-    patience = patience_seconds()
+    seconds = retry_seconds()
 
     def patient(job: Job) -> Result:
-        with waiting(patience):
+        with retrying_for(seconds):
             return work(job)
 
     task = ray.remote(num_cpus=1, max_retries=3)(patient)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
     from seedbed.data.peek import Peeked
-    from seedbed.storage.results import Store
+    from seedbed.storage.folder import Folder
     from seedbed.track.ledger import StudyEntry
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -105,7 +105,7 @@ def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def say_start(options: Options, corpora: Corpora, store: Store, done: int) -> None:
+def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> None:
     chosen = options.plan
     say = [
         f"study   {chosen.study.name}: {chosen.study.question}",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
     from seedbed.run.driver.outcome import Outcome
-    from seedbed.storage.results import Store
+    from seedbed.storage.folder import Folder
     from seedbed.track.ledger import Ledger, StudyEntry
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -39,14 +39,14 @@ def run(options: Options) -> int:
     """Run what is missing of the plan and write its report. Returns the exit status."""
     from seedbed.errors import StudyHeldError
     from seedbed.run.driver.preflight import check_workers
+    from seedbed.storage.folder import Folder
     from seedbed.storage.lock import study_lock
-    from seedbed.storage.results import Store
-    from seedbed.storage.retry import patience_seconds
+    from seedbed.storage.retry import retry_seconds
     from seedbed.track.mlflow.connection import check_tracking, default_tracking_uri
 
-    patience_seconds()
+    retry_seconds()
     check_workers(options.plan, options.workers)
-    store = Store(options.storage).sub(*options.folder)
+    store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else _opened_corpora(options)
     check_tracking(options.tracking_uri or default_tracking_uri(home()))
     try:
@@ -76,7 +76,7 @@ def _opened_corpora(options: Options) -> Corpora:
     return corpora
 
 
-def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
+def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
     from seedbed.cluster.connect import connect
     from seedbed.cluster.layout import check_disk
     from seedbed.recall import check_scored_alike
@@ -130,7 +130,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Store) -> int:
     return TRIALS_MISSING if missing else COMPLETE
 
 
-def stated_claims(store: Store, chosen: Plan, num_ended: int) -> dict[str, str]:
+def stated_claims(store: Folder, chosen: Plan, num_ended: int) -> dict[str, str]:
     """When each claim was stated, by its id, in words; a new one is written down as of now.
 
     A claim is known by the digest of all that it says: one that was changed is a new one. So is
@@ -154,13 +154,13 @@ def stated_claims(store: Store, chosen: Plan, num_ended: int) -> dict[str, str]:
     }
 
 
-def looks_before(store: Store, chosen: Plan) -> list[dict[str, int]]:
+def looks_before(store: Folder, chosen: Plan) -> list[dict[str, int]]:
     """What earlier reports of this study were written from: seeds and completed trials."""
     found: list[dict[str, int]] = store.read_json(chosen.variation, "looks.json") or []
     return found
 
 
-def _note_look(store: Store, chosen: Plan, table: pd.DataFrame) -> None:
+def _note_look(store: Folder, chosen: Plan, table: pd.DataFrame) -> None:
     """Write down that a report was written; one of the same trials is the same look."""
     done = table[table["status"] == "completed"]
     look = {"num_seeds": int(done["seed"].nunique()), "num_completed": len(done)}
@@ -203,7 +203,7 @@ def _open_ledger(
     corpora: Corpora,
     stated: Mapping[str, str],
     looks: Sequence[Mapping[str, int]],
-    store: Store,
+    store: Folder,
 ) -> _Tracking:
     from seedbed.track.mlflow.connection import default_tracking_uri, prepare_store, redacted
     from seedbed.track.mlflow.ledger import MlflowLedger
@@ -237,7 +237,7 @@ def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Store) -> None:
+def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Folder) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
     chosen = options.plan
     # Until the ledger has sent the files on.
@@ -259,7 +259,7 @@ def _finish(options: Options, outcome: Outcome, tracking: _Tracking, store: Stor
 
 
 def _reported(
-    chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Store, folder: Path
+    chosen: Plan, outcome: Outcome, tracking: _Tracking, store: Folder, folder: Path
 ) -> Any:
     """The report of what there is, written and handed to the ledger."""
     from seedbed.analyze.report.sections.bad_samples import lines, with_bad_samples
@@ -300,7 +300,7 @@ def _print_ui(uri: str, experiment: str, view: str) -> None:
     print(f"cells   {link(cells=True)}")
 
 
-def _correct(store: Store, table: pd.DataFrame, response: str) -> dict[str, Any]:
+def _correct(store: Folder, table: pd.DataFrame, response: str) -> dict[str, Any]:
     """Which test pictures each completed trial named right, by the files beside its record."""
     from seedbed.analyze.trials.per_example import correct_by_trial
 
@@ -308,7 +308,7 @@ def _correct(store: Store, table: pd.DataFrame, response: str) -> dict[str, Any]
     return correct_by_trial(done, response, _reader(store, "examples.parquet"))
 
 
-def _reader(store: Store, name: str) -> Callable[[str], bytes | None]:
+def _reader(store: Folder, name: str) -> Callable[[str], bytes | None]:
     """Reads the file `name` beside a trial's record, by the trial's key; None without one."""
 
     def read(key: str) -> bytes | None:
@@ -328,7 +328,7 @@ def _curves(outcome: Outcome) -> CurveReader:
 
 
 @contextmanager
-def _report_folder(store: Store, variation: str) -> Iterator[Path]:
+def _report_folder(store: Folder, variation: str) -> Iterator[Path]:
     """Where the report is written: in a bucket's stead, a folder that goes with the block."""
     if store.local:
         yield Path(store.path(variation, "report"))
@@ -353,11 +353,11 @@ def _write_report(
 def report_from_ledger(options: Options) -> int:
     """Write the report from what MLflow has. Returns the exit status."""
     from seedbed.recall import correct_of, curves_of, recall, with_bad_samples_of
-    from seedbed.storage.results import Store
+    from seedbed.storage.folder import Folder
     from seedbed.track.ledger import view_key
 
     chosen = options.plan
-    store = Store(options.storage).sub(*options.folder)
+    store = Folder(options.storage).sub(*options.folder)
     study = recall(
         options.name,
         scale=chosen.scale.name,

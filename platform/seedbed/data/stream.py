@@ -20,7 +20,7 @@ from seedbed.data.order import Order
 from seedbed.data.render.render import Columns, Rendering, Span, render
 from seedbed.data.rows import Rows
 from seedbed.errors import ours
-from seedbed.storage.retry import PATIENCE_SECONDS, waiting
+from seedbed.storage.retry import RETRY_SECONDS, retrying_for
 
 LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
 # Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
@@ -38,11 +38,11 @@ def stream(
     *,
     num_tasks: int = 1,
     assets: Mapping[str, Any] = NO_ASSETS,
-    patience: float = PATIENCE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
-    `num_tasks` run at a time, and wait `patience` seconds for a store that is away; `assets` are
+    `num_tasks` run at a time, and repeat failing reads for `retry_seconds`; `assets` are
     references to the packed assets of the views, by name, for nodes that have none. Columns as in
     `render`. What a task raises as an SeedbedError is raised here as that, whatever Ray puts
     around it.
@@ -51,14 +51,14 @@ def stream(
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
     context.raise_original_map_exception = True
     # Ray ends a dataset that stands still for half an hour; waiting for a store is none of that.
-    context.execution_no_progress_timeout_s = patience + STALL_SECONDS
+    context.execution_no_progress_timeout_s = retry_seconds + STALL_SECONDS
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     local = span.batch // span.world
     rest: Columns | None = None
     for leg in _legs(order, span):
-        for block in _blocks(leg, rows, order, span, rendering, num_tasks, assets, patience):
+        for block in _blocks(leg, rows, order, span, rendering, num_tasks, assets, retry_seconds):
             first, size = 0, len(block["id"])
             if rest is not None:
                 first = local - len(rest["id"])
@@ -99,7 +99,7 @@ def _blocks(
     rendering: Rendering,
     num_tasks: int,
     assets: Mapping[str, Any],
-    patience: float,
+    retry_seconds: float,
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
@@ -109,7 +109,7 @@ def _blocks(
                 asset.install(partial(ray.get, assets[asset.name]))
         epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
         window = next(w for w in order.windows(epoch) if w.index == index)
-        with waiting(patience):
+        with retrying_for(retry_seconds):
             yield from render(rows, order, window, span, rendering, chunk)
 
     dataset = ray.data.from_items(leg, override_num_blocks=len(leg)).map_batches(

@@ -17,13 +17,22 @@ from pathlib import Path
 
 from seedbed.errors import DataError, nearest
 
-SCHEMES = ("s3", "gs", "file", "demo")
+SCHEMES = ("s3", "file", "demo")
 MAX_EXPANDED = 1_000_000  # names in one brace range; more is a slip of the pen
 
 _WEIGHT = re.compile(r"@([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf|nan)\Z")
 _BRACE = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)\Z")
 _MAGIC = re.compile(r"[*?]|\[[^\]]+\]")
+
+
+@dataclass(frozen=True)
+class Object:
+    """What stands at an address: `etag` changes with its content (local: time in ns and size)."""
+
+    uri: str
+    num_bytes: int
+    etag: str
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,8 @@ def absolute(uri: str) -> str:
     if name not in SCHEMES:
         raise DataError(
             f"'{uri}' has the scheme '{name}'",
-            why="shards are read from s3://, gs:// and local folders",
-            mend=nearest(name, ("s3", "gs", "local")),
+            why="shards are read from s3:// and local folders",
+            mend=nearest(name, ("s3", "local")),
         )
     if not rest.split("/", 1)[0]:
         raise DataError(f"'{uri}' names no bucket", mend=f"write {name}://BUCKET/FOLDER")

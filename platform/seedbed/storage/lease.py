@@ -23,9 +23,9 @@ import time
 from collections.abc import Iterator
 
 from seedbed.errors import DataError, StudyHeldError
-from seedbed.storage import conditional, s3
+from seedbed.storage import client, s3
+from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME, Holder, held
-from seedbed.storage.results import Store
 
 LEASE_SECONDS = 60.0
 BEAT_SECONDS = 15.0
@@ -35,14 +35,14 @@ RELEASE_SECONDS = 5.0  # to give it back; a store that is away then will see it 
 
 @contextlib.contextmanager
 def study_lease(
-    store: Store, *, lease_seconds: float = LEASE_SECONDS, beat_seconds: float = BEAT_SECONDS
+    folder: Folder, *, lease_seconds: float = LEASE_SECONDS, beat_seconds: float = BEAT_SECONDS
 ) -> Iterator[None]:
-    """Hold the study whose results are in the bucket of `store`.
+    """Hold the study whose results are in the bucket of `folder`.
 
     Raises StudyHeldError when another process does, at once or, where that may have died, after
     watching it; and at the end of the block where the lease was lost on the way.
     """
-    lease = _Lease(store, lease_seconds, beat_seconds)
+    lease = _Lease(folder, lease_seconds, beat_seconds)
     lease.take()
     thread = threading.Thread(target=lease.keep, name="seedbed-lease", daemon=True)
     thread.start()
@@ -60,8 +60,9 @@ def study_lease(
 
 
 class _Lease:
-    def __init__(self, store: Store, lease_seconds: float, beat_seconds: float) -> None:
-        self.store, self.uri = store, store.place(LOCK_NAME)
+    def __init__(self, folder: Folder, lease_seconds: float, beat_seconds: float) -> None:
+        self.uri = folder.place(LOCK_NAME)
+        self._place, _, self._study = folder.uri.rpartition("/")
         self.lease_seconds, self.beat_seconds = lease_seconds, beat_seconds
         self.token = secrets.token_hex(8)
         self.ended = threading.Event()
@@ -74,15 +75,15 @@ class _Lease:
 
     def take(self) -> None:
         """Make the lock where there is none, or take over one whose holder is dead."""
-        seen: conditional.Content | None = None
+        seen: s3.Content | None = None
         while True:
-            found = conditional.get(self.uri)
+            found = s3.get(self.uri)
             if found is None:
                 if self._write(None):
                     break
                 continue
             if seen is not None and found.etag != seen.etag:
-                raise held(*self._place(), Holder.parse(found.body), self.uri)
+                raise self._held(Holder.parse(found.body))
             left = _lease_of(found.body, self.lease_seconds) - found.age_seconds
             if left <= 0:
                 if self._write(found.etag):
@@ -114,14 +115,13 @@ class _Lease:
         """Delete the lock, where it is still ours."""
         with contextlib.suppress(DataError):
             if not self.lost and self._mine() is not None:
-                conditional.delete(self.uri)
+                s3.delete(self.uri)
 
     def refusal(self) -> StudyHeldError:
-        return held(*self._place(), self._other, self.uri)
+        return self._held(self._other)
 
-    def _place(self) -> tuple[str, str]:
-        place, _, study = self.store.uri.rstrip("/").rpartition("/")
-        return study, place
+    def _held(self, holder: Holder | None) -> StudyHeldError:
+        return held(self._study, self._place, holder, self.uri)
 
     def _write(self, etag: str | None) -> bool:
         """Write the lock if it is as `etag` says (None: not there). Whether it is ours now."""
@@ -136,7 +136,7 @@ class _Lease:
         }
         content = json.dumps(values).encode()
         if self._conditional:
-            new = conditional.put_if(self.uri, content, etag=etag)
+            new = s3.write_if(self.uri, content, etag=etag)
         else:
             s3.write(self.uri, content)
             new = ""
@@ -146,7 +146,7 @@ class _Lease:
 
     def _mine(self) -> str | None:
         """The etag of the lock, if it is ours."""
-        found = conditional.get(self.uri)
+        found = s3.get(self.uri)
         if found is None:
             return None
         if json.loads(found.body or b"{}").get("token") == self.token:
@@ -157,14 +157,14 @@ class _Lease:
     def _probe(self) -> None:
         """Whether the server keeps conditions; one that does not would let two drivers in."""
         try:
-            answer = conditional.put_if(self.uri, b"{}", etag=None)
+            answer = s3.write_if(self.uri, b"{}", etag=None)
         except DataError:
             answer = ""
         if answer is None:
             return
         print(
-            f"caution {s3.endpoint() or 'this store'} ignores conditional writes: see to it that "
-            "no two processes start this study there at once",
+            f"caution {client.server()} ignores conditional writes: see to it that no two "
+            "processes start this study there at once",
             file=sys.stderr,
         )
         self._conditional = False

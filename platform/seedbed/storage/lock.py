@@ -1,4 +1,4 @@
-"""One driver at a time for each study and results folder: two would end each other's trials."""
+"""One process at a time: a file lock, and the lock of a study by it or by a lease in a bucket."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from seedbed.errors import StudyError, StudyHeldError
+from seedbed.errors import StudyError
+from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME, Holder, held
 from seedbed.storage.lease import study_lease
-from seedbed.storage.results import Store
 
 # What systems say of a file that another process has locked, and of a disk that has no locks.
 HELD = frozenset({errno.EACCES, errno.EAGAIN})
@@ -23,52 +23,27 @@ WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.E
 
 
 @contextlib.contextmanager
-def study_lock(store: Store) -> Iterator[None]:
-    """Hold the study whose results are in `store`. Raises StudyHeldError when another process does.
+def file_lock(path: Path, *, held: Callable[[Holder | None], None] | None = None) -> Iterator[None]:
+    """Hold `path` locked, with the name of this process in it; wait while another one does.
 
-    In a folder a POSIX lock (fcntl(2), "Advisory record locking"): it is the process' own, so it
-    does not pass to what the driver starts, and the kernel frees it however the driver ends. In a
-    bucket a lease (`lease.py`).
+    `held` is called, with who holds it, before the first wait, and may raise instead. A POSIX lock
+    (fcntl(2), "Advisory record locking"): it belongs to the process, so it does not pass to
+    children, and the kernel frees it however the process ends. Raises OSError for a place that
+    cannot be written or a disk without locks.
     """
-    if store.uri.startswith("s3://"):
-        with study_lease(store):
-            yield
-        return
-    if not store.local:
-        print(
-            f"caution {store.uri} is a store whose locks nobody here knows: see to it that no "
-            "other process runs this study there",
-            file=sys.stderr,
-        )
-        yield
-        return
-    path = Path(store.path(LOCK_NAME))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StudyError(
-            f"--storage {path.parent} cannot be written",
-            why=str(error),
-            mend="give a folder that can be",
-        ) from error
-    # The file stays: removed, two processes could each hold one. Nobody in this process may open
-    # it again meanwhile, since closing any of its descriptors frees the lock.
-    with opened:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The file stays: if it were removed, two processes could each lock one. This process must not
+    # open it again meanwhile, since closing any of its descriptors frees the lock.
+    with path.open("a+", encoding="utf-8") as opened:
         try:
             fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in HELD:
-                raise _held(opened, path) from None
-            if error.errno not in WITHOUT_LOCKS:
+            if error.errno not in HELD:
                 raise
-            print(
-                f"caution {path.parent} is on a disk without locks ({error.strerror}): "
-                "see to it that no other process runs this study there",
-                file=sys.stderr,
-            )
-            yield
-            return
+            if held is not None:
+                opened.seek(0)
+                held(Holder.parse(opened.read()))
+            fcntl.lockf(opened, fcntl.LOCK_EX)
         _write(opened, json.dumps(Holder.myself().to_json()))
         try:
             yield
@@ -76,14 +51,42 @@ def study_lock(store: Store) -> Iterator[None]:
             _write(opened, "")
 
 
+@contextlib.contextmanager
+def study_lock(folder: Folder) -> Iterator[None]:
+    """Hold the study whose results are in `folder`: two drivers would end each other's trials.
+
+    In a local folder by a file lock, in a bucket by a lease. Raises StudyHeldError when another
+    process holds it.
+    """
+    if not folder.local:
+        with study_lease(folder):
+            yield
+        return
+    path = Path(folder.path(LOCK_NAME))
+
+    def refuse(holder: Holder | None) -> None:
+        raise held(path.parent.name, str(path.parent.parent), holder, str(path))
+
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(path, held=refuse))
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise StudyError(
+                    f"--storage {path.parent} cannot be written",
+                    why=str(error),
+                    mend="give a folder that can be",
+                ) from error
+            print(
+                f"caution {path.parent} is on a disk without locks ({error.strerror}): "
+                "see to it that no other process runs this study there",
+                file=sys.stderr,
+            )
+        yield
+
+
 def _write(opened: IO[str], text: str) -> None:
     """Say who holds the lock. It is held without that too, so a full disk is no fault here."""
     with contextlib.suppress(OSError):
         os.ftruncate(opened.fileno(), 0)
         os.write(opened.fileno(), text.encode())
-
-
-def _held(opened: IO[str], path: Path) -> StudyHeldError:
-    opened.seek(0)
-    holder = Holder.parse(opened.read())
-    return held(path.parent.name, str(path.parent.parent), holder, str(path))

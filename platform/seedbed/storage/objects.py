@@ -1,54 +1,28 @@
-"""Objects in a bucket or a folder: list, read, write. No Ray, no tar.
-
-boto3 lists and writes, pyarrow reads; both take credentials and endpoint from the usual
-environment (`AWS_*`, `AWS_ENDPOINT_URL`). Weather is waited out (`weather.py`); what waiting
-does not mend is said at once. `gs://` goes through pyarrow alone, and no test here covers it.
-"""
+"""The bytes of a corpus by address, in a bucket or a folder: list, read, write. No Ray, no tar."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from types import ModuleType
 
-from seedbed.errors import DataError, UnavailableError, nearest
-from seedbed.storage import s3
+from seedbed.errors import DataError, nearest
+from seedbed.storage import local, s3
 from seedbed.storage.address import (
-    Source,
+    Object,
     absolute,
     expand,
     has_braces,
     has_glob,
     literal_prefix,
     matcher,
-    parse_sources,
 )
-
-__all__ = [
-    "Object",
-    "Source",
-    "UnavailableError",
-    "etag_of",
-    "exists",
-    "list_objects",
-    "parse_sources",
-    "read_object",
-    "write_object",
-]
 
 SUFFIXES = (".tar", ".parquet")  # what a plain folder is searched for
 MAX_NAMED = 5  # names in a message
-Found = tuple[str, int, str]  # uri, bytes, etag
 
 
-@dataclass(frozen=True)
-class Object:
-    """One file: `etag` changes with its content (local: time in ns and size)."""
-
-    uri: str
-    num_bytes: int
-    etag: str
+def at(uri: str) -> ModuleType:
+    """The module that reads and writes at `uri`: `s3` and `local` have the same functions."""
+    return s3 if "://" in uri else local
 
 
 def list_objects(uri: str) -> list[Object]:
@@ -66,95 +40,77 @@ def list_objects(uri: str) -> list[Object]:
         found = _plain(uri)
     if not found:
         raise _nothing(uri, patterns[0])
-    return [Object(*entry) for entry in sorted(set(found))]
+    return sorted(set(found), key=lambda entry: entry.uri)
 
 
 def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes `start` to `stop` - 1 of `uri`, or to its end. Retries weather; see `weather.py`."""
+    """Bytes `start` to `stop` - 1 of `uri`, or to its end. Raises DataError where it is gone."""
     if start < 0 or (stop is not None and stop < start):
         raise ValueError(f"bytes {start} to {stop} of {uri}")
     uri = absolute(uri)
-    if "://" in uri:
-        return s3.read(uri, start, stop)
-    try:
-        with Path(uri).open("rb") as opened:
-            opened.seek(start)
-            return opened.read() if stop is None else opened.read(stop - start)
-    except FileNotFoundError:
-        raise s3.gone(uri) from None
-    except OSError as error:
-        raise DataError(
-            f"{uri} cannot be read", why=str(error), mend="restore the file, or its permissions"
-        ) from error
+    content: bytes | None = at(uri).read(uri, start, stop)
+    if content is None:
+        raise _gone(uri)
+    return content
 
 
 def etag_of(uri: str) -> str:
     """What tells this content of `uri` from another; as in `Object`. Raises DataError if gone."""
     uri = absolute(uri)
-    if "://" in uri:
-        return s3.etag(uri)
-    try:
-        return _local_etag(Path(uri).stat())
-    except OSError as error:
-        raise s3.gone(uri) from error
+    found: Object | None = at(uri).find(uri)
+    if found is None:
+        raise _gone(uri)
+    return found.etag
 
 
 def write_object(uri: str, content: bytes) -> None:
     """Write `uri`: a reader sees the old content, or the new one whole."""
     uri = absolute(uri)
-    if "://" in uri:
-        s3.write(uri, content)
-        return
-    target = Path(uri)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(
-            f"{uri} cannot be written", why=str(error), mend="give a folder that can be written"
-        ) from error
+    at(uri).write(uri, content)
 
 
 def exists(uri: str) -> bool:
     """Whether there is a file at `uri`."""
     uri = absolute(uri)
-    return s3.exists(uri) if "://" in uri else Path(uri).is_file()
+    return at(uri).find(uri) is not None
 
 
-def _plain(uri: str) -> list[Found]:
+def _gone(uri: str) -> DataError:
+    return DataError(
+        f"shard {uri} is gone",
+        why="the corpus was listed with it, and a corpus with holes is another corpus",
+        mend="restore the shard, or index the corpus anew",
+    )
+
+
+def _plain(uri: str) -> list[Object]:
     """A single file, or the shards right inside a folder."""
     folder = uri.rstrip("/") + "/"
     if not uri.endswith("/") and uri.count("/") > (2 if "://" in uri else 0):
-        single = [entry for entry in _files(uri, deep=False) if entry[0] == uri]
+        single = [entry for entry in _files(uri, deep=False) if entry.uri == uri]
         if single:
             return single
-    return [entry for entry in _files(folder, deep=False) if entry[0].endswith(SUFFIXES)]
+    return [entry for entry in _files(folder, deep=False) if entry.uri.endswith(SUFFIXES)]
 
 
-def _matching(pattern: str) -> list[Found]:
+def _matching(pattern: str) -> list[Object]:
     prefix = literal_prefix(pattern)
     matches = matcher(pattern).match
     deep = "/" in pattern[len(prefix) :]
-    return [entry for entry in _files(prefix, deep=deep) if matches(entry[0])]
+    return [entry for entry in _files(prefix, deep=deep) if matches(entry.uri)]
 
 
-def _named(uri: str, names: list[str]) -> list[Found]:
+def _named(uri: str, names: list[str]) -> list[Object]:
     """The files of a brace range; a listing of each folder, since a request a name is slow."""
     folders: dict[str, list[str]] = {}
     for name in names:
         folders.setdefault(name[: name.rindex("/") + 1], []).append(name)
-    found: dict[str, Found] = {}
+    found: dict[str, Object] = {}
     for folder, inside in folders.items():
         low, high = min(inside), max(inside)  # what these share, all share
         same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), None)
         prefix = low[: max(len(folder), len(low) if same is None else same)]
-        found |= {entry[0]: entry for entry in _files(prefix, deep=False)}
+        found |= {entry.uri: entry for entry in _files(prefix, deep=False)}
     missing = [name for name in names if name not in found]
     if missing:
         named = ", ".join(missing[:MAX_NAMED])
@@ -167,22 +123,10 @@ def _named(uri: str, names: list[str]) -> list[Found]:
     return [found[name] for name in names]
 
 
-def _files(prefix: str, *, deep: bool) -> Iterable[Found]:
+def _files(prefix: str, *, deep: bool) -> list[Object]:
     """Files whose uri begins with `prefix`; in the folders below too where `deep`."""
-    if "://" in prefix:
-        return s3.files(prefix, deep=deep)[0]
-    folder = Path(prefix[: prefix.rindex("/") + 1])
-    paths = folder.rglob("*") if deep else folder.glob("*")
-    found = []
-    for path in paths:
-        if str(path).startswith(prefix) and path.is_file():
-            stat = path.stat()
-            found.append((str(path), stat.st_size, _local_etag(stat)))
+    found: list[Object] = at(prefix).files(prefix, deep=deep)[0]
     return found
-
-
-def _local_etag(stat: os.stat_result) -> str:
-    return f"{stat.st_mtime_ns}-{stat.st_size}"
 
 
 def _nothing(uri: str, pattern: str) -> DataError:
@@ -193,12 +137,8 @@ def _nothing(uri: str, pattern: str) -> DataError:
     folder = literal[: literal.rindex("/") + 1]
     if folder.endswith("://"):
         folder = literal + "/"
-    if "://" in uri:
-        entries, folders = s3.files(folder, deep=False)
-        names = [entry[0][len(folder) :] for entry in entries] + folders
-    else:
-        names = [p.name for p in Path(folder).iterdir()] if Path(folder).is_dir() else []
-    names.sort()
+    entries, folders = at(uri).files(folder, deep=False)
+    names = sorted([entry.uri[len(folder) :] for entry in entries] + folders)
     word = pattern.rstrip("/")[len(folder) :].split("/")[0]
     if word in names:
         why = f"{folder}{word} holds no {' or '.join(SUFFIXES)}"

@@ -1,293 +1,178 @@
-"""Buckets: boto3 lists and writes, pyarrow reads, every request under `weather.patiently`."""
+"""Objects in a bucket: what `local` does for files. Every request goes through `client.ask`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+import io
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
 
-import pyarrow.fs as fs
+from seedbed.storage.address import Object
+from seedbed.storage.client import ask, split
 
-from seedbed.errors import DataError, TransientError
-from seedbed.storage.retry import (
-    CONNECT_SECONDS,
-    REQUEST_SECONDS,
-    number,
-    patiently,
-    plain,
-    status_in,
-)
-
-WEATHER_CODES = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ThrottlingException"}
-)
 MAX_PUT_BYTES = 5_000_000_000  # of one request; S3's own limit is 5 GiB
-REFUSED = (
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "AccessDenied",
-    "ACCESS_DENIED",
-    "InvalidToken",
-)
-_ENVIRONMENT = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "SEEDBED_READ_TIMEOUT_SECONDS",
-)
-T = TypeVar("T")
-_clients: dict[tuple[object, ...], Any] = {}
+ABSENT = frozenset({404})
+OUT_OF_RANGE = 416  # the range begins at or after the object's end
 
 
-def endpoint() -> str:
-    """The server that the environment names; "" for Amazon's own."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+@dataclass(frozen=True)
+class Content:
+    """A small object: its bytes, its etag, and how old it is by the server's own clock."""
+
+    body: bytes
+    etag: str
+    age_seconds: float
 
 
-def _region() -> str:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-
-
-def _place(uri: str) -> str:
-    return endpoint() or ("Google's storage" if uri.startswith("gs:") else "Amazon's S3")
-
-
-def _cached(kind: str, make: Any) -> Any:
-    # By process: a client's threads and sockets do not live on in a forked child.
-    key = (os.getpid(), kind, *(os.environ.get(name) for name in _ENVIRONMENT))
-    if key not in _clients:
-        _clients[key] = make()
-    return _clients[key]
-
-
-def _boto() -> Any:
-    def make() -> Any:
-        import boto3
-        from botocore.config import Config
-
-        config = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=number("SEEDBED_READ_TIMEOUT_SECONDS", REQUEST_SECONDS, least=0.01),
-            retries={"total_max_attempts": 1, "mode": "standard"},  # weather.py does that
-            s3={"addressing_style": "path"} if endpoint() else {},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        session = boto3.session.Session()  # the module's own is not safe between threads
-        return session.client(
-            "s3", endpoint_url=endpoint() or None, region_name=_region(), config=config
-        )
-
-    return _cached("boto", make)
-
-
-def _arrow(uri: str) -> Any:
-    if uri.startswith("gs:"):
-        return _cached("gs", fs.GcsFileSystem)
-
-    def make() -> Any:
-        parts = urlsplit(endpoint())
-        server = {"scheme": parts.scheme, "endpoint_override": parts.netloc} if parts.netloc else {}
-        return fs.S3FileSystem(
-            region=_region(),
-            connect_timeout=CONNECT_SECONDS,
-            request_timeout=number("SEEDBED_READ_TIMEOUT_SECONDS", REQUEST_SECONDS, least=0.01),
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
-            **server,
-        )
-
-    return _cached("arrow", make)
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`."""
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    return bucket, key
-
-
-def files(prefix: str, *, deep: bool) -> tuple[list[tuple[str, int, str]], list[str]]:
-    """(uri, bytes, etag) of what begins with `prefix`, and the names of folders beside."""
-    if prefix.startswith("gs:"):
-        return _google_files(prefix, deep=deep)
-    bucket, key = split(prefix)
-    found: list[tuple[str, int, str]] = []
-    folders: list[str] = []
-    request: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
-    if not deep:
-        request["Delimiter"] = "/"
-    while True:
-        page = ask(prefix, f"listing {prefix}", "list_objects_v2", request)
-        for item in page.get("Contents", ()):
-            if not item["Key"].endswith("/"):
-                etag = item["ETag"].strip('"')
-                found.append((f"s3://{bucket}/{item['Key']}", int(item["Size"]), etag))
-        folders += [f["Prefix"].rstrip("/").split("/")[-1] for f in page.get("CommonPrefixes", ())]
-        if not page.get("IsTruncated"):
-            return found, folders
-        request["ContinuationToken"] = page["NextContinuationToken"]
-
-
-def _google_files(prefix: str, *, deep: bool) -> tuple[list[tuple[str, int, str]], list[str]]:
-    path = "/".join(split(prefix))
-    folder = path[: path.rindex("/")]
-
-    def act() -> Any:
-        selector = fs.FileSelector(folder, recursive=deep, allow_not_found=True)
-        return _arrow(prefix).get_file_info(selector)
-
-    infos = [i for i in through_arrow(prefix, act, f"listing {prefix}") if i.path]
-    kept = [i for i in infos if i.path.startswith(path)]
-    found = [(f"gs://{i.path}", int(i.size), f"{i.mtime_ns}-{i.size}") for i in kept if i.is_file]
-    return found, [i.base_name for i in kept if not i.is_file]
-
-
-def ask(
-    uri: str,
-    what: str,
-    method: str,
-    request: dict[str, Any],
-    *,
-    expected: frozenset[int] = frozenset(),
-) -> Any:
-    """What boto3's `method` answers; None for one of the HTTP statuses `expected`."""
-    from botocore import exceptions as boto
-    from botocore.parsers import ResponseParserError
-
-    def act() -> Any:
-        try:
-            answer = getattr(_boto(), method)(**request)
-            if "Body" in answer:  # while a connection that breaks is still weather
-                answer["Body"] = answer["Body"].read()
-            return answer
-        except boto.ClientError as error:
-            details = error.response.get("Error", {})
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            text = f"{details.get('Code', '')} {details.get('Message', '')}"
-            if status in expected and "NoSuchBucket" not in text:
-                return None
-            raise _fault(uri, status, text) from error
-        except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
-            raise refused(uri, "there are no credentials") from error
-        except (boto.EndpointConnectionError, boto.ConnectTimeoutError) as error:
-            raise TransientError(plain(error), unreachable=True) from error
-        except (boto.HTTPClientError, ResponseParserError) as error:
-            raise TransientError(plain(error)) from error
-        except (boto.BotoCoreError, ValueError) as error:
-            raise DataError(f"{what} failed", why=plain(error), mend="check AWS_*") from error
-
-    return patiently(act, what, _place(uri))
-
-
-def _fault(uri: str, status: int | None, text: str) -> Exception:
-    """What an answer with `status` means: Weather, or an error that waiting does not mend."""
-    if status in (401, 403) or any(code in text for code in REFUSED):
-        return refused(uri, plain(text))
-    if "NoSuchBucket" not in text and "NO_SUCH_BUCKET" not in text:
-        # pyarrow gives no status for a connection that broke or timed out.
-        passing = status is None or (status >= 500 and status != 501) or status in (408, 429)
-        if passing or any(code in text for code in WEATHER_CODES):
-            return TransientError(plain(text))
-    bucket, _ = split(uri)
-    if "NoSuchBucket" in text or "NO_SUCH_BUCKET" in text:
-        return DataError(
-            f"there is no bucket '{bucket}' at {_place(uri)}",
-            why=f"'{uri}' names it",
-            mend="check the bucket's name, and AWS_ENDPOINT_URL",
-        )
-    if status == 404:
-        return gone(uri)
-    return DataError(
-        f"'{uri}' was refused with HTTP status {status}",
-        why=plain(text),
-        mend="check the name, AWS_REGION and AWS_ENDPOINT_URL",
+def find(uri: str) -> Object | None:
+    """The object at `uri`; None where there is none."""
+    bucket, key = split(uri)
+    answer = ask(
+        uri,
+        f"asking for {uri}",
+        lambda client: client.head_object(Bucket=bucket, Key=key),
+        expected=ABSENT,
     )
+    if answer is None:
+        return None
+    return Object(uri, int(answer["ContentLength"]), _etag(answer))
 
 
-def refused(uri: str, text: str) -> DataError:
-    return DataError(
-        f"{_place(uri)} refuses the credentials for '{uri}'",
-        why=text,
-        mend="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may be used there",
-    )
+def read(uri: str, start: int = 0, stop: int | None = None) -> bytes | None:
+    """Bytes `start` to `stop` - 1 of the object, or to its end; None where there is none."""
+    if stop is not None and stop <= start:
+        return b""
+    bucket, key = split(uri)
+    request: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    if start or stop is not None:
+        request["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+
+    def get(client: Any) -> bytes:
+        return bytes(client.get_object(**request)["Body"].read())
+
+    content = ask(uri, f"reading {uri}", get, expected=ABSENT | {OUT_OF_RANGE})
+    if content is None and "Range" in request and find(uri) is not None:
+        return b""
+    return content
 
 
-def gone(uri: str) -> DataError:
-    return DataError(
-        f"shard {uri} is gone",
-        why="the corpus was listed with it, and a corpus with holes is another corpus",
-        mend="restore the shard, or index the corpus anew",
-    )
+def get(uri: str) -> Content | None:
+    """The object with its etag and age; None where there is none."""
+    bucket, key = split(uri)
 
+    def act(client: Any) -> Content:
+        found = client.get_object(Bucket=bucket, Key=key)
+        now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age = (now - found["LastModified"]).total_seconds()
+        return Content(found["Body"].read(), _etag(found), age)
 
-def _from_arrow(uri: str, error: OSError) -> Exception:
-    if isinstance(error, FileNotFoundError) and "bucket" not in str(error).lower():
-        return gone(uri)
-    text = str(error)
-    if "curlCode: 6," in text or "curlCode: 7," in text:  # no such host, or nobody listens
-        return TransientError(plain(error), unreachable=True)
-    return _fault(uri, status_in(text), text)
-
-
-def read(uri: str, start: int, stop: int | None) -> bytes:
-    """Bytes `start` to `stop` - 1 of the object; one that comes short is weather."""
-    path = "/".join(split(uri))
-
-    def act() -> bytes:
-        with _arrow(uri).open_input_file(path) as opened:
-            size = opened.size()
-            end = size if stop is None else min(stop, size)
-            content = opened.read_at(end - start, start) if end > start else b""
-        if len(content) != max(0, end - start):
-            raise TransientError(f"{len(content):,} bytes came of {end - start:,}")
-        return bytes(content)
-
-    return through_arrow(uri, act, f"reading {uri}")
+    return ask(uri, f"reading {uri}", act, expected=ABSENT)
 
 
 def write(uri: str, content: bytes) -> None:
-    if uri.startswith("gs:"):
-
-        def act() -> None:
-            with _arrow(uri).open_output_stream("/".join(split(uri))) as out:
-                out.write(content)
-
-        through_arrow(uri, act, f"writing {uri}")
-        return
+    """Write the object. It appears whole when its upload completes, never in part."""
     bucket, key = split(uri)
-    ask(uri, f"writing {uri}", "put_object", {"Bucket": bucket, "Key": key, "Body": content})
+
+    def put(client: Any) -> None:
+        if len(content) <= MAX_PUT_BYTES:
+            client.put_object(Bucket=bucket, Key=key, Body=content)
+        else:
+            client.upload_fileobj(io.BytesIO(content), bucket, key)
+
+    ask(uri, f"writing {uri}", put)
 
 
-def through_arrow(uri: str, act: Callable[[], T], what: str) -> T:
-    """`act()`, some pyarrow calls on `uri`, waited for as all else here; safe to repeat."""
+def write_if(uri: str, content: bytes, *, etag: str | None) -> str | None:
+    """Write `uri` if it has `etag` (None: if there is no such object); its new etag, or None.
 
-    def translated() -> T:
-        try:
-            return act()
-        except OSError as error:
-            raise _from_arrow(uri, error) from error
-
-    return patiently(translated, what, _place(uri))
-
-
-def exists(uri: str) -> bool:
-    found, _ = files(uri, deep=False)
-    return any(entry[0] == uri for entry in found)
-
-
-def etag(uri: str) -> str:
-    """The object's etag, as `files` gives it."""
-    if uri.startswith("gs:"):
-        found, _ = _google_files(uri, deep=False)
-        for name, _, value in found:
-            if name == uri:
-                return value
-        raise gone(uri)
+    Conditional writes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    """
     bucket, key = split(uri)
-    answer = ask(uri, f"asking for {uri}", "head_object", {"Bucket": bucket, "Key": key})
+    condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+    # 409: another write of it was under way; 404: it was to be replaced and is gone.
+    answer = ask(
+        uri,
+        f"writing {uri}",
+        lambda client: client.put_object(Bucket=bucket, Key=key, Body=content, **condition),
+        expected=frozenset({404, 409, 412}),
+    )
+    return None if answer is None else _etag(answer)
+
+
+def upload(source: Path, uri: str) -> None:
+    """Write the local file `source` to `uri`, in parts where it is large."""
+    bucket, key = split(uri)
+
+    def put(client: Any) -> None:
+        with source.open("rb") as opened:  # opened anew: a repeated request reads from the start
+            client.upload_fileobj(opened, bucket, key)
+
+    ask(uri, f"writing {uri}", put)
+
+
+def download(uri: str, target: Path) -> bool:
+    """Write the object to the local file `target`; False where there is none."""
+    bucket, key = split(uri)
+
+    def fetch(client: Any) -> bool:
+        with target.open("wb") as out:
+            client.download_fileobj(bucket, key, out)
+        return True
+
+    return bool(ask(uri, f"reading {uri}", fetch, expected=ABSENT))
+
+
+def files(prefix: str, *, deep: bool) -> tuple[list[Object], list[str]]:
+    """The objects whose uri begins with `prefix`, and the names of folders beside them."""
+    bucket, _ = split(prefix)
+    keys, folders = _listed(prefix, deep=deep)
+    # A key that ends in `/` is the mark of a folder that some programs leave.
+    found = [
+        Object(f"s3://{bucket}/{item['Key']}", int(item["Size"]), _etag(item))
+        for item in keys
+        if not item["Key"].endswith("/")
+    ]
+    return found, [folder.rstrip("/").rpartition("/")[2] for folder in folders]
+
+
+def _listed(prefix: str, *, deep: bool) -> tuple[list[Any], list[str]]:
+    bucket, key = split(prefix)
+    request: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
+    if not deep:
+        request["Delimiter"] = "/"
+    keys: list[Any] = []
+    folders: list[str] = []
+    while True:
+        page: Any = ask(prefix, f"listing {prefix}", lambda c: c.list_objects_v2(**request))
+        keys += page.get("Contents", ())
+        folders += [found["Prefix"] for found in page.get("CommonPrefixes", ())]
+        if not page.get("IsTruncated"):
+            return keys, folders
+        request["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def remove(uri: str) -> None:
+    """Delete the object, and all below it as a folder; nothing happens where there is none."""
+    bucket, _ = split(uri)
+    below, _ = _listed(f"{uri.rstrip('/')}/", deep=True)
+    for key in [split(uri)[1], *(item["Key"] for item in below)]:
+        delete(f"s3://{bucket}/{key}")
+
+
+def delete(uri: str) -> None:
+    """Delete the object; nothing happens where there is none."""
+    bucket, key = split(uri)
+    ask(uri, f"deleting {uri}", lambda c: c.delete_object(Bucket=bucket, Key=key), expected=ABSENT)
+
+
+def move(source: str, target: str) -> None:
+    """Copy the object over `target`, then delete it: each of the two may be repeated."""
+    (bucket, key), (to_bucket, to_key) = split(source), split(target)
+    origin = {"Bucket": bucket, "Key": key}
+    ask(source, f"moving {source} to {target}", lambda c: c.copy(origin, to_bucket, to_key))
+    delete(source)
+
+
+def _etag(answer: Any) -> str:
     return str(answer["ETag"]).strip('"')

@@ -9,8 +9,6 @@ import functools
 import io
 import mmap
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 from seedbed.data.provided import provider
 from seedbed.errors import DataError
 from seedbed.home import home as seedbed_home
+from seedbed.storage.local import new_folder
 
 PARTS = ("noun", "verb", "adj", "adv")
 FILES = tuple(f"{kind}.{part}" for part in PARTS for kind in ("index", "data"))
@@ -129,7 +128,7 @@ def find_wordnet(home: Path | None = None) -> Path:
         return folder
     places = (DEBIAN, home_folder(home or seedbed_home()))
     for folder in places:
-        if all((folder / name).is_file() for name in FILES):
+        if _is_whole(folder):
             return folder
     raise DataError(
         "there is no WordNet",
@@ -197,15 +196,10 @@ WORDNET = WordNetFiles()
 def _placed(home: Path, fill: Callable[[Path], None]) -> Path:
     """The folder of the database under `home`, filled by `fill`."""
     target = home_folder(home)
-    home.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, renamed when whole: a rename is atomic, so processes do not collide.
-    with tempfile.TemporaryDirectory(prefix=".wordnet-", dir=home) as made:
-        fill(Path(made) / "dict")
-        if target.exists() and not all((target / name).is_file() for name in FILES):
-            shutil.rmtree(target)
-        try:
-            (Path(made) / "dict").rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
+    with new_folder(target, is_whole=_is_whole) as made:
+        fill(made)
     return target
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in FILES)

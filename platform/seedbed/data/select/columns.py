@@ -25,6 +25,7 @@ from seedbed.data.decode.pillow import FORMATS, decode
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.shards.source import OpenSource
 from seedbed.errors import SampleFault
+from seedbed.storage import local
 from seedbed.storage.objects import exists, read_object
 from seedbed.storage.tables import read_table
 
@@ -102,9 +103,7 @@ def _stored(
         jobs.append(Job(source.places[name], source.etags[name], kept, what))
     left = [job for job in jobs if not Path(job.kept).exists()]
     for job, content in zip(left, spread(read_job, left), strict=True):
-        partial = Path(f"{job.kept}.partial")
-        partial.write_bytes(content)
-        partial.replace(job.kept)
+        local.write(job.kept, content)
     return [Path(job.kept).read_bytes() for job in jobs]
 
 

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from seedbed.data.shards.pictures import read_known, write_known
 from seedbed.data.shards.shard_index import Bad, IndexedShard, Job, Read, read_shard_index
 from seedbed.errors import DataError
-from seedbed.storage.address import has_braces, literal_prefix
-from seedbed.storage.objects import Object, list_objects, read_object, write_object
+from seedbed.storage.address import Object, has_braces, literal_prefix
+from seedbed.storage.objects import list_objects, read_object, write_object
 from seedbed.storage.tables import read_table
 
 FORMAT, OLDER = "seedbed-index/2", ("seedbed-index/1",)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import xxhash
 
 from seedbed.errors import DataError
+from seedbed.storage import local
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "seedbed-corpus/1"
@@ -80,9 +80,7 @@ def fingerprint(shards: Iterable[ShardEntry]) -> str:
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write `folder`/manifest.json, whole or not at all."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
-    partial = folder / f".{MANIFEST_NAME}.{os.getpid()}"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / MANIFEST_NAME)
+    local.write(folder / MANIFEST_NAME, text.encode())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -17,7 +17,8 @@ from seedbed.data.shards.pictures import digests_of
 from seedbed.data.shards.samples import MAX_CAPTION_BYTES, RawSample, Spans, sample_at, spans_of
 from seedbed.data.shards.tar import cut_short
 from seedbed.errors import SampleFault
-from seedbed.storage.objects import Object, read_object, write_object
+from seedbed.storage.address import Object
+from seedbed.storage.objects import read_object, write_object
 
 Bad = tuple[str, str, str]  # shard, key, reason
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import ray.train
 
-from seedbed.errors import SeedbedError, ours
+from seedbed.errors import SeedbedError, TransientError, ours
 from seedbed.plan.plan import Cohort
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
+from seedbed.storage.retry import plain, retry
 
 MAX_FAILURES = 3  # of a cohort's workers or nodes one after another, none of them any further
 
@@ -34,21 +35,25 @@ class Reached:
     ended: tuple[str, ...]
 
 
-def reached(store: Store, run: str, cohort: Cohort) -> Reached:
+def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
     """What the Ray Train run `run` of `cohort` has left so far.
 
     Raises UnavailableError where the store is away for longer than it is waited for.
     """
 
     def checkpoint() -> str:
+        # By our own client first: it knows the errors that are the same however often one asks.
+        store.names("cohorts", run)
         try:
             found = ray.train.Result.from_path(store.place("cohorts", run)).checkpoint
         except RuntimeError:  # nothing was kept yet
             return ""
+        except OSError as error:  # Ray's own file system repeats nothing
+            raise TransientError(plain(error)) from error
         return found.path if found is not None else ""
 
     ended = (t.key for t in cohort.trials if store.exists("trials", t.key, "record.json"))
-    return Reached(store.patiently(checkpoint, f"looking into {store.uri}"), tuple(ended))
+    return Reached(retry(checkpoint, f"looking into {store.uri}", store.server), tuple(ended))
 
 
 def attempts(fit: Callable[[], object], look: Callable[[], Reached]) -> str:

@@ -26,15 +26,15 @@ from seedbed.run.driver.watch import Watcher
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.loop import train
 from seedbed.run.worker.rehearse import Rehearsal, rehearse
-from seedbed.storage.results import Store
-from seedbed.storage.retry import patience_seconds
+from seedbed.storage.folder import Folder
+from seedbed.storage.retry import retry_seconds
 from seedbed.track.ledger import Ledger
 
 
 def run_plan(
     plan: Plan,
     corpora: Mapping[Corpus, OpenCorpus],
-    store: Store,
+    store: Folder,
     ledger: Ledger,
     *,
     num_workers: int,
@@ -84,7 +84,7 @@ def _assignments(
     plan: Plan,
     chosen: Sequence[Start],
     corpora: Mapping[Corpus, OpenCorpus],
-    store: Store,
+    store: Folder,
     layout: Layout,
     checkpoint_seconds: float,
     code_version: dict[str, str],
@@ -94,7 +94,7 @@ def _assignments(
     needed = all_assets(start.cohort for start in chosen)
     packed = {asset.name: ray.put(asset.pack()) for asset in needed}
     costs = plan.costs()
-    patience = patience_seconds()
+    seconds = retry_seconds()
     return {
         start.cohort.id: Assignment(
             study=plan.study.name,
@@ -109,7 +109,7 @@ def _assignments(
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
-            patience=patience,
+            retry_seconds=seconds,
             assets={asset.name: packed[asset.name] for asset in start.cohort.assets},
         )
         for start in chosen
@@ -120,7 +120,7 @@ def _rehearsals(
     plan: Plan,
     chosen: Sequence[Start],
     surface: Surface,
-    store: Store,
+    store: Folder,
     code_version: dict[str, str],
 ) -> dict[str, Rehearsal]:
     """The same for cohorts that only pretend."""

@@ -12,7 +12,7 @@ from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.plan import Plan
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
 from seedbed.study.trial import Trial
 from seedbed.track.ledger import File, Remote
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def read_outcome(
-    store: Store, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
+    store: Folder, trials: Sequence[Trial], corpora: Mapping[Corpus, OpenCorpus] | None
 ) -> Outcome:
     """The records that the results folder holds for `trials`.
 
@@ -67,7 +67,7 @@ def read_outcome(
     return outcome
 
 
-def set_aside(store: Store, stale: Mapping[str, str]) -> str:
+def set_aside(store: Folder, stale: Mapping[str, str]) -> str:
     """Put what trials left on other data out of the way of new records; says where it is now."""
     for key, fingerprint in stale.items():
         names = store.names("trials", key)
@@ -97,7 +97,9 @@ def kept_files() -> tuple[str, ...]:
     return (*(task.file for task in all_tasks()), "bad_samples.parquet")
 
 
-def record_files(store: Store, key: str, sizes: Mapping[str, int] | None = None) -> dict[str, File]:
+def record_files(
+    store: Folder, key: str, sizes: Mapping[str, int] | None = None
+) -> dict[str, File]:
     """The small files beside a record that the ledger keeps.
 
     In a bucket they are read only when the ledger wants them; `sizes`, those of `trials/`, spares

@@ -17,7 +17,7 @@ from seedbed.data.opening import OpenCorpus
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE, Kept, data_mark
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.trial import Trial
 
 
@@ -31,7 +31,7 @@ class Start:
 
 
 def starts(
-    store: Store, plan: Plan, outcome: Outcome, corpora: Mapping[Corpus, OpenCorpus]
+    store: Folder, plan: Plan, outcome: Outcome, corpora: Mapping[Corpus, OpenCorpus]
 ) -> list[Start]:
     """The cohorts that still have trials to run, of at most the plan's cohort size.
 
@@ -58,19 +58,19 @@ def starts(
     return found
 
 
-def failed_before(store: Store, keys: Iterable[str]) -> set[str]:
+def failed_before(store: Folder, keys: Iterable[str]) -> set[str]:
     """Which of `keys` left a failure at an earlier start."""
     begun = set(store.names("trials"))
     return {k for k in keys if k in begun and store.exists("trials", k, "failure.json")}
 
 
-def forgive(store: Store, keys: Iterable[str]) -> None:
+def forgive(store: Folder, keys: Iterable[str]) -> None:
     """Put the failures of an earlier start out of the way: the trials are tried again."""
     for key in failed_before(store, keys):
         store.move(("trials", key, "failure.json"), ("trials", key, "failed_before.json"))
 
 
-def forget(store: Store, plan: Plan, outcome: Outcome, chosen: Sequence[Start]) -> None:
+def forget(store: Folder, plan: Plan, outcome: Outcome, chosen: Sequence[Start]) -> None:
     """Remove the runs that nothing will ever go on from.
 
     Their trials have their records or go on from something further, or they left no checkpoint.
@@ -86,12 +86,12 @@ def forget(store: Store, plan: Plan, outcome: Outcome, chosen: Sequence[Start]) 
             remove_run(store, run)
 
 
-def has_checkpoint(store: Store, run: str) -> bool:
+def has_checkpoint(store: Folder, run: str) -> bool:
     """Whether a run left a checkpoint, whole or not."""
     return any(name.startswith("checkpoint_") for name in store.names("cohorts", run))
 
 
-def remove_run(store: Store, run: str) -> None:
+def remove_run(store: Folder, run: str) -> None:
     """Remove a run's checkpoints and what is known of it."""
     store.remove("cohorts", run)
     store.remove("cohorts", f"{run}.json")
@@ -102,7 +102,7 @@ def _start(trials: Sequence[Trial], kept: Kept | None = None) -> Start:
     return Start(cohort, f"{cohort.id}-{uuid.uuid4().hex[:8]}", kept)
 
 
-def _runs(store: Store, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
+def _runs(store: Folder, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
     """Earlier runs of some of `keys`: their names and their members."""
     for name in store.names("cohorts"):
         if name.endswith(".json"):
@@ -112,7 +112,7 @@ def _runs(store: Store, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _best(
-    store: Store, left: Mapping[str, Trial], corpora: Mapping[Corpus, OpenCorpus]
+    store: Folder, left: Mapping[str, Trial], corpora: Mapping[Corpus, OpenCorpus]
 ) -> dict[str, Kept]:
     """For each trial the sound checkpoint that is furthest on, where there is one."""
     best: dict[str, Kept] = {}
@@ -127,7 +127,7 @@ def _best(
     return best
 
 
-def _checkpoints(store: Store, run: str, fingerprints: set[str]) -> Iterator[Kept]:
+def _checkpoints(store: Folder, run: str, fingerprints: set[str]) -> Iterator[Kept]:
     """The checkpoints of a run that are whole, and of these data in today's order."""
     for name in store.names("cohorts", run):
         path = ("cohorts", run, name)

@@ -22,8 +22,8 @@ from seedbed.run.driver.attempts import attempts, one_attempt, reached
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.rehearse import Rehearsal
-from seedbed.storage.results import Store
-from seedbed.storage.retry import patience_seconds, waiting
+from seedbed.storage.folder import Folder
+from seedbed.storage.retry import retry_seconds, retrying_for
 
 HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
 MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
@@ -48,12 +48,12 @@ def tune(
     loop: Callable[[dict[str, Any]], None],
     jobs: Mapping[str, Assignment | Rehearsal],
     layout: Layout,
-    store: Store,
+    store: Folder,
     watcher: Watcher,
     checkpoint_seconds: float,
 ) -> None:
     """Run every job of `jobs`, by its cohort's id, as far as it can be."""
-    patience = patience_seconds()
+    seconds = retry_seconds()
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
     reasons = ray.remote(num_cpus=0)(Reasons).remote()
@@ -67,7 +67,7 @@ def tune(
             TorchTrainer(
                 loop,
                 train_loop_config={"assignment": job},
-                torch_config=TorchConfig(timeout_s=int(patience + COLLECTIVE_SECONDS)),
+                torch_config=TorchConfig(timeout_s=int(seconds + COLLECTIVE_SECONDS)),
                 scaling_config=ray.train.ScalingConfig(
                     num_workers=layout.num_workers,
                     use_gpu=layout.use_gpu,
@@ -83,7 +83,7 @@ def tune(
                 ),
             ).fit()
 
-        with waiting(patience):
+        with retrying_for(seconds):
             reason = attempts(fit, lambda: reached(store, job.run, job.cohort))
         if reason:
             ray.get(reasons.tell.remote(job.cohort.id, reason))

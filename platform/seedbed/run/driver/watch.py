@@ -18,7 +18,7 @@ from seedbed.run.driver.outcome import Outcome, failed, record_files
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, has_checkpoint, remove_run
 from seedbed.run.worker.message import Message
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import Ledger, TrialEntry
 
@@ -29,7 +29,7 @@ class Watcher(ray.tune.Callback):
     def __init__(
         self,
         plan: Plan,
-        store: Store,
+        store: Folder,
         ledger: Ledger,
         progress: StudyProgress,
         outcome: Outcome,

@@ -10,7 +10,7 @@ from seedbed.data.opening import OpenCorpus
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.run.worker.checkpoint import Kept
-from seedbed.storage.retry import PATIENCE_SECONDS
+from seedbed.storage.retry import RETRY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,6 @@ class Assignment:
     checkpoint_seconds: float
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
-    patience: float = PATIENCE_SECONDS  # seconds that a store which is away is waited for
+    retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated
     # References to the packed assets of the members' views, by the asset's name.
     assets: Mapping[str, Any] = field(default_factory=dict)

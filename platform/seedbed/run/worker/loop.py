@@ -27,8 +27,8 @@ from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
-from seedbed.storage.results import Store
-from seedbed.storage.retry import waiting
+from seedbed.storage.folder import Folder
+from seedbed.storage.retry import retrying_for
 
 REPORT_SECONDS = 1.0  # between reports to the driver
 FIRST_CHECKPOINT_SECONDS = 5.0
@@ -40,7 +40,7 @@ def train(config: dict[str, Any]) -> None:
     torch.set_num_threads(assignment.threads)
     # What fails on one rank is raised there, never reported: a report is a barrier, and the other
     # ranks may stand in another one. Ray sees the error and ends all ranks; see `attempts.py`.
-    with waiting(assignment.patience):
+    with retrying_for(assignment.retry_seconds):
         _Rank(assignment).run()
 
 
@@ -52,7 +52,7 @@ class _Rank:
         context = ray.train.get_context()
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device()
-        self.store = Store(assignment.storage)
+        self.store = Folder(assignment.storage)
         # Before anything trains: a test set that cannot be used is found out at once.
         held_out = read_held_out(assignment, self.rank, self.world)
         self.training = CohortTraining(assignment.cohort, self.device)
@@ -68,16 +68,15 @@ class _Rank:
         assignment, training = self.assignment, self.training
         now = made_by(assignment.code_version, self.device, self.world, assignment.threads)
         checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None and assignment.kept is not None:
-            path = self.store.path(*assignment.kept.path)
-            checkpoint = ray.train.Checkpoint(path, self.store.filesystem)
-        if checkpoint is None:
+        if checkpoint is not None:
+            place = self.store.parts(checkpoint.path)
+        elif assignment.kept is not None:
+            place = tuple(assignment.kept.path)
+        else:
             training.made_by = [now]
             return
-        with checkpoint.as_directory() as folder:
-            state = torch.load(
-                Path(folder) / CHECKPOINT_FILE, map_location=self.device, weights_only=True
-            )
+        with self.store.as_file(*place, CHECKPOINT_FILE) as file:
+            state = torch.load(file, map_location=self.device, weights_only=True)
         check_same_data(state, assignment.corpus.fingerprint)
         training.load_state_dict(state)
         if now not in training.made_by:
@@ -94,7 +93,7 @@ class _Rank:
             rendering_of(assignment.cohort),
             num_tasks=assignment.num_tasks,
             assets=assignment.assets,
-            patience=assignment.patience,
+            retry_seconds=assignment.retry_seconds,
         )
         if self.rank == 0:
             members = [trial.key for trial in assignment.cohort.trials]
@@ -153,9 +152,17 @@ class _Rank:
             with tempfile.TemporaryDirectory() as folder:
                 self._write_checkpoint(Path(folder))
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
-                ray.train.report(report, checkpoint=checkpoint)
+                # A bucket is written by our client, which repeats what fails; Ray's does not.
+                upload = None if self.store.local else self._upload
+                ray.train.report(report, checkpoint=checkpoint, checkpoint_upload_fn=upload)
         if save:
             self._saved, self._saved_once = time.monotonic(), True
+
+    def _upload(self, checkpoint: ray.train.Checkpoint, name: str) -> ray.train.Checkpoint:
+        storage = ray.train.get_context().get_storage()
+        path = f"{storage.experiment_fs_path}/{name}"
+        self.store.upload(Path(checkpoint.path), *self.store.parts(path))
+        return ray.train.Checkpoint(path, storage.storage_filesystem)
 
     def _write_checkpoint(self, folder: Path) -> None:
         fingerprint = self.assignment.corpus.fingerprint

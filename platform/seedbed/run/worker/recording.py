@@ -17,7 +17,7 @@ from seedbed.model.gather import of_every_rank
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
 from seedbed.run.worker.variant import Variant
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Recorder:
     ) -> None:
         self.assignment, self.training = assignment, training
         self.rank, self.world = rank, world
-        self.store = Store(assignment.storage)
+        self.store = Folder(assignment.storage)
         self.held_out = held_out or read_held_out(assignment, rank, world)
 
     def record(self, variant: Variant) -> None:

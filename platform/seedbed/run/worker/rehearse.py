@@ -16,7 +16,7 @@ from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
 from seedbed.run.worker.message import CurvePoint, Message
-from seedbed.storage.results import Store
+from seedbed.storage.folder import Folder
 from seedbed.study.record import Status, TrialRecord
 from seedbed.study.trial import Trial
 
@@ -45,7 +45,7 @@ def rehearse(config: dict[str, Any]) -> None:
     """The Ray Train loop of one rank. `config["assignment"]` is a Rehearsal."""
     job: Rehearsal = config["assignment"]
     rank = ray.train.get_context().get_world_rank()
-    store = Store(job.storage)
+    store = Folder(job.storage)
     finished: list[str] = []
     for trial in job.cohort.trials:
         # A trial that failed is run again by the same command, and is not failed a second time.
@@ -152,7 +152,7 @@ def _metrics(point: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in point.items() if name != "samples"}
 
 
-def _write(store: Store, surface: Surface, record: TrialRecord) -> None:
+def _write(store: Folder, surface: Surface, record: TrialRecord) -> None:
     name = "failure.json" if record.status == "failed" else "record.json"
     for task in all_tasks() if record.status == "completed" else ():
         counted = {metric.name: metric.column for metric in task.metrics if metric.column}

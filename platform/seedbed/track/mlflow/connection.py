@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import socket
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from seedbed.errors import TrackingError, nearest
 from seedbed.home import home as seedbed_home
+from seedbed.storage.lock import file_lock
 
 SQLITE = "sqlite:///"  # and then the path, so four slashes for an absolute one
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -178,12 +178,8 @@ def _active(found: Any, name: str, uri: str) -> str:
     return str(found.experiment_id)
 
 
-@contextlib.contextmanager
-def _locked(database: Path) -> Iterator[None]:
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(database.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
-        yield
+def _locked(database: Path) -> contextlib.AbstractContextManager[None]:
+    return file_lock(database.with_name(database.name + ".lock"))
 
 
 def _check_sqlite(uri: str) -> None:
