@@ -35,6 +35,7 @@ from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.study.cell import Cell
 from seedbed.study.trial import Trial
 from seedbed.variants import UNIFIED
 
@@ -52,7 +53,7 @@ def members(shapes: Path) -> Cohort:
     """Five variants on two towers, all on one stream."""
     return Cohort(tuple(
         Trial(
-            (("supervision", name), ("model", tower)),
+            Cell({"supervision": name, "model": tower}),
             Recipe(
                 objective=level["objective"],
                 corpus=Corpus(uri=str(shapes), caption="txt"),

@@ -98,8 +98,8 @@ def test_weather_that_ends_is_waited_out(
 def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
     weather: Any, twins: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert read_object(BIG)
     monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.3")
+    assert read_object(BIG)  # the server has answered, and this environment's client is made
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "2")
     calm(weather, kind, 9_999)
     began = time.monotonic()
