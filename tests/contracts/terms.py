@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ import seedbed.model.terms
 from seedbed.data.views import IMAGE_B, TEXT_AUG
 from seedbed.model.gather import Gather
 from seedbed.model.term import Feature, Features, Term
+
+Kind = TypeVar("Kind", bound=Features)
 
 ROWS, LENGTH = 12, 6
 WIDTHS = {"embed": 12, "pooled": 20, "tokens": 16, "context": 16, "mask": 0, "targets": 0}
@@ -100,11 +103,12 @@ def features(
     held: Mapping[Feature, Tensor],
     gather: Gather | None = None,
     thetas: Mapping[str, Tensor] | None = None,
-) -> Features:
+    kind: type[Kind] = Features,  # type: ignore[assignment]
+) -> Kind:
     scales = {
         t.name: thetas[t.name].exp() if thetas else torch.tensor(10.0) for t in term.temperatures
     }
-    return Features(held, scales, gather or Gather())
+    return kind(held, scales, gather or Gather())
 
 
 def thetas(term: Term) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from ranks import all_terms
 from terms import LEVELS, ROWS, features, found, name_of, thetas, values, widths
 
 from seedbed.model.term import Feature, Features, Term
-from seedbed.recipe.recipe import _flat
+from seedbed.recipe.recipe import flattened
 
 EACH = pytest.mark.parametrize("term", LEVELS, ids=name_of)
 
@@ -40,8 +40,8 @@ def test_the_package_has_its_terms() -> None:
 class Watched(Features):
     """Features that note what is read."""
 
-    def __init__(self, inner: Features) -> None:
-        super().__init__(inner._values, inner._scales, inner.gather)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.read: set[Feature] = set()
 
     def __getitem__(self, feature: Feature) -> torch.Tensor:
@@ -51,7 +51,7 @@ class Watched(Features):
 
 @EACH
 def test_it_reads_exactly_what_it_declares(term: Term) -> None:
-    watched = Watched(features(term, values(term)))
+    watched = features(term, values(term), kind=Watched)
     term.build(widths(term))(watched)
     assert watched.read == term.needs
 
@@ -101,9 +101,9 @@ def test_it_is_a_value(term: Term) -> None:
 
 @EACH
 def test_it_flattens_to_plain_values_which_tell_it_from_every_other(term: Term) -> None:
-    mine = dict(_flat("term", term))
+    mine = flattened("term", term)
     assert all(isinstance(value, (str, int, float, bool, type(None))) for value in mine.values())
-    twins = [o for o in LEVELS if type(o) is type(term) and dict(_flat("term", o)) == mine]
+    twins = [o for o in LEVELS if type(o) is type(term) and flattened("term", o) == mine]
     assert list(map(name_of, twins)) == [name_of(term)]
 
 
