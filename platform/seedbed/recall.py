@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from seedbed.analyze.report.sections.curves import CurveReader
+    from seedbed.analyze.report.sections.learning_curves import CurveReader
     from seedbed.study.study import Study
 
 

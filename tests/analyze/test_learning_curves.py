@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seedbed.analyze import trials_table, write_report
-from seedbed.analyze.report.sections.curves import MOST_CELLS, MOST_SEEDS
+from seedbed.analyze.report.sections.learning_curves import MOST_CELLS, MOST_SEEDS
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 Point = Mapping[str, float]

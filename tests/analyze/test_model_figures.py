@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from seedbed.analyze.figures.contrasts import MOST_RAW
-from seedbed.analyze.figures.model import (
-    MOST_BARS,
-    Bar,
-    Limit,
-    effect_pareto,
-    half_normal,
-    residuals,
-    seeds_needed,
-)
+from seedbed.analyze.figures.effects_by_size import MOST_BARS, Bar, effect_pareto
+from seedbed.analyze.figures.half_normal import half_normal
+from seedbed.analyze.figures.limits import Limit
+from seedbed.analyze.figures.points import MOST_RAW
+from seedbed.analyze.figures.residuals import residuals
+from seedbed.analyze.figures.seeds import seeds_needed
 
 
 def marks(svg: str, tag: str, kind: str) -> list[dict[str, str]]:

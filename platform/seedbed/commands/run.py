@@ -20,7 +20,7 @@ from seedbed.study.claim import ERROR_ID, digest_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from seedbed.analyze.report.sections.curves import CurveReader
+    from seedbed.analyze.report.sections.learning_curves import CurveReader
     from seedbed.commands.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from seedbed.analyze.figures.drawing import rows_of
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import Unit, counted, listed, p_value
 from seedbed.analyze.report.page import sentence
-from seedbed.analyze.report.sections.conclusions import tally
+from seedbed.analyze.report.sections.claims import tally
 from seedbed.analyze.report.sections.planted_claims import truth_words
 from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
 
 _ALPHA = 0.05
 _MOST_FIELDS = 6  # named in one sentence; the design has them all

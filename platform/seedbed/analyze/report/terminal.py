@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
-from seedbed.analyze.figures.drawing import cell_label, rows_of
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import p_value, plain, significant
 from seedbed.analyze.report.answer import answer, caveats
 from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import cell_label, rows_of
 
 _WIDTH = 96
 _LABEL_WIDTH = 50  # characters of a cell's name, beside its figures

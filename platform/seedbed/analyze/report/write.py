@@ -14,19 +14,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seedbed.analyze.figures.drawing import figures_of
-from seedbed.analyze.figures.effects import effect_table, share_table
-from seedbed.analyze.figures.model_drawing import model_figures
+from seedbed.analyze.figures.study import figures_of
+from seedbed.analyze.findings.effects import effect_table, share_table
 from seedbed.analyze.findings.study import Findings, ResponseFindings, find
 from seedbed.analyze.report.answer import answer, caveats
 from seedbed.analyze.report.page import Section
-from seedbed.analyze.report.sections import checks, conclusions, evidence, sections
+from seedbed.analyze.report.sections.anova import variance
 from seedbed.analyze.report.sections.bad_samples import bad_samples_section
-from seedbed.analyze.report.sections.curves import CurveReader, Curves, learning_curves
-from seedbed.analyze.report.sections.curves import section as curves_section
-from seedbed.analyze.report.sections.origins import design_section, provenance_section
+from seedbed.analyze.report.sections.claims import claims
+from seedbed.analyze.report.sections.cost import cost
+from seedbed.analyze.report.sections.design import design_section
+from seedbed.analyze.report.sections.diagnostics import as_json, checks, components_as_json
+from seedbed.analyze.report.sections.effects import effects
+from seedbed.analyze.report.sections.effects_by_size import all_effects
+from seedbed.analyze.report.sections.interactions import interactions
+from seedbed.analyze.report.sections.learning_curves import CurveReader, Curves, learning_curves
+from seedbed.analyze.report.sections.learning_curves import section as curves_section
+from seedbed.analyze.report.sections.means import means
+from seedbed.analyze.report.sections.missing import missing
 from seedbed.analyze.report.sections.planted import planted
+from seedbed.analyze.report.sections.provenance import provenance_section
 from seedbed.analyze.report.sections.published import published_values
+from seedbed.analyze.report.sections.secondary import secondary
+from seedbed.analyze.report.sections.trials import trial_rows
+from seedbed.analyze.report.sections.two_errors import two_errors
+from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.terminal import summary
 
 # Ten digits: what is left of rounding differences between machines lies below.
@@ -64,7 +76,7 @@ def write_report(
     """
     found = find(design, trials, correct)
     learned = learning_curves(found, curves)
-    drawn = figures_of(found) | model_figures(found) | {"learning_curves": learned.svg}
+    drawn = figures_of(found) | {"learning_curves": learned.svg}
     page = _page(found, drawn, provenance, learned)
     style = _environment().get_template("figures.css").render()
     contents = {
@@ -75,8 +87,8 @@ def write_report(
         "pareto.csv": _csv(found.cells),
         "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
         "claims.json": _json([judged.to_json() for judged in found.claims]),
-        "diagnostics.json": _json(checks.as_json(found)),
-        "variance_components.json": _json(checks.components_as_json(found)),
+        "diagnostics.json": _json(as_json(found)),
+        "variance_components.json": _json(components_as_json(found)),
         "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
         **_tables(found),
         **{f"figures/{name}.svg": standalone(svg, style) for name, svg in drawn.items() if svg},
@@ -136,34 +148,33 @@ def standalone(svg: str, style: str = "") -> str:
 
 
 def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
-    design, gaps = design_section(found), evidence.missing(found)
+    design, gaps = design_section(found), missing(found)
     last = [
-        evidence.trial_rows(found),
+        trial_rows(found),
         *bad_samples_section(found),
         provenance_section(found, provenance),
     ]
     published = published_values(found)
     if found.primary.fault:
-        claims = conclusions.claims(found)
-        told = [*claims, *published, *curves_section(learned)]
-        return [design, *gaps, *told, conclusions.what_next(found), *last]
+        told = [*claims(found), *published, *curves_section(learned)]
+        return [design, *gaps, *told, what_next(found), *last]
     return [
         *planted(found),
         design,
         *gaps,
-        sections.effects(found),
-        sections.means(found),
-        *sections.interactions(found),
-        *sections.all_effects(found),
-        sections.cost(found),
+        effects(found),
+        means(found),
+        *interactions(found),
+        *all_effects(found),
+        cost(found),
         *curves_section(learned),
-        *conclusions.claims(found),
+        *claims(found),
         *published,
-        evidence.variance(found),
-        evidence.secondary(found),
-        evidence.two_errors(found),
-        checks.checks(found),
-        conclusions.what_next(found),
+        variance(found),
+        secondary(found),
+        two_errors(found),
+        checks(found),
+        what_next(found),
         *last,
     ]
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from seedbed.analyze.figures.drawing import rows_of
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, listed
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.report.sections.planted_claims import mean_at, planted_claims
 from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
 from seedbed.plan.surface import Surface
 
 

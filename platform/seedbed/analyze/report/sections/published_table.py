@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from seedbed.analyze.figures.drawing import rows_of
 from seedbed.analyze.numbers import listed, unit_of
 from seedbed.analyze.report.page import Table, sentence
 from seedbed.analyze.stats.anova import anova
 from seedbed.analyze.stats.means import interaction_contrast
 from seedbed.analyze.trials.observations import AnalysisError, label_text
+from seedbed.analyze.trials.rows import rows_of
 
 _FEWEST_LEVELS = 2
 

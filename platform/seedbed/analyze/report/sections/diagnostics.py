@@ -1,4 +1,4 @@
-"""The report's section on what the intervals assume, and where the response varies."""
+"""Diagnostics: what the intervals assume, and where the response varies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from seedbed.analyze.figures.drawing import rows_of
 from seedbed.analyze.findings.study import Findings
-from seedbed.analyze.numbers import NONE, number, p_value, significant
+from seedbed.analyze.numbers import NONE, number, p_value
 from seedbed.analyze.report.page import Section, Table, noted_table, sentence
+from seedbed.analyze.trials.rows import rows_of
 
 _ASSUMED = {
     "pooled": "It is pooled over all cells, as if they varied alike.",
@@ -104,24 +104,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.10g}") if math.isfinite(value) else None
     return value.item() if hasattr(value, "item") else value
-
-
-def per_cost(found: Findings) -> list[str]:
-    """The response per unit of cost of the best cell by it, in a sentence; maybe nothing."""
-    unit, cost, cells = found.primary.unit, found.cost, found.cells
-    if (
-        cost is None
-        or "per_cost" not in cells
-        or cells["per_cost"].isna().all()
-        or unit.less_is_better
-    ):
-        return []
-    row = rows_of(cells.loc[[cells["per_cost"].astype(float).idxmax()]])[0]
-    scale = 100 if unit.is_fraction else 1
-    value = significant(scale * row["per_cost"], 3)
-    where = ", ".join(f"{name} {row[name]}" for name in found.factors)
-    words = f"{unit.label} per {cost.label.lower().rstrip('s')} is highest at {where}: {value}"
-    if not math.isnan(row["per_cost_low"]):
-        low, high = (significant(scale * row[f"per_cost_{end}"], 3) for end in ("low", "high"))
-        return [f"{words} [{low} to {high}, Fieller's interval]."]
-    return [f"{words} ({row['per_cost_note']})."]

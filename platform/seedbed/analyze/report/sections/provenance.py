@@ -1,68 +1,20 @@
-"""The sections on what was run and where it came from: design, provenance, proof of pairing."""
+"""Provenance: versions and fingerprints, and the order hashes that prove pairing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, counted, listed, number
 from seedbed.analyze.report.page import Section, Table, flat
-from seedbed.analyze.trials.observations import completed, label_text
+from seedbed.analyze.trials.observations import completed
 
 _SHOWN = 12  # characters of a hash
+
+
 _THEN = " then "
-_TABLES = ("selections", "bad_samples")  # of the data, what has a table of its own
-
-
-def design_section(found: Findings) -> Section:
-    """Factors, seeds, scale, responses, data."""
-    design = found.design
-    rows = []
-    for name, factor in design["factors"].items():
-        others = list(map(label_text, factor["levels"]))
-        rows.append([name, ", ".join(others), label_text(factor["baseline"]), factor.get("at", "")])
-    seeds = sorted({trial["seed"] for trial in design["trials"]})
-    facts = [
-        ["Planned", f"{counted(len(design['trials']), 'trial')}, {counted(len(seeds), 'seed')}"],
-        ["Seeds", ", ".join(map(str, seeds))],
-        ["Scale", _joined(design.get("scale", NONE), design.get("scale_reason", ""))],
-        ["Primary response", design["responses"][0]],
-        ["Secondary responses", ", ".join(design["responses"][1:]) or NONE],
-        *(
-            [f"Data {name.removeprefix('num_').replace('_', ' ')}", text]
-            for name, text in flat(
-                {
-                    k: v
-                    for k, v in design.get("data", {}).items()
-                    if k not in ("selections", "bad_samples")
-                }
-            )
-        ),
-    ]
-    factors = Table(["Factor", "Levels", "Baseline", "Sets"], rows)
-    selections = design.get("data", {}).get("selections", [])
-    chosen = [_selections(selections)] if selections else []
-    return Section("Design", tables=[factors, Table(["", ""], facts), *chosen])
-
-
-def _selections(selections: Sequence[Mapping[str, Any]]) -> Table:
-    """The training pairs of each data level, and what each rule removed of what was left."""
-    rows = [
-        [
-            ", ".join(selection["cells"]) or NONE,
-            selection["caption"],
-            number(selection["num_samples"], 0),
-            "; ".join(
-                f"{step['name']} removed {step['num_removed']:,} of {step['num_rows']:,}"
-                for step in selection["steps"]
-            )
-            or NONE,
-        ]
-        for selection in selections
-    ]
-    return Table(["Data", "Caption", "Pairs", "Chosen by"], rows, frozenset({2}))
 
 
 def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Section:
@@ -143,7 +95,3 @@ def _order_rows(found: Findings) -> tuple[list[list[str]], list[str]]:
         if len(set(hashes)) > 1:
             unequal.append(str(seed))
     return rows, unequal
-
-
-def _joined(name: object, reason: object) -> str:
-    return f"{name} ({reason})" if reason else str(name)

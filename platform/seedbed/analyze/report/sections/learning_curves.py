@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from seedbed.analyze.figures.contrasts import NUM_TONES, thinned
-from seedbed.analyze.figures.curves import Curve, Key, Panel, curve_figure
-from seedbed.analyze.figures.drawing import cell_label, rows_of
+from seedbed.analyze.figures.learning_curves import Curve, Key, Panel, curve_figure
+from seedbed.analyze.figures.legend import NUM_TONES
+from seedbed.analyze.figures.points import thinned
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import number, unit_of
 from seedbed.analyze.report.page import Section
 from seedbed.analyze.trials.observations import completed, label_text
+from seedbed.analyze.trials.rows import cell_label, rows_of
 
 # A trial's curve by its key, of the metrics named: points {"samples": n, metric: value}.
 CurveReader = Callable[[str, Sequence[str]], Sequence[Mapping[str, float]]]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from seedbed.analyze.figures.drawing import rows_of
 from seedbed.analyze.findings.response import ResponseFindings
 from seedbed.analyze.stats.effect_sizes import Size, hedges_g, partial_eta_sq, partial_omega_sq
 from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
 
 COLUMNS = (
     "term", "comparison", "difference", "se", "df", "ci_low", "ci_high", "p", "p_adjusted",

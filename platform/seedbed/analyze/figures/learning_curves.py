@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seedbed.analyze.figures.contrasts import LEGEND_ROW, tone_of
+from seedbed.analyze.figures.legend import LEGEND_ROW, tone_of
 from seedbed.analyze.figures.marks import Scale, figure, grid, panel, span_of, text, x_axis
 
 _WIDTH = 1000.0  # units across a panel, whatever its pixels

@@ -1,0 +1,23 @@
+"""Values that a figure marks with a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seedbed.analyze.findings.study import Findings
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A value that a figure marks with a line, and its name."""
+
+    at: float
+    label: str
+
+
+def lenth_limits(found: Findings) -> list[Limit]:
+    """Lenth's margins, where nothing was run again to tell noise by."""
+    if found.two_level is None or found.two_level.attrs["judged_by"] != "Lenth":
+        return []
+    attrs = found.two_level.attrs
+    return [Limit(attrs["ME"], "margin of error"), Limit(attrs["SME"], "simultaneous")]

@@ -1,0 +1,34 @@
+"""All figures of a study by name."""
+
+from __future__ import annotations
+
+from seedbed.analyze.figures.contrasts import contrast_figure
+from seedbed.analyze.figures.cost import cost_figure
+from seedbed.analyze.figures.effects_by_size import effects_figure
+from seedbed.analyze.figures.half_normal import half_normal_figure
+from seedbed.analyze.figures.means import means_figure
+from seedbed.analyze.figures.residuals import residuals_figure
+from seedbed.analyze.figures.seeds import seeds_figure
+from seedbed.analyze.findings.study import Findings
+
+
+def figures_of(found: Findings) -> dict[str, str]:
+    """The figures by name, "" for one that has nothing to show: `contrasts_<factor>`,
+    `means_<factor>` or `means_<a>_by_<b>`, `cost`, `effect_pareto`, `half_normal`, `residuals`,
+    `seeds_needed`. None where the primary response could not be analysed."""
+    if found.primary.fault:
+        return {}
+    drawn = {f"contrasts_{name}": contrast_figure(found, name) for name in found.factors}
+    names = list(found.factors)
+    if len(names) == 1:
+        drawn[f"means_{names[0]}"] = means_figure(found, names[0])
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    drawn.update({f"means_{a}_by_{b}": means_figure(found, a, b) for a, b in pairs})
+    if found.cost and not found.cells.empty:
+        drawn["cost"] = cost_figure(found)
+    return drawn | {
+        "effect_pareto": effects_figure(found),
+        "half_normal": half_normal_figure(found),
+        "residuals": residuals_figure(found),
+        "seeds_needed": seeds_figure(found),
+    }

@@ -1,0 +1,56 @@
+"""Effects against the baseline: every level of every factor."""
+
+from __future__ import annotations
+
+import math
+
+from seedbed.analyze.findings.study import Findings, ResponseFindings
+from seedbed.analyze.numbers import NONE, p_value
+from seedbed.analyze.report.page import Section, Table, noted_table
+from seedbed.analyze.stats.chosen_error import WORDS
+from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
+
+
+def effects(found: Findings) -> Section:
+    """Every level against its baseline."""
+    unit, names = found.primary.unit, list(found.factors)
+    words = f"{unit.label} at each level minus the baseline level, within seeds"
+    words += ", in points. " if unit.is_fraction else ". "
+    if found.num_seeds > 1:
+        words += "Small dots are the raw differences of single seeds"
+        words += ", at every level of the other factors. " if len(names) > 1 else ". "
+        words += f"The bar is the 95 % interval of their mean, {WORDS[found.primary.error]}."
+    if found.primary.error != "unequal" and found.num_seeds > 2:
+        assumed = "It takes cells to vary alike"
+        if found.primary.error == "cells":
+            assumed = "It takes trials of a seed to have a shift in common and no more"
+        words += (
+            f" {assumed}; the interval by seed does not, and pays in width: it rests on one value "
+            "per seed."
+        )
+    tables = [contrast_table(found.primary, name) for name in names]
+    drawn = [f"contrasts_{name}" for name in names]
+    return Section("Effects against the baseline", [words], drawn, tables)
+
+
+def contrast_table(found: ResponseFindings, factor: str) -> Table:
+    unit, table = found.unit, found.contrasts
+    picked = rows_of(table[table["factor"] == factor])
+    both = any(not math.isnan(row.get("by_seed_low", math.nan)) for row in picked)
+    rows = [
+        [
+            label_text(row["level"]),
+            unit.difference(row["difference"]),
+            unit.interval(row["ci_low"], row["ci_high"]),
+            *([unit.interval(row["by_seed_low"], row["by_seed_high"])] if both else []),
+            NONE if math.isnan(row["df"]) else f"{row['df']:.3g}",
+            p_value(row["p_adjusted"]),
+        ]
+        for row in picked
+    ]
+    suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
+    difference = f"Difference from {label_text(picked[0]['baseline'])}{suffix}"
+    header = [factor, difference, "95 % interval", *(["by seed"] if both else []), "df", "p (Holm)"]
+    numeric = frozenset(range(1, len(header)))
+    return noted_table(header, rows, numeric, [row["note"] for row in picked])

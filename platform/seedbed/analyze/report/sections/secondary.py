@@ -1,0 +1,48 @@
+"""Secondary responses."""
+
+from __future__ import annotations
+
+from seedbed.analyze.findings.study import Findings, ResponseFindings
+from seedbed.analyze.numbers import p_value
+from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
+
+
+def secondary(found: Findings) -> Section:
+    """The other responses, in one table per factor."""
+    known = [response for response in found.secondary if not response.fault]
+    faults = [f"{r.unit.label}: {r.fault}" for r in found.secondary if r.fault]
+    if not found.secondary:
+        return Section("Secondary responses", ["The study declares one response only."])
+    tables = []
+    for name in found.factors:
+        rows: list[list[str]] = []
+        for response in known:
+            rows += _secondary_rows(response, name)
+        base = label_text(found.baselines[name])
+        header = ["Response", name, "Mean", f"Difference from {base}", "95 % interval", "p (BH)"]
+        tables.append(Table(header, rows, frozenset({2, 3, 4, 5})))
+    words = (
+        "Not what the study was built to decide. Fractions are in percent, their differences "
+        "in points; p values are adjusted over all secondary comparisons together "
+        "(Benjamini–Hochberg)."
+    )
+    return Section("Secondary responses", [words], tables=tables, remarks=faults, is_small=True)
+
+
+def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
+    unit, found = response.unit, response.contrasts
+    gaps = {row["level"]: row for row in rows_of(found[found["factor"] == factor])}
+    rows = []
+    for i, row in enumerate(rows_of(response.means[response.means["factor"] == factor])):
+        mean = f"{unit.value(row['mean'])} {unit.value_unit}".strip()
+        cells = [unit.label if i == 0 else "", label_text(row["level"]), mean]
+        gap = gaps.get(row["level"])
+        if gap is None:
+            cells += ["baseline", "", ""]
+        else:
+            interval = unit.interval(gap["ci_low"], gap["ci_high"])
+            cells += [unit.difference(gap["difference"]), interval, p_value(gap["p_adjusted"])]
+        rows.append(cells)
+    return rows

@@ -1,0 +1,42 @@
+"""Trials: one row per planned trial."""
+
+from __future__ import annotations
+
+import math
+
+from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.numbers import counted
+from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.trials.observations import label_text
+from seedbed.analyze.trials.rows import rows_of
+
+_MOST_ROWS = 1_000  # of trials that a page shows
+
+
+def trial_rows(found: Findings) -> Section:
+    """One row per planned trial; of a study too large to read, where its table is."""
+    if len(found.trials) > _MOST_ROWS:
+        words = [
+            f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed; "
+            "trials.csv, beside this page, has a row for each."
+        ]
+        return Section("Trials", words, is_small=True)
+    shown = [found.primary, *found.secondary]
+    units = [response.unit for response in shown]
+    rows, tones = [], []
+    for row in rows_of(found.trials):
+        labels = [label_text(row[name]) for name in found.factors]
+        values = [unit.value(_number(row[unit.name])) for unit in units]
+        rows.append([*labels, str(row["seed"]), row["status"].replace("_", "\u00a0"), *values])
+        tones.append("" if row["status"] == "completed" else "missing")
+    first = len(found.factors)
+    suffixes = [f"{unit.label}{', %' if unit.is_fraction else ''}" for unit in units]
+    header = [*found.factors, "Seed", "Status", *suffixes]
+    columns = frozenset({first, *range(first + 2, len(header))})
+    words = [f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed."]
+    return Section("Trials", words, tables=[Table(header, rows, columns, tones)], is_small=True)
+
+
+def _number(value: object) -> float:
+    """NaN for what is no number: a response that was refused is still shown by its other rows."""
+    return float(value) if isinstance(value, int | float) else math.nan
