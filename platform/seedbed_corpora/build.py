@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
-    Source,
+    Provenance,
     fingerprint,
     write_manifest,
 )
@@ -45,7 +45,7 @@ def build(
     *,
     name: str,
     version: str,
-    sources: Sequence[Source],
+    sources: Sequence[Provenance],
     pairs: Callable[[Path], Sequence[Pair]],
     need_bytes: int,
     progress: Progress | None = None,
@@ -100,7 +100,7 @@ def _fill(
     partial: Path,
     name: str,
     version: str,
-    sources: Sequence[Source],
+    sources: Sequence[Provenance],
     pairs: Callable[[Path], Sequence[Pair]],
     progress: Progress | None,
     shard_samples: int,
@@ -131,7 +131,7 @@ def _fill(
     return manifest
 
 
-def attribution(name: str, sources: Sequence[Source]) -> str:
+def attribution(name: str, sources: Sequence[Provenance]) -> str:
     """Who made the pictures, and under which licence, for the corpus' folder."""
     lines = [
         f"- **{source.name}** ({source.num_pairs:,} pairs): {source.attribution} "

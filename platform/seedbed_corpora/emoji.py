@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedbed.data.shards.manifest import Source
+from seedbed.data.shards.manifest import Provenance
 from seedbed_corpora.build import build
 from seedbed_corpora.packages import Package, fetch_all, read
 from seedbed_corpora.shards import Drawing, Pair
@@ -69,7 +69,7 @@ TERMS = {
     ),
 }
 SOURCES = tuple(
-    Source(vendor, package.name, package.version, *TERMS[vendor], num_pairs=0)
+    Provenance(vendor, package.name, package.version, *TERMS[vendor], num_pairs=0)
     for vendor, package in PACKAGES.items()
 )
 

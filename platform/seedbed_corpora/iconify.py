@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedbed.data.shards.manifest import Source
+from seedbed.data.shards.manifest import Provenance
 from seedbed_corpora.packages import Package, read
 from seedbed_corpora.shards import Drawing, Pair
 
@@ -70,7 +70,7 @@ SETS: dict[str, dict[str, str]] = {
     },
 }
 SOURCES = tuple(
-    Source(
+    Provenance(
         name,
         PACKAGE.name,
         PACKAGE.version,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from seedbed.data.shards.manifest import Source
+from seedbed.data.shards.manifest import Provenance
 from seedbed_corpora import emoji, iconify
 from seedbed_corpora.build import build
 from seedbed_corpora.packages import Package, fetch_all, read
@@ -61,7 +61,7 @@ PACKAGES = {
 _3D, _FLUENT = PACKAGES["fluent-3d"], PACKAGES["fluent"]
 SOURCES = (
     *emoji.SOURCES,
-    Source(
+    Provenance(
         "fluent-3d",
         _3D.name,
         _3D.version,
@@ -70,7 +70,7 @@ SOURCES = (
         num_pairs=0,
     ),
     *(
-        Source(
+        Provenance(
             f"fluent-{style}",
             _FLUENT.name,
             _FLUENT.version,

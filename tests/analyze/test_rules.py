@@ -95,7 +95,7 @@ def test_a_full_design_has_the_numbers_of_statsmodels() -> None:
 def test_only_completed_trials_count_however_good_the_others_look() -> None:
     trials = table()
     clean = trials.drop(index=[0, 7])
-    for status in ("stopped_early", "failed", "diverged", "never_started"):
+    for status in ("interrupted", "failed", "diverged", "never_started"):
         dirty = trials.copy()
         dirty.loc[[0, 7], "status"] = status
         dirty.loc[[0, 7], "top1"] = [np.inf, 0.99]

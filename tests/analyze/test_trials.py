@@ -43,7 +43,7 @@ def test_a_trial_without_a_record_never_started(depth_by_supervision: Study) -> 
 def test_metrics_of_a_trial_that_did_not_complete_stay_out(depth_study: Study) -> None:
     design, rows = depth_study
     rows = copy.deepcopy(rows)
-    rows[0].update(status="stopped_early", metrics={"zeroshot/top1": 0.99})
+    rows[0].update(status="interrupted", metrics={"zeroshot/top1": 0.99})
     found = trials_table(design, rows)
     assert np.isnan(found.loc[0, "zeroshot/top1"])
 

@@ -23,7 +23,7 @@ import numpy as np
 from table import Row, run
 
 from seedbed.data.shards.index import in_threads, index_source, shards_of
-from seedbed.data.shards.shard_index import Job, Read
+from seedbed.data.shards.shard_index import IndexJob, Read
 from seedbed.storage.objects import read_object, write_object
 from seedbed_corpora.s3_server import serve
 
@@ -43,12 +43,12 @@ def write_shard(path: Path, num_bytes: int, seed: int) -> None:
 
 
 def reading(uri: str) -> float:
-    def only_read(job: Job) -> Read:
+    def only_read(job: IndexJob) -> Read:
         read_object(job.found.uri)
         return None  # type: ignore[return-value]
 
     began = time.perf_counter()
-    jobs = [Job(name, found, "") for name, found in shards_of(uri).items()]
+    jobs = [IndexJob(name, found, "") for name, found in shards_of(uri).items()]
     for _ in in_threads(only_read, jobs):
         pass
     return len(jobs) / (time.perf_counter() - began)

@@ -29,11 +29,11 @@ from seedbed.data.render.render import (
     render,
     render_test_set,
 )
-from seedbed.data.select.columns import Job, read_job
+from seedbed.data.select.columns import ColumnJob, read_job
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
-    Source,
+    Provenance,
     fingerprint,
     read_manifest,
     write_manifest,
@@ -291,7 +291,7 @@ def with_manifest(folder: Path, tmp_path: Path) -> Manifest:
 
 def test_a_manifest_reads_as_it_was_written(folder: Path, tmp_path: Path) -> None:
     plain = open_source(str(folder), tmp_path).manifest
-    source = Source("n", "p", "1", "MIT", "someone, é", 3)
+    source = Provenance("n", "p", "1", "MIT", "someone, é", 3)
     fields = {name: getattr(plain, name) for name in ("name", "version", "shards", "fingerprint")}
     manifest = Manifest(**fields, captions=("raw", "clean"), sources=(source,))
     write_manifest(manifest, folder)
@@ -468,7 +468,7 @@ def test_a_picture_of_another_format_is_a_bad_sample_and_starts_no_program(
     out = columns([Numbered(1, "s.tar", sample)], RENDERING, 0)
     assert Fault.parse(out["fault"][0]).key == "k"
     write_tar(tmp_path / "x.tar", [("k", {"jpg": content, "txt": b"words"})])
-    read_job(Job(str(tmp_path / "x.tar"), "", "", "columns"))
+    read_job(ColumnJob(str(tmp_path / "x.tar"), "", "", "columns"))
     assert not started.exists()
 
 

@@ -18,7 +18,7 @@ from seedbed.data.opening import open_corpus
 from seedbed.data.shards import index as indexing
 from seedbed.data.shards.index import BAD_NAME, FOLDER, INDEX_NAME, Index, index_source
 from seedbed.data.shards.samples import read_shard
-from seedbed.data.shards.shard_index import Job, Read
+from seedbed.data.shards.shard_index import IndexJob, Read
 from seedbed.data.shards.source import index_places, open_source
 from seedbed.errors import DataError
 
@@ -72,7 +72,7 @@ def test_a_study_uses_the_index_beside_its_corpus(
 ) -> None:
     indexed(str(folder), home)
 
-    def read(job: Job) -> Read:
+    def read(job: IndexJob) -> Read:
         raise AssertionError(f"{job.name} was read again")
 
     monkeypatch.setattr(indexing, "read_shard_index", read)

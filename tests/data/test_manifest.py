@@ -13,8 +13,8 @@ import pytest
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
+    Provenance,
     ShardEntry,
-    Source,
     fingerprint,
     read_manifest,
     write_manifest,
@@ -25,7 +25,7 @@ SHARDS = (
     ShardEntry("train-00000.tar", "train", 256, 10_240, "a" * 64),
     ShardEntry("test-00000.tar", "test", 7, 10_240, "b" * 64),
 )
-SOURCE = Source("élan", "elan-pictures", "1.0.0", "CC-BY-4.0", "Drawn by Zoë.", 263)
+SOURCE = Provenance("élan", "elan-pictures", "1.0.0", "CC-BY-4.0", "Drawn by Zoë.", 263)
 MANIFEST = Manifest("x", "1", ("raw", "clean"), SHARDS, (SOURCE,), fingerprint(SHARDS))
 
 

@@ -18,9 +18,9 @@ from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
 from seedbed.data.select.selection import (
     UID_DTYPE,
+    RowTable,
     Selected,
     Selection,
-    Table,
     copies,
     read_uids,
 )
@@ -33,7 +33,7 @@ def uid(n: int) -> str:
     return hashlib.md5(str(n).encode()).hexdigest()
 
 
-def table(sizes: list[int], *, uids: bool = True, unique: bool = True) -> Table:
+def table(sizes: list[int], *, uids: bool = True, unique: bool = True) -> RowTable:
     """Shards of `sizes` rows; captions of 0 to 4 words, and sides of 0 to 99."""
     shards = np.repeat(np.arange(len(sizes)), sizes)
     rows = np.concatenate([np.arange(size) for size in sizes]).astype(np.int64)
@@ -47,7 +47,7 @@ def table(sizes: list[int], *, uids: bool = True, unique: bool = True) -> Table:
     }
     if uids:
         columns["uid"] = np.array([uid(i) for i in range(n)], object)
-    return Table(shards.astype(np.int64), rows, columns)
+    return RowTable(shards.astype(np.int64), rows, columns)
 
 
 def chosen(selected: Selected) -> set[tuple[int, int]]:
@@ -110,9 +110,9 @@ def test_taking_is_taking_the_smallest_hashes_as_a_fraction_does() -> None:
 def test_a_row_with_a_uid_is_chosen_by_it_wherever_it_lies() -> None:
     one, other = table([100]), table([30, 70])
     uids = other.columns["uid"][::-1]
-    other = Table(other.shards, other.rows, {**other.columns, "uid": uids})
+    other = RowTable(other.shards, other.rows, {**other.columns, "uid": uids})
 
-    def kept(rows: Table) -> set[str]:
+    def kept(rows: RowTable) -> set[str]:
         names = dict(
             zip(zip(rows.shards, rows.rows, strict=True), rows.columns["uid"], strict=True)
         )

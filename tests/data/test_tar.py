@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.data.shards.tar import BLOCK, members
+from seedbed.data.shards.tar import BLOCK, columns
 from seedbed.errors import DataError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150)
@@ -41,8 +41,10 @@ def test_it_finds_what_the_library_finds(
         return
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         theirs = [(m.name, m.offset_data, m.offset_data + m.size) for m in tar if m.isfile()]
-    assert [(m.name, m.start, m.stop) for m in members("x.tar", content)] == theirs
-    assert [content[m.start : m.stop] for m in members("x.tar", content)] == [c for _, c in files]
+    assert list(zip(*columns("x.tar", content), strict=True)) == theirs
+    _, starts, stops = columns("x.tar", content)
+    found = [content[start:stop] for start, stop in zip(starts, stops, strict=True)]
+    assert found == [c for _, c in files]
 
 
 @given(st.data())
@@ -50,10 +52,10 @@ def test_a_cut_or_spoiled_tar_is_refused_or_complete(data: st.DataObject) -> Non
     """Wherever it is cut: an error that names it, or every member that there was."""
     files = [(f"{n}.jpg", bytes([n]) * (700 * n)) for n in range(1, 4)]
     content = packed(files, tarfile.USTAR_FORMAT)
-    whole = members("x.tar", content)
+    whole = columns("x.tar", content)
     cut = data.draw(st.integers(0, len(content) - 1))
     try:
-        assert members("x.tar", content[:cut]) == whole
+        assert columns("x.tar", content[:cut]) == whole
     except DataError as error:
         assert "x.tar is cut short" in str(error)
 
@@ -63,17 +65,17 @@ def test_a_spoiled_header_is_refused(place: int) -> None:
     content = bytearray(packed([("a.jpg", b"x" * 1000), ("b.jpg", b"y")], tarfile.USTAR_FORMAT))
     content[place] ^= 1
     with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
-        members("x.tar", bytes(content))
+        columns("x.tar", bytes(content))
 
 
 def test_a_folder_in_the_header_and_text_past_a_names_end_are_read_right() -> None:
     name = f"{'f' * 90}/{'g' * 90}.jpg"
     content = bytearray(packed([("a.jpg", b"x"), (name, b"y")], tarfile.USTAR_FORMAT))
-    assert [m.name for m in members("x.tar", bytes(content))] == ["a.jpg", name]
+    assert columns("x.tar", bytes(content))[0] == ["a.jpg", name]
     content[6:9] = b"old"
     said = int(content[148:154], 8) + sum(b"old")
     content[148:154] = b"%06o" % said
-    assert [m.name for m in members("x.tar", bytes(content))] == ["a.jpg", name]
+    assert columns("x.tar", bytes(content))[0] == ["a.jpg", name]
 
 
 @pytest.mark.parametrize(("place", "text"), [(148, b"999999"), (124, b"-0000001000")])
@@ -84,10 +86,10 @@ def test_numbers_that_no_tar_has_are_refused(place: int, text: bytes) -> None:
         content[148:156] = b" " * 8
         content[148:154] = b"%06o" % sum(content[:BLOCK])
     with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
-        members("x.tar", bytes(content))
+        columns("x.tar", bytes(content))
 
 
 def test_what_is_no_tar_is_refused() -> None:
     for content in (b"", b"x" * 4096, b"PK\3\4" + bytes(2000)):
         with pytest.raises(DataError, match=r"x\.tar is cut short or is not a tar"):
-            members("x.tar", content)
+            columns("x.tar", content)

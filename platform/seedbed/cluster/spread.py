@@ -25,11 +25,11 @@ def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Res
     """
     seconds = retry_seconds()
 
-    def patient(job: Job) -> Result:
+    def retried(job: Job) -> Result:
         with retrying_for(seconds):
             return work(job)
 
-    task = ray.remote(num_cpus=1, max_retries=3)(patient)
+    task = ray.remote(num_cpus=1, max_retries=3)(retried)
     most = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
     flying: deque[Any] = deque()
     for job in jobs:

@@ -16,7 +16,7 @@ from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, Pictures, Seen, refusal
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.columns import read_columns
-from seedbed.data.select.selection import Selected, Step, Table, copies
+from seedbed.data.select.selection import Removal, RowTable, Selected, copies
 from seedbed.data.shards.manifest import MANIFEST_NAME
 from seedbed.data.shards.source import SPLIT, OpenSource
 from seedbed.data.shards.usable import check_caption, check_usable
@@ -75,7 +75,7 @@ class Assembly:
         for test in tests:
             check_caption(test.source, corpus.held_out_caption, "test_caption")
 
-    def rows(self, pictures: Pictures) -> tuple[Rows, Rows, tuple[Step, ...], int]:
+    def rows(self, pictures: Pictures) -> tuple[Rows, Rows, tuple[Removal, ...], int]:
         """What is trained on and what is tested on, the steps of the choice, and how many shards
         could not be compared with the held-out pictures."""
         corpus, selection = self.corpus, self.corpus.selection
@@ -127,7 +127,7 @@ class Assembly:
             return self.parts[0].source.manifest.fingerprint
         return _digest(*(f"{p.source.manifest.fingerprint}@{p.weight:g}" for p in self.parts))
 
-    def _train(self, seen: Mapping[int, Seen]) -> tuple[Rows, tuple[Step, ...]]:
+    def _train(self, seen: Mapping[int, Seen]) -> tuple[Rows, tuple[Removal, ...]]:
         """All rows but those that are held out, and the copies of those in the same source."""
         sources = [part.source for part in self.parts]
         split = SPLIT if len(sources) == 1 and sources[0].own else self.corpus.split
@@ -152,7 +152,7 @@ class Assembly:
         if not apart:
             return train, ()
         num_removed = sum(map(len, apart.values()))
-        return replace(train, apart=apart), (Step(COPIES_STEP, train.num_samples, num_removed),)
+        return replace(train, apart=apart), (Removal(COPIES_STEP, train.num_samples, num_removed),)
 
     def _test(self) -> Rows:
         shards = [(test, name) for test in self.tests for name in sorted(test.limits)]
@@ -189,7 +189,7 @@ class Assembly:
                 seen[shard] = Seen(source, name, rows)
         return seen, held, num_unchecked
 
-    def _chosen(self, train: Rows) -> tuple[Chosen, tuple[Step, ...]]:
+    def _chosen(self, train: Rows) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""
         table = self._table(train)
         selected = self.corpus.selection.apply(table)
@@ -203,7 +203,7 @@ class Assembly:
         shards, rows = self._copied(table, selected)
         return Chosen.of(shards, rows, len(self.shards)), selected.steps
 
-    def _table(self, train: Rows) -> Table:
+    def _table(self, train: Rows) -> RowTable:
         names = self.corpus.selection.columns | {"key", "uid"}
         columns: list[dict[str, NDArray[Any]]] = []
         for number, part in enumerate(self.parts):
@@ -214,14 +214,14 @@ class Assembly:
             {n: c[own] for n, c in cols.items()} for cols, own in zip(columns, rows, strict=True)
         ]
         shared = set.intersection(*(set(part) for part in kept))
-        return Table(
+        return RowTable(
             np.repeat(np.arange(len(rows)), [len(own) for own in rows]),
             np.concatenate(rows),
             {name: np.concatenate([part[name] for part in kept]) for name in shared},
         )
 
     def _copied(
-        self, table: Table, selected: Selected
+        self, table: RowTable, selected: Selected
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Shard and row numbers of an epoch, each row as often as its source's weight says."""
         if all(part.weight == 1 for part in self.parts):
@@ -235,7 +235,7 @@ class Assembly:
         return np.repeat(kept.shards, times), np.repeat(kept.rows, times)
 
 
-def _found(table: Table, selected: Selected) -> NDArray[np.bool_]:
+def _found(table: RowTable, selected: Selected) -> NDArray[np.bool_]:
     """Which rows of `table` are selected."""
     ours = (table.shards << 32) | table.rows
     theirs = (selected.shards << 32) | selected.rows

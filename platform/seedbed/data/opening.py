@@ -11,8 +11,8 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
 from seedbed.data.overlap import Pictures
 from seedbed.data.rows import Rows
-from seedbed.data.select.selection import Step
-from seedbed.data.shards.manifest import Source
+from seedbed.data.select.selection import Removal
+from seedbed.data.shards.manifest import Provenance
 from seedbed.data.shards.source import OpenSource, open_source
 from seedbed.storage.address import parse_sources
 
@@ -31,8 +31,8 @@ class OpenCorpus:
     train: Rows
     test: Rows
     fingerprint: str
-    sources: tuple[Source, ...]
-    steps: tuple[Step, ...] = ()
+    sources: tuple[Provenance, ...]
+    steps: tuple[Removal, ...] = ()
     num_unchecked: int = 0
     test_bytes: int = 0
 

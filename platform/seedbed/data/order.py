@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 # old one is not paired with the new, and cannot go on in it.
 ORDER_SCHEMA = 1
 SHARD_BIT, COPY_BIT = 32, 24  # where a sample's id holds the shard, and which copy it is
-MAX_ROWS = 1 << COPY_BIT
 
 
 def sample_id(shard: int, row: int, copy: int = 0) -> int:

@@ -12,7 +12,7 @@ from seedbed.checks import one_of
 from seedbed.errors import TrackingError, nearest
 from seedbed.study.cell import Cell
 
-Status = Literal["completed", "diverged", "failed", "stopped_early", "interrupted", "never_started"]
+Status = Literal["completed", "diverged", "failed", "interrupted", "never_started"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 Value = str | int | float | bool | None

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seedbed.analyze.numbers import counted
-from seedbed.analyze.trials.faults import AnalysisError as AnalysisError
 from seedbed.analyze.trials.responses import Floats as Floats
 from seedbed.analyze.trials.responses import centred
+from seedbed.errors import AnalysisError as AnalysisError
 from seedbed.errors import nearest
 from seedbed.study.label import label_text as label_text
 
@@ -28,7 +28,6 @@ STATUSES = (
     "completed",
     "diverged",
     "failed",
-    "stopped_early",
     "interrupted",
     "never_started",
 )

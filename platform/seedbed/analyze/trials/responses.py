@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seedbed.analyze.trials.faults import AnalysisError
+from seedbed.errors import AnalysisError
 
 Floats = NDArray[np.float64]
 

@@ -45,11 +45,11 @@ SCHEMA = pa.schema(
     ]
 )
 
-Spread = Callable[[Callable[["Job"], bytes], Sequence["Job"]], Iterable[bytes]]
+Spread = Callable[[Callable[["ColumnJob"], bytes], Sequence["ColumnJob"]], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
-class Job:
+class ColumnJob:
     """One shard to be read for `what`: its columns, or its pictures' hashes."""
 
     path: str
@@ -58,7 +58,7 @@ class Job:
     what: str
 
 
-def in_threads(work: Callable[[Job], bytes], jobs: Sequence[Job]) -> Iterable[bytes]:
+def in_threads(work: Callable[[ColumnJob], bytes], jobs: Sequence[ColumnJob]) -> Iterable[bytes]:
     with ThreadPoolExecutor() as pool:
         yield from pool.map(work, jobs)
 
@@ -100,14 +100,14 @@ def _stored(
     for name in shards:
         mark = hashlib.sha256(f"{name}/{source.etags[name]}".encode()).hexdigest()[:24]
         kept = str(folder / f"{mark}.{what}")
-        jobs.append(Job(source.places[name], source.etags[name], kept, what))
+        jobs.append(ColumnJob(source.places[name], source.etags[name], kept, what))
     left = [job for job in jobs if not Path(job.kept).exists()]
     for job, content in zip(left, spread(read_job, left), strict=True):
         local.write(job.kept, content)
     return [Path(job.kept).read_bytes() for job in jobs]
 
 
-def read_job(job: Job) -> bytes:
+def read_job(job: ColumnJob) -> bytes:
     """The bytes to keep for one shard. Raises DataError where it cannot be read."""
     samples = read_shard(job.path, job.etag)
     if job.what == "phash":

@@ -25,7 +25,7 @@ UID_DTYPE = np.dtype("u8,u8")  # DataComp (Gadre et al. 2023): 32 hex digits as 
 
 
 @dataclass(frozen=True)
-class Table:
+class RowTable:
     """Rows of a corpus: number of the shard [n], number of the row in it [n], columns of [n].
 
     The column `key` is there always; keys that come twice are told apart by their shard's number.
@@ -38,10 +38,10 @@ class Table:
     def __len__(self) -> int:
         return len(self.shards)
 
-    def where(self, kept: NDArray[Any]) -> Table:
+    def where(self, kept: NDArray[Any]) -> RowTable:
         """The rows at `kept` (bool or row numbers)."""
         columns = {name: values[kept] for name, values in self.columns.items()}
-        return Table(self.shards[kept], self.rows[kept], columns)
+        return RowTable(self.shards[kept], self.rows[kept], columns)
 
     @cached_property
     def keys(self) -> NDArray[np.str_]:
@@ -63,7 +63,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Step:
+class Removal:
     """One step of a selection: its name, the rows it was given, and how many it removed."""
 
     name: str
@@ -77,7 +77,7 @@ class Selected:
 
     shards: NDArray[np.int64]
     rows: NDArray[np.int64]
-    steps: tuple[Step, ...]
+    steps: tuple[Removal, ...]
 
     def of_shard(self, shard: int) -> NDArray[np.int64]:
         """The row numbers kept of `shard`, ascending."""
@@ -137,19 +137,19 @@ class Selection:
         words = [*(f.name for f in self.filters), self.fraction, digest, self.take]
         return hashlib.sha256(repr(words).encode()).hexdigest()
 
-    def apply(self, table: Table) -> Selected:
+    def apply(self, table: RowTable) -> Selected:
         """The rows of `table` that stay, and what each step removed of what the last one left.
 
         Raises DataError for a column that is missing, a list of uids that cannot be read, and
         where fewer rows are left than `take` says.
         """
-        steps: list[Step] = []
-        table = Table(table.shards, table.rows, {**table.columns, "key": table.keys})
+        steps: list[Removal] = []
+        table = RowTable(table.shards, table.rows, {**table.columns, "key": table.keys})
 
         def step(name: str, kept: NDArray[Any]) -> None:
             nonlocal table
             left = table.where(kept)
-            steps.append(Step(name, len(table), len(table) - len(left)))
+            steps.append(Removal(name, len(table), len(table) - len(left)))
             table = left
 
         if self.uids:
@@ -164,7 +164,7 @@ class Selection:
         order = np.lexsort((table.rows, table.shards))
         return Selected(table.shards[order], table.rows[order], tuple(steps))
 
-    def _first(self, table: Table, steps: Sequence[Step]) -> NDArray[np.int64]:
+    def _first(self, table: RowTable, steps: Sequence[Removal]) -> NDArray[np.int64]:
         if self.take > len(table):
             removed = "; ".join(f"{step.name} removed {step.num_removed:,}" for step in steps)
             raise DataError(

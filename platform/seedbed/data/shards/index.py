@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seedbed.data.shards.pictures import read_known, write_known
-from seedbed.data.shards.shard_index import Bad, IndexedShard, Job, Read, read_shard_index
+from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, Read, read_shard_index
 from seedbed.errors import DataError
 from seedbed.storage.address import Object, has_braces, literal_prefix
 from seedbed.storage.objects import list_objects, read_object, write_object
@@ -46,10 +46,10 @@ class Index:
         return sum(shard.num_samples for shard in self.shards)
 
 
-Spread = Callable[[Callable[[Job], Read], Sequence[Job]], Iterable[Read]]
+Spread = Callable[[Callable[[IndexJob], Read], Sequence[IndexJob]], Iterable[Read]]
 
 
-def in_threads(work: Callable[[Job], Read], jobs: Sequence[Job]) -> Iterator[Read]:
+def in_threads(work: Callable[[IndexJob], Read], jobs: Sequence[IndexJob]) -> Iterator[Read]:
     """`work` of each job, in their order: reading and hashing leave Python's lock."""
     with ThreadPoolExecutor(THREADS) as pool:
         yield from pool.map(work, jobs)
@@ -133,7 +133,7 @@ def index_source(
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
     inside = f"{place}/members" if place and members else ""
-    for read in spread(read_shard_index, [Job(n, found[n], inside) for n in left]):
+    for read in spread(read_shard_index, [IndexJob(n, found[n], inside) for n in left]):
         same[read.shard.name] = read.shard
         kept += read.bad
         pictures[read.shard.name, read.shard.etag] = read.pictures

@@ -40,7 +40,7 @@ class ShardEntry:
 
 
 @dataclass(frozen=True)
-class Source:
+class Provenance:
     """Where pairs came from, and under which terms."""
 
     name: str
@@ -62,7 +62,7 @@ class Manifest:
     version: str
     captions: tuple[str, ...]
     shards: tuple[ShardEntry, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[Provenance, ...]
     fingerprint: str
 
 
@@ -121,7 +121,7 @@ def _parsed(values: dict[str, Any]) -> Manifest:
         version=values["version"],
         captions=tuple(values["captions"]),
         shards=tuple(ShardEntry(**shard) for shard in values["shards"]),
-        sources=tuple(Source(**source) for source in values["sources"]),
+        sources=tuple(Provenance(**source) for source in values["sources"]),
         fingerprint=values["fingerprint"],
     )
 

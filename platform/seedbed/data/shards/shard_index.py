@@ -41,7 +41,7 @@ class IndexedShard:
 
 
 @dataclass(frozen=True)
-class Job:
+class IndexJob:
     """One shard to be read; its members' offsets are written under `members`, if that is set."""
 
     name: str
@@ -92,7 +92,7 @@ class Read(NamedTuple):
     pictures: bytes
 
 
-def read_shard_index(job: Job) -> Read:
+def read_shard_index(job: IndexJob) -> Read:
     """Read one shard whole. Raises DataError where it is damaged, or holds nothing."""
     uri = job.found.uri
     content = read_object(uri)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import tarfile
 from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +24,7 @@ PLAIN, IGNORED = (
 )  # regular files; folders, links and devices
 
 
-Columns = tuple[list[str], list[int], list[int]]  # of Member's fields
-
-
-class Member(NamedTuple):
-    """A regular file in a tar: its bytes are `start` to `stop` - 1 of the whole."""
-
-    name: str
-    start: int
-    stop: int
-
-
-def members(path: str, content: bytes) -> list[Member]:
-    """The regular files of the tar `content`, in order. Raises DataError as `columns` does."""
-    return list(map(Member._make, zip(*columns(path, content), strict=True)))
+Columns = tuple[list[str], list[int], list[int]]  # names, starts, stops
 
 
 def columns(path: str, content: bytes) -> Columns:

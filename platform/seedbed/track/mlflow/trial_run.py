@@ -23,7 +23,6 @@ RUN_STATUS = {
     "completed": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",
-    "stopped_early": "KILLED",
     "never_started": "KILLED",
     "interrupted": "KILLED",
 }
