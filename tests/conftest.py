@@ -14,6 +14,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 os.environ["RAY_AUTH_MODE"] = "disabled"
+# As many processes as cores share the tests: threads of their own would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Several processes of tests ignore Ctrl-C, and so would all that they start: what a stop
     # does could not be tested.

@@ -47,16 +47,23 @@ def cohort(*recipes: Recipe) -> Cohort:
     return Cohort(tuple(Trial((("n", i),), r) for i, r in enumerate(recipes)))
 
 
+RENDERED: dict[object, Columns] = {}  # by all that decides them: the tests read the same shapes
+LOOPS: dict[str, dict[str, torch.Tensor]] = {}
+
+
 def batches(corpus: OpenCorpus, members: Cohort, start: int = 0) -> Iterator[Columns]:
     """The stream without Ray: every window rendered in turn, cut into batches."""
     order, rendering = order_of(corpus, members.recipe), rendering_of(members)
     span = Span(start * BATCH, STEPS * BATCH, BATCH)
-    parts = [
-        part
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, rendering, 50)
-    ]
-    whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    of = (corpus.fingerprint, members.recipe.seed, repr(rendering), start)
+    if of not in RENDERED:
+        parts = [
+            part
+            for window in order.between(span.start, span.stop)
+            for part in render(corpus.train, order, window, span, rendering, 50)
+        ]
+        RENDERED[of] = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    whole = {name: column.copy() for name, column in RENDERED[of].items()}  # a test may change them
     for step in range(STEPS - start):
         yield {n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()}
 
@@ -67,6 +74,13 @@ def corpus(shapes: Path, home: Path) -> OpenCorpus:
 
 
 def plain_loop(corpus: OpenCorpus, one: Recipe) -> dict[str, torch.Tensor]:
+    """The weights after all steps; what a recipe makes is computed once."""
+    if one.key() not in LOOPS:
+        LOOPS[one.key()] = looped(corpus, one)
+    return LOOPS[one.key()]
+
+
+def looped(corpus: OpenCorpus, one: Recipe) -> dict[str, torch.Tensor]:
     model = Pretrainer(one.image, one.text, one.objective, embed_dim=one.embed_dim, seed=one.seed)
     decay = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
