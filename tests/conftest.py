@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
 import signal
 import tarfile
-from collections.abc import Callable
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,31 @@ def shape_shards(folder: Path, num_samples: int, per_shard: int = 64) -> Path:
     for shard, first in enumerate(range(0, num_samples, per_shard)):
         write_tar(folder / f"{shard:05}.tar", samples[first : first + per_shard])
     return folder
+
+
+def _left() -> set[str]:
+    """What lies in the temporary folder, but for the caches that torch and npm keep there."""
+    kept = ("torchinductor_", "node-compile-cache")
+    names = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
+    return {name for name in names if not name.startswith(kept)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A temporary folder for the session and all that it starts, in which nothing may be left."""
+    tmp_path_factory.getbasetemp()  # where pytest keeps the last three
+    place = tempfile.gettempdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", os.environ.get("RAY_TMPDIR", place))
+        # A short name: sockets are made in it, and their paths may have 107 bytes.
+        with tempfile.TemporaryDirectory(prefix="sb-", ignore_cleanup_errors=True) as folder:
+            patch.setenv("TMPDIR", folder)
+            patch.setattr(tempfile, "tempdir", folder)
+            yield
+            gc.collect()  # of what is removed with its owner
+            left = _left()
+    if left:
+        warnings.warn(f"left in the temporary folder: {sorted(left)}", stacklevel=1)
 
 
 @pytest.fixture(scope="session")

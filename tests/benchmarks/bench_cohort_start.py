@@ -91,7 +91,7 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
             code_version={"seedbed": "bench", "git_commit": ""},
         )
         seconds = time.perf_counter() - began
-    assert not outcome.missing(what.trials)
+    assert not outcome.missing(what.trials), outcome.reasons
     return seconds, sum(
         r.metrics["cost/train_seconds"] + r.metrics["cost/startup_seconds"]
         for r in outcome.records.values()

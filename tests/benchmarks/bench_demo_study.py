@@ -48,10 +48,15 @@ STUDY = ROOT / "studies" / "text_encoder_depth.py"
 
 def trials(samples: int, seeds: int, data: str) -> tuple[Trial, ...]:
     study: Study = runpy.run_path(str(STUDY))["study"]
-    settings: dict[str, object] = {"budget.samples": samples}
-    if data:
-        settings |= {"corpus.uri": data, "corpus.caption": "txt"}
-    return study.trials(DEMO, overrides=settings, seeds=tuple(range(seeds)))
+    return study.trials(DEMO, overrides=settings(samples, data), seeds=tuple(range(seeds)))
+
+
+def settings(samples: int, data: str) -> dict[str, object]:
+    """What both the study and the loops are told; the warm-up is the demo's part of the budget."""
+    part = DEMO.patches["budget.warmup_samples"] / DEMO.patches["budget.samples"]
+    found: dict[str, object] = {"budget.samples": samples}
+    found |= {"budget.warmup_samples": int(part * samples)}
+    return found | ({"corpus.uri": data, "corpus.caption": "txt"} if data else {})
 
 
 def plain_loop(trial: Trial) -> None:
@@ -114,10 +119,10 @@ def main(arguments: Sequence[str]) -> list[Row]:
         chosen = trials(options.samples, options.seeds, data)
         size = ("--samples", str(options.samples), "--seeds", str(options.seeds), "--data", data)
         environment = os.environ | {"SEEDBED_HOME": str(state)}
-        settings = [f"budget.samples={options.samples}"]
-        settings += [f"corpus.uri={data}", "corpus.caption=txt"] if data else []
-        given = [part for setting in settings for part in ("--set", setting)]
-        study = timed(str(STUDY), "--seeds", str(options.seeds), *given, environment=environment)
+        given = ["--seeds", str(options.seeds)]
+        for name, value in settings(options.samples, data).items():
+            given += ["--set", f"{name}={value}"]
+        study = timed(str(STUDY), *given, environment=environment)
         loops = [
             timed(__file__, *size, "--loop", trial.key, environment=environment)
             for trial in chosen[: options.loops]

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -168,8 +169,9 @@ class World:
             if found.is_dir:
                 out |= self._files(run_id, found.path)
             else:
-                path = Path(self.mlflow.download_artifacts(run_id, found.path))
-                out[found.path] = path.read_text()
+                with tempfile.TemporaryDirectory() as scratch:
+                    path = Path(self.mlflow.download_artifacts(run_id, found.path, scratch))
+                    out[found.path] = path.read_text()
         return out
 
     def opened(self, **changes: Any) -> MlflowRuns:
@@ -240,7 +242,12 @@ class Server:
         command = [sys.executable, "-m", *command, "--workers", "1"]
         with (self.folder / "server.log").open("ab") as out:
             self._process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+                command,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                start_new_session=True,
+                env=os.environ | {"TMPDIR": str(self.folder)},  # MLflow leaves locks there
             )
         self._wait_until(self._is_healthy)
 
