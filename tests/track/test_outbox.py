@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from seedbed.track.outbox import Job, Outbox, Point
+from seedbed.track.outbox import Delivery, Outbox, Point
 
 
 class Line:
@@ -53,11 +53,11 @@ def points(num: int) -> list[Point]:
 def test_jobs_arrive_in_order_after_the_points_they_wait_for() -> None:
     line = Line(up=True)
     outbox = line.outbox()
-    outbox.put(Job("open", partial(line.job, "open"), "k"))
+    outbox.put(Delivery("open", partial(line.job, "open"), "k"))
     for point in points(5):
         outbox.put_point("k", point)
     seen: list[int] = []
-    end = Job("end", lambda: seen.extend(line.points["k"]), "k", after_points=True)
+    end = Delivery("end", lambda: seen.extend(line.points["k"]), "k", after_points=True)
     outbox.put(end)
     assert not outbox.close(10)
     assert line.jobs == ["open"]
@@ -67,7 +67,7 @@ def test_jobs_arrive_in_order_after_the_points_they_wait_for() -> None:
 def test_callers_go_on_while_the_line_is_cut_and_all_arrives_when_it_is_mended() -> None:
     line = Line(up=False)
     outbox = line.outbox()
-    outbox.put(Job("open", partial(line.job, "open")))
+    outbox.put(Delivery("open", partial(line.job, "open")))
     assert line.tried.wait(10)
     for point in points(1000):  # each would wait for ever, if any waited
         outbox.put_point("k", point)
@@ -81,7 +81,7 @@ def test_callers_go_on_while_the_line_is_cut_and_all_arrives_when_it_is_mended()
 def test_what_a_cut_line_kept_from_going_is_named_with_its_reason() -> None:
     line = Line(up=False)
     outbox = line.outbox()
-    outbox.put(Job("the record of k", partial(line.job, "end"), "k", final=True))
+    outbox.put(Delivery("the record of k", partial(line.job, "end"), "k", final=True))
     outbox.put_point("k", points(1)[0])
     outbox.put_point("other", points(1)[0])
     unsent = outbox.close(0.1)
@@ -93,7 +93,7 @@ def test_what_a_cut_line_kept_from_going_is_named_with_its_reason() -> None:
 def test_memory_is_bounded_and_the_oldest_points_go_first() -> None:
     line = Line(up=False)
     outbox = line.outbox(max_points=100)
-    outbox.put(Job("open", partial(line.job, "open")))
+    outbox.put(Delivery("open", partial(line.job, "open")))
     assert line.tried.wait(10)
     for point in points(250):
         outbox.put_point("k", point)
@@ -106,11 +106,11 @@ def test_memory_is_bounded_and_the_oldest_points_go_first() -> None:
 def test_dropped_points_are_no_loss_once_the_whole_record_arrived() -> None:
     line = Line(up=False)
     outbox = line.outbox(max_points=1)
-    outbox.put(Job("open", partial(line.job, "open")))
+    outbox.put(Delivery("open", partial(line.job, "open")))
     assert line.tried.wait(10)
     for point in points(3):
         outbox.put_point("k", point)
-    outbox.put(Job("end", partial(line.job, "end"), "k", final=True, after_points=True))
+    outbox.put(Delivery("end", partial(line.job, "end"), "k", final=True, after_points=True))
     line.up.set()
     assert not outbox.close(10)
 
@@ -122,8 +122,8 @@ def test_what_is_refused_is_named_and_holds_up_nothing_else() -> None:
     def refuse() -> None:
         raise ValueError("no such thing")
 
-    outbox.put(Job("bad", refuse, "k"))
-    outbox.put(Job("good", partial(line.job, "good")))
+    outbox.put(Delivery("bad", refuse, "k"))
+    outbox.put(Delivery("good", partial(line.job, "good")))
     unsent = outbox.close(10)
     assert line.jobs == ["good"]
     assert unsent.what == ("bad",)
@@ -140,8 +140,8 @@ def test_what_fails_again_and_again_while_the_other_side_answers_is_given_up() -
         tries.append(1)
         raise RuntimeError("a bad day")
 
-    outbox.put(Job("bad", fail))
-    outbox.put(Job("good", partial(line.job, "good")))
+    outbox.put(Delivery("bad", fail))
+    outbox.put(Delivery("good", partial(line.job, "good")))
     assert outbox.close(10).what == ("bad",)
     assert len(tries) == 3
     assert line.jobs == ["good"]

@@ -13,7 +13,7 @@ from seedbed.errors import TrackingError
 from seedbed.storage.folder import Folder
 from seedbed.track.ledger import Remote
 from seedbed.track.mlflow.reader import read_artifact, read_design, read_rows, run_marks
-from seedbed.track.outbox import Job
+from seedbed.track.outbox import Delivery
 
 
 def rows(world: Any, storage: str) -> dict[str, dict[str, Any]]:
@@ -50,7 +50,7 @@ def test_neither_ends_nor_overwrites_what_is_the_others(world: Any) -> None:
 def wait_for(ledger: Any) -> None:
     """Until the ledger has sent what it was told."""
     done = threading.Event()
-    ledger._outbox.put(Job("a mark", done.set, after_points=True))
+    ledger._outbox.put(Delivery("a mark", done.set, after_points=True))
     assert done.wait(60)
 
 

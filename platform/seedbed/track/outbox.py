@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
+class Delivery:
     """Something to send, once.
 
     `key` is the trial it is about; `final` says that it tells all of it; `after_points` that the
@@ -61,11 +61,11 @@ class Outbox:
         self._send_points, self._is_refused, self._is_alive = send_points, is_refused, is_alive
         self._max_points, self._max_tries = max_points, max_tries
         self._linger_s, self._max_backoff_s = linger_s, max_backoff_s
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[Delivery] = deque()
         self._points: dict[str, deque[Point]] = {}
         self._num_points = 0
         self._dropped: Counter[str] = Counter()
-        self._given_up: list[tuple[Job, str]] = []
+        self._given_up: list[tuple[Delivery, str]] = []
         self._final: set[str] = set()  # keys whose whole story was sent
         self._reason = ""
         self._changed = threading.Condition()
@@ -73,7 +73,7 @@ class Outbox:
         self._thread = threading.Thread(target=self._work, name="seedbed-ledger", daemon=True)
         self._thread.start()
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Delivery) -> None:
         """Queue a job."""
         with self._changed:
             self._jobs.append(job)
@@ -139,7 +139,7 @@ class Outbox:
             if job is not None:
                 self._deliver(job)
 
-    def _deliver(self, job: Job) -> None:
+    def _deliver(self, job: Delivery) -> None:
         reason = self._persist(job.run)
         if reason is None:
             return

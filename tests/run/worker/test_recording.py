@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Span, render
+from seedbed.evaluate import tasks
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cost import estimate
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.run.driver.outcome import record_files
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.recording import Recorder
@@ -161,3 +165,53 @@ def test_a_record_holds_the_declared_metrics_and_no_other(
     found = {name for name in record.metrics if not name.startswith("data/removed/")}
     assert found == measured([one])
     assert found < set(record.metrics)  # the held-out pairs are left out of those to train on
+
+
+NEW_TASK = """
+import numpy as np
+
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.task import Pairs, Task
+from seedbed.metric import Metric
+
+BRIGHT = Metric("brightness/bright", "Bright pictures", "share", column="darkness", below=128)
+
+
+class Brightness(Task[Pairs]):
+    metrics = (BRIGHT,)
+    file = "brightness.parquet"
+    examples = "pictures"
+
+    def prepare(self, pairs):
+        return pairs
+
+    def run(self, model, part):
+        return Scores(part.ids, {"darkness": 255 - part.images.mean((1, 2, 3))})
+"""
+
+
+def test_a_new_task_is_one_file_and_is_run_recorded_and_kept(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "brightness.py").write_text(NEW_TASK)
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(folder)])
+    tasks.all_tasks.cache_clear()
+    try:
+        one = recipe(shapes)
+        left = recorder(corpus, tmp_path, one)
+        left.record(left.training.variants[one.key()])
+        store = Folder(str(tmp_path))
+        kept = record_files(store, one.key())
+    finally:
+        monkeypatch.undo()
+        tasks.all_tasks.cache_clear()
+        sys.modules.pop("seedbed.evaluate.tasks.brightness", None)
+    found = record_of(tmp_path, one.key()).metrics
+    assert 0 < found["brightness/bright"] < 1 and "zeroshot/top1" in found
+    assert kept.keys() == {"brightness.parquet", "examples.parquet"}
+    table = pq.read_table(str(kept["brightness.parquet"]))
+    assert len(table) == corpus.test.num_samples
+    bright = (table.column("darkness").to_numpy() < 128).mean()
+    assert found["brightness/bright"] == pytest.approx(bright)

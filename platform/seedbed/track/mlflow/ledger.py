@@ -13,7 +13,7 @@ from seedbed.study.record import TrialRecord, split_finite
 from seedbed.track.ledger import File, StudyEntry, TrialEntry, Unsent
 from seedbed.track.mlflow.connection import check_tracking
 from seedbed.track.mlflow.study_runs import MlflowRuns
-from seedbed.track.outbox import Job, Outbox, Point
+from seedbed.track.outbox import Delivery, Outbox, Point
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +60,13 @@ class MlflowLedger:
 
     def open_study(self, entry: StudyEntry) -> None:
         run = partial(self._runs.open_study, entry)
-        self._outbox.put(Job(f"the run of study {entry.study}", run))
-        self._outbox.put(Job(f"the view of study {entry.study}", self._runs.open_view))
+        self._outbox.put(Delivery(f"the run of study {entry.study}", run))
+        self._outbox.put(Delivery(f"the view of study {entry.study}", self._runs.open_view))
         self._opened = True
 
     def open_trial(self, entry: TrialEntry) -> None:
         run = partial(self._runs.open_trial, entry)
-        self._outbox.put(Job(f"the run of trial {entry.key}", run, entry.key))
+        self._outbox.put(Delivery(f"the run of trial {entry.key}", run, entry.key))
 
     def log(self, key: str, samples: int, metrics: Mapping[str, float]) -> None:
         try:
@@ -79,20 +79,20 @@ class MlflowLedger:
     def finish(self, record: TrialRecord, files: Mapping[str, File] | None = None) -> None:
         run = partial(self._runs.finish, record, dict(files or {}), _now_ms())
         what = f"the record of trial {record.key}"
-        self._outbox.put(Job(what, run, record.key, final=True, after_points=True))
+        self._outbox.put(Delivery(what, run, record.key, final=True, after_points=True))
 
     def interrupt(self, key: str, reason: str) -> None:
         run = partial(self._runs.interrupt, key, reason)
-        self._outbox.put(Job(f"the end of trial {key}", run, key, after_points=True))
+        self._outbox.put(Delivery(f"the end of trial {key}", run, key, after_points=True))
 
     def attach(self, files: Mapping[str, Path], *, analysis: str = "") -> None:
         run = partial(self._runs.attach, dict(files), analysis)
-        self._outbox.put(Job(f"the files {', '.join(files)}", run))
+        self._outbox.put(Delivery(f"the files {', '.join(files)}", run))
 
     def close(self, timeout_s: float = 60.0) -> Unsent:
         if self._opened:
             what = f"the end of study {self.experiment}"
-            self._outbox.put(Job(what, self._runs.close, after_points=True))
+            self._outbox.put(Delivery(what, self._runs.close, after_points=True))
             self._opened = False
         return self._outbox.close(timeout_s)
 
