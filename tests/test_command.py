@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import seedbed.commands
+from seedbed.commands.seedbed import commands
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 STUDY = "studies/text_encoder_depth.py"
@@ -128,6 +131,77 @@ def test_a_study_file_that_raises_says_where(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "two.py raised ZeroDivisionError" in done.stderr
     assert "line 3" in done.stderr
+
+
+def test_reading_a_name_or_importing_leaves_other_programs_faults_as_they_are(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text("import seedbed\n\nseedbed.main, seedbed.Study\n\n1 / 0\n")
+    done = run(str(tmp_path / "mine.py"))
+    assert done.returncode == 1
+    assert "error:" not in done.stderr
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_fault_after_the_study_is_defined_is_not_the_study_file_s(tmp_path: Path) -> None:
+    lines = (
+        "from seedbed import main",
+        "try:",
+        "    main(None, ['--help'])",
+        "except BaseException:",
+        "    1 / 0",
+    )
+    (tmp_path / "late.py").write_text("\n".join(lines) + "\n")
+    done = run(str(tmp_path / "late.py"))
+    assert done.returncode == 1
+    assert "error:" not in done.stderr and "ZeroDivisionError" in done.stderr
+
+
+def test_what_is_registered_to_be_done_at_the_end_is_done_after_a_wrong_study(
+    tmp_path: Path,
+) -> None:
+    lines = (
+        "import atexit",
+        "from seedbed import Budget, main",
+        "atexit.register(print, 'the end')",
+        "Budget(samples=-1)",
+    )
+    (tmp_path / "wrong.py").write_text("\n".join(lines) + "\n")
+    done = run(str(tmp_path / "wrong.py"))
+    assert (done.returncode, done.stdout) == (2, "the end\n")
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", [("-m", "seedbed.commands.seedbed", "prepare", "emoij")])
+def test_state_of_the_old_name_is_pointed_at_once_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SEEDBED_HOME", raising=False)
+    old = tmp_path / ".ablate"
+    assert str(old) not in run(*line).stderr
+    old.mkdir()
+    said = [text for text in run(*line).stderr.splitlines() if str(old) in text]
+    assert len(said) == 1 and str(tmp_path / ".seedbed") in said[0]
+    (tmp_path / ".seedbed" / "results").mkdir(parents=True)
+    assert str(old) not in run(*line).stderr
+
+
+def test_a_command_is_a_file_and_help_waits_for_no_heavy_library() -> None:
+    folder = Path(seedbed.commands.__file__).parent
+    assert {command.NAME for command in commands()} == {
+        path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "seedbed")
+    }
+    code = (
+        "import atexit, sys\n"
+        "from seedbed.commands.seedbed import main\n"
+        "atexit.register(lambda: print(sorted(set(sys.modules) & {'torch', 'numpy', 'pyarrow',"
+        " 'pandas', 'mlflow', 'ray', 'rich'}), file=sys.stderr))\n"
+        "main(['--help'])"
+    )
+    done = run("-c", code)
+    assert done.stderr == "[]\n"
+    assert all(command.HELP.split()[0] in done.stdout for command in commands())
 
 
 def test_prepare_names_the_nearest_corpus(home: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from seedbed import Claim, Contrast, Factor, Recipe, Study
-from seedbed.commands.run import _note_look, looks_before, stated_claims
+from seedbed.commands.study.stated import looks_before, note_look, stated_claims
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.scale import scale_named
 from seedbed.storage.folder import Folder
@@ -63,11 +63,11 @@ def test_an_error_that_is_asked_for_after_trials_have_ended_is_a_late_one(tmp_pa
 def test_looks_are_written_down_once_each(tmp_path: Path) -> None:
     store, chosen = Folder(str(tmp_path)), planned()
     table = pd.DataFrame({"seed": [0, 0, 1, 1], "status": ["completed"] * 3 + ["failed"]})
-    _note_look(store, chosen, table.assign(status="never_started"))
+    note_look(store, chosen, table.assign(status="never_started"))
     assert looks_before(store, chosen) == []
     for _ in range(2):
-        _note_look(store, chosen, table[table["seed"] == 0])
-    _note_look(store, chosen, table)
+        note_look(store, chosen, table[table["seed"] == 0])
+    note_look(store, chosen, table)
     assert looks_before(store, chosen) == [
         {"num_seeds": 1, "num_completed": 2},
         {"num_seeds": 2, "num_completed": 3},

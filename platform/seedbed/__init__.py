@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any
 
+from seedbed.commands.study.faults import explain_study_faults
+
 if TYPE_CHECKING:
-    from seedbed.commands.main import main
+    from seedbed.commands.study.main import main
     from seedbed.data.corpus import Corpus
     from seedbed.model.objective import Objective
     from seedbed.recall import results
@@ -28,7 +29,7 @@ _HOMES = {
     "Objective": "seedbed.model.objective",
     "Recipe": "seedbed.recipe.recipe",
     "Study": "seedbed.study.study",
-    "main": "seedbed.commands.main",
+    "main": "seedbed.commands.study.main",
     "results": "seedbed.recall",
 }
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "results",
 ]
 
+explain_study_faults()
+
 
 def __getattr__(name: str) -> Any:
     # On demand, so that a data task, which needs no model, does not wait for torch to import.
@@ -51,9 +54,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'seedbed' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
-    if name == "main" and sys.argv[0].endswith(".py"):
-        # A file that imports `main` is a study being run.
-        importlib.import_module("seedbed.commands.main").explain_study_faults()
     return value
 
 

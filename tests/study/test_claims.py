@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seedbed import Claim, Contrast, Factor, Recipe, Study
-from seedbed.commands.describe import unjudged_claims
+from seedbed.commands.study.lines import unjudged_claims
 from seedbed.errors import StudyError
 from seedbed.plan.plan import plan
 from seedbed.recipe.scale import scale_named

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from seedbed.commands.main import main
-from seedbed.plan.counts import FOLDER as COUNTS
+from seedbed.commands.study.main import main
+from seedbed.home import COUNTS
 from seedbed.plan.plan import cohorts_of, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import scale_named

@@ -19,13 +19,11 @@ from typing import Any
 
 import seedbed
 from seedbed.errors import DataError, StudyError
-from seedbed.home import home
+from seedbed.home import COUNTS, home
 from seedbed.model.term import Feature, Term
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.storage.objects import write_object
-
-FOLDER = "counts"
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def _known(what: str, kept: bool, count: Callable[[], Counts]) -> Counts:
     if not kept:
         return count()
     of = {"part": what, "code": _code(), "torch": version("torch"), "timm": version("timm")}
-    path = home() / FOLDER / f"{_digest(of)[:32]}.json"
+    path = home() / COUNTS / f"{_digest(of)[:32]}.json"
     try:
         read = json.loads(path.read_bytes())
         if read["of"] == of and read["check"] == _digest(read["counts"]):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seedbed.commands.main import main
-from seedbed.commands.options import MOST_EPOCHS, options_of
 from seedbed.commands.seedbed import main as seedbed
+from seedbed.commands.study.main import main
+from seedbed.commands.study.options import MOST_EPOCHS, options_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.peek import peek

@@ -1,0 +1,64 @@
+"""`seedbed report`: a study's report, from MLflow alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "report"
+HELP = "the report of a study, from MLflow alone"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="the study's name")
+    parser.add_argument("--out", metavar="FOLDER", help="where it goes (NAME-report)")
+    parser.add_argument("--rank", metavar="FACTOR", help="also rank its levels over several tasks")
+    parser.add_argument(
+        "--tasks", metavar="METRIC", nargs="+", default=[], help="with --rank: a metric for each"
+    )
+    parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", ""))
+    parser.add_argument("--scale", default="", help="the newest run's, if not given")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report and print its summary."""
+    from seedbed.analyze.report.write import write_report
+    from seedbed.recall import correct_of, curves_of, recall, with_bad_samples_of
+
+    study = recall(args.name, scale=args.scale, tracking_uri=args.tracking_uri)
+    folder = Path(args.out or f"{args.name}-report")
+    report = write_report(
+        with_bad_samples_of(study), study.trials, folder, {}, correct_of(study), curves_of(study)
+    )
+    print(report.summary)
+    if args.rank or args.tasks:
+        _rank(study.trials, args.rank or "", args.tasks, folder)
+    print(f"\nreport  {folder.absolute() / 'report.html'}")
+
+
+def _rank(trials: pd.DataFrame, factor: str, tasks: Sequence[str], folder: Path) -> None:
+    """Rank the levels of a factor over tasks, as a table and a critical-difference figure."""
+    from seedbed.analyze.figures.ranks import rank_figure
+    from seedbed.analyze.numbers import p_value, plain
+    from seedbed.analyze.report.write import standalone
+    from seedbed.analyze.stats.ranks import rank_levels
+
+    found = rank_levels(trials, tasks, of=factor)
+    found.ranks.sort_values("mean_rank").to_csv(folder / "ranks.csv", lineterminator="\n")
+    svg = rank_figure(found)
+    if svg:
+        (folder / "figures" / "critical_difference.svg").write_text(standalone(svg))
+    print(f"\nMean ranks of {factor} over {len(tasks)} tasks (1 is the best)")
+    for level, row in found.ranks.sort_values("mean_rank").iterrows():
+        print(f"  {level}  {row['mean_rank']:.2f}")
+    print(
+        found.note
+        or f"Friedman p {plain(p_value(found.p))}; ranks {found.critical_difference:.2f} apart "
+        "differ (Nemenyi)"
+    )

@@ -1,0 +1,148 @@
+"""What the ledger is told of a study: its design, its identity and its code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedbed.commands.study.lines import uris
+from seedbed.plan.plan import Plan
+from seedbed.study.claim import ERROR_ID, digest_of
+from seedbed.study.label import label_text
+
+if TYPE_CHECKING:
+    from seedbed.commands.study.options import Options
+    from seedbed.data.corpus import Corpus
+    from seedbed.data.opening import OpenCorpus
+    from seedbed.track.ledger import StudyEntry
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+
+def entry_of(
+    options: Options,
+    corpora: Corpora,
+    stated: Mapping[str, str],
+    looks: Sequence[Mapping[str, int]] = (),
+) -> StudyEntry:
+    """What the ledger is told of the study; `stated` says when each claim was, by its id, and
+    `looks` from what earlier reports were written."""
+    from seedbed.track.ledger import StudyEntry
+
+    chosen = options.plan
+    marks = sorted({c.fingerprint for c in corpora.values()}) or ["rehearsal"]
+    claims = chosen.design().get("claims")
+    return StudyEntry(
+        study=options.name,
+        scale=chosen.scale.name,
+        question=chosen.study.question,
+        design=design_of(options, corpora, stated)
+        | ({"looks": [dict(look) for look in looks]} if looks else {}),
+        params=_constants(chosen),
+        tags={
+            "seedbed.data_fingerprint": ", ".join(marks),
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            "mlflow.source.git.commit": code_version()["git_commit"],
+            **({"seedbed.claims": ", ".join(map(digest_of, claims))} if claims else {}),
+        },
+    )
+
+
+def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> dict[str, Any]:
+    """The design as plain JSON values, with the data that was found."""
+    chosen, opened = options.plan, list(corpora.values())
+    data: dict[str, Any] = {"uri": uris(chosen)}
+    if opened:
+        data["num_test_samples"] = opened[0].test.num_samples
+        data["sources"] = sorted({source.name for corpus in opened for source in corpus.sources})
+        if unknown := sum(corpus.num_unchecked for corpus in opened):
+            data["num_unchecked_shards"] = unknown
+    if len(opened) == 1 and not opened[0].steps:
+        data |= {"fingerprint": opened[0].fingerprint, "num_samples": opened[0].train.num_samples}
+    elif opened:
+        data["selections"] = [_selection(chosen, corpus) for corpus in opened]
+    design = _named(options) | {"data": data}
+    if "claims" in design:
+        design["claims"] = [
+            claim | {"digest": digest_of(claim), "stated": stated.get(claim["id"], "")}
+            for claim in design["claims"]
+        ]
+    if "error" in design:
+        mark = {"digest": digest_of(design["error"]), "stated": stated.get(ERROR_ID, "")}
+        design["error"] = design["error"] | mark
+    return design
+
+
+def _named(options: Options) -> dict[str, Any]:
+    """The plan's design; a rehearsal's has another name, and its surface among the overrides."""
+    design = options.plan.design() | {"study": options.name}
+    if options.surface is not None:
+        design["rehearsal"] = options.surface.to_json()
+        design["overrides"] |= {"surface": options.surface.digest}
+    return design
+
+
+def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
+    """The pairs of some of the cells, and what each step of their choice removed."""
+    of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
+    cells = {
+        " ".join(
+            f"{name}={label_text(level)}" for name, level in trial.cell.items() if name in of_data
+        )
+        for trial in chosen.trials
+        if trial.recipe.corpus == corpus.corpus
+    }
+    return {
+        "cells": sorted(cells),
+        "uri": corpus.corpus.uri,
+        "caption": corpus.corpus.caption,
+        "fingerprint": corpus.fingerprint,
+        "num_samples": corpus.train.num_samples,
+        "steps": [
+            {"name": step.name, "num_rows": step.num_rows, "num_removed": step.num_removed}
+            for step in corpus.steps
+        ],
+    }
+
+
+def _constants(chosen: Plan) -> dict[str, Any]:
+    """The recipe fields that are the same in every trial."""
+    flat = [trial.recipe.flatten() for trial in chosen.trials]
+    shared = {path for path in flat[0] if all(f.get(path) == flat[0][path] for f in flat)}
+    return {path: value for path, value in flat[0].items() if path in shared}
+
+
+def code_version() -> dict[str, str]:
+    """The package's version, the commit of its checkout where there is one, and libraries."""
+    import subprocess
+    from importlib.metadata import version
+
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "HEAD")
+    if commit and git("status", "--porcelain", "--untracked-files=no"):
+        commit += "-modified"
+    return {
+        "seedbed": version("seedbed"),
+        "git_commit": commit or "unknown",
+        "torch": version("torch"),
+        "ray": version("ray"),
+        "timm": version("timm"),
+    }
+
+
+def identity_of(options: Options) -> str:
+    """The study's identity in the ledger, without opening its corpus."""
+    from seedbed.track.ledger import StudyEntry
+
+    chosen = options.plan
+    design = _named(options) | {"data": {"uri": uris(chosen)}}
+    return StudyEntry(options.name, chosen.scale.name, chosen.study.question, design).identity

@@ -1,0 +1,103 @@
+"""What is said of a plan, a line for each thing: before it runs, and when it starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seedbed.plan.confounded import moved_together, views_read
+from seedbed.plan.levels import resolved_words
+from seedbed.plan.plan import Plan
+from seedbed.study.label import label_text
+
+if TYPE_CHECKING:
+    from seedbed.commands.study.options import Options
+    from seedbed.data.corpus import Corpus
+    from seedbed.data.opening import OpenCorpus
+    from seedbed.storage.folder import Folder
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+
+def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> None:
+    chosen = options.plan
+    say = [
+        f"study   {chosen.study.name}: {chosen.study.question}",
+        f"scale   {chosen.scale.name} ({chosen.scale.about}); {chosen.scale_reason}",
+        f"data    {_data_text(chosen, corpora)}",
+        f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
+        f"results {store.uri}",
+    ]
+    print(
+        "\n".join([*say, *unchecked(corpora), *bundles(chosen), *unjudged_claims(chosen)]),
+        file=sys.stderr,
+    )
+
+
+def unchecked(corpora: Corpora) -> list[str]:
+    """Said where nobody knows whether held-out pictures are trained on under another name."""
+    return [
+        f"copies  of held-out pictures in {opened.num_unchecked:,} of the "
+        f"{len(opened.train.paths):,} shards of {corpus.uri} were not looked for: no index has "
+        f"their digests (seedbed index {corpus.uri})"
+        for corpus, opened in corpora.items()
+        if opened.num_unchecked
+    ]
+
+
+def bundles(chosen: Plan) -> list[str]:
+    """Said before anything runs: which factors move more than their main part of the recipe."""
+    read = views_read(chosen)
+    lines = []
+    for name, fields in moved_together(chosen).items():
+        lines.append(
+            f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of "
+            f"it is found of {' + '.join([name, *fields])}"
+        )
+        # Levels that read the same stand together.
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for label, views in read.get(name, {}).items():
+            alike.setdefault(views, []).append(label_text(label))
+        lines += [f"views   {', '.join(ls)}: {', '.join(views)}" for views, ls in alike.items()]
+    return lines
+
+
+def level_lines(chosen: Plan) -> list[str]:
+    """What each level comes to at the plan's scale: what runs, whatever its label says."""
+    words = {
+        f"{factor.name}={label_text(label)}": said
+        for factor in chosen.study.factors
+        for label, said in resolved_words(factor, chosen.trials).items()
+    }
+    width = max(map(len, words))
+    return [f"level   {name:<{width}}  {said}" for name, said in words.items()]
+
+
+def unjudged_claims(chosen: Plan) -> list[str]:
+    """Said before anything runs: which claims are about another scale than the plan's."""
+    return [
+        f"claim   {claim.id} is about the scale {' or '.join(claim.scale)}: at "
+        f"{chosen.scale.name} the report says what is seen of it, and gives no verdict"
+        for claim in chosen.study.claims
+        if claim.scale and chosen.scale.name not in claim.scale
+    ]
+
+
+def _data_text(chosen: Plan, corpora: Corpora) -> str:
+    opened = list(corpora.values())
+    if not opened:
+        return "none is read: a rehearsal, whose trials measure a response surface"
+    pairs = sorted({corpus.train.num_samples for corpus in opened})
+    counts = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
+    several = f" in {len(opened)} selections" if len(opened) > 1 else ""
+    marks = sorted({corpus.fingerprint[:12] for corpus in opened})
+    return (
+        f"{uris(chosen)}: {counts} pairs to train on{several}, "
+        f"{opened[0].test.num_samples:,} held out, fingerprint {', '.join(marks)}"
+    )
+
+
+def uris(chosen: Plan) -> str:
+    """The places that the trials read from."""
+    return ", ".join(sorted({trial.recipe.corpus.uri for trial in chosen.trials}))

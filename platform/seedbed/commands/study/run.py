@@ -1,0 +1,121 @@
+"""Carries a plan out: what it needs is made ready, its trials run, its report written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seedbed.commands.study.corpora import opened_corpora
+from seedbed.commands.study.entry import code_version, entry_of
+from seedbed.commands.study.lines import say_start
+from seedbed.commands.study.stated import looks_before, stated_claims
+from seedbed.commands.study.status import COMPLETE, TRIALS_MISSING
+from seedbed.commands.study.written import Tracking, finish
+from seedbed.home import home
+
+if TYPE_CHECKING:
+    from seedbed.commands.study.options import Options
+    from seedbed.data.corpus import Corpus
+    from seedbed.data.opening import OpenCorpus
+    from seedbed.storage.folder import Folder
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+
+def run(options: Options) -> int:
+    """Run what is missing of the plan and write its report. Returns the exit status."""
+    from seedbed.errors import StudyHeldError
+    from seedbed.run.driver.preflight import check_workers
+    from seedbed.storage.folder import Folder
+    from seedbed.storage.lock import study_lock
+    from seedbed.storage.retry import retry_seconds
+    from seedbed.track.mlflow.connection import check_tracking, default_tracking_uri
+
+    retry_seconds()
+    check_workers(options.plan, options.workers)
+    store = Folder(options.storage).sub(*options.folder)
+    corpora = {} if options.surface else opened_corpora(options)
+    check_tracking(options.tracking_uri or default_tracking_uri(home()))
+    try:
+        with study_lock(store):  # before the ledger is opened: that ends what still runs in it
+            return _run_alone(options, corpora, store)
+    except StudyHeldError as held:
+        print(f"error: {held}", file=sys.stderr)
+        return TRIALS_MISSING
+
+
+def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
+    from seedbed.cluster.connect import connect
+    from seedbed.cluster.layout import check_disk
+    from seedbed.recall import check_scored_alike
+    from seedbed.run.driver.launch import run_plan
+    from seedbed.run.driver.outcome import read_outcome, record_files
+    from seedbed.run.driver.preflight import check_workers
+
+    chosen = options.plan
+    before = read_outcome(store, chosen.trials, corpora)
+    check_scored_alike(record.to_json() for record in before.records.values())
+    left = len(chosen.trials) - len(before.records)
+    say_start(options, corpora, store, len(before.records))
+    if left:
+        if options.surface is None:
+            check_disk(chosen, store.free_bytes(), options.storage)
+        print(f"ray     {connect()}", file=sys.stderr)
+        check_workers(chosen, options.workers)  # again: a cluster is known once it is joined
+    if options.surface is not None:
+        store.write_json(options.surface.to_json(), "surface.json")
+        print(
+            f"surface {store.place('surface.json')}: change a copy, and give it to --rehearse",
+            file=sys.stderr,
+        )
+    # Who states a claim now has seen those of other data, too.
+    stated = stated_claims(store, chosen, len(before.records) + len(before.stale))
+    tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen), store)
+    outcome = before
+    try:
+        # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
+        sizes = {} if store.local or not before.records else store.sizes("trials")
+        for key, record in before.records.items():
+            tracking.ledger.finish(record, record_files(store, key, sizes))
+        if left:
+            outcome = run_plan(
+                chosen,
+                corpora,
+                store,
+                tracking.ledger,
+                num_workers=options.workers,
+                checkpoint_seconds=float(os.environ.get("SEEDBED_CHECKPOINT_SECONDS", "30")),
+                code_version=code_version(),
+                surface=options.surface,
+            )
+    finally:
+        finish(chosen, outcome, tracking, store)
+    missing = outcome.missing(chosen.trials)
+    for trial in missing:
+        ended = outcome.records.get(trial.key)
+        reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
+        print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
+    return TRIALS_MISSING if missing else COMPLETE
+
+
+def _open_ledger(
+    options: Options,
+    corpora: Corpora,
+    stated: Mapping[str, str],
+    looks: Sequence[Mapping[str, int]],
+    store: Folder,
+) -> Tracking:
+    from seedbed.track.mlflow.connection import default_tracking_uri, prepare_store, redacted
+    from seedbed.track.mlflow.ledger import MlflowLedger
+
+    uri = options.tracking_uri or default_tracking_uri(home())
+    experiment = prepare_store(uri, options.name)
+    ledger = MlflowLedger(uri, options.name)
+    entry = entry_of(options, corpora, stated, looks)
+    place = {"seedbed.results": redacted(store.uri)}
+    entry = replace(entry, storage=store.mark(), tags={**entry.tags, **place})
+    ledger.open_study(entry)
+    return Tracking(ledger, uri, experiment, entry)

@@ -1,0 +1,52 @@
+"""What was stated before it was seen: when each claim was, and each look at the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedbed.plan.plan import Plan
+from seedbed.study.claim import ERROR_ID, digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedbed.storage.folder import Folder
+
+
+def stated_claims(store: Folder, chosen: Plan, num_ended: int) -> dict[str, str]:
+    """When each claim was stated, by its id, in words; a new one is written down as of now.
+
+    A claim is known by the digest of all that it says: one that was changed is a new one. So is
+    the error that intervals rest on (by `ERROR_ID`), where the study says another than the default.
+    """
+    design = chosen.design()
+    claims = design.get("claims", [])
+    known: dict[str, int] = store.read_json(chosen.variation, "claims.json") or {}
+    marks = {claim["id"]: digest_of(claim) for claim in claims}
+    if "error" in design:
+        marks[ERROR_ID] = digest_of(design["error"])
+    new = [mark for mark in marks.values() if mark not in known]
+    if new:
+        known |= dict.fromkeys(new, num_ended)
+        store.write_json(known, chosen.variation, "claims.json")
+    return {
+        name: f"after {known[mark]} of the trials had ended"
+        if known[mark]
+        else "before the first trial"
+        for name, mark in marks.items()
+    }
+
+
+def looks_before(store: Folder, chosen: Plan) -> list[dict[str, int]]:
+    """What earlier reports of this study were written from: seeds and completed trials."""
+    found: list[dict[str, int]] = store.read_json(chosen.variation, "looks.json") or []
+    return found
+
+
+def note_look(store: Folder, chosen: Plan, table: pd.DataFrame) -> None:
+    """Write down that a report was written; one of the same trials is the same look."""
+    done = table[table["status"] == "completed"]
+    look = {"num_seeds": int(done["seed"].nunique()), "num_completed": len(done)}
+    looks = looks_before(store, chosen)
+    if len(done) and look not in looks:
+        store.write_json([*looks, look], chosen.variation, "looks.json")

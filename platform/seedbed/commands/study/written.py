@@ -1,0 +1,168 @@
+"""The report of a study that ran: written, handed to the ledger, and pointed at."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedbed.commands.study.entry import code_version
+from seedbed.commands.study.stated import note_look
+from seedbed.plan.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seedbed.analyze.report.sections.learning_curves import CurveReader
+    from seedbed.run.driver.outcome import Outcome
+    from seedbed.storage.folder import Folder
+    from seedbed.track.ledger import Ledger, StudyEntry
+
+CLOSE_SECONDS = 30.0
+UI_PORT = 5000
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """The ledger of this run, and where a person looks at it."""
+
+    ledger: Ledger
+    uri: str
+    experiment: str
+    entry: StudyEntry
+
+
+def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) -> None:
+    """Write the report, send what is left to MLflow, and say where everything is."""
+    # Until the ledger has sent the files on.
+    with report_folder(store, chosen.variation) as folder:
+        try:
+            report = _reported(chosen, outcome, tracking, store, folder)
+        finally:
+            # Whatever stops the report, no run is left behind that says it is running.
+            unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
+    print(report.summary)
+    print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
+    print_ui(tracking.uri, tracking.experiment, tracking.entry.view)
+    if unsent:
+        print(
+            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
+            "nothing is lost: the same command sends them again",
+            file=sys.stderr,
+        )
+
+
+def _reported(
+    chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder, folder: Path
+) -> Any:
+    """The report of what there is, written and handed to the ledger."""
+    from seedbed.analyze.report.sections.bad_samples import lines, with_bad_samples
+    from seedbed.recall import table_of
+
+    design = tracking.entry.design
+    table = table_of(design, _rows(chosen, outcome))
+    design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
+    correct = _correct(store, table, chosen.responses[0])
+    curves = _curves(outcome)
+    report = written_report(design, table, folder, correct, curves)
+    if not store.local:
+        store.upload(folder, chosen.variation, "report")
+    for line in lines(design):
+        print(line, file=sys.stderr)
+    note_look(store, chosen, table)
+    completed = sum(record.status == "completed" for record in outcome.records.values())
+    tracking.ledger.attach({f"report/{report.page.name}": report.page})
+    # Each state of the study is an analysis of its own; the same state is the same run.
+    of = f"{completed} of {len(chosen.trials)} trials"
+    tracking.ledger.attach(dict(report.paths), analysis=of)
+    return report
+
+
+def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each trial that has one, as the analysis reads them."""
+    rows = [record.to_json() for record in outcome.records.values()]
+    known = {row["key"] for row in rows}
+    left = (t for t in chosen.trials if t.key not in known and t.key in outcome.reasons)
+    rows += [
+        {
+            "key": trial.key,
+            "cell": trial.cell.to_json(),
+            "seed": trial.seed,
+            "status": "interrupted" if trial.key in outcome.stopped else "failed",
+            "reason": outcome.reasons[trial.key],
+            "metrics": {},
+        }
+        for trial in left
+    ]
+    return rows
+
+
+def print_ui(uri: str, experiment: str, view: str) -> None:
+    """The command that shows the runs (none where a server does already), and the links."""
+    from seedbed.track.mlflow.view import ui_command, ui_link
+
+    def link(**kind: bool) -> str:
+        return ui_link(uri, experiment, view=view, port=UI_PORT, **kind)
+
+    show = ui_command(uri, port=UI_PORT)
+    beside = Path(sys.executable).parent / "mlflow"
+    if show and shutil.which("mlflow") is None and beside.exists():
+        show = str(beside) + show.removeprefix("mlflow")  # the environment is not activated
+    print("runs    " + "\n        ".join(line for line in (show, link()) if line))
+    print(f"charts  {link(charts=True)}")
+    print(f"cells   {link(cells=True)}")
+
+
+def _correct(store: Folder, table: pd.DataFrame, response: str) -> dict[str, Any]:
+    """Which test pictures each completed trial named right, by the files beside its record."""
+    from seedbed.analyze.trials.per_example import correct_by_trial
+
+    done = table.loc[table["status"] == "completed", "key"]
+    return correct_by_trial(done, response, _reader(store, "examples.parquet"))
+
+
+def _reader(store: Folder, name: str) -> Callable[[str], bytes | None]:
+    """Reads the file `name` beside a trial's record, by the trial's key; None without one."""
+
+    def read(key: str) -> bytes | None:
+        parts = ("trials", key, name)
+        return store.read_bytes(*parts) if store.exists(*parts) else None
+
+    return read
+
+
+def _curves(outcome: Outcome) -> CurveReader:
+    """Reads a trial's curve from its record."""
+
+    def read(key: str, names: Sequence[str]) -> Sequence[Mapping[str, float]]:
+        return outcome.records[key].curve_of(names) if key in outcome.records else []
+
+    return read
+
+
+@contextmanager
+def report_folder(store: Folder, variation: str) -> Iterator[Path]:
+    """Where the report is written: in a bucket's stead, a folder that goes with the block."""
+    if store.local:
+        yield Path(store.path(variation, "report"))
+        return
+    with tempfile.TemporaryDirectory(prefix="seedbed-report-") as folder:
+        yield Path(folder)
+
+
+def written_report(
+    design: Mapping[str, Any],
+    table: pd.DataFrame,
+    folder: Path,
+    correct: Mapping[str, Any],
+    curves: CurveReader,
+) -> Any:
+    from seedbed.analyze.report.write import write_report
+
+    provenance = {"code_version": code_version()}
+    return write_report(dict(design), table, folder, provenance, correct, curves)
