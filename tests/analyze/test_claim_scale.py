@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from seedbed.analyze import Report, trials_table, write_report
-from seedbed.analyze.findings.claim_scale import scale_of
+from seedbed.analyze.findings.judged import scale_of
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 PAGES = ("report.html", "report.md")

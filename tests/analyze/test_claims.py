@@ -17,6 +17,7 @@ from statsmodels.stats.weightstats import ttost_paired
 from seedbed.analyze.findings.judged import VERDICTS, Judged
 from seedbed.analyze.findings.verdicts import judge
 from seedbed.analyze.numbers import unit_of
+from seedbed.analyze.report.sections.claim_words import claim_sentence
 from seedbed.analyze.trials.confounds import Alias
 
 TOP1 = unit_of("zeroshot/top1", [0.3])
@@ -50,6 +51,10 @@ def table(
 def judged(stated: Mapping[str, Any], trials: pd.DataFrame, **more: Any) -> Judged:
     factors = [name for name in trials.columns if name in ("a", "b", "c", "d")]
     return judge(stated, trials, factors, TOP1, **more)
+
+
+def said(found: Judged) -> str:
+    return claim_sentence(found, TOP1)
 
 
 def two(effect: float, **more: Any) -> pd.DataFrame:
@@ -178,15 +183,15 @@ def test_what_more_seeds_show_does_not_depend_on_what_was_measured() -> None:
     widths = [one.half_width for one in small.precision]
     assert widths == sorted(widths, reverse=True)
     assert widths[0] == pytest.approx((one.ci_high - one.ci_low) / 2)
-    for words in (small.sentence, large.sentence):
+    for words in (said(small), said(large)):
         assert "would decide" not in words and "with a power of 80 %" in words
-    assert small.sentence.split("Its interval")[1] == large.sentence.split("Its interval")[1]
+    assert said(small).split("Its interval")[1] == said(large).split("Its interval")[1]
 
 
 def test_one_seed_is_inconclusive_and_says_why() -> None:
     found = judged(claim(contrast("a", "y", "x")), two(0.5, seeds=1))
     assert found.verdict == "inconclusive" and found.precision == ()
-    assert "one seed" in found.sentence and "+50" in found.sentence
+    assert "one seed" in said(found) and "+50" in said(found)
 
 
 def test_a_missing_cell_makes_a_claim_on_it_not_estimable() -> None:
@@ -194,7 +199,9 @@ def test_a_missing_cell_makes_a_claim_on_it_not_estimable() -> None:
     gone = (trials["a"] == "y") & (trials["b"] == "v")
     trials.loc[gone, ["status", "zeroshot/top1"]] = ["failed", math.nan]
     at_v = judged(claim(contrast("a", "y", "x", at={"b": "v"})), trials)
-    assert at_v.verdict == "not estimable" and "no completed trial at a y, b v" in at_v.sentence
+    assert at_v.verdict == "not estimable" and "no completed trial at a y, b v" in claim_sentence(
+        at_v, TOP1
+    )
     assert judged(claim(contrast("a", "y", "x", at={"b": "u"})), trials).verdict == "supported"
 
 
@@ -203,14 +210,14 @@ def test_a_fraction_that_cannot_tell_effects_apart_aliases_the_claim() -> None:
     sign = np.prod([np.where(trials[name] == "+", 1, -1) for name in ("a", "b", "c")], axis=0)
     half = trials[sign == 1].reset_index(drop=True)
     found = judged(claim(contrast("a", "+", "-")), half)
-    assert found.verdict == "aliased" and "planned cells" in found.sentence
+    assert found.verdict == "aliased" and "planned cells" in said(found)
     assert judged(claim(contrast("a", "+", "-")), trials).verdict != "aliased"
 
 
 def test_a_setting_that_moved_along_aliases_the_claim() -> None:
     alias = Alias("optimizer.weight_decay", ("a",))
     found = judged(claim(contrast("a", "y", "x")), two(0.1), aliases=[alias])
-    assert found.verdict == "aliased" and "optimizer.weight_decay" in found.sentence
+    assert found.verdict == "aliased" and "optimizer.weight_decay" in said(found)
     other = Alias("optimizer.weight_decay", ("b",))
     assert judged(claim(contrast("a", "y", "x")), two(0.1), aliases=[other]).verdict == "supported"
 
@@ -225,7 +232,7 @@ def test_a_setting_that_moved_along_aliases_the_claim() -> None:
 )
 def test_a_level_that_does_not_exist_is_said_in_words(stated: dict[str, Any], words: str) -> None:
     found = judged(claim(stated), two(0.1))
-    assert found.verdict == "not estimable" and words in found.sentence
+    assert found.verdict == "not estimable" and words in said(found)
 
 
 @pytest.mark.parametrize("value", [0.25, math.nan])
@@ -234,7 +241,7 @@ def test_a_response_without_information_gives_no_verdict(value: float) -> None:
     trials["zeroshot/top1"] = value
     found = judged(claim(contrast("a", "y", "x")), trials)
     assert found.verdict in ("not estimable", "inconclusive")
-    assert found.precision == () and found.sentence.endswith(".")
+    assert found.precision == () and said(found).endswith(".")
 
 
 def test_a_verdict_is_one_of_five_and_plain_json() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from seedbed.analyze.findings.claim_precision import Precision
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
+# Where trials lie that do not judge a claim, because it is about another scale.
+IN_FAVOUR, AGAINST, OPEN = "in its favour", "against it", "open"
 VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
 
 
@@ -17,11 +20,12 @@ VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
 class JudgedContrast:
     """One contrast of a claim: its estimate, the interval that decides, its own verdict.
 
+    `contrast` is what was compared, as the claim has it: of, level, over, at, less_at.
     `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within". At a
     scale that the claim is not about, `verdict` is None and `seen` says on which side it lies.
     """
 
-    words: str
+    contrast: Mapping[str, Any]
     direction: str
     margin: float
     difference: float
@@ -37,7 +41,8 @@ class JudgedContrast:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim's verdict. `precision` says of a claim that is open how close more seeds would look;
+    """A claim's verdict. `why` is what kept it from being supported or refuted, "" where nothing
+    did. `precision` says of a claim that is open how close more seeds would look;
     it is empty for others, and where there is no error to tell it by.
 
     `scale` are the scales that it is about. Where the trials ran at another one, `seen_at` names
@@ -50,7 +55,7 @@ class Judged:
     source: str
     stated: str
     verdict: str | None
-    sentence: str
+    why: str
     contrasts: tuple[JudgedContrast, ...]
     precision: tuple[Precision, ...] = ()
     scale: tuple[str, ...] = ()
@@ -69,3 +74,25 @@ class Judged:
 
 def _or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# What a scale is: how much is trained, on what size of model. Where `--set` changes one of these,
+# the trials are no longer that scale's; data, devices and how a step is computed are other matters.
+_SIZES = ("budget", "embed_dim", "image", "text")
+
+
+def scale_of(design: Mapping[str, Any]) -> str:
+    """The scale of a design's trials in words: `demo`, `paper with budget.samples = 640`."""
+    changed = [
+        f"{path} = {value}"
+        for path, value in sorted(dict(design.get("overrides") or {}).items())
+        if path.partition(".")[0] in _SIZES
+    ]
+    scale = str(design.get("scale", ""))
+    return f"{scale} with {', '.join(changed)}" if changed else scale
+
+
+def is_about(claim: Mapping[str, Any], scale: str) -> bool:
+    """Whether trials at `scale` can judge the claim; one that names no scale is about any."""
+    about = claim.get("scale") or ()
+    return not about or not scale or scale in about

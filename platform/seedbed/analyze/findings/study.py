@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seedbed.analyze.findings.cells import find_cells
-from seedbed.analyze.findings.claim_scale import scale_of
-from seedbed.analyze.findings.judged import Judged
+from seedbed.analyze.findings.judged import Judged, scale_of
 from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
 from seedbed.analyze.findings.response import ResponseFindings as ResponseFindings

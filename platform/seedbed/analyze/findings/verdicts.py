@@ -16,29 +16,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from seedbed.analyze.findings.claim_precision import Precision, precision
-from seedbed.analyze.findings.claim_scale import is_about
-from seedbed.analyze.findings.claim_words import (
-    AGAINST,
-    IN_FAVOUR,
-    OPEN,
-    contrast_words,
-    seen_sentence,
-    verdict_sentence,
-)
 from seedbed.analyze.findings.judged import (
+    AGAINST,
     ALIASED,
+    IN_FAVOUR,
     INCONCLUSIVE,
     NOT_ESTIMABLE,
+    OPEN,
     REFUTED,
     SUPPORTED,
     Judged,
     JudgedContrast,
+    is_about,
 )
 from seedbed.analyze.numbers import Unit, listed
 from seedbed.analyze.stats.fit import Estimate, Fit
+from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_against
 from seedbed.analyze.trials.confounds import Alias
 from seedbed.analyze.trials.observations import AnalysisError, completed, observe
 
@@ -63,7 +58,7 @@ def judge(
     if not is_about(claim, scale):
         elsewhere = {name: value for name, value in claim.items() if name != "scale"}
         found = judge(elsewhere, trials, factors, unit, block=block, error=error, aliases=aliases)
-        return _only_seen(found, claim, unit, scale)
+        return _only_seen(found, claim, scale)
     contrasts = list(claim["contrasts"])
     try:
         judged = [
@@ -110,22 +105,21 @@ def _judged_contrast(
 ) -> JudgedContrast:
     estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
     direction, margin = str(one["direction"]), float(one["margin"])
-    words = contrast_words(one)
     if math.isnan(estimate.value):
         verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
         nan = math.nan
-        return JudgedContrast(words, direction, margin, nan, nan, nan, nan, nan, nan, verdict, note)
+        return JudgedContrast(one, direction, margin, nan, nan, nan, nan, nan, nan, verdict, note)
     level = 1 - 2 * alpha if direction == "within" else 1 - alpha
-    low, high = _interval(estimate, level)
-    wide_low, wide_high = _interval(estimate, 1 - alpha / num_contrasts)
+    low, high = interval(estimate, level)
+    wide_low, wide_high = interval(estimate, 1 - alpha / num_contrasts)
     verdict = INCONCLUSIVE
     if lies(low, high, direction, margin):
         verdict = SUPPORTED
-    elif _lies_outside(wide_low, wide_high, direction, margin):
+    elif lies_outside(wide_low, wide_high, direction, margin):
         verdict = REFUTED
     return JudgedContrast(
-        words, direction, margin, estimate.value, estimate.se, estimate.df,
-        _p(estimate, direction, margin), low, high, verdict, estimate.note,
+        one, direction, margin, estimate.value, estimate.se, estimate.df,
+        p_against(estimate, direction, margin), low, high, verdict, estimate.note,
     )  # fmt: skip
 
 
@@ -174,43 +168,6 @@ def _why_not(
     return NOT_ESTIMABLE, note.removeprefix("not estimable: ")
 
 
-def _interval(estimate: Estimate, level: float) -> tuple[float, float]:
-    if math.isnan(estimate.se):
-        return math.nan, math.nan
-    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.se
-    return estimate.value - half, estimate.value + half
-
-
-def lies(low: float, high: float, direction: str, margin: float) -> bool:
-    """Whether all of an interval lies where a contrast was claimed to."""
-    if direction == "above":
-        return low > margin
-    if direction == "below":
-        return high < margin
-    return -margin < low and high < margin
-
-
-def _lies_outside(low: float, high: float, direction: str, margin: float) -> bool:
-    if direction == "above":
-        return high < margin
-    if direction == "below":
-        return low > margin
-    return low > margin or high < -margin
-
-
-def _p(estimate: Estimate, direction: str, margin: float) -> float:
-    if math.isnan(estimate.se):
-        return math.nan
-    above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))
-    if direction == "above":
-        return above
-    below = float(stats.t.cdf((estimate.value - margin) / estimate.se, estimate.df))
-    if direction == "below":
-        return below
-    low_side = float(stats.t.sf((estimate.value + margin) / estimate.se, estimate.df))
-    return max(low_side, below)
-
-
 def _precision(
     judged: Sequence[JudgedContrast], trials: pd.DataFrame, alpha: float
 ) -> tuple[Precision, ...]:
@@ -241,21 +198,21 @@ def _answer(
         source=str(claim.get("source", "")),
         stated=str(claim.get("stated", "")),
         verdict=verdict,
-        sentence=verdict_sentence(verdict, judged, unit, why, ahead),
+        why=why,
         contrasts=judged,
         precision=ahead,
         scale=tuple(claim.get("scale") or ()),
     )
 
 
-def _only_seen(found: Judged, claim: Mapping[str, Any], unit: Unit, scale: str) -> Judged:
+def _only_seen(found: Judged, claim: Mapping[str, Any], scale: str) -> Judged:
     """The same without a verdict: on which side of what was claimed the trials lie."""
     contrasts = tuple(replace(one, verdict=None, seen=_seen(one)) for one in found.contrasts)
-    why = "" if found.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else found.sentence
+    why = "" if found.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else found.why
     return replace(
         found,
         verdict=None,
-        sentence=seen_sentence(scale, contrasts, unit, why.partition(": ")[2]),
+        why=why,
         contrasts=contrasts,
         precision=(),
         scale=tuple(claim["scale"]),

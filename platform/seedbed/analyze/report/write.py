@@ -21,7 +21,7 @@ from seedbed.analyze.report.answer import answer, caveats
 from seedbed.analyze.report.page import Section
 from seedbed.analyze.report.sections.anova import variance
 from seedbed.analyze.report.sections.bad_samples import bad_samples_section
-from seedbed.analyze.report.sections.claims import claims
+from seedbed.analyze.report.sections.claims import claims, claims_as_json
 from seedbed.analyze.report.sections.cost import cost
 from seedbed.analyze.report.sections.design import design_section
 from seedbed.analyze.report.sections.diagnostics import as_json, checks, components_as_json
@@ -86,7 +86,7 @@ def write_report(
         "missing_cells.csv": _csv(found.missing),
         "pareto.csv": _csv(found.cells),
         "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
-        "claims.json": _json([judged.to_json() for judged in found.claims]),
+        "claims.json": _json(claims_as_json(found)),
         "diagnostics.json": _json(as_json(found)),
         "variance_components.json": _json(components_as_json(found)),
         "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",

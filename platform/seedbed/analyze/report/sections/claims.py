@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seedbed.analyze.findings.claim_words import expectation
+from typing import Any
+
 from seedbed.analyze.findings.judged import VERDICTS, Judged
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import (
@@ -14,6 +15,7 @@ from seedbed.analyze.numbers import (
     unit_of,
 )
 from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.sections.claim_words import claim_sentence, contrast_words, expectation
 
 _HOLDS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 
@@ -25,7 +27,8 @@ def claims(found: Findings) -> list[Section]:
     rows, tones = [], []
     for judged in found.claims:
         # The verdict stands in its own column; what was seen elsewhere says where.
-        why = judged.sentence.partition(": ")[2] if judged.verdict else judged.sentence
+        whole = claim_sentence(judged, unit_of_claim(found, judged))
+        why = whole.partition(": ")[2] if judged.verdict else whole
         verdict = judged.verdict or f"none: about {' or '.join(judged.scale)}"
         rows.append([judged.id, verdict, f"{judged.statement} {why[:1].upper()}{why[1:]}"])
         tones.append("" if judged.verdict in VERDICTS[:2] else "off")
@@ -84,9 +87,10 @@ def tally(found: Findings) -> list[str]:
     told = _tally(found)
     if elsewhere := _elsewhere(found):
         seen = [
-            f"{judged.id} {judged.sentence[:1].lower()}{judged.sentence[1:]}"
+            f"{judged.id} {words[:1].lower()}{words[1:]}"
             for judged in found.claims
             if judged.verdict is None
+            for words in [claim_sentence(judged, unit_of_claim(found, judged))]
         ]
         told.append(" ".join([elsewhere, *seen]))
     return told
@@ -100,7 +104,7 @@ def _contrast_table(found: Findings) -> Table:
             rows.append(
                 [
                     judged.id if i == 0 else "",
-                    one.words,
+                    contrast_words(one.contrast),
                     expectation(one.direction, one.margin, unit),
                     unit.difference(one.difference),
                     unit.interval(one.ci_low, one.ci_high),
@@ -118,3 +122,15 @@ def unit_of_claim(found: Findings, judged: Judged) -> Unit:
         if response.unit.name == judged.response:
             return response.unit
     return unit_of(judged.response, [])
+
+
+def claims_as_json(found: Findings) -> list[dict[str, Any]]:
+    """Each judged claim as plain JSON values, with the words that the page has for it."""
+    values = []
+    for judged in found.claims:
+        sentence = claim_sentence(judged, unit_of_claim(found, judged))
+        own = judged.to_json() | {"sentence": sentence}
+        for line in own["contrasts"]:
+            line["words"] = contrast_words(line["contrast"])
+        values.append(own)
+    return values

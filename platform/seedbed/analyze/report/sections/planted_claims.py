@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from seedbed.analyze.findings.claim_words import contrast_words, expectation
 from seedbed.analyze.findings.judged import Judged
 from seedbed.analyze.findings.study import Findings
-from seedbed.analyze.findings.verdicts import lies
 from seedbed.analyze.numbers import listed
 from seedbed.analyze.report.page import Table
+from seedbed.analyze.report.sections.claim_words import contrast_words, expectation
+from seedbed.analyze.stats.margins import lies
 from seedbed.plan.surface import Surface
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from seedbed.analyze.findings.claim_precision import Precision
+from seedbed.analyze.findings.judged import AGAINST, IN_FAVOUR, OPEN, Judged, JudgedContrast
 from seedbed.analyze.numbers import Unit, counted, listed
 from seedbed.analyze.trials.observations import label_text
 
-if TYPE_CHECKING:
-    from seedbed.analyze.findings.claim_precision import Precision
-    from seedbed.analyze.findings.judged import JudgedContrast
 
-# Where trials lie that do not judge a claim, because it is about another scale.
-IN_FAVOUR, AGAINST, OPEN = "in its favour", "against it", "open"
+def claim_sentence(judged: Judged, unit: Unit) -> str:
+    """The verdict with the numbers behind it; of a claim about another scale what was seen."""
+    if judged.verdict is None:
+        return _seen_sentence(judged.seen_at, judged.contrasts, unit, judged.why)
+    return _verdict_sentence(judged.verdict, judged.contrasts, unit, judged.why, judged.precision)
 
 
 def contrast_words(one: Mapping[str, Any]) -> str:
@@ -40,7 +42,7 @@ def expectation(direction: str, margin: float, unit: Unit) -> str:
     return f"{direction} {unit.difference(margin)} {unit.difference_unit}".rstrip()
 
 
-def verdict_sentence(
+def _verdict_sentence(
     verdict: str,
     judged: Sequence[JudgedContrast],
     unit: Unit,
@@ -57,10 +59,10 @@ def verdict_sentence(
         return words
     if why:
         return f"{words} No interval: {why.rstrip('.')}."
-    return f"{words} {precision_words(ahead, unit)}".rstrip()
+    return f"{words} {_precision_words(ahead, unit)}".rstrip()
 
 
-def precision_words(ahead: Sequence[Precision], unit: Unit) -> str:
+def _precision_words(ahead: Sequence[Precision], unit: Unit) -> str:
     """How close more seeds would look, whatever they find; empty where that is not known."""
     if not ahead:
         return ""
@@ -83,7 +85,7 @@ def _plain(unit: Unit, size: float) -> str:
 
 def _measured(one: JudgedContrast, unit: Unit) -> str:
     claimed = expectation(one.direction, one.margin, unit)
-    return f"{one.words} is {_size(one, unit)}, claimed {claimed}"
+    return f"{contrast_words(one.contrast)} is {_size(one, unit)}, claimed {claimed}"
 
 
 def _size(one: JudgedContrast, unit: Unit) -> str:
@@ -92,14 +94,14 @@ def _size(one: JudgedContrast, unit: Unit) -> str:
     return f"{size}{interval}"
 
 
-def seen_sentence(scale: str, seen: Sequence[JudgedContrast], unit: Unit, why: str) -> str:
+def _seen_sentence(scale: str, seen: Sequence[JudgedContrast], unit: Unit, why: str) -> str:
     """What trials at `scale` show of a claim that is about another one; `why` they show nothing."""
     if why:
         return f"At {scale} nothing can be said of it: {why.rstrip('.')}."
     if len(seen) > 1:
         return f"At {scale}: {_sides([one.seen for one in seen])}."
     (one,) = seen
-    measured = f"{one.words} is {_size(one, unit)}"
+    measured = f"{contrast_words(one.contrast)} is {_size(one, unit)}"
     as_measured = "" if one.ci_low == one.ci_low else ", as measured"
     if one.seen == OPEN:
         return f"At {scale}: {measured}, which leaves it open."

@@ -1,0 +1,49 @@
+"""Against a margin: where an interval lies, and the p value of lying where it was claimed to."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+
+from seedbed.analyze.stats.fit import Estimate
+
+
+def interval(estimate: Estimate, level: float) -> tuple[float, float]:
+    """The t interval of confidence `level`; NaN where there is no error."""
+    if math.isnan(estimate.se):
+        return math.nan, math.nan
+    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.se
+    return estimate.value - half, estimate.value + half
+
+
+def lies(low: float, high: float, direction: str, margin: float) -> bool:
+    """Whether all of an interval lies where a contrast was claimed to."""
+    if direction == "above":
+        return low > margin
+    if direction == "below":
+        return high < margin
+    return -margin < low and high < margin
+
+
+def lies_outside(low: float, high: float, direction: str, margin: float) -> bool:
+    """Whether none of it does."""
+    if direction == "above":
+        return high < margin
+    if direction == "below":
+        return low > margin
+    return low > margin or high < -margin
+
+
+def p_against(estimate: Estimate, direction: str, margin: float) -> float:
+    """One-sided for "above" and "below"; for "within" the larger of two (Schuirmann 1987)."""
+    if math.isnan(estimate.se):
+        return math.nan
+    above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "above":
+        return above
+    below = float(stats.t.cdf((estimate.value - margin) / estimate.se, estimate.df))
+    if direction == "below":
+        return below
+    low_side = float(stats.t.sf((estimate.value + margin) / estimate.se, estimate.df))
+    return max(low_side, below)
