@@ -12,7 +12,7 @@ import seedbed.commands
 from seedbed.commands.seedbed import commands
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 STUDY = "studies/text_encoder_depth.py"
 DEFINITION = """
 from seedbed import Factor, Recipe, Study, main
