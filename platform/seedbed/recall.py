@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seedbed.analyze.report.sections.learning_curves import CurveReader
+    from seedbed.plan.design import Design
     from seedbed.study.study import Study
 
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Recalled:
     """A study as MLflow knows it: its design, and one row for each planned trial."""
 
-    design: dict[str, Any]
+    design: Design
     trials: pd.DataFrame
     uri: str
     experiment: str
@@ -68,12 +69,10 @@ def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
     from seedbed.analyze.trials.per_example import correct_by_trial
 
     done = found.trials.loc[found.trials["status"] == "completed", "key"]
-    return correct_by_trial(
-        done, found.design["responses"][0], _artifact(found, "examples.parquet")
-    )
+    return correct_by_trial(done, found.design.responses[0], _artifact(found, "examples.parquet"))
 
 
-def with_bad_samples_of(found: Recalled) -> dict[str, Any]:
+def with_bad_samples_of(found: Recalled) -> Design:
     """The design, with the bad samples that the artifacts of its trials name."""
     from seedbed.analyze.report.sections.bad_samples import FILE_NAME, with_bad_samples
 
@@ -89,7 +88,7 @@ def _artifact(found: Recalled, name: str) -> Callable[[str], bytes | None]:
         try:
             return read_artifact(
                 found.uri,
-                found.design["study"],
+                found.design.study,
                 key,
                 name,
                 identity=found.identity,
@@ -110,17 +109,17 @@ def results(study: Study, *, scale: str = "", tracking_uri: str = "") -> pd.Data
     return recall(study.name, scale=scale, tracking_uri=tracking_uri).trials
 
 
-def table_of(design: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def table_of(design: Design, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The trials table of `rows`, of which only the planned ones are taken.
 
     Raises StudyError where they were scored on different pictures.
     """
     from seedbed.analyze.trials.table import trials_table
 
-    planned = {trial["key"]: trial.get("recipe", {}) for trial in design["trials"]}
+    planned = {trial.key: trial.recipe for trial in design.trials}
     found = [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned]
     check_scored_alike(found)
-    return trials_table(dict(design), found)
+    return trials_table(design.to_json(), found)
 
 
 def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:

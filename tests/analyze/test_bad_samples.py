@@ -10,6 +10,7 @@ import pytest
 from seedbed.analyze import trials_table, write_report
 from seedbed.analyze.report.sections.bad_samples import MOST_NAMED, lines, with_bad_samples
 from seedbed.data.shards.index import bad_samples
+from seedbed.plan.design import Design
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 
@@ -38,8 +39,8 @@ def test_they_are_counted_and_named_in_the_report_and_for_the_terminal(
     (design, rows), files = faulty
     trials = trials_table(design, rows)
     done = sum(row["status"] == "completed" for row in rows)
-    told = with_bad_samples(design, trials, files.get)
-    page = write_report(told, trials, tmp_path, provenance).paths["report.md"].read_text()
+    told = with_bad_samples(Design.from_json(design), trials, files.get)
+    page = write_report(told.to_json(), trials, tmp_path, provenance).paths["report.md"].read_text()
     words = (
         f"In {done} trials samples could not be used: up to 26 times in a trial's training, where "
         "they are left out of the loss, and 2 of the held-out pairs, the same for every trial."
@@ -60,7 +61,7 @@ def test_a_study_whose_samples_were_all_sound_says_nothing(
 ) -> None:
     design, rows = depth_study
     trials = trials_table(design, rows)
-    told = with_bad_samples(design, trials, lambda key: None)
-    assert told == design and lines(told) == []
-    page = write_report(told, trials, tmp_path, provenance).paths["report.md"].read_text()
+    told = with_bad_samples(Design.from_json(design), trials, lambda key: None)
+    assert told == Design.from_json(design) and lines(told) == []
+    page = write_report(told.to_json(), trials, tmp_path, provenance).paths["report.md"].read_text()
     assert "Bad samples" not in page

@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from seedbed.analyze import Report, write_report
+from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.plan.surface import Surface
 from seedbed.recall import table_of
@@ -44,8 +45,10 @@ def rows_of(surface: Surface, chosen: Any) -> list[dict[str, Any]]:
 
 def rehearsed(surface: Surface, folder: Path, *, scale: str = "paper", seeds: int = 3) -> Report:
     chosen = plan(STUDY, scale_named(scale), seeds=tuple(range(seeds)))
-    design = chosen.design() | {"rehearsal": surface.to_json()}
-    return write_report(design, table_of(design, rows_of(surface, chosen)), folder, {})
+    design = chosen.design().to_json() | {"rehearsal": surface.to_json()}
+    return write_report(
+        design, table_of(Design.from_json(design), rows_of(surface, chosen)), folder, {}
+    )
 
 
 def planted_claims(report: Report) -> dict[str, list[str]]:
@@ -85,8 +88,10 @@ def test_at_another_scale_the_truth_stands_without_a_verdict(tmp_path: Path) -> 
 
 def test_a_study_that_was_trained_has_no_truth(tmp_path: Path) -> None:
     chosen = plan(STUDY, scale_named("paper"))
-    design = chosen.design()
-    report = write_report(design, table_of(design, rows_of(Surface(), chosen)), tmp_path, {})
+    design = chosen.design().to_json()
+    report = write_report(
+        design, table_of(Design.from_json(design), rows_of(Surface(), chosen)), tmp_path, {}
+    )
     assert "On the surface" not in report.paths["report.md"].read_text() + report.summary
 
 

@@ -114,7 +114,7 @@ def test_mlflow_has_it_apart_from_what_was_trained(rehearsed: tuple[Path, list[s
     names = {experiment.name for experiment in client.search_experiments()}
     assert "text_encoder_depth_rehearsal" in names and "text_encoder_depth" not in names
     recalled = recall("text_encoder_depth_rehearsal", tracking_uri=uri)
-    assert recalled.design["rehearsal"]["effects"] == SURFACE["effects"]
+    assert recalled.design.rehearsal.effects == SURFACE["effects"]
     done = recalled.trials[recalled.trials["status"] == "completed"]
     assert done["cost/device_hours"].between(2.5, 3.5).all()
     experiment = client.get_experiment_by_name("text_encoder_depth_rehearsal")

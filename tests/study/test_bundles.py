@@ -14,6 +14,7 @@ from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
 from seedbed.model.objective import Objective
 from seedbed.model.terms.masked_lm import MaskedLM
 from seedbed.plan.confounded import moved_together, views_read
+from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.recall import table_of
 from seedbed.recipe.recipe import Recipe
@@ -44,13 +45,13 @@ def supervision(levels: dict[str, dict[str, Any]]) -> Study:
 
 def cautions(made: Study, folder: Path) -> str:
     """The report of trials that all measure the same, but for their number."""
-    design = plan(made, SMOKE).design()
+    design = plan(made, SMOKE).design().to_json()
     rows = [
         {"key": t["key"], "status": "completed", "metrics": {made.responses[0]: 0.1 + i % 7 / 100}}
         for i, t in enumerate(design["trials"])
     ]
     design["responses"] = [made.responses[0]]
-    report = write_report(design, table_of(design, rows), folder, {}, {})
+    report = write_report(design, table_of(Design.from_json(design), rows), folder, {}, {})
     return next(p for n, p in report.paths.items() if n.endswith(".md")).read_text()
 
 
@@ -58,7 +59,7 @@ def test_levels_that_read_other_views_are_a_bundle_of_supervision_and_views() ->
     made = plan(supervision(UNIFIED), SMOKE)
     assert views_read(made) == {"supervision": READ}
     assert moved_together(made) == {"supervision": ["views"]}
-    factors = made.design()["factors"]
+    factors = made.design().to_json()["factors"]
     assert factors["supervision"]["views"] == [list(READ[name]) for name in UNIFIED]
     assert factors["supervision"]["also_moves"] == ["views"] and "views" not in factors["depth"]
 

@@ -82,8 +82,8 @@ def test_the_design_holds_the_claims_and_no_claims_change_no_trial() -> None:
     stated = plan(study(Claim("C1", "It is cheap.", CHEAP)), scale_named("demo"))
     silent = plan(study(), scale_named("demo"))
     assert [trial.key for trial in stated.trials] == [trial.key for trial in silent.trials]
-    assert "claims" not in silent.design()
-    assert stated.design()["claims"] == [
+    assert "claims" not in silent.design().to_json()
+    assert stated.design().to_json()["claims"] == [
         {
             "id": "C1",
             "statement": "It is cheap.",
@@ -121,7 +121,7 @@ def test_the_scale_of_a_claim_stands_in_the_design() -> None:
         Claim("C2", "It is cheap.", CHEAP, scale=("small", "paper")),
         Claim("C3", "It is cheap.", CHEAP),
     )
-    stated = plan(study(*claims), scale_named("demo")).design()["claims"]
+    stated = plan(study(*claims), scale_named("demo")).design().to_json()["claims"]
     assert [claim.get("scale") for claim in stated] == [["paper"], ["small", "paper"], None]
 
 
@@ -146,9 +146,9 @@ def test_the_paper_s_claims_are_about_the_paper_s_scale() -> None:
 
 def test_a_study_says_what_its_intervals_rest_on_and_the_design_holds_it() -> None:
     chosen = plan(study(error="pooled"), scale_named("demo"))
-    assert chosen.design()["error"] == {"kind": "pooled"}
+    assert chosen.design().to_json()["error"] == {"kind": "pooled"}
     # The default is not in the design: no study that says nothing becomes another one.
-    assert "error" not in plan(study(), scale_named("demo")).design()
+    assert "error" not in plan(study(), scale_named("demo")).design().to_json()
     assert [t.key for t in chosen.trials] == [t.key for t in plan(study(), chosen.scale).trials]
     with pytest.raises(StudyError, match=r"Study\.error is 'poold'") as fault:
         study(error="poold")

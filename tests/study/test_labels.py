@@ -83,7 +83,7 @@ def test_a_label_is_itself_after_json_and_as_text(label: Any) -> None:
 def test_records_are_found_at_their_level_however_it_is_written(
     levels: tuple[Any, ...], write: Any
 ) -> None:
-    design = json.loads(json.dumps(plan(weights(levels), DEMO).design()))
+    design = json.loads(json.dumps(plan(weights(levels), DEMO).design().to_json()))
     rows = json.loads(json.dumps(recorded(design, write=write)))
     table = trials_table(design, rows)
     assert [label_text(x) for x in table["w"]] == [label_text(x) for x in levels] * 2
@@ -92,7 +92,7 @@ def test_records_are_found_at_their_level_however_it_is_written(
 
 
 def test_a_record_of_another_level_is_refused() -> None:
-    design = plan(weights((0.1234567, 0.1234568)), DEMO).design()
+    design = plan(weights((0.1234567, 0.1234568)), DEMO).design().to_json()
     rows = recorded(design)
     rows[0]["cell"] = {"w": 0.1234568}
     with pytest.raises(SeedbedError, match=r"planned at w 0\.1234567 but .* says 0\.1234568"):

@@ -76,7 +76,7 @@ def test_an_unknown_response_and_an_unknown_scale_are_refused() -> None:
 def test_the_design_holds_the_values_as_json_that_reads_back_the_same() -> None:
     pairs = {(("depth", 3), ("supervision", "clip")): 0.3}
     made = study(SUPERVISION, DEPTH, published=published(pairs, factors=(), test_set="ImageNet"))
-    design = plan(made, scale_named("demo")).design()
+    design = plan(made, scale_named("demo")).design().to_json()
     assert design["published"] == {
         "source": "a paper",
         "response": "zeroshot/top1",
@@ -85,7 +85,7 @@ def test_the_design_holds_the_values_as_json_that_reads_back_the_same() -> None:
         "cells": [{"cell": {"depth": 3, "supervision": "clip"}, "value": 0.3}],
     }
     assert json.loads(json.dumps(design)) == design
-    assert "published" not in plan(study(DEPTH), scale_named("demo")).design()
+    assert "published" not in plan(study(DEPTH), scale_named("demo")).design().to_json()
 
 
 def test_the_papers_table_has_its_nine_values() -> None:
@@ -102,7 +102,7 @@ def test_levels_that_bring_their_own_optimizer_are_named_with_what_they_move() -
     # The decay of attention biases is the same in all five, so no difference comes from it.
     moved = ["optimizer.lr", "optimizer.weight_decay", "views"]
     assert moved_together(made) == {"supervision": moved}
-    factors = made.design()["factors"]
+    factors = made.design().to_json()["factors"]
     assert factors["supervision"]["also_moves"] == moved and factors["depth"]["also_moves"] == []
 
 

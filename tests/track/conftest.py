@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from seedbed.plan.design import Design
 from seedbed.study.cell import Cell
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import StudyEntry, TrialEntry
@@ -75,7 +76,7 @@ class World:
             "study": STUDY,
             "scale": "demo",
             "question": "Is text depth worth its cost?",
-            "design": design | changes.pop("design", {}),
+            "design": Design.from_json(design | changes.pop("design", {})),
             "params": {"optimizer.lr": 1e-3, "budget.batch": BATCH},
             "tags": {
                 "mlflow.source.name": "studies/text_depth.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from seedbed.plan.design import Design
 from seedbed.track.ledger import InMemoryLedger, Ledger, StudyEntry, Unsent
 
 World = Any  # conftest.World
@@ -40,7 +41,9 @@ def test_what_runs_when_the_study_is_opened_again_or_closed_was_interrupted(worl
 def test_a_study_is_the_same_at_one_scale_on_one_corpus_with_the_same_overrides() -> None:
     def identity(**changes: Any) -> str:
         values: dict[str, Any] = {"study": "s", "scale": "demo", "question": "?", "design": {}}
-        return StudyEntry(**(values | changes)).identity
+        values |= changes
+        design = Design.from_json({"study": values["study"]} | values.pop("design"))
+        return StudyEntry(design=design, **values).identity
 
     same = identity()
     assert identity(question="!", params={"a": 1}, design={"seeds": [0, 1]}) == same

@@ -116,7 +116,7 @@ def test_a_trial_carries_its_recipe_and_its_labels_stay(world: World) -> None:
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 def test_every_field_that_varies_is_there_in_one_request(name: str, scale: str) -> None:
     chosen = planned(name, scale)
-    design = chosen.design()
+    design = chosen.design().to_json()
     varying = {path for trial in design["trials"] for path in trial["recipe"]}
     for trial in chosen.trials:
         flat = trial.recipe.flatten()

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     for name in args.names:
         study, _, scale = name.partition(":")
         found = recall(study, scale=scale, tracking_uri=args.tracking_uri)
-        pairs.append((found.design, found.trials))
+        pairs.append((found.design.to_json(), found.trials))
     table = compare(pairs[0], pairs[1], args.response)
     response = args.response or pairs[0][0]["responses"][0]
     values = pd.concat([trials[response].astype(float) for _, trials in pairs])

@@ -25,25 +25,25 @@ class Planned(Protocol):
 VIEWS = "views"  # among the fields that move: what the terms read, which is no field itself
 
 
-def moved_together(plan: Planned) -> dict[str, list[str]]:
+def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> dict[str, list[str]]:
     """By factor, the recipe fields beside its main part that differ between its levels.
 
     The main part is the recipe's at the root of the factor's first path: `objective` where its
     levels set the objective and a learning rate. Fields are compared as the scale leaves them,
     between trials that differ in this factor only. `views` is among them where the levels read
-    other views of a sample. Factors that move one part are not named.
+    other views of a sample (`read`, if `views_read` was asked before). Factors that move one part
+    are not named.
     """
-    flat = {trial.key: trial.recipe.flatten() for trial in plan.trials}
-    read = views_read(plan)
+    read = views_read(plan) if read is None else read
     found = {}
     for factor in plan.study.factors:
         first_path = next(iter(next(iter(factor.levels.values()))), "")
-        groups = [[flat[trial.key] for trial in group] for group in _alike(factor, plan.trials)]
+        groups = [[trial.flat for trial in group] for group in _alike(factor, plan.trials)]
         moved = {path for group in groups for path in _differing(group)}
         if not groups:  # a fraction: no two trials differ in this factor only
             moved = {
                 path
-                for path in _differing(list(flat.values()))
+                for path in _differing([trial.flat for trial in plan.trials])
                 if any(overlap(path, own) for own in factor.paths)
             }
         root = first_path.partition(".")[0]
@@ -84,6 +84,5 @@ def _alike(factor: Factor, trials: Sequence[Trial]) -> list[list[Trial]]:
 
 def _differing(recipes: Sequence[Mapping[str, Any]]) -> set[str]:
     """The fields that are not the same in all `recipes`; an absent one differs from any."""
-    paths = {path for recipe in recipes for path in recipe}
-    absent = object()
-    return {p for p in paths if any(r.get(p, absent) != recipes[0].get(p, absent) for r in recipes)}
+    first = recipes[0].items()
+    return {path for recipe in recipes[1:] for path, _ in recipe.items() ^ first}

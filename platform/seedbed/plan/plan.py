@@ -10,10 +10,10 @@ from seedbed.data.render.augmentation import Asset, all_assets
 from seedbed.errors import StudyError
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, estimate
+from seedbed.plan.design import Design, PlannedFactor, PlannedTrial, StatedClaim, StatedError
 from seedbed.plan.levels import resolved
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
-from seedbed.study.arguments import ERRORS
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 
@@ -82,55 +82,9 @@ class Plan:
             out[trial.key] = known[same]
         return out
 
-    def design(self) -> dict[str, Any]:
-        """The design as plain JSON values, for the ledger and the analysis.
-
-        A trial's `recipe` holds the fields that vary in the study, so that the analysis finds
-        what a factor moved beside what it says.
-        """
-        flat = {trial.key: trial.recipe.flatten() for trial in self.trials}
-        paths = sorted({path for recipe in flat.values() for path in recipe})
-        first = next(iter(flat.values()))
-        vary = [p for p in paths if any(f.get(p) != first.get(p) for f in flat.values())]
-        also, views = moved_together(self), views_read(self)
-        published = self.study.published
-        cohorts = {t.key: name for name, c in ((c.id, c) for c in self.cohorts) for t in c.trials}
-        return {
-            "study": self.study.name,
-            "question": self.study.question,
-            "scale": self.scale.name,
-            "scale_reason": self.scale_reason,
-            "overrides": {path: str(value) for path, value in self.overrides},
-            "factors": {
-                factor.name: {
-                    "levels": list(factor.levels),
-                    "baseline": factor.baseline(self.study.base),
-                    "at": factor.at or ", ".join(sorted(factor.paths)),
-                    "also_moves": also.get(factor.name, []),
-                    **(
-                        {"views": [list(views[factor.name][label]) for label in factor.levels]}
-                        if factor.name in views
-                        else {}
-                    ),
-                }
-                for factor in self.study.factors
-            },
-            "responses": list(self.responses),
-            **({"published": published.to_json()} if published is not None else {}),
-            **({"claims": [c.to_json() for c in self.study.claims]} if self.study.claims else {}),
-            **({"error": {"kind": self.study.error}} if self.study.error != ERRORS[0] else {}),
-            "seeds": sorted({trial.seed for trial in self.trials}),
-            "trials": [
-                {
-                    "key": trial.key,
-                    "cell": trial.cell.to_json(),
-                    "seed": trial.seed,
-                    "cohort": cohorts[trial.key],
-                    "recipe": {path: flat[trial.key].get(path) for path in vary},
-                }
-                for trial in self.trials
-            ],
-        }
+    def design(self) -> Design:
+        """The design, for the ledger and the analysis; what a run finds out is added to it."""
+        return _design(self)
 
     def to_json(self) -> dict[str, Any]:
         """What `--plan --json` prints: the design, and what each level and each trial comes to.
@@ -138,13 +92,13 @@ class Plan:
         `resolved` lists the fields that a factor sets, a dictionary for each of its `levels`.
         """
         costs = self.costs()
-        design = self.design()
+        design = self.design().to_json()
         for factor in self.study.factors:
             found = resolved(factor, self.trials)
             design["factors"][factor.name]["resolved"] = [found[label] for label in factor.levels]
         for trial, entry in zip(self.trials, design["trials"], strict=True):
             entry["name"] = trial.name
-            entry["recipe"] = trial.recipe.flatten()
+            entry["recipe"] = dict(trial.flat)
             entry["cost"] = costs[trial.key].to_json()
         design["cohorts"] = [
             {
@@ -196,3 +150,62 @@ def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
         num_cohorts = -(-len(members) // cohort_size)
         found += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
     return tuple(found)
+
+
+def _design(plan: Plan) -> Design:
+    """The design of `plan`, as long as nothing has run.
+
+    A trial's `recipe` holds the fields that vary in the study, so that the analysis finds what a
+    factor moved beside what it says.
+    """
+    study, varying = plan.study, _varying([trial.flat for trial in plan.trials])
+    named = [(cohort.id, cohort) for cohort in plan.cohorts]
+    cohorts = {trial.key: name for name, cohort in named for trial in cohort.trials}
+    return Design(
+        study=study.name,
+        question=study.question,
+        scale=plan.scale.name,
+        scale_reason=plan.scale_reason,
+        overrides={path: str(value) for path, value in plan.overrides},
+        factors=_factors(plan),
+        responses=plan.responses,
+        published=study.published,
+        claims=tuple(StatedClaim(claim=claim) for claim in study.claims),
+        error=StatedError(kind=study.error),
+        seeds=tuple(sorted({trial.seed for trial in plan.trials})),
+        trials=tuple(
+            PlannedTrial(
+                key=trial.key,
+                cell=trial.cell,
+                seed=trial.seed,
+                cohort=cohorts[trial.key],
+                recipe={path: trial.flat.get(path) for path in varying},
+            )
+            for trial in plan.trials
+        ),
+    )
+
+
+def _factors(plan: Plan) -> dict[str, PlannedFactor]:
+    views = views_read(plan)
+    also = moved_together(plan, views)
+    return {
+        factor.name: PlannedFactor(
+            name=factor.name,
+            levels=tuple(factor.levels),
+            baseline=factor.baseline(plan.study.base),
+            at=factor.at or ", ".join(sorted(factor.paths)),
+            also_moves=tuple(also.get(factor.name, ())),
+            views=tuple(views[factor.name][label] for label in factor.levels)
+            if factor.name in views
+            else (),
+        )
+        for factor in plan.study.factors
+    }
+
+
+def _varying(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fields that are not the same in all `recipes`, sorted; an absent one is None."""
+    first = recipes[0]
+    differ = {path for recipe in recipes[1:] for path, _ in recipe.items() ^ first.items()}
+    return sorted(path for path in differ if any(r.get(path) != first.get(path) for r in recipes))

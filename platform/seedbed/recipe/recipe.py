@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -196,24 +197,37 @@ def content_key(values: dict[str, Value]) -> str:
 
 def flattened(path: str, value: Any) -> dict[str, Value]:
     """Every field of `value`, which stands at `path` of a recipe, by its dotted path."""
-    return dict(_flat(path, value))
+    found: dict[str, Value] = {}
+    _flatten(path, value, found)
+    return found
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Value]]:
-    if isinstance(value, Objective):
+def _flatten(prefix: str, value: Any, found: dict[str, Value]) -> None:
+    """Put the fields of `value` into `found`. Once for each trial: no generators, no lookups."""
+    if isinstance(value, _PLAIN):
+        found[prefix] = value
+    elif isinstance(value, Objective):
         for name, weighted in value.present():
-            yield from _flat(f"{prefix}.{name}", weighted)
+            _flatten(f"{prefix}.{name}", weighted, found)
     elif isinstance(value, Weighted):
-        yield f"{prefix}.weight", value.weight
-        yield f"{prefix}.term", type(value.term).__name__
-        yield from _flat(prefix, value.term)
+        found[f"{prefix}.weight"] = value.weight
+        found[f"{prefix}.term"] = type(value.term).__name__
+        _flatten(prefix, value.term, found)
     elif isinstance(value, View):
-        yield prefix, value.name
-    elif dataclasses.is_dataclass(value):
-        for f in dataclasses.fields(value):
-            path = f"{prefix}.{f.name}" if prefix else f.name
-            yield from _flat(path, getattr(value, f.name))
+        found[prefix] = value.name
+    elif names := _field_names(value.__class__):
+        for name in names:
+            _flatten(f"{prefix}.{name}" if prefix else name, getattr(value, name), found)
     elif isinstance(value, tuple):
-        yield prefix, json.dumps([v.name if isinstance(v, Filter) else v for v in value])
-    else:
-        yield prefix, value
+        found[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
+    elif not dataclasses.is_dataclass(value):
+        found[prefix] = value
+
+
+_PLAIN = (str, int, float, type(None))
+
+
+@functools.lru_cache(maxsize=256)
+def _field_names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of another class."""
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()

@@ -45,7 +45,10 @@ class Cell(Mapping[str, Label]):
 
     def without(self, factor: str) -> Cell:
         """The other factors' labels: equal for cells that differ in `factor` only."""
-        return Cell({name: label for name, label in self._labels.items() if name != factor})
+        left = Cell()
+        left._labels = {name: label for name, label in self._labels.items() if name != factor}
+        left._texts = frozenset([pair for pair in self._texts if pair[0] != factor])
+        return left
 
     def to_json(self) -> dict[str, Label]:
         """Labels by factor as plain JSON values."""

@@ -80,6 +80,13 @@ class Claim:
             contrast.check(self.id, by_name)
             contrast.check_margin(self.id, self.response or responses[0])
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Claim:
+        """The claim that `to_json` wrote; when it was stated is not its own."""
+        contrasts = map(Contrast.from_json, values["contrasts"])
+        named = {n: values[n] for n in ("response", "alpha", "source", "scale") if n in values}
+        return cls(values["id"], values["statement"], *contrasts, **named)
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in the design."""
         return {

@@ -106,6 +106,12 @@ class Contrast:
                 mend=f"give {self.margin / 100:g} for {self.margin:g} points",
             )
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Contrast:
+        """The contrast that `to_json` wrote."""
+        given = dict(values)
+        return cls(given.pop("of"), given.pop("level"), given.pop("over"), **given)
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in the design."""
         return {

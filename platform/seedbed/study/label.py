@@ -17,7 +17,7 @@ def label_text(label: Any) -> str:
 
     2 and 2.0 are `2`, 1 / 3 is `0.3333333333333333`, integers keep all their digits.
     """
-    if isinstance(label, bool):
+    if isinstance(label, str | bool):
         return str(label)
     if isinstance(label, numbers.Integral):
         return str(int(label))

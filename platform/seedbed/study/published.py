@@ -67,6 +67,12 @@ class Published:
                 )
             seen.add(cell)
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Published:
+        """What `to_json` wrote."""
+        given = {name: value for name, value in values.items() if name != "cells"}
+        return cls(values={Cell(one["cell"]): one["value"] for one in values["cells"]}, **given)
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in the design."""
         return {

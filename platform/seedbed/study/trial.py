@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
 
-from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.recipe.recipe import Recipe, Value, content_key
 from seedbed.study.cell import Cell
 
 DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
@@ -24,21 +23,26 @@ class Trial:
         return self.recipe.seed
 
     @cached_property
+    def flat(self) -> dict[str, Value]:
+        """The recipe's fields by path, kept: keys, cohorts and the design are made of them."""
+        return self.recipe.flatten()
+
+    @cached_property
     def key(self) -> str:
-        return self.recipe.key()
+        return content_key(self.flat)
 
     @cached_property
     def stream_key(self) -> str:
         """Equal for trials that read the same batches: what a cohort shares."""
-        flat = self.recipe.flatten()
-        shared: dict[str, Any] = {
-            path: value
-            for path, value in flat.items()
-            if any(path == name or path.startswith(f"{name}.") for name in DATA_FIELDS)
-        }
-        return content_key(shared)
+        return content_key({path: v for path, v in self.flat.items() if _is_of_data(path)})
 
     @property
     def name(self) -> str:
         """`depth=3 s=0`, for people."""
         return f"{self.cell} s={self.seed}"
+
+
+@cache
+def _is_of_data(path: str) -> bool:
+    """Whether trials that differ in this field read other batches."""
+    return any(path == name or path.startswith(f"{name}.") for name in DATA_FIELDS)

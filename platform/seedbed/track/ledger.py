@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from seedbed.plan.design import Design
 from seedbed.study.cell import Cell
 from seedbed.study.record import TrialRecord, Value, split_finite
 
@@ -17,15 +18,14 @@ from seedbed.study.record import TrialRecord, Value, split_finite
 class StudyEntry:
     """A study at one scale, on one corpus.
 
-    `design` is the plain design (its `data.uri`, `overrides` and `trials` are read); `params` are
-    the constants of the recipe; `tags` go on the study's run and on every trial's
+    `params` are the constants of the recipe; `tags` go on the study's run and on every trial's
     (`seedbed.data_fingerprint`, `mlflow.source.name`, `mlflow.source.git.commit`).
     """
 
     study: str
     scale: str
     question: str
-    design: Mapping[str, Any] = field(default_factory=dict)
+    design: Design
     params: Mapping[str, Value] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     storage: str = ""  # the mark of its results folder
@@ -37,8 +37,8 @@ class StudyEntry:
         Seeds are not among them: more seeds continue a study, other overrides begin another. The
         same study into another results folder has another run, found by `storage` beside this.
         """
-        data = self.design.get("data") or {}
-        parts = [self.study, self.scale, data.get("uri", ""), self.design.get("overrides") or {}]
+        design = self.design
+        parts = [self.study, self.scale, design.data.uri, dict(design.overrides)]
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -50,7 +50,7 @@ class StudyEntry:
     @property
     def planned(self) -> tuple[str, ...]:
         """The keys of all planned trials."""
-        return tuple(str(trial["key"]) for trial in self.design.get("trials", ()))
+        return tuple(trial.key for trial in self.design.trials)
 
 
 def view_key(identity: str, storage: str) -> str:

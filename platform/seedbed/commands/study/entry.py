@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.study.lines import uris
+from seedbed.plan.design import Design, DesignData, Look, SelectedData, SelectionStep, StatedError
 from seedbed.plan.plan import Plan
+from seedbed.study.arguments import ERRORS
 from seedbed.study.claim import ERROR_ID, digest_of
 from seedbed.study.label import label_text
 
@@ -33,13 +36,13 @@ def entry_of(
 
     chosen = options.plan
     marks = sorted({c.fingerprint for c in corpora.values()}) or ["rehearsal"]
-    claims = chosen.design().get("claims")
+    design = design_of(options, corpora, stated)
+    claims = [claim.claim.to_json() for claim in design.claims]
     return StudyEntry(
         study=options.name,
         scale=chosen.scale.name,
         question=chosen.study.question,
-        design=design_of(options, corpora, stated)
-        | ({"looks": [dict(look) for look in looks]} if looks else {}),
+        design=replace(design, looks=tuple(Look(**look) for look in looks)),
         params=_constants(chosen),
         tags={
             "seedbed.data_fingerprint": ", ".join(marks),
@@ -50,41 +53,43 @@ def entry_of(
     )
 
 
-def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> dict[str, Any]:
-    """The design as plain JSON values, with the data that was found."""
-    chosen, opened = options.plan, list(corpora.values())
-    data: dict[str, Any] = {"uri": uris(chosen)}
-    if opened:
-        data["num_test_samples"] = opened[0].test.num_samples
-        data["sources"] = sorted({source.name for corpus in opened for source in corpus.sources})
-        if unknown := sum(corpus.num_unchecked for corpus in opened):
-            data["num_unchecked_shards"] = unknown
-    if len(opened) == 1 and not opened[0].steps:
-        data |= {"fingerprint": opened[0].fingerprint, "num_samples": opened[0].train.num_samples}
-    elif opened:
-        data["selections"] = [_selection(chosen, corpus) for corpus in opened]
-    design = _named(options) | {"data": data}
-    if "claims" in design:
-        design["claims"] = [
-            claim | {"digest": digest_of(claim), "stated": stated.get(claim["id"], "")}
-            for claim in design["claims"]
-        ]
-    if "error" in design:
-        mark = {"digest": digest_of(design["error"]), "stated": stated.get(ERROR_ID, "")}
-        design["error"] = design["error"] | mark
-    return design
+def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> Design:
+    """The design, with the data that was found and when claims and error were stated."""
+    design = _named(options)
+    kind = design.error.kind
+    return replace(
+        design,
+        data=_data_of(options.plan, list(corpora.values())),
+        claims=tuple(replace(c, stated=stated.get(c.claim.id, "")) for c in design.claims),
+        error=StatedError(kind=kind, stated=stated.get(ERROR_ID, "") if kind != ERRORS[0] else ""),
+    )
 
 
-def _named(options: Options) -> dict[str, Any]:
+def _data_of(chosen: Plan, opened: Sequence[OpenCorpus]) -> DesignData:
+    if not opened:
+        return DesignData(uri=uris(chosen))
+    data = DesignData(
+        uri=uris(chosen),
+        num_test_samples=opened[0].test.num_samples,
+        sources=tuple(sorted({source.name for corpus in opened for source in corpus.sources})),
+        num_unchecked_shards=sum(corpus.num_unchecked for corpus in opened) or None,
+    )
+    if len(opened) > 1 or opened[0].steps:
+        return replace(data, selections=tuple(_selection(chosen, corpus) for corpus in opened))
+    num_samples = opened[0].train.num_samples
+    return replace(data, fingerprint=opened[0].fingerprint, num_samples=num_samples)
+
+
+def _named(options: Options) -> Design:
     """The plan's design; a rehearsal's has another name, and its surface among the overrides."""
-    design = options.plan.design() | {"study": options.name}
-    if options.surface is not None:
-        design["rehearsal"] = options.surface.to_json()
-        design["overrides"] |= {"surface": options.surface.digest}
-    return design
+    design = replace(options.plan.design(), study=options.name)
+    if options.surface is None:
+        return design
+    overrides = {**design.overrides, "surface": options.surface.digest}
+    return replace(design, rehearsal=options.surface, overrides=overrides)
 
 
-def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
+def _selection(chosen: Plan, corpus: OpenCorpus) -> SelectedData:
     """The pairs of some of the cells, and what each step of their choice removed."""
     of_data = [f.name for f in chosen.study.factors if any(p.startswith("corpus") for p in f.paths)]
     cells = {
@@ -94,22 +99,22 @@ def _selection(chosen: Plan, corpus: OpenCorpus) -> dict[str, Any]:
         for trial in chosen.trials
         if trial.recipe.corpus == corpus.corpus
     }
-    return {
-        "cells": sorted(cells),
-        "uri": corpus.corpus.uri,
-        "caption": corpus.corpus.caption,
-        "fingerprint": corpus.fingerprint,
-        "num_samples": corpus.train.num_samples,
-        "steps": [
-            {"name": step.name, "num_rows": step.num_rows, "num_removed": step.num_removed}
+    return SelectedData(
+        cells=tuple(sorted(cells)),
+        uri=corpus.corpus.uri,
+        caption=corpus.corpus.caption,
+        fingerprint=corpus.fingerprint,
+        num_samples=corpus.train.num_samples,
+        steps=tuple(
+            SelectionStep(name=step.name, num_rows=step.num_rows, num_removed=step.num_removed)
             for step in corpus.steps
-        ],
-    }
+        ),
+    )
 
 
 def _constants(chosen: Plan) -> dict[str, Any]:
     """The recipe fields that are the same in every trial."""
-    flat = [trial.recipe.flatten() for trial in chosen.trials]
+    flat = [trial.flat for trial in chosen.trials]
     shared = {path for path in flat[0] if all(f.get(path) == flat[0][path] for f in flat)}
     return {path: value for path, value in flat[0].items() if path in shared}
 
@@ -144,5 +149,5 @@ def identity_of(options: Options) -> str:
     from seedbed.track.ledger import StudyEntry
 
     chosen = options.plan
-    design = _named(options) | {"data": {"uri": uris(chosen)}}
+    design = replace(_named(options), data=DesignData(uri=uris(chosen)))
     return StudyEntry(options.name, chosen.scale.name, chosen.study.question, design).identity

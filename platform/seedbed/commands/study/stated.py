@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seedbed.plan.design import StatedError
 from seedbed.plan.plan import Plan
+from seedbed.study.arguments import ERRORS
 from seedbed.study.claim import ERROR_ID, digest_of
 
 if TYPE_CHECKING:
@@ -19,12 +21,11 @@ def stated_claims(store: Folder, chosen: Plan, num_ended: int) -> dict[str, str]
     A claim is known by the digest of all that it says: one that was changed is a new one. So is
     the error that intervals rest on (by `ERROR_ID`), where the study says another than the default.
     """
-    design = chosen.design()
-    claims = design.get("claims", [])
     known: dict[str, int] = store.read_json(chosen.variation, "claims.json") or {}
-    marks = {claim["id"]: digest_of(claim) for claim in claims}
-    if "error" in design:
-        marks[ERROR_ID] = digest_of(design["error"])
+    study = chosen.study
+    marks = {claim.id: digest_of(claim.to_json()) for claim in study.claims}
+    if study.error != ERRORS[0]:
+        marks[ERROR_ID] = StatedError(kind=study.error).digest
     new = [mark for mark in marks.values() if mark not in known]
     if new:
         known |= dict.fromkeys(new, num_ended)

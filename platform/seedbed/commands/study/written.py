@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.study.entry import code_version
 from seedbed.commands.study.stated import note_look
+from seedbed.plan.design import Design
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def report_folder(store: Folder, variation: str) -> Iterator[Path]:
 
 
 def written_report(
-    design: Mapping[str, Any],
+    design: Design,
     table: pd.DataFrame,
     folder: Path,
     correct: Mapping[str, Any],
@@ -165,4 +166,4 @@ def written_report(
     from seedbed.analyze.report.write import write_report
 
     provenance = {"code_version": code_version()}
-    return write_report(dict(design), table, folder, provenance, correct, curves)
+    return write_report(design.to_json(), table, folder, provenance, correct, curves)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.errors import TrackingError, nearest
+from seedbed.plan.design import Design
 from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
 from seedbed.track.mlflow.connection import client, find_experiment, redacted
 from seedbed.track.mlflow.trial_run import PARENT, Run, search
@@ -16,14 +17,15 @@ from seedbed.track.mlflow.trial_run import PARENT, Run, search
 
 def read_design(
     uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
-) -> dict[str, Any]:
+) -> Design:
     """The design of a study as it was last opened.
 
     "" is any scale. Of several (other data, other overrides, another results folder) the newest,
     or the one whose `StudyEntry.identity` and `StudyEntry.storage` are given. Raises
     TrackingError when there is none, or when its file is not to be had.
     """
-    return _json_artifact(_study_run(uri, study, scale, identity, storage), "design.json")
+    run = _study_run(uri, study, scale, identity, storage)
+    return Design.from_json(_json_artifact(run, "design.json"))
 
 
 def run_marks(

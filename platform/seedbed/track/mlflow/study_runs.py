@@ -40,12 +40,12 @@ class MlflowRuns:
         self.experiment_id = experiment_id(self.uri, self.experiment)
         run = self._of_storage(entry)
         self._entry, self._study_run = entry, run
-        planned = entry.design.get("trials", ())
-        self._varying = frozenset(path for trial in planned for path in trial.get("recipe", ()))
+        self._varying = frozenset(path for trial in entry.design.trials for path in trial.recipe)
         run.set_params(constants(entry.params))
-        digest = _digest(entry.design)
+        plain = entry.design.to_json()
+        digest = _digest(plain)
         if run.tags.get("seedbed.design_digest") != digest:
-            run.upload_json("design.json", entry.design)
+            run.upload_json("design.json", plain)
         design = {"seedbed.design_digest": digest, "mlflow.note.content": note(entry)}
         run.tag(self._common_tags() | design)
         run.set_status("running")

@@ -6,8 +6,10 @@ import base64
 import json
 import shlex
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
+from seedbed.plan.design import PlannedFactor
 from seedbed.study.label import label_text
 from seedbed.track.ledger import StudyEntry
 from seedbed.track.mlflow.batches import trackable
@@ -36,11 +38,10 @@ missing, not zero.
 def note(entry: StudyEntry) -> str:
     """The text at the top of the study's run: the question, and how to read the runs."""
     factors = [
-        f"- `{name}`: {', '.join(map(str, factor.get('levels', ())))}"
-        f" (baseline {factor.get('baseline')})"
-        for name, factor in _factors(entry).items()
+        f"- `{name}`: {', '.join(map(str, factor.levels))} (baseline {factor.baseline})"
+        for name, factor in entry.design.factors.items()
     ]
-    responses = ", ".join(f"`{name}`" for name in _responses(entry))
+    responses = ", ".join(f"`{name}`" for name in entry.design.responses)
     return NOTE.format(
         question=entry.question,
         factors="\n".join(factors),
@@ -67,7 +68,7 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
     table; 3.17 without the tag says that the key does not exist and opens the experiment's
     overview, where the switch "Model training" leads to the table.
     """
-    factors, responses = _factors(entry), _responses(entry)
+    factors, responses = entry.design.factors, entry.design.responses
     names = [trackable(name) for name in factors]
     params = [f"params.`{name}`" for name in names]
     metrics = [f"metrics.`{trackable(name)}`" for name in responses]
@@ -88,7 +89,7 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
         "useGroupedValuesInCharts": True,
     }
     if responses:
-        levels = {trackable(name): factor.get("levels", ()) for name, factor in factors.items()}
+        levels = {trackable(name): factor.levels for name, factor in factors.items()}
         shown = [trackable(name) for name in responses]
         state |= charts(entry.study, levels, shown, grouped=grouped)
     text = json.dumps(state, separators=(",", ":"))
@@ -102,11 +103,10 @@ def _by_cell(names: list[str]) -> dict[str, Any]:
     return {"aggregateFunction": "average", "groupByKeys": keys}
 
 
-def _name_width(factors: dict[str, Any]) -> int:
+def _name_width(factors: Mapping[str, PlannedFactor]) -> int:
     """Pixels that show the name of a group, which alone tells the levels that are words."""
     letters = sum(
-        len(f"{name}: , ")
-        + max((len(label_text(level)) for level in factor.get("levels", ())), default=0)
+        len(f"{name}: , ") + max((len(label_text(level)) for level in factor.levels), default=0)
         for name, factor in factors.items()
     )
     return min(150 + 6 * letters, 560)
@@ -138,11 +138,3 @@ def ui_link(
     state = f"?viewStateShareKey={view}{_CELLS if cells else ''}" if view else ""
     mode = f"{'&' if state else '?'}compareRunsMode=CHART" if charts else ""
     return f"{server}/#/experiments/{experiment_id}/runs{state}{mode}"
-
-
-def _factors(entry: StudyEntry) -> dict[str, Any]:
-    return dict(entry.design.get("factors") or {})
-
-
-def _responses(entry: StudyEntry) -> list[str]:
-    return [str(name) for name in entry.design.get("responses") or ()]

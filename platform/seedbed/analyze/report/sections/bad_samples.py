@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import counted
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.trials.observations import completed
+from seedbed.plan.design import BadSamples, Design
 from seedbed.storage.tables import read_table
 
 FILE_NAME = "bad_samples.parquet"
@@ -20,8 +22,8 @@ MOST_NAMED = 20
 
 
 def with_bad_samples(
-    design: Mapping[str, Any], trials: pd.DataFrame, read: Callable[[str], bytes | None]
-) -> dict[str, Any]:
+    design: Design, trials: pd.DataFrame, read: Callable[[str], bytes | None]
+) -> Design:
     """`design`, with the bad samples of its completed trials among its data.
 
     `trials` is their table, and `read` gives a trial's file of bad samples, or None.
@@ -30,7 +32,7 @@ def with_bad_samples(
     counts = {name: done[name].fillna(0) for name in (TRAINED, TESTED) if name in done}
     some = done[sum(counts.values(), start=pd.Series(0.0, done.index)) > 0]
     if not len(some):
-        return dict(design)
+        return design
     once = some.drop_duplicates("cohort") if "cohort" in some else some
     found: set[tuple[str, str, str]] = set()
     for key in once["key"].head(MOST_TRIALS):
@@ -39,14 +41,14 @@ def with_bad_samples(
             rows = read_table(content).to_pylist()
             found |= {(row["shard"], row["key"], row["reason"]) for row in rows}
     largest = {name: int(values.max()) for name, values in counts.items() if len(values)}
-    told = {
-        "num_trials": len(some),
-        "num_trained": largest.get(TRAINED, 0),
-        "num_tested": largest.get(TESTED, 0),
-        "num_different": len(found),
-        "named": [list(row) for row in sorted(found)[:MOST_NAMED]],
-    }
-    return dict(design) | {"data": {**design.get("data", {}), "bad_samples": told}}
+    told = BadSamples(
+        num_trials=len(some),
+        num_trained=largest.get(TRAINED, 0),
+        num_tested=largest.get(TESTED, 0),
+        num_different=len(found),
+        named=tuple(sorted(found)[:MOST_NAMED]),
+    )
+    return replace(design, data=replace(design.data, bad_samples=told))
 
 
 def words(design: Mapping[str, Any]) -> str:
@@ -61,14 +63,14 @@ def words(design: Mapping[str, Any]) -> str:
     )
 
 
-def lines(design: Mapping[str, Any]) -> list[str]:
+def lines(design: Design) -> list[str]:
     """The same for a terminal, with some by name."""
-    said = words(design)
-    if not said:
+    told = design.data.bad_samples
+    if told is None:
         return []
-    told = design["data"]["bad_samples"]
-    shown = [f"        {shard}/{key}: {reason}" for shard, key, reason in told["named"][:3]]
-    left = told["num_different"] - len(shown)
+    said = words(design.to_json())
+    shown = [f"        {shard}/{key}: {reason}" for shard, key, reason in told.named[:3]]
+    left = told.num_different - len(shown)
     more = [f"        and {left:,} more, in trials/KEY/{FILE_NAME} of the results"] if left else []
     return [f"bad     {said}", *shown, *more]
 

@@ -1,0 +1,326 @@
+"""The design: the one document that joins a plan, its tracked runs and their report.
+
+It is built from a `Plan`, goes to MLflow as `design.json`, comes back
+from there, and is what the analysis reads. The dataclasses below are its schema; `to_json` leaves
+out what a design does not have. VERSION is raised when a field comes to mean something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from seedbed.errors import TrackingError, nearest
+from seedbed.metric import Metric
+from seedbed.plan.surface import Surface
+from seedbed.recipe.recipe import Value
+from seedbed.study.arguments import ERRORS
+from seedbed.study.cell import Cell
+from seedbed.study.claim import Claim, digest_of
+from seedbed.study.label import Label
+from seedbed.study.published import Published
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFactor:
+    """What a study varies: `levels` in the study's order, and the one to compare with.
+
+    `at` are the recipe's fields that it sets, joined by ", "; `also_moves` what its levels differ
+    in beside that, None where nobody has looked; `views` what each level reads of a sample, where
+    that differs.
+    """
+
+    name: str
+    levels: tuple[Label, ...]
+    baseline: Label
+    at: str = ""
+    also_moves: tuple[str, ...] | None = None
+    views: tuple[tuple[str, ...], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "levels": list(self.levels),
+            "baseline": self.baseline,
+            "at": self.at,
+            **({} if self.also_moves is None else {"also_moves": list(self.also_moves)}),
+            **({"views": [list(read) for read in self.views]} if self.views else {}),
+        }
+
+    @classmethod
+    def from_json(cls, name: str, values: Mapping[str, Any]) -> PlannedFactor:
+        """The factor that `to_json` wrote; `resolved`, which a printed plan has, is left out."""
+        moves = values.get("also_moves")
+        return cls(
+            name=name,
+            levels=tuple(values["levels"]),
+            baseline=values["baseline"],
+            at=str(values.get("at") or ""),
+            also_moves=None if moves is None else tuple(moves),
+            views=tuple(map(tuple, values.get("views", ()))),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """One trial; `recipe` holds the fields that vary in the study."""
+
+    key: str
+    cell: Cell
+    seed: int
+    cohort: str = ""
+    recipe: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "cell": self.cell.to_json(),
+            "seed": self.seed,
+            "cohort": self.cohort,
+            "recipe": dict(self.recipe),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PlannedTrial:
+        cell = Cell(values["cell"])
+        return cls(**_known(cls, values) | {"key": str(values["key"]), "cell": cell})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedClaim:
+    """A claim, and when it was stated, in words; "" before anything has run."""
+
+    claim: Claim
+    stated: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        plain = self.claim.to_json()
+        return plain | ({"digest": digest_of(plain), "stated": self.stated} if self.stated else {})
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StatedClaim:
+        return cls(claim=Claim.from_json(values), stated=str(values.get("stated", "")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedError:
+    """What intervals rest on, one of ERRORS, and when it was stated, in words."""
+
+    kind: str = ERRORS[0]
+    stated: str = ""
+
+    @property
+    def digest(self) -> str:
+        return digest_of({"kind": self.kind})
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind} | (
+            {"digest": self.digest, "stated": self.stated} if self.stated else {}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What an earlier report of the study was written from."""
+
+    num_seeds: int
+    num_completed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionStep:
+    """One rule of a selection: rows that came to it, and those that it removed."""
+
+    name: str
+    num_rows: int
+    num_removed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectedData:
+    """The training pairs of some cells, where the data are a factor or chosen by rules."""
+
+    cells: tuple[str, ...]
+    uri: str
+    caption: str
+    fingerprint: str
+    num_samples: int
+    steps: tuple[SelectionStep, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadSamples:
+    """Samples that could not be used: counted over trials, some named (shard, key, reason)."""
+
+    num_trials: int
+    num_trained: int
+    num_tested: int
+    num_different: int
+    named: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignData:
+    """The data that was found. `num_unchecked_shards` are those in which copies of held-out
+    pictures were not looked for; fingerprint and number are of a study with one training set."""
+
+    uri: str = ""
+    num_test_samples: int | None = None
+    sources: tuple[str, ...] = ()
+    num_unchecked_shards: int | None = None
+    fingerprint: str = ""
+    num_samples: int | None = None
+    selections: tuple[SelectedData, ...] = ()
+    bad_samples: BadSamples | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: _plain(value) for name, value in vars(self).items() if _is_there(value)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> DesignData:
+        bad = values.get("bad_samples")
+        return cls(
+            **_known(cls, values)
+            | {
+                "sources": tuple(values.get("sources", ())),
+                "selections": tuple(map(_selection, values.get("selections", ()))),
+                "bad_samples": bad and BadSamples(**bad | {"named": _tuples(bad["named"])}),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A study as it was planned; `responses` are metrics, the primary first.
+
+    `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers
+    of its trials are; `rehearsal` the surface of trials that only pretend; `looks` what earlier
+    reports were written from.
+    """
+
+    study: str
+    question: str = ""
+    scale: str = ""
+    scale_reason: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, PlannedFactor] = field(default_factory=dict)
+    responses: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    published: Published | None = None
+    claims: tuple[StatedClaim, ...] = ()
+    error: StatedError = StatedError()
+    seeds: tuple[int, ...] = ()
+    trials: tuple[PlannedTrial, ...] = ()
+    data: DesignData = DesignData()
+    rehearsal: Surface | None = None
+    looks: tuple[Look, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; what the design does not have is left out."""
+        optional = {
+            "metrics": [metric.to_json() for metric in self.metrics],
+            "published": self.published and self.published.to_json(),
+            "claims": [claim.to_json() for claim in self.claims],
+            "error": None if self.error == StatedError() else self.error.to_json(),
+            "data": self.data.to_json(),
+            "rehearsal": self.rehearsal and self.rehearsal.to_json(),
+            "looks": [vars(look) for look in self.looks],
+        }
+        return {
+            "version": VERSION,
+            "study": self.study,
+            "question": self.question,
+            "scale": self.scale,
+            "scale_reason": self.scale_reason,
+            "overrides": dict(self.overrides),
+            "factors": {name: factor.to_json() for name, factor in self.factors.items()},
+            "responses": list(self.responses),
+            **{name: value for name, value in optional.items() if value},
+            "seeds": list(self.seeds),
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Design:
+        """The design that `to_json` wrote.
+
+        Raises TrackingError for a newer version, and for a field that is missing or unknown.
+        """
+        version = values.get("version", VERSION)
+        if version > VERSION:
+            raise TrackingError(
+                f"the design of '{values.get('study', '?')}' has version {version}",
+                why=f"this seedbed reads designs up to version {VERSION}: a newer one may mean "
+                "something else by the same field",
+                mend="read it with the seedbed that wrote it, or a newer one",
+            )
+        try:
+            return cls(**_known(cls, values) | _typed(values))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise TrackingError(
+                f"the design of '{values.get('study', '?')}' cannot be read",
+                why=f"{type(error).__name__}: {error}",
+                mend="run the study again: what its trials left is kept, and its design is written",
+            ) from None
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a design that are more than text, from their JSON form."""
+    error = values.get("error") or {}
+    surface, published = values.get("rehearsal"), values.get("published")
+    return {
+        "overrides": dict(values.get("overrides") or {}),
+        "factors": {
+            name: PlannedFactor.from_json(name, factor)
+            for name, factor in values.get("factors", {}).items()
+        },
+        "responses": tuple(values.get("responses", ())),
+        "metrics": tuple(map(Metric.from_json, values.get("metrics", ()))),
+        "published": Published.from_json(published) if published else None,
+        "claims": tuple(map(StatedClaim.from_json, values.get("claims", ()))),
+        "error": StatedError(
+            kind=error.get("kind", ERRORS[0]), stated=str(error.get("stated", ""))
+        ),
+        "seeds": tuple(values.get("seeds", ())),
+        "trials": tuple(map(PlannedTrial.from_json, values.get("trials", ()))),
+        "data": DesignData.from_json(values.get("data") or {}),
+        "rehearsal": Surface(**surface) if surface else None,
+        "looks": tuple(Look(**look) for look in values.get("looks", ())),
+    }
+
+
+def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without the version. Raises TrackingError for a field that `kind` does not have."""
+    known = {f.name for f in fields(kind)}
+    for name in values:
+        if name not in known and name != "version":
+            raise TrackingError(
+                f"a design has the field '{name}'",
+                why="a field nobody reads may carry what matters",
+                mend=nearest(name, known),
+            )
+    return {name: value for name, value in values.items() if name in known}
+
+
+def _selection(values: Mapping[str, Any]) -> SelectedData:
+    steps = tuple(SelectionStep(**step) for step in values.get("steps", ()))
+    return SelectedData(**{**values, "cells": tuple(values["cells"]), "steps": steps})
+
+
+def _tuples(rows: Any) -> tuple[tuple[str, str, str], ...]:
+    return tuple((str(shard), str(key), str(reason)) for shard, key, reason in rows)
+
+
+def _is_there(value: object) -> bool:
+    return value not in (None, "", ())
+
+
+def _plain(value: Any) -> Any:
+    """A field of the data as plain JSON values."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, SelectedData | SelectionStep | BadSamples):
+        return {name: _plain(own) for name, own in vars(value).items()}
+    return value
