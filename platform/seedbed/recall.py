@@ -66,10 +66,13 @@ def curves_of(found: Recalled) -> CurveReader:
 def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
     """Which test pictures each completed trial named right, by the artifacts of its run."""
     from seedbed.analyze.trials.per_example import correct_by_trial
+    from seedbed.study.measured import metric_of
 
     done = found.trials.loc[found.trials["status"] == "completed", "key"]
     return correct_by_trial(
-        done, found.design["responses"][0], _artifact(found, "examples.parquet")
+        done,
+        metric_of(found.design, found.design["responses"][0]),
+        _artifact(found, "examples.parquet"),
     )
 
 

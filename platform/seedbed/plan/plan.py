@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seedbed.data.render.augmentation import Asset, all_assets
 from seedbed.errors import StudyError
+from seedbed.metric import Metric
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, estimate
 from seedbed.plan.levels import resolved
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.arguments import ERRORS
+from seedbed.study.measured import measured
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 
@@ -60,7 +63,12 @@ class Plan:
 
     @property
     def responses(self) -> tuple[str, ...]:
-        return self.study.responses_at(self.scale)
+        return self.study.responses
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """By name, what its trials measure."""
+        return self.study.metrics | measured(trial.recipe for trial in self.trials)
 
     @property
     def variation(self) -> str:
@@ -116,6 +124,7 @@ class Plan:
                 for factor in self.study.factors
             },
             "responses": list(self.responses),
+            "metrics": [metric.to_json() for metric in self.metrics.values()],
             **({"published": published.to_json()} if published is not None else {}),
             **({"claims": [c.to_json() for c in self.study.claims]} if self.study.claims else {}),
             **({"error": {"kind": self.study.error}} if self.study.error != ERRORS[0] else {}),

@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 from seedbed.study.label import label_text
+from seedbed.study.measured import metric_of
 from seedbed.track.ledger import StudyEntry
 from seedbed.track.mlflow.batches import trackable
 from seedbed.track.mlflow.charts import charts
@@ -77,7 +78,7 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
     state: dict[str, Any] = {
         "searchFilter": f"tags.mlflow.parentRunId = '{study_run}' and tags.seedbed.kind = 'trial'",
         "orderByKey": [*metrics, *params, _SEED][0],
-        "orderByAsc": not metrics or responses[0].startswith(("cost/", "train/")),
+        "orderByAsc": not metrics or not metric_of(entry.design, responses[0]).higher_is_better,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "selectedColumns": columns,
