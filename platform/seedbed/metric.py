@@ -17,6 +17,8 @@ from seedbed.errors import StudyError, nearest
 Kind = Literal["share", "count", "loss", "cost", "time", "rate", "number"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
+_ALWAYS = ("name", "label", "kind", "higher_is_better")  # said of every metric in a design
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -34,6 +36,7 @@ class Metric:
 
     `column` is the column of the table of examples that it comes from, "" where it is not counted
     example by example: an example is right where the column's value is below `below`.
+    `out_of` names the metric that counts the examples of which it is a share.
 
     Raises StudyError for a name that is no text and a kind that does not exist.
     """
@@ -44,6 +47,7 @@ class Metric:
     higher_is_better: bool = True
     column: str = ""
     below: int = 1
+    out_of: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -80,7 +84,9 @@ class Metric:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the design."""
-        return asdict(self)
+        defaults = Metric(self.name)
+        values = asdict(self)
+        return {n: v for n, v in values.items() if n in _ALWAYS or v != getattr(defaults, n)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Metric:

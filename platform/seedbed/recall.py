@@ -69,7 +69,11 @@ def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
     from seedbed.analyze.trials.per_example import correct_by_trial
 
     done = found.trials.loc[found.trials["status"] == "completed", "key"]
-    return correct_by_trial(done, found.design.responses[0], _artifact(found, "examples.parquet"))
+    return correct_by_trial(
+        done,
+        found.design.metric(found.design.responses[0]),
+        _artifact(found, "examples.parquet"),
+    )
 
 
 def with_bad_samples_of(found: Recalled) -> Design:

@@ -19,8 +19,9 @@ from seedbed.analyze.findings.verdicts import judge
 from seedbed.analyze.numbers import unit_of
 from seedbed.analyze.report.sections.claim_words import claim_sentence
 from seedbed.analyze.trials.confounds import Alias
+from seedbed.evaluate.tasks.held_out_captions import TOP1 as TOP1_METRIC
 
-TOP1 = unit_of("zeroshot/top1", [0.3])
+TOP1 = unit_of(TOP1_METRIC, [0.3])
 
 
 def contrast(of: str, level: object, over: object, **more: Any) -> dict[str, Any]:

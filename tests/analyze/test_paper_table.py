@@ -12,6 +12,7 @@ import pytest
 
 from seedbed.analyze import anova, interaction_contrast
 from seedbed.analyze.report.sections.published_table import by_itself, complete_part
+from seedbed.evaluate.tasks.held_out_captions import TOP1
 
 STUDY = Path(__file__).parent.parent.parent / "studies" / "supervision.py"
 FACTORS = {
@@ -76,7 +77,7 @@ def test_filip_crosses_over_by_22_6_points(published: dict[str, Any]) -> None:
 
 
 def test_the_report_ends_the_example_without_a_test(published: dict[str, Any]) -> None:
-    words, tables = by_itself(published, FACTORS)
+    words, tables = by_itself(published, FACTORS, TOP1)
     text = " ".join(words)
     assert "no test: no error degrees of freedom" in text and "22.6 points" in text
     assert "supervision defilip" in text
@@ -87,4 +88,4 @@ def test_the_report_ends_the_example_without_a_test(published: dict[str, Any]) -
 
 def test_a_table_without_a_full_grid_is_not_analysed(published: dict[str, Any]) -> None:
     few = published | {"cells": published["cells"][:1]}
-    assert by_itself(few, FACTORS) == ([], [])
+    assert by_itself(few, FACTORS, TOP1) == ([], [])

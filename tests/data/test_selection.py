@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from seedbed.data.select.filters.image_side import MinImageSide
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
+from seedbed.data.select.removed import removed, removed_by
 from seedbed.data.select.selection import (
     UID_DTYPE,
     RowTable,
@@ -125,6 +126,18 @@ def test_keys_that_come_back_in_another_shard_are_other_rows() -> None:
     rows = table([50, 50, 50], unique=False, uids=False)
     kept = Selection(fraction=0.5).apply(rows)
     assert len({tuple(kept.of_shard(shard).tolist()) for shard in range(3)}) == 3
+
+
+def test_what_a_selection_records_is_declared_with_and_without_a_step_before_it() -> None:
+    selection = Selection((Length(min_words=2, min_characters=0),), fraction=0.5, take=5)
+    steps = [step.name for step in selection.apply(table([60, 40])).steps]
+    names = [metric.name for metric in removed_by(selection)]
+    for before in ([], ["held_out_copies"]):
+        recorded = [removed(n, step).name for n, step in enumerate([*before, *steps], 1)]
+        assert set(recorded) <= set(names)
+    assert recorded == [
+        f"data/removed/{n}" for n in ("1_held_out_copies", "2_Length", "3_fraction", "4_take")
+    ]
 
 
 def test_each_step_counts_what_it_removed_of_what_was_left() -> None:

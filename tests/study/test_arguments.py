@@ -10,12 +10,13 @@ import pytest
 from seedbed.errors import StudyError
 from seedbed.model.objective import Objective
 from seedbed.model.terms.simsiam import SimSiam
+from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast
 from seedbed.study.factor import Factor
-from seedbed.study.metrics import LABELS, measured
+from seedbed.study.measured import ALWAYS, measured
 from seedbed.study.study import Study
 from seedbed.variants import CLIP, DECLIP
 
@@ -134,8 +135,19 @@ def test_losses_of_the_terms_that_some_cell_has_are_responses() -> None:
     assert made.responses == ("final/loss_simsiam", "final/scale_logit", "final/loss")
 
 
-def test_every_primary_of_a_scale_and_every_name_is_declared_once() -> None:
-    assert {scale.primary for scale in SCALES.values()} - {None} <= set(LABELS)
-    assert len(set(LABELS.values())) == len(LABELS)
+def test_no_two_metrics_are_called_the_same() -> None:
+    assert len({metric.label for metric in ALWAYS.values()}) == len(ALWAYS)
+
+
+def test_an_objective_declares_the_losses_of_its_own_terms() -> None:
     objective = CLIP + Objective(own=0.5 * SimSiam())
-    assert {"final/loss_own", "final/loss_clip"} <= measured([Recipe(objective=objective)])
+    known = measured([Recipe(objective=objective)])
+    own = known["final/loss_own"]
+    assert (own.label, own.kind, own.higher_is_better) == ("Final loss of own", "loss", False)
+    assert "final/loss_clip" in known
+
+
+def test_the_primary_response_is_the_study_s_first_at_every_scale() -> None:
+    made = study(responses=("zeroshot/top5", "zeroshot/top1"))
+    for scale in SCALES.values():
+        assert plan(made, scale).responses == ("zeroshot/top5", "zeroshot/top1")

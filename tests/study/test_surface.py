@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedbed import Factor, Recipe, Study
+from seedbed import Claim, Contrast, Factor, Recipe, Study
 from seedbed.errors import StudyError
 from seedbed.plan.surface import Surface
 from seedbed.variants import CLIP, DECLIP
@@ -120,3 +120,19 @@ def test_effects_of_other_responses_are_checked_as_those_of_the_primary() -> Non
     ):
         with pytest.raises(StudyError, match=words):
             Surface(others=others).check(study)  # type: ignore[arg-type]
+
+
+def test_the_default_plants_the_same_in_the_responses_that_claims_speak_of() -> None:
+    shallow = Contrast("depth", 3, 12)
+    claims = [
+        Claim("C1", "Depth helps.", shallow),
+        Claim("C2", "Depth helps.", shallow, response="zeroshot/top1"),
+        Claim("C3", "Depth costs.", shallow, response="cost/device_hours"),
+    ]
+    study = Study(
+        name="depths", question="?", base=STUDY.base, factors=STUDY.factors, claims=claims
+    )
+    surface = Surface.default(study)
+    assert surface.effects == {"depth=6": 0.02, "depth=3": 0.01, "supervision=declip": 0.01}
+    assert surface.others == {"zeroshot/top1": surface.effects}
+    assert surface.check(study) is surface

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from seedbed.metric import Metric
+from seedbed.track.ledger import StudyEntry
 from seedbed.track.mlflow.connection import prepare_store
 from seedbed.track.mlflow.view import ui_command, ui_link, view_state
 
@@ -53,6 +55,24 @@ def test_the_view_is_small_enough_for_an_experiments_tag(world: World) -> None:
     states = [value for name, value in tags.items() if name.startswith("mlflow.sharedViewState")]
     assert len(states) == 2 and all(len(state) <= 5000 for state in states)
     assert all("params.`factor_number_49`" in opened(state)["selectedColumns"] for state in states)
+
+
+@pytest.mark.parametrize(
+    ("responses", "metrics", "ascending"),
+    [
+        (["zeroshot/top1"], [], False),
+        (["cost/device_hours"], [], True),
+        (["final/loss"], [], True),
+        (["own/error"], [Metric("own/error", higher_is_better=False).to_json()], True),
+        (["own/error"], [], False),
+    ],
+)
+def test_the_best_of_the_primary_response_comes_first(
+    responses: list[str], metrics: list[dict[str, Any]], ascending: bool
+) -> None:
+    design = {"factors": {}, "responses": responses, "metrics": metrics}
+    state = opened(view_state(StudyEntry("s", "small", "?", design), "run"))
+    assert (state["orderByKey"], state["orderByAsc"]) == (f"metrics.`{responses[0]}`", ascending)
 
 
 def opened(state: str) -> dict[str, Any]:

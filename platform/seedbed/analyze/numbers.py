@@ -6,27 +6,37 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seedbed.study.metrics import LABELS
+from seedbed.metric import Metric
 
 NONE = "–"  # stands where there is no number
 MINUS = "−"
 _NARROW = "\u202f"  # a narrow no-break space, between thousands and before units
 
-_FRACTIONS = ("top1", "top5", "top10", "top1_of_100", "accuracy")
-_FRACTION_STARTS = ("recall", "accuracy")
 _MOST_DECIMALS = 6
-_LESS_IS_BETTER = ("cost/", "data/bad")
 
 
 @dataclass(frozen=True)
 class Unit:
     """How one response is named and written; fractions are percent, their differences points."""
 
-    name: str
-    label: str
-    is_fraction: bool
-    less_is_better: bool
+    metric: Metric
     decimals: int
+
+    @property
+    def name(self) -> str:
+        return self.metric.name
+
+    @property
+    def label(self) -> str:
+        return self.metric.label
+
+    @property
+    def is_fraction(self) -> bool:
+        return self.metric.is_share
+
+    @property
+    def less_is_better(self) -> bool:
+        return not self.metric.higher_is_better
 
     def value(self, x: float) -> str:
         if not math.isfinite(x):
@@ -62,24 +72,19 @@ class Unit:
         return self.label[:1].lower() + self.label[1:]
 
 
-def unit_of(name: str, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
+def unit_of(metric: Metric, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
     """The unit of a response, with as many decimals as its intervals can carry."""
     known = [float(value) for value in values if math.isfinite(value)]
-    last = name.rsplit("/", 1)[-1].lower()
-    named = last in _FRACTIONS or last.startswith(_FRACTION_STARTS)
-    is_fraction = named and all(0 <= value <= 1 for value in known)
     widths = [float(width) for width in half_widths if width > 0]
-    scale = 100 if is_fraction else 1
+    scale = 100 if metric.is_share else 1
     if widths:
         decimals = 1 - math.floor(math.log10(scale * min(widths)))
     else:
         top = max((abs(value) for value in known if value), default=1.0)
-        decimals = 1 if is_fraction else 3 - math.floor(math.log10(top)) - 1
+        decimals = 1 if metric.is_share else 3 - math.floor(math.log10(top)) - 1
     # One more than the most: so small that digits say more than decimals.
-    lowest, highest = (1, 2) if is_fraction else (0, _MOST_DECIMALS + 1)
-    less = name.startswith(_LESS_IS_BETTER) or "loss" in last
-    label = LABELS.get(name, name)
-    return Unit(name, label, is_fraction, less, min(max(decimals, lowest), highest))
+    lowest, highest = (1, 2) if metric.is_share else (0, _MOST_DECIMALS + 1)
+    return Unit(metric, min(max(decimals, lowest), highest))
 
 
 def number(x: float, decimals: int) -> str:

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from seedbed.analyze.findings.compare import compare
     from seedbed.analyze.numbers import unit_of
     from seedbed.recall import recall
+    from seedbed.study.measured import metric_of
 
     pairs = []
     for name in args.names:
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     table = compare(pairs[0], pairs[1], args.response)
     response = args.response or pairs[0][0]["responses"][0]
     values = pd.concat([trials[response].astype(float) for _, trials in pairs])
-    unit = unit_of(response, values)
+    unit = unit_of(metric_of(pairs[0][0], response), values)
     size = f", in {unit.difference_unit}" if unit.difference_unit else ""
     first, second = args.names
     print(

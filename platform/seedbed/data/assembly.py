@@ -16,13 +16,12 @@ from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, Pictures, Seen, refusal
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.columns import read_columns
+from seedbed.data.select.removed import COPIES_STEP
 from seedbed.data.select.selection import Removal, RowTable, Selected, copies
 from seedbed.data.shards.manifest import MANIFEST_NAME
 from seedbed.data.shards.source import SPLIT, OpenSource
 from seedbed.data.shards.usable import check_caption, check_usable
 from seedbed.errors import DataError, nearest
-
-COPIES_STEP = "held_out_copies"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Task(ABC, Generic[Part]):
     metrics: ClassVar[tuple[Metric, ...]]  # all that `values` may hold
     file: ClassVar[str]  # beside a trial's record, with the examples one by one; its own
     examples: ClassVar[str]  # what an example is called, in the plural
+    # Whether it compares pictures with captions: only a model that learnt to can be asked.
+    needs_alignment: ClassVar[bool] = False
     # Of a metric, how many different captions it takes to be what it is called; else any number.
     names_needed: ClassVar[Mapping[str, int]] = {}
 

@@ -7,7 +7,10 @@ from typing import get_args
 
 from seedbed.data.views import View
 from seedbed.errors import StudyError
+from seedbed.metric import Metric
 from seedbed.model.term import LEARNED, Compared, Feature, Temperature, Term, Weighted
+
+LOSS = Metric("loss", "Training loss", "loss", higher_is_better=False)
 
 
 class Objective:
@@ -100,6 +103,16 @@ class Objective:
     @property
     def temperatures(self) -> tuple[Temperature, ...]:
         return tuple(sorted({t for _, w in self.present() for t in w.term.temperatures}))
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What its training records at every point: losses of all and of each term, and scales."""
+        losses = [
+            Metric(f"loss_{name}", f"Loss of {name}", "loss", higher_is_better=False)
+            for name, _ in self.present()
+        ]
+        scales = [Metric(f"scale_{t.name}", f"Scale {t.name}") for t in self.temperatures]
+        return (LOSS, *losses, *scales)
 
     def weighted(self, name: str, weight: float) -> Objective:
         """This objective with the weight of the term `name` replaced."""

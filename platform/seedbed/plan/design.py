@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from seedbed.errors import TrackingError, nearest
-from seedbed.metric import Metric
+from seedbed.metric import Metric, by_name
 from seedbed.plan.surface import Surface
 from seedbed.recipe.recipe import Value
 from seedbed.study.arguments import ERRORS
 from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim, digest_of
 from seedbed.study.label import Label
+from seedbed.study.measured import declared
 from seedbed.study.published import Published
 
 VERSION = 1
@@ -216,6 +217,10 @@ class Design:
     data: DesignData = DesignData()
     rehearsal: Surface | None = None
     looks: tuple[Look, ...] = ()
+
+    def metric(self, name: str) -> Metric:
+        """The metric `name`: as the design has it, or else as this version declares it."""
+        return by_name(self.metrics).get(name) or declared(name)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what the design does not have is left out."""

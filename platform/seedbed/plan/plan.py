@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from seedbed.data.render.augmentation import Asset, all_assets
 from seedbed.errors import StudyError
+from seedbed.metric import Metric
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, estimate
 from seedbed.plan.design import Design, PlannedFactor, PlannedTrial, StatedClaim, StatedError
 from seedbed.plan.levels import resolved
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
+from seedbed.study.measured import measured
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 
@@ -60,7 +63,12 @@ class Plan:
 
     @property
     def responses(self) -> tuple[str, ...]:
-        return self.study.responses_at(self.scale)
+        return self.study.responses
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """By name, what its trials measure."""
+        return self.study.metrics | measured(trial.recipe for trial in self.trials)
 
     @property
     def variation(self) -> str:
@@ -169,6 +177,7 @@ def _design(plan: Plan) -> Design:
         overrides={path: str(value) for path, value in plan.overrides},
         factors=_factors(plan),
         responses=plan.responses,
+        metrics=tuple(plan.metrics.values()),
         published=study.published,
         claims=tuple(StatedClaim(claim=claim) for claim in study.claims),
         error=StatedError(kind=study.error),

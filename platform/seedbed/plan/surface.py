@@ -127,7 +127,10 @@ class Surface:
 
     @classmethod
     def default(cls, study: Study) -> Surface:
-        """One point from each level of a factor to the next, the factors adding up."""
+        """One point from each level of a factor to the next, the factors adding up.
+
+        The same in the primary response and in those that claims speak of.
+        """
         effects: dict[str, float] = {}
         for factor in study.factors:
             base = factor.baseline(study.base)
@@ -135,7 +138,9 @@ class Surface:
             effects |= {
                 f"{factor.name}={label_text(label)}": STEP * n for n, label in enumerate(others, 1)
             }
-        return cls(effects=effects)
+        claimed = dict.fromkeys(claim.response for claim in study.claims if claim.response)
+        drawn = [n for n in claimed if n != study.responses[0] and not study.metrics[n].is_cost]
+        return cls(effects=effects, others={name: dict(effects) for name in drawn})
 
     @classmethod
     def read(cls, path: str, study: Study) -> Surface:

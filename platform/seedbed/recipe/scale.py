@@ -13,7 +13,6 @@ from seedbed.errors import StudyError, nearest
 class Scale:
     """What a scale makes of what a study does not say, and how often it repeats each cell.
 
-    `primary` replaces the study's first response where that one is too coarse at this size.
     `patches` are fields of the base recipe. `terms` shrinks the terms' own heads and queues, by
     the term's class: `{"SimCLR": {"hidden": 256}}`. `towers` has a small sibling for a tower of
     the paper, by timm's name: its `image.name` or `image.options`. So a study is written in the
@@ -25,7 +24,6 @@ class Scale:
     about: str
     num_seeds: int
     patches: Mapping[str, Any] = field(default_factory=dict)
-    primary: str | None = None
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     towers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -49,7 +47,6 @@ DEMO = Scale(
     name="demo",
     about="a laptop in minutes: 4,376 emoji, small towers at 32 px",
     num_seeds=3,
-    primary="zeroshot/top1_of_100",
     patches={
         "corpus.uri": "demo:emoji",
         "image.size": 32,
@@ -71,7 +68,6 @@ SMOKE = Scale(
     name="smoke",
     about="seconds a trial: to see that a machine or a cluster works, not to learn anything",
     num_seeds=2,
-    primary="zeroshot/top1_of_100",
     patches={
         **DEMO.patches,
         "text.width": 32,

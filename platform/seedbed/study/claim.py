@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedbed.errors import StudyError, nearest
+from seedbed.metric import Metric
 from seedbed.recipe.scale import scale_named
 from seedbed.study.contrast import Contrast
 from seedbed.study.factor import Factor
@@ -46,19 +47,20 @@ class Claim:
     def __repr__(self) -> str:
         return f"Claim({self.id!r}, {self.statement!r}, contrasts={list(self.contrasts)})"
 
-    def check(self, factors: Sequence[Factor], responses: Sequence[str]) -> None:
+    def check(self, factors: Sequence[Factor], responses: Sequence[Metric]) -> None:
         """Raises StudyError where a study of these factors and responses cannot judge it."""
+        by_response = {metric.name: metric for metric in responses}
         if not self.contrasts:
             raise StudyError(
                 f"Claim {self.id} has no contrast",
                 why="there is nothing in the trials to judge it by",
                 mend="give at least one Contrast",
             )
-        if self.response and self.response not in responses:
+        if self.response and self.response not in by_response:
             raise StudyError(
                 f"Claim {self.id}: the study has no response '{self.response}'",
                 why="its trials would not report it",
-                mend=nearest(self.response, responses),
+                mend=nearest(self.response, by_response),
             )
         if not 0 < self.alpha < 0.5:
             raise StudyError(
@@ -78,7 +80,7 @@ class Claim:
         by_name = {factor.name: factor for factor in factors}
         for contrast in self.contrasts:
             contrast.check(self.id, by_name)
-            contrast.check_margin(self.id, self.response or responses[0])
+            contrast.check_margin(self.id, by_response.get(self.response, responses[0]))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Claim:
@@ -114,7 +116,7 @@ def _scales(claim: str, scale: object) -> tuple[str, ...]:
 
 
 def check_claims(
-    claims: Sequence[Claim], factors: Sequence[Factor], responses: Sequence[str]
+    claims: Sequence[Claim], factors: Sequence[Factor], responses: Sequence[Metric]
 ) -> None:
     """Raises StudyError for a claim that the study cannot judge, and for two of one id."""
     seen: set[str] = set()

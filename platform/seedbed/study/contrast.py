@@ -8,12 +8,12 @@ from typing import Any
 
 from seedbed.checks import number, one_of
 from seedbed.errors import StudyError, nearest
+from seedbed.metric import Metric
 from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label
 
 DIRECTIONS = ("above", "below", "within")
-_FRACTIONS = ("zeroshot/",)  # responses that are shares: a point is 0.01
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Contrast:
         why = "the verdict is read by it"
         one_of(f"{start}the direction", self.direction, DIRECTIONS, why=why)
 
-    def check_margin(self, claim: str, response: str) -> None:
+    def check_margin(self, claim: str, response: Metric) -> None:
         """Raises StudyError for a margin that cannot be one of `response`."""
         name = f"Claim {claim}: the margin"
         number(name, self.margin, why="it is a number in the response's unit", mend="give 0.01")
@@ -99,10 +99,10 @@ class Contrast:
                 why="nothing lies within such a margin of 0",
                 mend="give a positive one: the largest difference that does not matter",
             )
-        if response.startswith(_FRACTIONS) and abs(self.margin) >= 1:
+        if response.is_share and abs(self.margin) >= 1:
             raise StudyError(
                 f"{name} is {self.margin!r}",
-                why=f"{response} is a share from 0 to 1: one point of it is 0.01",
+                why=f"{response.name} is a share from 0 to 1: one point of it is 0.01",
                 mend=f"give {self.margin / 100:g} for {self.margin:g} points",
             )
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from seedbed.errors import StudyError
+from seedbed.evaluate.tasks import all_tasks
+from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
 from seedbed.recipe.paths import overlap
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
@@ -24,15 +27,20 @@ from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim, check_claims
 from seedbed.study.designs.fraction import Fraction
 from seedbed.study.factor import Factor
-from seedbed.study.metrics import check_responses
+from seedbed.study.measured import check_responses, measured
 from seedbed.study.published import Published
+from seedbed.study.recorded import DEVICE_HOURS
 from seedbed.study.trial import Trial
+
+RESPONSES = (TOP1_OF_100.name, TOP1.name, DEVICE_HOURS.name)
 
 
 class Study:
     """A question, a base recipe, and the factors that are crossed to answer it.
 
-    `responses` are metrics, the primary first. `seeds` is a number (0 to n - 1) or the seeds
+    `responses` are metrics, the primary first: at every scale, so choose one that the smallest
+    can resolve (top-1 of 100 tells models apart that name hardly any picture right among all
+    names). A claim about another response names it. `seeds` is a number (0 to n - 1) or the seeds
     themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
     factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
@@ -54,7 +62,7 @@ class Study:
         question: str,
         base: Recipe,
         factors: Sequence[Factor],
-        responses: Sequence[str] = ("zeroshot/top1", "cost/device_hours"),
+        responses: Sequence[str] = RESPONSES,
         seeds: int | Sequence[int] | None = None,
         scales: Mapping[str, Mapping[str, Any]] | None = None,
         fraction: Sequence[str] = (),
@@ -106,15 +114,20 @@ class Study:
         self._check_paths()
         if self.published is not None:
             self.published.check(self.factors, self.responses)
-        check_claims(self.claims, self.factors, self.responses)
         recipes = []
         for cell in self.cells():
             recipes.append(self._somewhere(cell))
             self._check_cell(cell, recipes[-1])
-        check_responses(self.responses, recipes)
+        self.metrics = measured(recipes)
+        if not self.metrics.keys() >= set(self.responses):
+            # What a selection removes is measured at the scales that select.
+            self.metrics = self.metrics | measured(self._everywhere())
+        check_responses(self.responses, self.metrics)
+        check_claims(self.claims, self.factors, [self.metrics[name] for name in self.responses])
 
     def _check_cell(self, cell: Cell, recipe: Recipe) -> None:
-        zero_shot = [name for name in self.responses if name.startswith("zeroshot/")]
+        comparing = [m.name for task in all_tasks() if task.needs_alignment for m in task.metrics]
+        zero_shot = [name for name in self.responses if name in comparing]
         if zero_shot and recipe.objective.aligning() is None:
             raise StudyError(
                 f"the cell {cell} has no term that draws pictures and captions together",
@@ -136,6 +149,12 @@ class Study:
             except StudyError as error:
                 refused.append(error)
         raise refused[0]
+
+    def _everywhere(self) -> Iterator[Recipe]:
+        """Every cell at every scale that can hold it."""
+        for cell, scale in itertools.product(self.cells(), SCALES.values()):
+            with suppress(StudyError):
+                yield self.recipe(cell, scale)
 
     def _check_paths(self) -> None:
         for one, other in itertools.combinations(self.factors, 2):
@@ -227,13 +246,6 @@ class Study:
                     why="two cells that compute the same thing cannot differ",
                     mend="remove one of the levels, or the --set that makes them equal",
                 )
-
-    def responses_at(self, scale: Scale) -> tuple[str, ...]:
-        """The responses, the primary first, as `scale` can resolve them."""
-        if scale.primary is None:
-            return self.responses
-        rest = [response for response in self.responses if response != scale.primary]
-        return (scale.primary, *rest)
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, factors={list(self.factors)})"

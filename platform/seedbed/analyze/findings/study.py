@@ -26,8 +26,10 @@ from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
 from seedbed.errors import nearest
+from seedbed.study.measured import metric_of
+from seedbed.study.recorded import DEVICE_HOURS
 
-COST = "cost/device_hours"
+COST = DEVICE_HOURS.name
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def find(
     responses = [find_response(design, ordered, name, baselines) for name in design["responses"]]
     two_level = _two_level(ordered, responses[0], factors)
     responses[0] = primary = _finely(responses[0], ordered, two_level)
-    costs = [name for name in (COST, *_costs(ordered)) if name in ordered.columns]
+    costs = [name for name in (COST, *_costs(design, ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design["responses"][0] else None
     aliases = hidden_aliases(ordered, _paths(design))
     return Findings(
@@ -95,7 +97,7 @@ def find(
         missing=missing_trials(ordered, list(baselines)),
         aliases=aliases,
         cells=find_cells(ordered, primary.unit, cost, list(baselines)),
-        cost=unit_of(cost, ordered[cost]) if cost else None,
+        cost=unit_of(metric_of(design, cost), ordered[cost]) if cost else None,
         claims=_claims(design, ordered, responses, aliases),
         outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
         components=_components(ordered, primary, list(baselines)),
@@ -175,8 +177,8 @@ def _finely(
     """With as many decimals as Lenth's margin carries, where there is no interval to say."""
     if two_level is None or found.fault or found.contrasts["se"].notna().any():
         return found
-    name = found.unit.name
-    return replace(found, unit=unit_of(name, trials[name].astype(float), [two_level.attrs["ME"]]))
+    values = trials[found.unit.name].astype(float)
+    return replace(found, unit=unit_of(found.unit.metric, values, [two_level.attrs["ME"]]))
 
 
 def _two_level(
@@ -204,8 +206,9 @@ def _paths(design: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _costs(trials: pd.DataFrame) -> list[str]:
-    return [str(name) for name in trials.columns if str(name).startswith("cost/")]
+def _costs(design: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
+    names = [str(name) for name in trials.columns]
+    return [name for name in names if metric_of(design, name).is_cost]
 
 
 def _baseline(name: str, factor: Mapping[str, Any]) -> Any:

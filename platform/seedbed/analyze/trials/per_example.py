@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.metric import Metric
 from seedbed.storage.tables import read_table
 
-# Of a response: the column that counts the names scored at least as high, and how many may be.
-_KINDS = {
-    "zeroshot/top1": ("among_all", 1),
-    "zeroshot/top5": ("among_all", 5),
-    "zeroshot/top1_of_100": ("among_100", 1),
-}
 MOST_TRIALS = 500  # whose files are read: beyond, seeds are many and the test set is what it is
 
 
 def correct_by_trial(
-    keys: Iterable[str], response: str, read: Callable[[str], bytes | None]
+    keys: Iterable[str], response: Metric, read: Callable[[str], bytes | None]
 ) -> dict[str, NDArray[np.bool_]]:
     """By trial key, whether each test picture was right [n]: all of one length and one order.
 
@@ -27,20 +22,21 @@ def correct_by_trial(
     per picture, where trials are too many, or where they did not see the same pictures.
     """
     wanted = list(keys)
-    if response not in _KINDS or len(wanted) > MOST_TRIALS:
+    if not response.column or len(wanted) > MOST_TRIALS:
         return {}
-    column, most = _KINDS[response]
     found: dict[str, NDArray[np.bool_]] = {}
     first: NDArray[np.int64] | None = None
     for key in wanted:
         content = read(key)
         if content is None:
             continue
-        table = read_table(content, ["id", column])
+        table = read_table(content, ["id", response.column])
         ids = table.column("id").to_numpy()
         if first is None:
             first = ids
         if not np.array_equal(ids, first):
             return {}
-        found[key] = np.asarray(table.column(column).to_numpy() < most, dtype=bool)
+        found[key] = np.asarray(
+            table.column(response.column).to_numpy() < response.below, dtype=bool
+        )
     return found

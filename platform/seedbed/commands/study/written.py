@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seedbed.analyze.report.sections.learning_curves import CurveReader
+    from seedbed.metric import Metric
     from seedbed.run.driver.outcome import Outcome
     from seedbed.storage.folder import Folder
     from seedbed.track.ledger import Ledger, StudyEntry
@@ -68,7 +69,7 @@ def _reported(
     design = tracking.entry.design
     table = table_of(design, _rows(chosen, outcome))
     design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
-    correct = _correct(store, table, chosen.responses[0])
+    correct = _correct(store, table, chosen.metrics[chosen.responses[0]])
     curves = _curves(outcome)
     report = written_report(design, table, folder, correct, curves)
     if not store.local:
@@ -119,7 +120,7 @@ def print_ui(uri: str, experiment: str, view: str) -> None:
     print(f"cells   {link(cells=True)}")
 
 
-def _correct(store: Folder, table: pd.DataFrame, response: str) -> dict[str, Any]:
+def _correct(store: Folder, table: pd.DataFrame, response: Metric) -> dict[str, Any]:
     """Which test pictures each completed trial named right, by the files beside its record."""
     from seedbed.analyze.trials.per_example import correct_by_trial
 

@@ -120,6 +120,16 @@ class Selection:
         return self == Selection()
 
     @property
+    def step_names(self) -> tuple[str, ...]:
+        """The names of the steps that it makes, in their order."""
+        return (
+            *([f"uids={self.uids}"] if self.uids else []),
+            *(rule.name for rule in self.filters),
+            *([f"fraction={self.fraction}"] if self.fraction < 1 else []),
+            *([f"take={self.take}"] if self.take else []),
+        )
+
+    @property
     def columns(self) -> frozenset[str]:
         """The columns that a table must have."""
         if self.is_all:
@@ -144,23 +154,24 @@ class Selection:
         where fewer rows are left than `take` says.
         """
         steps: list[Removal] = []
+        names = iter(self.step_names)
         table = RowTable(table.shards, table.rows, {**table.columns, "key": table.keys})
 
-        def step(name: str, kept: NDArray[Any]) -> None:
+        def step(kept: NDArray[Any]) -> None:
             nonlocal table
             left = table.where(kept)
-            steps.append(Removal(name, len(table), len(table) - len(left)))
+            steps.append(Removal(next(names), len(table), len(table) - len(left)))
             table = left
 
         if self.uids:
             found = column(table.columns, "uid", "Selection.uids")
-            step(f"uids={self.uids}", np.isin(_as_bytes(found.tolist()), read_uids(self.uids)))
+            step(np.isin(_as_bytes(found.tolist()), read_uids(self.uids)))
         for rule in self.filters:
-            step(rule.name, rule.keep(table.columns))
+            step(rule.keep(table.columns))
         if self.fraction < 1:
-            step(f"fraction={self.fraction}", within(table.identities, self.fraction))
+            step(within(table.identities, self.fraction))
         if self.take:
-            step(f"take={self.take}", self._first(table, steps))
+            step(self._first(table, steps))
         order = np.lexsort((table.rows, table.shards))
         return Selected(table.shards[order], table.rows[order], tuple(steps))
 

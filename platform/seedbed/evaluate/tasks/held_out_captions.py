@@ -25,7 +25,7 @@ NUM_NAMES = Metric("zeroshot/num_names", "Names of held-out pictures", "count")
 
 def _share(name: str, label: str, column: str, below: int) -> Metric:
     """A share of the pictures: those for which fewer than `below` names score as high."""
-    return Metric(name, label, "share", column=column, below=below)
+    return Metric(name, label, "share", column=column, below=below, out_of=NUM_IMAGES.name)
 
 
 TOP1 = _share("zeroshot/top1", "Zero-shot top-1", "among_all", 1)
@@ -79,6 +79,7 @@ class HeldOutCaptions(Task[Part]):
     metrics = (TOP1, TOP5, TOP1_OF_100, NUM_IMAGES, NUM_NAMES)
     file = "examples.parquet"
     examples = "held-out pictures"
+    needs_alignment = True
     # Of each accuracy, so many names that it is what it is called, and not certain.
     names_needed: ClassVar = {TOP1.name: 2, TOP5.name: 6, TOP1_OF_100.name: NUM_CANDIDATES}
 

@@ -132,7 +132,7 @@ def _rehearsals(
             cohort=start.cohort,
             run=start.run,
             surface=surface,
-            responses=plan.responses,
+            responses=tuple(plan.metrics[name] for name in plan.responses),
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             storage=store.uri,
             code_version=code_version,

@@ -114,7 +114,7 @@ def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None
             why="a picture is to be told apart from so many, and with fewer the number would not "
             "be what it is called",
             mend="give a corpus with more pairs, or Corpus.test_uri with more names"
-            + (f", or a study and scale with the response {' or '.join(enough)}" if enough else ""),
+            + (f", or a study with the response {' or '.join(enough)}" if enough else ""),
         )
 
 

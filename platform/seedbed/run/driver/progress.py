@@ -10,7 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from seedbed.metric import Metric
 from seedbed.plan.plan import Cohort
+from seedbed.study.recorded import TRAIN_SECONDS
 
 STALL = "starting"
 
@@ -92,12 +94,12 @@ class StudyProgress:
         self.begin(cohort)
         self._bars.update(self._tasks[cohort.id], completed=samples, note=note)
 
-    def finished(self, name: str, status: str, metrics: dict[str, Any], primary: str) -> None:
+    def finished(self, name: str, status: str, metrics: dict[str, Any], primary: Metric) -> None:
         """A trial has ended."""
         self._done += 1
-        value = metrics.get(primary)
-        shown = "" if value is None else f"  {primary} {_number(primary, value)}"
-        seconds = metrics.get("cost/train_seconds")
+        value = metrics.get(primary.name)
+        shown = "" if value is None else f"  {primary.name} {primary.text(value)}"
+        seconds = metrics.get(TRAIN_SECONDS.name)
         took = "" if seconds is None or not self._timed else f"  {seconds:.0f} s"
         self.say(f"[{self._done}/{self._total}] {name}  {status}{shown}{took}")
 
@@ -121,9 +123,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _number(name: str, value: float) -> str:
-    return (
-        f"{100 * value:.2f} %" if name.startswith(("zeroshot/", "retrieval/")) else f"{value:.4g}"
-    )

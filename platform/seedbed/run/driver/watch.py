@@ -119,7 +119,8 @@ class Watcher(ray.tune.Callback):
         else:
             self.outcome.records[key] = record
         name = next(t.name for t in cohort.trials if t.key == key)
-        self.progress.finished(name, record.status, dict(record.metrics), self.plan.responses[0])
+        primary = self.plan.metrics[self.plan.responses[0]]
+        self.progress.finished(name, record.status, dict(record.metrics), primary)
         self.ledger.finish(record, record_files(self.store, key))
 
     def _fail(self, cohort: Cohort, reason: str) -> None:

@@ -10,6 +10,7 @@ import torch.distributed as dist
 
 from seedbed.data.fault import Fault
 from seedbed.data.order import ORDER_SCHEMA
+from seedbed.data.select.removed import removed
 from seedbed.data.shards.index import bad_samples
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task
@@ -18,6 +19,7 @@ from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
 from seedbed.run.worker.variant import Variant
 from seedbed.storage.folder import Folder
+from seedbed.study import recorded
 from seedbed.study.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Recorder:
         if completed:
             for task, scores in answers:
                 metrics |= task.values(scores)
-            metrics |= {f"final/{name}": v for name, v in _last(variant).items()}
+            metrics |= {f"{recorded.FINAL}{name}": v for name, v in _last(variant).items()}
         metrics |= self._costs(variant)
         if self.rank != 0:
             return
@@ -125,23 +127,23 @@ class Recorder:
         planned = self.assignment.costs[variant.trial.key]
         others = sum(v.clock.total_seconds for v in training.variants.values())
         return {
-            "cost/device_hours": self._summed(clock.cost_seconds) / 3600,
-            "cost/pflop": planned.train_flops * variant.samples_seen / planned.samples / 1e15,
-            "cost/train_seconds": clock.train_seconds,
-            "cost/startup_seconds": clock.startup_seconds,
-            "cost/shared_seconds": max(0.0, training.seconds - others),
-            "cost/samples": float(variant.samples_seen),
-            "cost/image_views": float(variant.image_views * self.world),
-            "cost/text_tokens": float(variant.text_tokens * self.world),
-            "cost/num_params": float(sum(p.numel() for p in variant.model.parameters())),
-            "data/bad_samples": float(training.num_faults),
-            "data/bad_test_samples": float(len(self.held_out.faults)),
-            "data/num_samples": float(self.assignment.corpus.train.num_samples),
+            recorded.DEVICE_HOURS.name: self._summed(clock.cost_seconds) / 3600,
+            recorded.PFLOP.name: planned.train_flops
+            * variant.samples_seen
+            / planned.samples
+            / 1e15,
+            recorded.TRAIN_SECONDS.name: clock.train_seconds,
+            recorded.STARTUP_SECONDS.name: clock.startup_seconds,
+            recorded.SHARED_SECONDS.name: max(0.0, training.seconds - others),
+            recorded.SAMPLES.name: float(variant.samples_seen),
+            recorded.IMAGE_VIEWS.name: float(variant.image_views * self.world),
+            recorded.TEXT_TOKENS.name: float(variant.text_tokens * self.world),
+            recorded.NUM_PARAMS.name: float(sum(p.numel() for p in variant.model.parameters())),
+            recorded.BAD_SAMPLES.name: float(training.num_faults),
+            recorded.BAD_TEST_SAMPLES.name: float(len(self.held_out.faults)),
+            recorded.NUM_SAMPLES.name: float(self.assignment.corpus.train.num_samples),
         } | {
-            # Named by the rule alone: its settings are in the recipe.
-            f"data/removed/{number}_{step.name.partition('(')[0].partition('=')[0]}": float(
-                step.num_removed
-            )
+            removed(number, step.name).name: float(step.num_removed)
             for number, step in enumerate(self.assignment.corpus.steps, 1)
         }
 
@@ -162,5 +164,7 @@ def _as_held_out(fault: Fault) -> Fault:
 def _last(variant: Variant) -> dict[str, float]:
     point = variant.curve[-1] if variant.curve else {}
     return {
-        name.removeprefix("train/"): value for name, value in point.items() if name != "samples"
+        name.removeprefix(recorded.CURVE): value
+        for name, value in point.items()
+        if name != "samples"
     }

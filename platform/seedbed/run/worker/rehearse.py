@@ -12,18 +12,19 @@ import ray.train
 
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.tasks import all_tasks
+from seedbed.metric import Metric
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.storage.folder import Folder
+from seedbed.study import recorded
 from seedbed.study.record import Status, TrialRecord
 from seedbed.study.trial import Trial
 
 FINGERPRINT = "rehearsal"
 NUM_POINTS = 12  # of a curve
 NUM_IMAGES = 1_000  # of the test set that nobody looked at
-_SHARE = ("zeroshot/",)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Rehearsal:
     cohort: Cohort
     run: str  # the name of its Ray Train run
     surface: Surface
-    responses: tuple[str, ...]
+    responses: tuple[Metric, ...]
     costs: Mapping[str, Cost]
     storage: str
     code_version: dict[str, str]
@@ -53,7 +54,7 @@ def rehearse(config: dict[str, Any]) -> None:
         if not store.exists("trials", trial.key, "record.json"):
             record = pretended(job, trial, failed_before=again)
             if rank == 0:
-                _write(store, job.surface, record)
+                _write(store, job, record)
         finished.append(trial.key)
         message = Message(
             samples=job.cohort.samples * len(finished) // len(job.cohort.trials),
@@ -102,35 +103,29 @@ def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
     """Every response as the surface has it, each with shifts and noise of its own."""
     surface, cell = job.surface, trial.cell
     primary = job.responses[0]
-    found = {primary: surface.measured(trial.key, cell, trial.seed)}
-    for name in job.responses[1:]:
-        if not name.startswith("cost/"):
+    drawn = {primary: surface.measured(trial.key, cell, trial.seed)}
+    for metric in job.responses[1:]:
+        if not metric.is_cost:
             # About where a looser score, or a loss, of such a model lies.
-            base = surface.mean + (1 - surface.mean) / 3 if _is_share(name) else 5 - surface.mean
-            found[name] = surface.measured_beside(name, base, trial.key, cell, trial.seed)
-    found = {n: min(1.0, max(0.0, v)) if _is_share(n) else v for n, v in found.items()}
-    if any(name.startswith(_SHARE) for name in found):
-        found["zeroshot/num_images"] = float(NUM_IMAGES)
-    return found
-
-
-def _is_share(name: str) -> bool:
-    return name.startswith(_SHARE)
+            base = surface.mean + (1 - surface.mean) / 3 if metric.is_share else 5 - surface.mean
+            drawn[metric] = surface.measured_beside(metric.name, base, trial.key, cell, trial.seed)
+    found = {m.name: min(1.0, max(0.0, v)) if m.is_share else v for m, v in drawn.items()}
+    return found | {m.out_of: float(NUM_IMAGES) for m in drawn if m.out_of}
 
 
 def _costs(job: Rehearsal, trial: Trial) -> dict[str, float]:
     cost = job.costs[trial.key]
     hours = job.surface.cost(trial.key, cost.reference_hours)
     return {
-        "cost/device_hours": hours,
-        "cost/pflop": cost.train_flops / 1e15,
-        "cost/train_seconds": 3600 * hours,
-        "cost/startup_seconds": 0.0,
-        "cost/shared_seconds": 0.0,
-        "cost/samples": float(cost.samples),
-        "cost/image_views": float(cost.image_views),
-        "cost/text_tokens": float(cost.text_tokens),
-        "cost/num_params": float(cost.num_params),
+        recorded.DEVICE_HOURS.name: hours,
+        recorded.PFLOP.name: cost.train_flops / 1e15,
+        recorded.TRAIN_SECONDS.name: 3600 * hours,
+        recorded.STARTUP_SECONDS.name: 0.0,
+        recorded.SHARED_SECONDS.name: 0.0,
+        recorded.SAMPLES.name: float(cost.samples),
+        recorded.IMAGE_VIEWS.name: float(cost.image_views),
+        recorded.TEXT_TOKENS.name: float(cost.text_tokens),
+        recorded.NUM_PARAMS.name: float(cost.num_params),
     }
 
 
@@ -142,7 +137,9 @@ def _curve(surface: Surface, trial: Trial) -> list[dict[str, float]]:
     return [
         {
             "samples": float(total * (n + 1) // NUM_POINTS),
-            "train/loss": level + 2.5 * math.exp(-3 * n / NUM_POINTS) + 0.02 * random.normal(),
+            recorded.TRAINING_LOSS.name: level
+            + 2.5 * math.exp(-3 * n / NUM_POINTS)
+            + 0.02 * random.normal(),
         }
         for n in range(NUM_POINTS)
     ]
@@ -152,13 +149,13 @@ def _metrics(point: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in point.items() if name != "samples"}
 
 
-def _write(store: Folder, surface: Surface, record: TrialRecord) -> None:
+def _write(store: Folder, job: Rehearsal, record: TrialRecord) -> None:
     name = "failure.json" if record.status == "failed" else "record.json"
     for task in all_tasks() if record.status == "completed" else ():
         counted = {metric.name: metric.column for metric in task.metrics if metric.column}
         shares = [value for metric, value in record.metrics.items() if metric in counted]
         if shares:
-            scores = _scores(surface, record.key, shares[0], sorted(set(counted.values())))
+            scores = _scores(job.surface, record.key, shares[0], sorted(set(counted.values())))
             store.write_bytes(scores.table(), "trials", record.key, task.file)
     store.write_json(record.to_json(), "trials", record.key, name)
 

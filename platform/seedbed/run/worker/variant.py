@@ -24,6 +24,7 @@ from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.clock import StepClock
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
+from seedbed.study import recorded
 from seedbed.study.trial import Trial
 
 ATTENTION_BIASES = (".attend.bias", ".qkv.bias")  # of our text blocks and timm's
@@ -141,10 +142,10 @@ class Variant:
             return None
         point: dict[str, float] = {"samples": self.samples_seen}
         for name, value in zip(names, table.double().mean(0).tolist(), strict=True):
-            point[f"train/{name}"] = value
-        point["train/lr"] = self.optimizer.param_groups[0]["lr"]
+            point[f"{recorded.CURVE}{name}"] = value
+        point[recorded.of_point(recorded.LEARNING_RATE).name] = self.optimizer.param_groups[0]["lr"]
         for name, theta in self.model.thetas.items():
-            point[f"train/scale_{name}"] = math.exp(theta.item())
+            point[f"{recorded.CURVE}scale_{name}"] = math.exp(theta.item())
         self.curve.append(point)
         if self.done:  # no further loss would show what the last step did
             bad_name = self._not_finite()

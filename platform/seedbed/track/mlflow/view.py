@@ -78,7 +78,7 @@ def view_state(entry: StudyEntry, study_run: str, *, grouped: bool = False) -> s
     state: dict[str, Any] = {
         "searchFilter": f"tags.mlflow.parentRunId = '{study_run}' and tags.seedbed.kind = 'trial'",
         "orderByKey": [*metrics, *params, _SEED][0],
-        "orderByAsc": not metrics or responses[0].startswith(("cost/", "train/")),
+        "orderByAsc": not metrics or not entry.design.metric(responses[0]).higher_is_better,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "selectedColumns": columns,

@@ -16,6 +16,7 @@ from seedbed.analyze.numbers import (
 )
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.report.sections.claim_words import claim_sentence, contrast_words, expectation
+from seedbed.study.measured import metric_of
 
 _HOLDS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 
@@ -121,7 +122,7 @@ def unit_of_claim(found: Findings, judged: Judged) -> Unit:
     for response in (found.primary, *found.secondary):
         if response.unit.name == judged.response:
             return response.unit
-    return unit_of(judged.response, [])
+    return unit_of(metric_of(found.design, judged.response), [])
 
 
 def claims_as_json(found: Findings) -> list[dict[str, Any]]:

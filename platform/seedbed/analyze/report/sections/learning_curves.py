@@ -16,15 +16,15 @@ from seedbed.analyze.figures.learning_curves import Curve, Key, Panel, curve_fig
 from seedbed.analyze.figures.legend import NUM_TONES
 from seedbed.analyze.figures.points import thinned
 from seedbed.analyze.findings.study import Findings
-from seedbed.analyze.numbers import number, unit_of
+from seedbed.analyze.numbers import number
 from seedbed.analyze.report.page import Section
 from seedbed.analyze.trials.observations import completed, label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
+from seedbed.study.recorded import TRAINING_LOSS
 
 # A trial's curve by its key, of the metrics named: points {"samples": n, metric: value}.
 CurveReader = Callable[[str, Sequence[str]], Sequence[Mapping[str, float]]]
 
-LOSS, VALIDATION = "train/loss", "validation/loss"
 NUM_DASHES = 3
 MOST_CELLS = NUM_TONES * NUM_DASHES  # lines that can be told apart
 MOST_SEEDS = 4  # thin lines of a cell
@@ -46,7 +46,7 @@ def learning_curves(found: Findings, read: CurveReader | None) -> Curves:
         return Curves()
     cells = _cells(found)
     shown = thinned(cells, MOST_CELLS)
-    names = list(dict.fromkeys((LOSS, VALIDATION, found.primary.unit.name)))
+    names = list(dict.fromkeys((TRAINING_LOSS.name, found.primary.unit.name)))
     chosen = [(cell, _trials_of(found, cell)) for cell in shown]
     points = {key: read(key, names) for _, trials in chosen for key in trials["key"]}
     keys, legend = _styles(found, [cell for cell, _ in chosen])
@@ -164,11 +164,9 @@ def _is_fraction(found: Findings, name: str) -> bool:
 
 
 def _title(found: Findings, name: str) -> str:
-    if name == LOSS:
-        return "Training loss"
-    if name == VALIDATION:
-        return "Validation loss"
-    unit = found.primary.unit if name == found.primary.unit.name else unit_of(name, [])
+    if name == TRAINING_LOSS.name:
+        return TRAINING_LOSS.label
+    unit = found.primary.unit
     return f"{unit.label} ({unit.value_unit})" if unit.value_unit else unit.label
 
 

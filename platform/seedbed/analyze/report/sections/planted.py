@@ -114,7 +114,7 @@ def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> 
 
 def _beside(found: Findings, surface: Surface) -> list[str]:
     """How the other responses were drawn; nothing where there are none."""
-    drawn = [r.unit for r in found.secondary if not r.unit.name.startswith("cost/") and not r.fault]
+    drawn = [r.unit for r in found.secondary if not r.unit.metric.is_cost and not r.fault]
     if not drawn:
         return []
     bare = [unit.spoken() for unit in drawn if not surface.others.get(unit.name)]

@@ -14,6 +14,7 @@ from seedbed.analyze.report.page import Table
 from seedbed.analyze.report.sections.claim_words import contrast_words, expectation
 from seedbed.analyze.stats.margins import lies
 from seedbed.plan.surface import Surface
+from seedbed.study.measured import metric_of
 
 
 def truths(found: Findings) -> dict[str, bool]:
@@ -77,7 +78,7 @@ def _effects_of(found: Findings, surface: Surface, response: str) -> Surface | N
     """The surface of a response; None of a cost, which is drawn of hours."""
     if response == found.primary.unit.name:
         return surface
-    if response.startswith("cost/"):
+    if metric_of(found.design, response).is_cost:
         return None
     return replace(surface, effects=dict(surface.others.get(response, {})))
 

@@ -14,6 +14,7 @@ from seedbed.analyze.report.sections.published_table import by_itself
 from seedbed.analyze.stats.chosen_error import chosen_error
 from seedbed.analyze.stats.means import marginal_means
 from seedbed.analyze.trials.observations import AnalysisError, label_text
+from seedbed.study.measured import metric_of
 
 _TITLE = "Published values"
 
@@ -33,7 +34,8 @@ def published_values(found: Findings) -> list[Section]:
     if not published:
         return []
     source = f"Source: {published['source']}."
-    own_words, own_table = by_itself(published, found.factors)
+    metric = metric_of(found.design, published["response"])
+    own_words, own_table = by_itself(published, found.factors, metric)
     is_rehearsal = "rehearsal" in found.design
     if is_rehearsal or found.design.get("scale") != published["scale"]:
         why = (
@@ -76,7 +78,7 @@ def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
     values = [cell["value"] for cell in published["cells"]]
     means = [cell.mean for cell in ours.values()]
     widths = [(cell.ci_high - cell.ci_low) / 2 for cell in ours.values()]
-    unit = unit_of(published["response"], [*values, *means], widths)
+    unit = unit_of(metric_of(found.design, published["response"]), [*values, *means], widths)
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = []
     for entry, text in zip(published["cells"], texts, strict=True):
@@ -100,7 +102,10 @@ def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
 
 
 def _alone(found: Findings, published: Mapping[str, Any]) -> Table:
-    unit = unit_of(published["response"], [cell["value"] for cell in published["cells"]])
+    unit = unit_of(
+        metric_of(found.design, published["response"]),
+        [cell["value"] for cell in published["cells"]],
+    )
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = [
         [*_labels(found, entry["cell"]), text]

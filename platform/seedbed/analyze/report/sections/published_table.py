@@ -15,6 +15,7 @@ from seedbed.analyze.stats.anova import anova
 from seedbed.analyze.stats.means import interaction_contrast
 from seedbed.analyze.trials.observations import AnalysisError, label_text
 from seedbed.analyze.trials.rows import rows_of
+from seedbed.metric import Metric
 
 _FEWEST_LEVELS = 2
 
@@ -54,11 +55,11 @@ def complete_part(
 
 
 def by_itself(
-    published: Mapping[str, Any], factors: Mapping[str, Sequence[Any]]
+    published: Mapping[str, Any], factors: Mapping[str, Sequence[Any]], metric: Metric
 ) -> tuple[list[str], list[Table]]:
     """Words and a table: the sum of squares by term, and the largest crossing; maybe nothing.
 
-    `factors` maps names to levels, the baseline first.
+    `metric` is that of the values. `factors` maps names to levels, the baseline first.
     """
     table, left_out = complete_part(published, factors)
     known = [name for name in factors if table[name].nunique() >= _FEWEST_LEVELS]
@@ -79,7 +80,7 @@ def by_itself(
     words = [
         "By itself the published table has one value a cell: "
         f"{note}. It says how much its own numbers vary by what, and not how sure that is.",
-        *_crossings(table, response, known),
+        *_crossings(table, metric, known),
     ]
     if left_out:
         words.append(f"Left out, since a cell of it was not published: {listed(left_out)}.")
@@ -87,12 +88,12 @@ def by_itself(
     return words, [Table(["Term", "df", "Sum of squares, %"], rows, frozenset({1, 2}), title=title)]
 
 
-def _crossings(table: pd.DataFrame, response: str, factors: list[str]) -> list[str]:
+def _crossings(table: pd.DataFrame, metric: Metric, factors: list[str]) -> list[str]:
     """The largest change of an effect with another factor, when there are two factors."""
     if len(factors) != 2:
         return []
     a, b = factors
-    found = interaction_contrast(table, response, a, b)
+    found = interaction_contrast(table, metric.name, a, b)
     crossed = [row for row in rows_of(found) if row["kind"] == "interaction"]
     row = max(crossed, key=lambda one: abs(one["difference"]))
     simple = {
@@ -100,7 +101,7 @@ def _crossings(table: pd.DataFrame, response: str, factors: list[str]) -> list[s
         for one in rows_of(found)
         if one["kind"] == "simple" and one["a_level"] == row["a_level"]
     }
-    unit = unit_of(response, table[response])
+    unit = unit_of(metric, table[metric.name])
     first = found.attrs["b_baseline"]
     words = (
         f"{a} {label_text(row['a_level'])} against {label_text(found.attrs['a_baseline'])} changes "

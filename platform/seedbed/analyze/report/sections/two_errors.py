@@ -55,7 +55,7 @@ def _both_errors(found: Findings) -> list[Table]:
 
 def _test_set(found: Findings, unit: Unit) -> str:
     done = found.trials[completed(found.trials)]
-    counter = unit.name.rsplit("/", 1)[0] + "/num_images"
+    counter = unit.metric.out_of
     if not unit.is_fraction or counter not in done.columns or done[counter].isna().all():
         return "Test set: its size is not recorded, so its error cannot be given."
     num_images = int(done[counter].min())

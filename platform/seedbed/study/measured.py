@@ -1,0 +1,61 @@
+"""All that the trials of a study measure: what it can ask for as a response.
+
+The list is put together here, and each metric is declared by who measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seedbed.errors import StudyError, nearest
+from seedbed.evaluate.tasks import all_metrics
+from seedbed.metric import Metric, by_name
+from seedbed.study.recorded import EVERY, recorded
+
+if TYPE_CHECKING:
+    from seedbed.recipe.recipe import Recipe
+
+ALWAYS = by_name((*all_metrics(), *EVERY))  # whatever the recipe says
+
+
+def measured(recipes: Iterable[Recipe]) -> dict[str, Metric]:
+    """By name, the metrics that trials of `recipes` record."""
+    # Of 10,000 trials few differ in what they record.
+    kinds = {(recipe.objective, recipe.corpus): recipe for recipe in recipes}
+    found = (metric for recipe in kinds.values() for metric in recorded(recipe))
+    return ALWAYS | by_name(found)
+
+
+def metric_of(design: Mapping[str, Any], name: str) -> Metric:
+    """What `design` says of its metric `name`.
+
+    Of a design that says nothing of it, what this version declares; of a name that nobody
+    declared, a plain number of which more is better.
+    """
+    for values in design.get("metrics", ()):
+        if values["name"] == name:
+            return Metric.from_json(values)
+    return declared(name)
+
+
+def declared(name: str) -> Metric:
+    """What this version declares of `name`, or else a plain number of which more is better."""
+    return ALWAYS.get(name) or Metric(name)
+
+
+def check_responses(responses: Sequence[str], known: Mapping[str, Metric]) -> None:
+    """Raise StudyError for a response that is not among the `known`, and for one twice."""
+    for name in responses:
+        if name not in known:
+            raise StudyError(
+                f"no trial measures the response '{name}'",
+                why="it would be missing in every trial, after all of them had been trained",
+                mend=nearest(name, known),
+            )
+        if list(responses).count(name) > 1:
+            raise StudyError(
+                f"the response '{name}' is given twice",
+                why="its columns could not be told apart",
+                mend="give each response once",
+            )

@@ -1,0 +1,27 @@
+"""What a person is told when a trial ends. Oracle: the line, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedbed.metric import Metric
+from seedbed.run.driver.progress import StudyProgress
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [
+        (Metric("zeroshot/top1", "Zero-shot top-1", "share"), 0.3125, "zeroshot/top1 31.25 %"),
+        (Metric("own/recall", "Recall", "share"), 0.5, "own/recall 50.00 %"),
+        (Metric("zeroshot/num_images", "Pictures", "count"), 1900.0, "zeroshot/num_images 1900"),
+        (Metric("final/loss", "Loss", "loss", higher_is_better=False), 2.5, "final/loss 2.5"),
+    ],
+)
+def test_the_primary_is_written_as_its_metric_says(
+    capsys: pytest.CaptureFixture[str], metric: Metric, value: float, shown: str
+) -> None:
+    progress = StudyProgress(2, 0)
+    metrics = {metric.name: value, "cost/train_seconds": 12.0}
+    progress.finished("depth=3 s=0", "completed", metrics, metric)
+    progress.close()
+    assert capsys.readouterr().err == f"[1/2] depth=3 s=0  completed  {shown}  12 s\n"
