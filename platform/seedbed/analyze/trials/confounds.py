@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 RECIPE_PREFIX = "recipe/"
-_MOST_FACTORS = 2  # a field that needs more factors to be foretold is confounded beyond reading
+_MOST_FACTORS = 2  # a field predicted only by more than two factors is not reported
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
     """The varying recipe fields that are functions of one factor, or of two jointly.
 
     Reads the columns `recipe/<path>`; `at` names the paths each factor sets, which are no aliases.
-    Fields that differ within a cell (a seed's) are not foretold by any factor and not listed.
+    Fields that differ within a cell (a seed's) are not predicted by any factor and not listed.
     """
     found = []
     for column in trials.columns:
@@ -45,7 +45,7 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
         known = trials[trials[column].notna()]
         if known[column].nunique() < 2:
             continue
-        factors = _foretold_by(known, str(column), list(at))
+        factors = _predicted_by(known, str(column), list(at))
         if factors:
             found.append(Alias(path, factors))
     return found
@@ -57,7 +57,7 @@ def _is_within(path: str, parent: str) -> bool:
     return bool(parent) and (path == parent or path.startswith(f"{parent}."))
 
 
-def _foretold_by(known: pd.DataFrame, column: str, factors: list[str]) -> tuple[str, ...]:
+def _predicted_by(known: pd.DataFrame, column: str, factors: list[str]) -> tuple[str, ...]:
     """The smallest set of factors whose levels fix the field's value; empty when none does."""
     for size in range(1, min(_MOST_FACTORS, len(factors)) + 1):
         for names in itertools.combinations(factors, size):
