@@ -12,7 +12,7 @@ import pytest
 
 from seedbed.storage import s3 as store
 from seedbed.storage.objects import read_object, write_object
-from seedbed.track.mlflow.reader import examples
+from seedbed.track.mlflow.reader import read_artifact
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray]
 
@@ -68,8 +68,8 @@ def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
     assert len(tables) == 2
     for uri in tables:
         key = uri.split("/")[-2]
-        told = examples(tracked, "from_a_bucket", key, name="examples.parquet")
-        assert told.read_bytes() == read_object(uri)
+        told = read_artifact(tracked, "from_a_bucket", key, "examples.parquet")
+        assert told == read_object(uri)
     assert not any(uri.endswith("driver.lock") for uri in kept)
     assert "report  s3://corpus/results/from_a_bucket/" in there.stdout
     again = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from seedbed.metric import Metric
+from seedbed.plan.design import Design
 from seedbed.track.ledger import StudyEntry
 from seedbed.track.mlflow.connection import prepare_store
 from seedbed.track.mlflow.view import ui_command, ui_link, view_state
@@ -63,14 +64,14 @@ def test_the_view_is_small_enough_for_an_experiments_tag(world: World) -> None:
         (["zeroshot/top1"], [], False),
         (["cost/device_hours"], [], True),
         (["final/loss"], [], True),
-        (["own/error"], [Metric("own/error", higher_is_better=False).to_json()], True),
+        (["own/error"], [Metric("own/error", higher_is_better=False)], True),
         (["own/error"], [], False),
     ],
 )
 def test_the_best_of_the_primary_response_comes_first(
-    responses: list[str], metrics: list[dict[str, Any]], ascending: bool
+    responses: list[str], metrics: list[Metric], ascending: bool
 ) -> None:
-    design = {"factors": {}, "responses": responses, "metrics": metrics}
+    design = Design(study="s", responses=tuple(responses), metrics=tuple(metrics))
     state = opened(view_state(StudyEntry("s", "small", "?", design), "run"))
     assert (state["orderByKey"], state["orderByAsc"]) == (f"metrics.`{responses[0]}`", ascending)
 

@@ -10,8 +10,8 @@ from statsmodels.stats.multitest import multipletests
 from seedbed.analyze.trials.observations import AnalysisError, Floats
 from seedbed.errors import nearest
 
-_THEIR_NAMES = {"holm": "holm", "bh": "fdr_bh", "bonferroni": "bonferroni"}
-METHODS = ("none", *_THEIR_NAMES)
+_THEIR_NAMES = {"bh": "fdr_bh", "bonferroni": "bonferroni"}
+METHODS = ("none", "holm", *_THEIR_NAMES)
 
 
 def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
@@ -30,6 +30,18 @@ def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
     if ((p[known] < 0) | (p[known] > 1)).any():
         raise AnalysisError("A p value lies outside 0 to 1.", mend="Give probabilities.")
     adjusted = p.copy()
-    if known.any() and name != "none":
+    if name == "holm":
+        adjusted[known] = _holm(p[known])
+    elif known.any() and name != "none":
         adjusted[known] = multipletests(p[known], method=_THEIR_NAMES[name])[1]
+    return adjusted
+
+
+def _holm(p: Floats) -> Floats:
+    """As statsmodels' multipletests, whose `holm` collects the process's garbage at every call:
+    in a large process that takes longer than all the rest of a report."""
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    steps = p[order] * np.arange(len(p), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
