@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.study.lines import uris
-from seedbed.plan.design import Design, DesignData, Look, SelectedData, SelectionStep, StatedError
+from seedbed.plan.design import Design, Look, StatedError
+from seedbed.plan.design_data import DesignData, SelectedData, SelectionStep
 from seedbed.plan.plan import Plan
 from seedbed.study.arguments import ERRORS
 from seedbed.study.claim import ERROR_ID, digest_of

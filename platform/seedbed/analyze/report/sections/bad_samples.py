@@ -12,7 +12,8 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import counted
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.trials.observations import completed
-from seedbed.plan.design import BadSamples, Design
+from seedbed.plan.design import Design
+from seedbed.plan.design_data import BadSamples
 from seedbed.storage.tables import read_table
 
 FILE_NAME = "bad_samples.parquet"
