@@ -7,10 +7,13 @@ import io
 import os
 import random
 import signal
+import subprocess
+import sys
 import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,3 +114,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
+
+
+Holder = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+
+
+@pytest.fixture
+def second_process() -> Holder:
+    """`with second_process(code, *arguments) as process:`, once it has printed "held"."""
+
+    @contextmanager
+    def hold(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    return hold

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -36,21 +34,10 @@ with study_lease(Folder(sys.argv[1]), lease_seconds=float(sys.argv[2]), beat_sec
 """
 
 
-@contextmanager
-def holder(place: str, lease_seconds: float) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, place, str(lease_seconds)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+@pytest.fixture
+def holder(second_process: Any) -> Any:
+    """A second process that holds the study until it is told to go, or is killed."""
+    return lambda place, lease_seconds: second_process(HOLD, place, str(lease_seconds))
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ def test_the_server_keeps_both_conditions(place: str) -> None:
         get("s3://nowhere/x")
 
 
-def test_a_second_driver_is_refused_with_the_name_of_the_first(place: str) -> None:
+def test_a_second_driver_is_refused_with_the_name_of_the_first(holder: Any, place: str) -> None:
     with (
         holder(place, lease_seconds=60) as other,
         pytest.raises(StudyHeldError) as caught,
@@ -115,7 +102,7 @@ def test_of_two_at_once_one_is_refused(place: str) -> None:
 
 
 def test_a_driver_that_was_killed_is_followed_when_its_lease_has_run_out(
-    place: str, capsys: pytest.CaptureFixture[str]
+    holder: Any, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with holder(place, lease_seconds=6) as other:
         other.kill()

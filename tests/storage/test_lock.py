@@ -9,10 +9,8 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -46,21 +44,10 @@ if __name__ == "__main__":
 """
 
 
-@contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+@pytest.fixture
+def holder(second_process: Any) -> Any:
+    """A second process that holds the study until it is told to go, or is killed."""
+    return lambda folder: second_process(HOLD, str(folder))
 
 
 def take(folder: Path) -> None:
@@ -68,7 +55,9 @@ def take(folder: Path) -> None:
         pass
 
 
-def test_a_second_process_is_told_who_holds_the_study_and_what_to_do(tmp_path: Path) -> None:
+def test_a_second_process_is_told_who_holds_the_study_and_what_to_do(
+    holder: Any, tmp_path: Path
+) -> None:
     with holder(tmp_path / "s") as other, pytest.raises(StudyHeldError) as caught:
         take(tmp_path / "s")
     words = str(caught.value)
@@ -78,13 +67,13 @@ def test_a_second_process_is_told_who_holds_the_study_and_what_to_do(tmp_path: P
     assert "--storage" in words
 
 
-def test_another_study_and_another_folder_are_free(tmp_path: Path) -> None:
+def test_another_study_and_another_folder_are_free(holder: Any, tmp_path: Path) -> None:
     with holder(tmp_path / "a" / "s"):
         take(tmp_path / "a" / "t")
         take(tmp_path / "b" / "s")
 
 
-def test_a_killed_driver_frees_the_study(tmp_path: Path) -> None:
+def test_a_killed_driver_frees_the_study(holder: Any, tmp_path: Path) -> None:
     with holder(tmp_path) as other:
         other.kill()
         other.wait()
@@ -115,7 +104,7 @@ def test_what_the_driver_starts_does_not_keep_the_lock(tmp_path: Path) -> None:
         os.close(theirs)
 
 
-def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+def test_the_lock_is_free_again_after_an_error(holder: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyError), study_lock(Folder(str(tmp_path))):
         raise KeyError
     with holder(tmp_path):
@@ -144,7 +133,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_second_driver_ends_at_once_with_status_1_and_touches_nothing(
-    home: Path, tmp_path: Path, shapes: Path
+    holder: Any, home: Path, tmp_path: Path, shapes: Path
 ) -> None:
     (tmp_path / "held.py").write_text(STUDY)
     arguments = ("--data", str(shapes), "--scale", "smoke")

@@ -200,6 +200,17 @@ def expect(term: Term, modality: Modality, *views: View) -> None:
             )
 
 
+def expect_two(term: Term, modality: Modality, one: View, other: View) -> None:
+    """`expect` of two views; raises StudyError where they are the same one."""
+    expect(term, modality, one, other)
+    if one == other:
+        raise StudyError(
+            f"{type(term).__name__} compares {one.name} with itself",
+            why="two equal views have nothing to teach each other",
+            mend=f"give it two views of the {modality}, like IMAGE_A and IMAGE_B",
+        )
+
+
 @dataclass(frozen=True)
 class Weighted:
     """A term and its weight in the objective."""

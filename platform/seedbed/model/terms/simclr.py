@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from seedbed.checks import numbers
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
-from seedbed.errors import StudyError
-from seedbed.model.term import Feature, Features, Term, expect
+from seedbed.model.term import Feature, Features, Term, expect_two
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,13 +61,7 @@ class SimCLR(Term):
     norm: Literal["synced", "local"] = "synced"
 
     def __post_init__(self) -> None:
-        expect(self, "image", self.image_a, self.image_b)
-        if self.image_a == self.image_b:
-            raise StudyError(
-                f"SimCLR compares {self.image_a.name} with itself",
-                why="two equal views have nothing to teach each other",
-                mend="give it two views, like IMAGE_A and IMAGE_B",
-            )
+        expect_two(self, "image", self.image_a, self.image_b)
         why, mend = "cosines are divided by it", "give more than 0; SLIP's is 0.1"
         numbers(self, "temperature", above=0, why=why, mend=mend)
 

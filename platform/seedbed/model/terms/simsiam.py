@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
-from seedbed.errors import StudyError
-from seedbed.model.term import Feature, Features, Term, expect
+from seedbed.model.term import Feature, Features, Term, expect_two
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,13 +50,7 @@ class SimSiam(Term):
     norm: Literal["synced", "local"] = "synced"
 
     def __post_init__(self) -> None:
-        expect(self, "image", self.image_a, self.image_b)
-        if self.image_a == self.image_b:
-            raise StudyError(
-                f"SimSiam compares {self.image_a.name} with itself",
-                why="two equal views have nothing to teach each other",
-                mend="give it two views, like IMAGE_A and IMAGE_B",
-            )
+        expect_two(self, "image", self.image_a, self.image_b)
 
     @property
     def needs(self) -> frozenset[Feature]:
