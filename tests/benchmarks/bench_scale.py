@@ -32,7 +32,7 @@ def measure(num_shards: int) -> dict[str, float]:
     from seedbed.data.holdout import HOLDOUT_MAX
     from seedbed.data.order import Order, owned
     from seedbed.data.rows import Rows
-    from seedbed.data.shards.index import Index, _write, read_shards
+    from seedbed.data.shards.index import Index, read_shards, write_index
     from seedbed.data.shards.shard_index import IndexedShard
 
     found: dict[str, float] = {"samples": num_shards * EACH}
@@ -51,7 +51,7 @@ def measure(num_shards: int) -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        _write(Index(shards, folder), 0)
+        write_index(Index(shards, folder), 0)
         found["write the index, s"] = time.perf_counter() - began
         found["index, MB"] = (Path(folder) / "index.json").stat().st_size / 1e6
         began = time.perf_counter()

@@ -20,17 +20,11 @@ from seedbed.analyze.trials.responses import centred
 from seedbed.errors import AnalysisError as AnalysisError
 from seedbed.errors import nearest
 from seedbed.study.label import label_text as label_text
+from seedbed.study.record import STATUSES
 
 Ints = NDArray[np.int64]
 Level = Hashable
 
-STATUSES = (
-    "completed",
-    "diverged",
-    "failed",
-    "interrupted",
-    "never_started",
-)
 # Columns that describe how a trial went, not which trial it was.
 OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_key")
 

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from seedbed.analyze.trials.confounds import RECIPE_PREFIX
-from seedbed.analyze.trials.observations import STATUSES, AnalysisError
+from seedbed.analyze.trials.observations import AnalysisError
 from seedbed.errors import nearest
 from seedbed.study.label import label_text, same_label
+from seedbed.study.record import STATUSES
 
 _LEADING = ("seed", "cohort", "status", "reason")
 _TRAILING = ("order_hash", "data_fingerprint", "recipe_key", "made_by")

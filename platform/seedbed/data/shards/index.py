@@ -141,7 +141,7 @@ def index_source(
     if place:
         _written(place, sorted(kept))
         write_known(place, pictures)
-        _write(index, begun_ns)
+        write_index(index, begun_ns)
     return index
 
 
@@ -203,7 +203,7 @@ def _time_ns(etag: str) -> int:
     return int(first) if dash and first.isdigit() and len(first) == 19 else 0
 
 
-def _write(index: Index, begun_ns: int) -> None:
+def write_index(index: Index, begun_ns: int) -> None:
     rows = [asdict(shard) for shard in index.shards]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     values = {"format": FORMAT, "begun_ns": begun_ns, "shards": columns}
