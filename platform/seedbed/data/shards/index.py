@@ -204,6 +204,7 @@ def _time_ns(etag: str) -> int:
 
 
 def write_index(index: Index, begun_ns: int) -> None:
+    """Keep `index` in its folder, whole or not at all; it was begun at `begun_ns` unix time."""
     rows = [asdict(shard) for shard in index.shards]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     values = {"format": FORMAT, "begun_ns": begun_ns, "shards": columns}
