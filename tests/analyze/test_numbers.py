@@ -37,7 +37,7 @@ def test_what_is_no_share_is_not_taken_for_one_by_its_name() -> None:
 
 
 def test_a_design_alone_says_what_each_response_is() -> None:
-    design = json.loads(json.dumps(plan(STUDY, scale_named("paper")).design()))
+    design = json.loads(json.dumps(plan(STUDY, scale_named("paper")).design().to_json()))
     found = [metric_of(design, name) for name in design["responses"]]
     assert [(m.label, m.kind, m.higher_is_better) for m in found] == [
         ("Zero-shot top-1", "share", True),
