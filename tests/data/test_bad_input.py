@@ -476,3 +476,11 @@ def test_a_picture_of_another_format_is_a_bad_sample_and_starts_no_program(
 def test_the_formats_of_corpora_decode_under_any_name(kind: str) -> None:
     shade = np.asarray(decode(picture(kind=kind)))
     assert abs(int(shade.mean()) - 100) <= 2
+
+
+def test_a_reason_is_the_same_whenever_a_picture_is_read() -> None:
+    with pytest.raises(SampleFault) as caught:
+        decode(b"no picture")
+    assert str(caught.value) == (
+        "picture does not decode: cannot be read as JPEG, PNG, WEBP or GIF"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from seedbed.errors import SampleFault
 
@@ -46,6 +46,10 @@ def decode(content: bytes, side: int = 0) -> Image.Image:
         return picture.convert("RGB")
     except SampleFault:
         raise
+    except UnidentifiedImageError:  # whose words hold an address in memory, another every time
+        raise SampleFault(
+            f"picture does not decode: cannot be read as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        ) from None
     except Image.DecompressionBombError as error:
         raise SampleFault(f"picture is too large: {error}") from None
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
