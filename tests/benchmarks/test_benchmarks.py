@@ -23,17 +23,13 @@ def needs(path: Path) -> tuple[str, ...]:
     raise AssertionError(f"{path.name} does not say what it NEEDS")
 
 
-def marks(path: Path) -> list[pytest.MarkDecorator]:
-    found = [getattr(pytest.mark, name) for name in needs(path)]
-    if path.stem == "bench_cohort_start":
-        found.append(pytest.mark.xfail(reason="open: not seen to end within 190 s", run=False))
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=marks(path), id=path.stem) for path in BENCHMARKS],
+    [
+        pytest.param(path, marks=[getattr(pytest.mark, name) for name in needs(path)], id=path.stem)
+        for path in BENCHMARKS
+    ],
 )
 def test_it_runs_at_toy_size_and_its_figures_have_goals(
     path: Path, tmp_path: Path, home: Path
