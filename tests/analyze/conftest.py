@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from seedbed.analyze import Report, trials_table, write_report
 
 Study = tuple[dict[str, Any], list[dict[str, Any]]]
 Effect = Callable[[dict[str, str]], float]
@@ -120,8 +123,7 @@ def provenance() -> dict[str, Any]:
     return dict(PROVENANCE)
 
 
-@pytest.fixture
-def depth_study() -> Study:
+def make_depth_study() -> Study:
     """One factor, baseline last in the order of levels, three seeds, one trial diverged."""
     return make_study(
         {"depth": ["1", "3", "6", "12"]},
@@ -131,8 +133,7 @@ def depth_study() -> Study:
     )
 
 
-@pytest.fixture
-def depth_by_supervision() -> Study:
+def make_depth_by_supervision() -> Study:
     """Two factors that interact: richer supervision halves what a shallow text tower costs."""
 
     def effect(cell: dict[str, str]) -> float:
@@ -149,3 +150,30 @@ def depth_by_supervision() -> Study:
         },
         question="Is text depth worth its cost, and does richer supervision change that?",
     )
+
+
+@pytest.fixture
+def depth_study() -> Study:
+    return make_depth_study()
+
+
+@pytest.fixture
+def depth_by_supervision() -> Study:
+    return make_depth_by_supervision()
+
+
+def report_in(folder: Path, study: Study) -> Report:
+    design, rows = study
+    return write_report(design, trials_table(design, rows), folder, dict(PROVENANCE))
+
+
+@pytest.fixture(scope="session")
+def depth_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of `depth_study`, to be read only."""
+    return report_in(tmp_path_factory.mktemp("depth"), make_depth_study())
+
+
+@pytest.fixture(scope="session")
+def crossed_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of `depth_by_supervision`, to be read only."""
+    return report_in(tmp_path_factory.mktemp("crossed"), make_depth_by_supervision())

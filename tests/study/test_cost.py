@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -84,55 +79,3 @@ def test_parts_add_up_to_the_model_that_is_trained(objective: Objective, tower: 
     num_params, flops = built(recipe)
     assert cost.num_params == num_params
     assert cost.train_flops == 3.0 * cost.samples * flops
-
-
-SCRIPT = """
-import sys
-from seedbed.model.towers.image import ImageTower
-from seedbed.model.towers.text import TextTower
-from seedbed.plan.cost import estimate
-from seedbed.recipe.recipe import Recipe
-from seedbed.variants import DECLIP
-recipe = Recipe(objective=DECLIP, image=ImageTower("resnet18"), text=TextTower(layers=1))
-print(estimate(recipe).to_json(), "torch" in sys.modules)
-"""
-
-
-def planned(home: Path, script: str = SCRIPT) -> str:
-    environment = os.environ | {"SEEDBED_HOME": str(home)}
-    line = [sys.executable, "-c", script]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def test_what_was_counted_once_is_known_and_a_damaged_count_is_counted_again(
-    tmp_path: Path,
-) -> None:
-    first = planned(tmp_path)
-    assert first.endswith("True\n")
-    known = first.replace("True\n", "False\n")
-    assert planned(tmp_path) == known
-    held = {path: path.read_text() for path in (tmp_path / "counts").iterdir()}
-    for damage in (
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"num_params": ', '"num_params": 1'),
-        lambda text: text.replace('"torch": "', '"torch": "0.'),
-        lambda text: "[]",
-    ):
-        for path, text in held.items():
-            path.write_text(damage(text))
-        assert planned(tmp_path) == first
-        assert {path: path.read_text() for path in (tmp_path / "counts").iterdir()} == held
-
-
-def test_a_model_that_a_study_registers_with_timm_is_counted_each_time(tmp_path: Path) -> None:
-    register = """
-import timm
-from timm.models import register_model
-@register_model
-def of_a_study(pretrained=False, **options):
-    return timm.create_model("resnet18", **options)
-""" + SCRIPT.replace("resnet18", "of_a_study")
-    assert planned(tmp_path, register).endswith("True\n")
-    told = "".join(path.read_text() for path in (tmp_path / "counts").iterdir())
-    assert "TextTower" in told and "of_a_study" not in told

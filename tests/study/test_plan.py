@@ -48,7 +48,7 @@ def planned(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
 
 
 def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing(
-    home: Path,
+    counted_home: Path,
 ) -> None:
     command = [sys.executable, "studies/text_encoder_depth.py", "--plan", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
@@ -63,16 +63,16 @@ def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing
         assert trial["recipe"]["seed"] == trial["seed"]
     members = {key: c["id"] for c in found["cohorts"] for key in c["trials"]}
     assert members == {trial["key"]: trial["cohort"] for trial in found["trials"]}
-    assert kept_in(home) <= {COUNTS}
+    assert kept_in(counted_home) == {COUNTS}
 
 
 def test_a_printed_plan_names_every_trial_and_starts_nothing(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    counted_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended("--plan") == 0
     out = capsys.readouterr().out
     assert all(trial.key in out for trial in STUDY.trials(scale_named("demo")))
-    assert kept_in(home) <= {COUNTS}
+    assert kept_in(counted_home) == {COUNTS}
 
 
 @pytest.mark.usefixtures("home")
