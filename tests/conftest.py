@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+pytest_plugins = ["tests.fixtures.s3"]
 os.environ["RAY_AUTH_MODE"] = "disabled"
 # As many processes as cores share the tests: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -3,7 +3,7 @@
 Two factors (2 x 3 levels) crossed with seeds that shift all of their trials, one cell wider than
 the others, trials lost at random. A rule gives each effect of each study a variance and degrees of
 freedom. Written by the dense formulas, for all studies together, with the rules that were tried and
-not taken; tests/analyze/test_intervals.py holds the package's own code against it.
+not taken; tests/analyze/stats/test_intervals.py holds the package's own code against it.
 """
 
 from __future__ import annotations

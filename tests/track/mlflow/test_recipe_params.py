@@ -22,7 +22,7 @@ from seedbed.track.mlflow.connection import prepare_store
 from seedbed.track.mlflow.ledger import MlflowLedger
 
 World = Any  # conftest.World
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 NOW = 1_000
 
 

@@ -33,7 +33,7 @@ MEANS = json.loads((HERE / "oracles_of_means.json").read_text())["oracles"]
 
 @pytest.fixture(scope="module")
 def simulated() -> ModuleType:
-    path = HERE.parent / "benchmarks" / "simulated_studies.py"
+    path = HERE.parents[1] / "benchmarks" / "simulated_studies.py"
     spec = importlib.util.spec_from_file_location("simulated_studies", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -20,7 +20,7 @@ from seedbed.recall import table_of
 from seedbed.recipe.scale import scale_named
 from seedbed.run.worker.rehearse import Rehearsal, pretended
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[4]
 STUDY = runpy.run_path(str(ROOT / "studies" / "text_encoder_depth.py"))["study"]
 CLAIMED = "zeroshot/top1"  # what the study's claims speak of; its primary is another
 

@@ -14,7 +14,7 @@ from seedbed.analyze import anova, interaction_contrast
 from seedbed.analyze.report.sections.published_table import by_itself, complete_part
 from seedbed.evaluate.tasks.held_out_captions import TOP1
 
-STUDY = Path(__file__).parent.parent.parent / "studies" / "supervision.py"
+STUDY = Path(__file__).parents[4] / "studies" / "supervision.py"
 FACTORS = {
     "supervision": ["clip", "slip", "filip", "declip", "defilip"],
     "model": ["vit", "resnet"],
