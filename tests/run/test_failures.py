@@ -61,11 +61,11 @@ def loop_with(change: Callable[[Batches, int], Batches]) -> Callable[[dict[str, 
     """The loop of a worker, whose batches pass through `change` with the worker's rank."""
 
     def loop(config: dict[str, Any]) -> None:
-        from seedbed.run.worker import loop as worker
+        from seedbed.run.worker import loop, rank
 
-        rank, stream = ray.train.get_context().get_world_rank(), worker.stream
-        worker.stream = lambda *given, **named: change(stream(*given, **named), rank)  # type: ignore
-        worker.train(config)
+        number, stream = ray.train.get_context().get_world_rank(), rank.stream
+        rank.stream = lambda *given, **named: change(stream(*given, **named), number)  # type: ignore
+        loop.train(config)
 
     return loop
 

@@ -85,8 +85,8 @@ def observe(
 ) -> Observations:
     """The completed trials of `trials` as numbers and codes; raises AnalysisError in words."""
     names = _checked_names(trials, response, factors, block)
-    for name in names:
-        levels_of(trials[name], name)  # a missing label is a clearer fault than what follows it
+    # First of all: a missing label is a clearer fault than what follows it.
+    planned = {name: levels_of(trials[name], name) for name in names}
     refuse_duplicates(trials, response, names)
     keep, y, centre = centred(trials[response], completed(trials))
     if not len(y):
@@ -99,7 +99,7 @@ def observe(
     for name in (*names, *([block] if block else [])):
         done = trials.loc[keep, name]
         # A seed that never completed tells nothing of a block; a planned level stays in the grid.
-        levels[name] = levels_of(trials[name] if name != block else done, name)
+        levels[name] = levels_of(done, name) if name == block else planned[name]
         found = pd.Categorical(done, categories=list(levels[name]))
         codes[name] = np.array(found.codes, dtype=np.int64)
     return Observations(
@@ -218,8 +218,8 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
 
 def _num_seeds(rows: pd.DataFrame, codes: dict[str, Ints], factors: tuple[str, ...]) -> int:
     """How often the cells were repeated: the seeds, and never more than runs in one cell."""
-    cells = pd.DataFrame({name: codes[name] for name in factors})
-    num_runs = int(cells.groupby(list(factors), sort=False).size().max())
+    cells = np.stack([codes[name] for name in factors], axis=1)
+    num_runs = int(np.unique(cells, axis=0, return_counts=True)[1].max())
     if "seed" in rows.columns and rows["seed"].notna().any():
         return min(num_runs, int(rows["seed"].nunique()))
     return num_runs

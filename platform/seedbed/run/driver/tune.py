@@ -19,6 +19,7 @@ from ray.util.placement_group import placement_group
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
 from seedbed.run.driver.attempts import attempts, one_attempt, reached
+from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.rehearse import Rehearsal
@@ -29,19 +30,6 @@ HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
 MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
 # Ranks wait for one that waits for a store; and so long for one that only computes.
 COLLECTIVE_SECONDS = 1_800.0
-
-
-class Reasons:
-    """Why cohorts ended without all their records, by id, as whoever held their workers says."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-
-    def tell(self, cohort: str, reason: str) -> None:
-        self._told[cohort] = reason
-
-    def told(self, cohort: str) -> str:
-        return self._told.get(cohort, "")
 
 
 def tune(
