@@ -56,12 +56,14 @@ def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
     return Reached(retry(checkpoint, f"looking into {store.uri}", store.server), tuple(ended))
 
 
-def attempts(fit: Callable[[], object], look: Callable[[], Reached]) -> str:
+def attempts(
+    fit: Callable[[], object], look: Callable[[], Reached], most: int = MAX_FAILURES
+) -> str:
     """Call `fit` until it succeeds (""), or until it is of no more use (the reason, in words).
 
     Each call goes on from the last checkpoint. One of our own errors ends it at once: the data or
     the study must change, or whatever passes was waited for already. Other failures end it after
-    MAX_FAILURES + 1 in a row between which `look` saw nothing new; a failure that comes after some
+    `most` + 1 in a row between which `look` saw nothing new; a failure that comes after some
     progress is the first of a new row.
     """
     failures = 0
@@ -77,7 +79,7 @@ def attempts(fit: Callable[[], object], look: Callable[[], Reached]) -> str:
                 now = look()  # and so waits for a store that is away, which may be why
                 failures = failures + 1 if now == before else 1
                 before = now
-                if failures > MAX_FAILURES:
+                if failures > most:
                     return f"{root_cause(error)} ({failures} times without getting any further)"
             else:
                 return ""

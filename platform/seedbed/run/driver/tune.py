@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -18,8 +17,9 @@ from ray.util.placement_group import placement_group
 
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
-from seedbed.run.driver.attempts import attempts, one_attempt, reached
+from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.reasons import Reasons
+from seedbed.run.driver.scratch import scratch_folder
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.rehearse import Rehearsal
@@ -41,7 +41,7 @@ def tune(
     checkpoint_seconds: float,
 ) -> None:
     """Run every job of `jobs`, by its cohort's id, as far as it can be."""
-    seconds = retry_seconds()
+    seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
     reasons = ray.remote(num_cpus=0)(Reasons).remote()
@@ -72,13 +72,13 @@ def tune(
             ).fit()
 
         with retrying_for(seconds):
-            reason = attempts(fit, lambda: reached(store, job.run, job.cohort))
+            reason = attempts(fit, lambda: reached(store, job.run, job.cohort), most)
         if reason:
             ray.get(reasons.tell.remote(job.cohort.id, reason))
 
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     with (
-        tempfile.TemporaryDirectory(prefix="seedbed-tune-", ignore_cleanup_errors=True) as scratch,
+        scratch_folder() as scratch,
         stoppable(watcher, checkpoint_seconds),
     ):
         tuner = ray.tune.Tuner(
