@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import io
+import multiprocessing.util
 import os
 import random
 import shutil
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -74,8 +74,8 @@ def shape_shards(folder: Path, num_samples: int, per_shard: int = 64) -> Path:
 
 
 def _left() -> set[str]:
-    """What lies in the temporary folder, but for the caches that torch and npm keep there."""
-    kept = ("torchinductor_", "node-compile-cache")
+    """What lies in the temporary folder, but for torch's and npm's caches and Ray's logs."""
+    kept = ("torchinductor_", "node-compile-cache", "ray")
     names = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
     return {name for name in names if not name.startswith(kept)}
 
@@ -84,18 +84,19 @@ def _left() -> set[str]:
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A temporary folder for the session and all that it starts, in which nothing may be left."""
     tmp_path_factory.getbasetemp()  # where pytest keeps the last three
-    place = tempfile.gettempdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", os.environ.get("RAY_TMPDIR", place))
+    multiprocessing.util.get_temp_dir()  # this process' own, which it removes when it ends
+    with (
+        pytest.MonkeyPatch.context() as patch,
         # A short name: sockets are made in it, and their paths may have 107 bytes.
-        with tempfile.TemporaryDirectory(prefix="sb-", ignore_cleanup_errors=True) as folder:
-            patch.setenv("TMPDIR", folder)
-            patch.setattr(tempfile, "tempdir", folder)
-            yield
-            gc.collect()  # of what is removed with its owner
-            left = _left()
-    if left:
-        warnings.warn(f"left in the temporary folder: {sorted(left)}", stacklevel=1)
+        tempfile.TemporaryDirectory(prefix="sb-", ignore_cleanup_errors=True) as folder,
+    ):
+        patch.setenv("TMPDIR", folder)
+        patch.setenv("RAY_TMPDIR", os.environ.get("RAY_TMPDIR", folder))
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+        gc.collect()  # of what is removed with its owner
+        left = _left()
+    assert not left, f"left in the temporary folder: {sorted(left)}"
 
 
 @pytest.fixture(scope="session")

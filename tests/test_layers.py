@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,7 +68,8 @@ FENCED = {
 }
 
 
-def imports(path: Path) -> set[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """What a file imports: modules and names, and what it names as a text to be imported."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -76,8 +78,8 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found |= {node.value} & {name for name in MODULES if "." in name}
-    return found
+            found |= {node.value} & DOTTED
+    return frozenset(found)
 
 
 def module(path: Path) -> str:
@@ -86,6 +88,7 @@ def module(path: Path) -> str:
 
 
 MODULES = {module(path): path for path in FILES} | {module(p): p for p in CORPORA.rglob("*.py")}
+DOTTED = {name for name in MODULES if "." in name}
 
 
 def room(name: str) -> str:

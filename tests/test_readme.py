@@ -30,7 +30,7 @@ def test_every_command_is_one_that_a_test_runs() -> None:
             assert words[1] in ("start", "job")
             assert all(f'"{word}"' in run_elsewhere for word in words if word.startswith("--w"))
         elif words[0] == "seedbed":
-            run_elsewhere_too = (ROOT / "tests" / "s3" / "test_index_command.py").read_text()
+            run_elsewhere_too = (ROOT / "tests" / "commands" / "test_index.py").read_text()
             assert f'"{words[1]}"' in run_elsewhere_too
         else:
             rehearsed = (ROOT / "tests" / "end_to_end" / "test_rehearsal.py").read_text()

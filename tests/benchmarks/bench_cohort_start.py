@@ -49,7 +49,7 @@ from seedbed.storage.folder import Folder
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
 
-TOY = ("--variants", "2", "--repeats", "1")
+TOY = ("--variants", "2", "--repeats", "1", "--cold")
 NEEDS = ("ray",)
 STEPS, BATCH = 4, 64
 
@@ -166,6 +166,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cold", action="store_true", help="without a start that is not counted")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         shapes = shape_shards(Path(folder) / "shapes", 512)
@@ -177,7 +178,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
         for name, value in plain.items():  # the baseline runs with Ray's own settings
             if value is None and name != "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS":
                 os.environ.pop(name, None)
-        cohort(shapes, 1)  # once uncounted, for the caches of the disk
+        if not options.cold:
+            cohort(shapes, 1)  # once uncounted, for the caches of the disk
         found: dict[str, list[float]] = {"trainer": [], "start": [], "further": []}
         for turn in range(options.repeats):
             whole, steps = trainer(parquet, recipe, Path(folder) / str(turn))

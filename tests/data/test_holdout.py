@@ -60,9 +60,10 @@ def b(tmp_path: Path) -> str:
 def images(rows: Rows) -> set[bytes]:
     """The pictures of some rows."""
     return {
-        read_shard(path)[row].image()
+        sample.image()
         for shard, path in enumerate(rows.paths)
-        for row in rows.of_shard(shard).tolist()
+        for samples in [read_shard(path)]
+        for sample in (samples[row] for row in rows.of_shard(shard).tolist())
     }
 
 

@@ -37,7 +37,10 @@ if __name__ == "__main__":
 
 
 def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
+    """A driver in a temporary folder of its own; Ray's sockets need a shorter path."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("RAY_") or n == "RAY_TMPDIR"}
+    environment = kept | {
+        "TMPDIR": str(folder / "temporary"),
         "SEEDBED_HOME": str(folder / "home"),
         "RAY_AUTH_MODE": "disabled",
         "SEEDBED_CHECKPOINT_SECONDS": "0",
@@ -47,7 +50,7 @@ def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
 
 
 def start(folder: Path, shapes: Path, *arguments: str) -> subprocess.Popen[str]:
-    folder.mkdir(exist_ok=True)
+    (folder / "temporary").mkdir(parents=True, exist_ok=True)
     (folder / "tiny.py").write_text(STUDY)
     line, environment = command(folder, "--data", str(shapes), *arguments)
     return subprocess.Popen(
@@ -117,6 +120,7 @@ def test_the_same_command_ends_with_the_same_numbers_and_repeats_nothing(
     assert {k: (trials / k / "record.json").stat().st_mtime for k in before} == before
     assert statuses(folder) == ["FINISHED"] * 5
     assert metric_steps_are_unique(folder)
+    assert not list((folder / "temporary").glob("seedbed-*"))
 
 
 def done_already(err: str) -> int:

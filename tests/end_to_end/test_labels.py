@@ -27,7 +27,7 @@ study = Study(
         Factor("w", at="objective.simclr.weight", levels=(0.0, 1 / 3, 1.0, 1.0000001)),
         Factor("lr", at="optimizer.lr", levels={2**53: 1e-3, 2**53 + 1: 2e-3}),
     ),
-    seeds=2,
+    seeds=1,
 )
 if __name__ == "__main__":
     main(study)
@@ -70,12 +70,12 @@ def test_a_report_from_mlflow_has_every_level_once(rehearsed: Path) -> None:
         assert done.returncode == 0, done.stderr
     with (rehearsed / "again" / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 16 and {row["status"] for row in rows} == {"completed"}
+    assert len(rows) == 8 and {row["status"] for row in rows} == {"completed"}
     assert sorted({float(row["w"]) for row in rows}) == WEIGHTS
     assert {int(row["lr"]) for row in rows} == {2**53, 2**53 + 1}
     table = recall("weights_rehearsal", tracking_uri=f"sqlite:///{rehearsed / 'mlflow.db'}").trials
     assert list(table["w"].cat.categories) == WEIGHTS
-    assert table.groupby(["w", "lr"], observed=True).size().tolist() == [2] * 8
+    assert table.groupby(["w", "lr"], observed=True).size().tolist() == [1] * 8
 
 
 def test_runs_carry_a_level_as_it_is_written_everywhere(rehearsed: Path) -> None:

@@ -42,7 +42,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def small(shards: Path, samples: int = 640) -> Plan:
+def small(shards: Path) -> Plan:
     study = Study(
         name="again",
         question="?",
@@ -54,7 +54,7 @@ def small(shards: Path, samples: int = 640) -> Plan:
         "corpus.uri": str(shards),
         "corpus.caption": "txt",
         "image.name": "test_vit",
-        "budget.samples": samples,
+        "budget.samples": 6_400,
     }
     return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
 
@@ -88,25 +88,50 @@ def learned_by(records: Mapping[str, TrialRecord]) -> dict[str, dict[str, Any]]:
 LAST = "00007.tar"
 
 
-def all_but_one(shapes: Path, folder: Path) -> Path:
-    shards = Path(shutil.copytree(shapes, folder / "shards"))
-    (shards / LAST).unlink()
-    return shards
+@pytest.fixture(scope="module")
+def shards(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shapes at a place of the module's own, where a shard may come and go."""
+    return Path(shutil.copytree(shapes, tmp_path_factory.mktemp("again") / "shards"))
+
+
+@pytest.fixture(scope="module")
+def what(shards: Path) -> Plan:
+    return small(shards)
+
+
+@pytest.fixture(scope="module")
+def fresh(cluster: None, what: Plan, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The study run once, from nothing, on all shards."""
+    return run(what, tmp_path_factory.mktemp("fresh"), "results", InMemoryLedger())
+
+
+@pytest.fixture
+def all_but_one(shards: Path, fresh: Outcome) -> Iterator[Path]:
+    """The place without its last shard, until a test puts it back."""
+    (shards / LAST).rename(shards.parent / LAST)
+    yield shards
+    if not (shards / LAST).exists():
+        put_back(shards)
+
+
+def put_back(shards: Path) -> None:
+    (shards.parent / LAST).rename(shards / LAST)
 
 
 def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_only_once(
-    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: Plan,
+    fresh: Outcome,
+    all_but_one: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shards = all_but_one(shapes, tmp_path)
-    what = small(shards)
     ledger = InMemoryLedger()
     first = run(what, tmp_path, "results", ledger)
     assert first.missing(what.trials) == []
-    shutil.copy(shapes / LAST, shards / LAST)
+    put_back(all_but_one)
     second = run(what, tmp_path, "results", ledger)
     assert second.missing(what.trials) == []
     assert "caution 2 trials were recorded on other data" in capsys.readouterr().err
-    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
     assert learned_by(second.records) == learned_by(fresh.records)
     assert learned_by(second.records) != learned_by(first.records)
     for key, record in first.records.items():
@@ -121,10 +146,12 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
 
 
 def test_an_interrupted_cohort_does_not_go_on_with_other_data(
-    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: Plan,
+    fresh: Outcome,
+    all_but_one: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shards = all_but_one(shapes, tmp_path)
-    what = small(shards, samples=6_400)
     ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
     first = run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
     assert first.interrupted and not first.records
@@ -134,19 +161,17 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     said = json.loads(place.read_text())
     assert said["keys"] == sorted(trial.key for trial in what.trials)
     assert said["num_bytes"] == (place.parent / CHECKPOINT_FILE).stat().st_size
-    shutil.copy(shapes / LAST, shards / LAST)
+    put_back(all_but_one)
     capsys.readouterr()
     second = run(what, tmp_path, "results", InMemoryLedger())
     assert "goes on from" not in capsys.readouterr().err
     assert second.missing(what.trials) == []
-    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
     assert learned_by(second.records) == learned_by(fresh.records)
 
 
 def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
-    cluster: None, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: Plan, fresh: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    what = small(shapes, samples=6_400)
     ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
     run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
     places = (tmp_path / "results" / "cohorts").glob(f"*/checkpoint_*/{PLACE_FILE}")
@@ -161,7 +186,6 @@ def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
     said = capsys.readouterr().err
     for trial in what.trials:
         assert f"goes on from step {step} of 100: {trial.name}" in said
-    fresh = run(what, tmp_path, "fresh", InMemoryLedger())
     assert {r.cohort for r in second.records.values()} == {c.id for c in alone.cohorts}
     for key, record in second.records.items():
         whole = fresh.records[key]

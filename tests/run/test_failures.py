@@ -20,7 +20,7 @@ from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver import launch
-from seedbed.run.driver.attempts import MAX_FAILURES, Reached, attempts
+from seedbed.run.driver.attempts import Reached, attempts
 from seedbed.run.driver.outcome import Outcome
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(400)]
 Batches = Iterator[Any]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield
@@ -106,52 +106,11 @@ def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batch
     return change
 
 
-def test_one_rank_whose_data_fails_ends_the_cohort_in_its_words_and_hangs_nobody(
-    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def change(batches: Batches, rank: int) -> Batches:
-        for number, batch in enumerate(batches):
-            if rank == 1 and number == 3:
-                raised.write_text(str(time.time()))
-                raise DataError("shard x has changed", why="of rank 1 alone", mend="restore it")
-            yield batch
-
-    what, ledger, raised = small(shapes), InMemoryLedger(), tmp_path / "raised"
-    outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2, ledger=ledger)
-    assert time.time() - float(raised.read_text()) < 60  # the others' collectives wait 30 minutes
-    assert outcome.records == {}
-    reasons = {outcome.reasons[trial.key] for trial in what.trials}
-    assert reasons == {"shard x has changed\n  why:  of rank 1 alone\n  mend: restore it"}
-    assert set(ledger.statuses.values()) == {"failed"}
-
-
-def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
-    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    what, deaths = small(shapes), tmp_path / "deaths"
-    most = MAX_FAILURES + 2
-    outcome = run(what, tmp_path, loop_with(dying(deaths, most, 3)), monkeypatch)
-    assert len(deaths.read_text()) == most
-    assert outcome.missing(what.trials) == []
-    for record in outcome.records.values():
-        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
-
-
-def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
-    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    what, deaths = small(shapes), tmp_path / "deaths"
-    outcome = run(what, tmp_path, loop_with(dying(deaths, 99, 0)), monkeypatch)
-    assert len(deaths.read_text()) == MAX_FAILURES + 1
-    assert outcome.records == {}
-    for reason in outcome.reasons.values():
-        assert f"({MAX_FAILURES + 1} times without getting any further)" in reason
-        assert "died" in reason.lower()
-
-
 def test_a_lost_node_ends_no_cohort_and_the_driver_s_node_holds_what_waits(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a worker that is killed cannot tidy up
+    assert not ray.is_initialized()  # it comes first: what follows shares another Ray
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     lost = nodes.add_node(num_cpus=3)
     nodes.connect()
@@ -187,6 +146,56 @@ def holders() -> list[str]:
     alive = [actor for actor in ray._private.state.actors().values() if actor["State"] == "ALIVE"]
     waiting = ("ImplicitFunc", "TrainController")
     return [a["Address"]["NodeID"] for a in alive if a["ActorClassName"].endswith(waiting)]
+
+
+def test_one_rank_whose_data_fails_ends_the_cohort_in_its_words_and_hangs_nobody(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(batches: Batches, rank: int) -> Batches:
+        for number, batch in enumerate(batches):
+            if rank == 1 and number == 3:
+                raised.write_text(str(time.time()))
+                raise DataError("shard x has changed", why="of rank 1 alone", mend="restore it")
+            yield batch
+
+    what, ledger, raised = small(shapes), InMemoryLedger(), tmp_path / "raised"
+    outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2, ledger=ledger)
+    assert time.time() - float(raised.read_text()) < 60  # the others' collectives wait 30 minutes
+    assert outcome.records == {}
+    reasons = {outcome.reasons[trial.key] for trial in what.trials}
+    assert reasons == {"shard x has changed\n  why:  of rank 1 alone\n  mend: restore it"}
+    assert set(ledger.statuses.values()) == {"failed"}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
+    """One failure in a row is forgiven, not three: each that follows costs a start of workers."""
+    monkeypatch.setattr("seedbed.run.driver.tune.MAX_FAILURES", 1)
+    return 1
+
+
+def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
+) -> None:
+    what, deaths = small(shapes), tmp_path / "deaths"
+    most = impatient + 2
+    outcome = run(what, tmp_path, loop_with(dying(deaths, most, 3)), monkeypatch)
+    assert len(deaths.read_text()) == most
+    assert outcome.missing(what.trials) == []
+    for record in outcome.records.values():
+        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+
+
+def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
+) -> None:
+    what, deaths = small(shapes), tmp_path / "deaths"
+    outcome = run(what, tmp_path, loop_with(dying(deaths, 99, 0)), monkeypatch)
+    assert len(deaths.read_text()) == impatient + 1
+    assert outcome.records == {}
+    for reason in outcome.reasons.values():
+        assert f"({impatient + 1} times without getting any further)" in reason
+        assert "died" in reason.lower()
 
 
 def failing(reason: Exception) -> Callable[[], None]:

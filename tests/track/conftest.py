@@ -248,7 +248,9 @@ class Server:
                 stderr=out,
                 cwd=self.folder,
                 start_new_session=True,
-                env=os.environ | {"TMPDIR": str(self.folder)},  # MLflow leaves locks there
+                # MLflow leaves locks in the temporary folder; its jobs are processes for nothing.
+                env=os.environ
+                | {"TMPDIR": str(self.folder), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             )
         self._wait_until(self._is_healthy)
 
