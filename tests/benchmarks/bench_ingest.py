@@ -28,7 +28,7 @@ from PIL import Image
 from table import Row, run
 
 from seedbed.data.corpus import Corpus
-from seedbed.data.decode.pillow import decode
+from seedbed.data.decode import decode
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.order import Order
 from seedbed.data.render import tokenizer

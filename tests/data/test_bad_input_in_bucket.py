@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from seedbed.data.corpus import Corpus
-from seedbed.data.decode.pillow import decode
+from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.order import Order

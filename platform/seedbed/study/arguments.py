@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from seedbed.checks import is_integer, one_of
@@ -14,9 +14,13 @@ ERRORS = ("cells", "pooled")  # what intervals may rest on, the default first
 Item = TypeVar("Item")
 
 
-def check_names(kind: type, fields: Mapping[str, Any]) -> None:
-    """Raise StudyError for an argument that `kind` does not take, with the nearest that it does."""
-    known = list(inspect.signature(kind.__init__).parameters)[1:]  # type: ignore[misc]
+def check_names(kind: type, fields: Mapping[str, Any], also: Iterable[str] = ()) -> None:
+    """Raise StudyError for an argument that `kind` does not take, with the nearest that it does.
+
+    `also` are names that it takes besides those that it spells out.
+    """
+    stated = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
+    known = [one.name for one in stated if one.kind is not one.VAR_KEYWORD] + list(also)
     for name in fields:
         if name not in known:
             raise StudyError(

@@ -11,7 +11,6 @@ from typing import Any
 from seedbed.errors import StudyError
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
-from seedbed.recipe.paths import overlap
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import SCALES, Scale, scale_named
@@ -25,7 +24,8 @@ from seedbed.study.arguments import (
 )
 from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim, check_claims
-from seedbed.study.designs.fraction import Fraction
+from seedbed.study.crossing import check_crossing, check_overrides, crossed
+from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.measured import check_responses, measured
 from seedbed.study.published import Published
@@ -42,17 +42,17 @@ class Study:
     can resolve (top-1 of 100 tells models apart that name hardly any picture right among all
     names). A claim about another response names it. `seeds` is a number (0 to n - 1) or the seeds
     themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
-    `{"demo": {"budget.samples": 10_000}}`. `fraction` keeps a part of the cells of two-level
-    factors, by defining words: `("a * b * c * d * e",)` keeps half. `published` are values of
-    others that the report sets beside the study's own; `claims` are what the study expects, judged
-    in the report. `error` is what its intervals rest on: "cells" (every cell varies in its own way)
+    `{"demo": {"budget.samples": 10_000}}`. A design of `study/designs/`, given by its name, trains
+    a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors.
+    `published` are values of others that the report sets beside the study's own; `claims` are what
+    the study expects, judged in the report. `error` is what its intervals rest on: "cells" (every cell varies in its own way)
     or "pooled" (all alike: narrower, and too narrow where they do not), which the report takes only
     if it was stated before the first trial. Everything is checked here, at definition: a wrong
     path, level or patch raises StudyError before anything starts.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Study:
-        check_names(cls, fields)
+        check_names(cls, fields, also=all_designs())
         return super().__new__(cls)
 
     def __init__(
@@ -65,16 +65,15 @@ class Study:
         responses: Sequence[str] = RESPONSES,
         seeds: int | Sequence[int] | None = None,
         scales: Mapping[str, Mapping[str, Any]] | None = None,
-        fraction: Sequence[str] = (),
         published: Published | None = None,
         claims: Sequence[Claim] = (),
         error: str = ERRORS[0],
+        **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors = several(factors, Factor, "factors")
         self.responses = several(responses, str, "responses")
-        words = several(fraction, str, "fraction")
-        self.fraction = Fraction.parse(words, self.factors) if words else None
+        self.design = stated_design(design, self.factors)
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         self.published, self.claims = published, several(claims, Claim, "claims")
@@ -101,17 +100,9 @@ class Study:
                 mend='give at least one metric, like "zeroshot/top1"',
             )
         check_base(self.base, self.scales)
-        names = [factor.name for factor in self.factors]
-        for name in names:
-            if names.count(name) > 1:
-                raise StudyError(
-                    f"study '{self.name}' has two factors named '{name}'",
-                    why="their columns could not be told apart",
-                    mend="rename one of them",
-                )
+        check_crossing(self.name, self.factors)
         for scale in self.scales:
             scale_named(scale)
-        self._check_paths()
         if self.published is not None:
             self.published.check(self.factors, self.responses)
         recipes = []
@@ -156,30 +147,11 @@ class Study:
             with suppress(StudyError):
                 yield self.recipe(cell, scale)
 
-    def _check_paths(self) -> None:
-        for one, other in itertools.combinations(self.factors, 2):
-            both = [p for p in one.paths if any(overlap(p, q) for q in other.paths)]
-            if both:
-                raise StudyError(
-                    f"the factors '{one.name}' and '{other.name}' both set {min(both)}",
-                    why="the one applied last would win, and the other would vary nothing",
-                    mend="let each recipe field be set by one factor",
-                )
-        for factor in self.factors:
-            if "seed" in factor.paths:
-                raise StudyError(
-                    f"Factor '{factor.name}' varies the seed",
-                    why="seeds are the study's repetitions, not a factor of it",
-                    mend="give Study(seeds=...) instead",
-                )
-
     def cells(self) -> list[Cell]:
-        """Every combination of levels that the fraction keeps, the last factor varying fastest."""
-        labels = [[(factor.name, label) for label in factor.levels] for factor in self.factors]
-        cells = map(Cell, itertools.product(*labels))
-        if self.fraction is None:
-            return list(cells)
-        return [cell for cell in cells if self.fraction.keeps(cell, self.factors)]
+        """The design's cells; without a design, every combination of levels."""
+        return (
+            list(crossed(self.factors)) if self.design is None else self.design.cells(self.factors)
+        )
 
     def trials(
         self,
@@ -189,16 +161,16 @@ class Study:
         seeds: Sequence[int] | None = None,
     ) -> tuple[Trial, ...]:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
-        self._check_overrides(overrides or {})
+        check_overrides(overrides or {}, self.factors)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
         recipes = [(cell, self.recipe(cell, scale, overrides)) for cell in self.cells()]
-        found = [
+        trials = [
             Trial(cell, dataclasses.replace(recipe, seed=seed))
             for seed in chosen
             for cell, recipe in recipes
         ]
-        self._check_distinct(found)
-        return tuple(found)
+        self._check_distinct(trials)
+        return tuple(trials)
 
     def recipe(
         self,
@@ -215,22 +187,6 @@ class Study:
             Said("--set", overrides or {}, literal=True),
         ]
         return resolve(self.base, scale, said)
-
-    def _check_overrides(self, overrides: Mapping[str, Any]) -> None:
-        for path in overrides:
-            if path == "seed":
-                raise StudyError(
-                    "--set seed: seeds are the study's repetitions",
-                    why="every cell is trained once for each seed",
-                    mend="give --seeds N",
-                )
-            for factor in self.factors:
-                if any(overlap(path, own) for own in factor.paths):
-                    raise StudyError(
-                        f"--set {path}: the factor '{factor.name}' varies that field",
-                        why="the factor's levels would overwrite it in every trial",
-                        mend="set another field, or change the factor's levels",
-                    )
 
     def base_at(self, scale: Scale) -> Recipe:
         """The base recipe at `scale`, with this study's own patches."""

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seedbed.data.decode.pillow import decode
+from seedbed.data.decode import decode
 from seedbed.data.render import render as rendering_module
 from seedbed.data.render import tokenizer
 from seedbed.data.render.caption import EDA

@@ -63,7 +63,7 @@ def test_a_fraction_keeps_the_cell_of_first_levels() -> None:
 def test_a_quarter_names_its_resolution() -> None:
     quarter = study("layers*width*lr", "lr*decay*dim")
     assert len(quarter.cells()) == 8
-    assert str(quarter.fraction) == (
+    assert str(quarter.design) == (
         "1/4 fraction of resolution III (I = -layers * lr * width, I = -decay * dim * lr)"
     )
 

@@ -62,8 +62,8 @@ def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
         *(data or [f"data    {uris(chosen)}"]),
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
-    if chosen.study.fraction is not None:
-        lines.append(f"design  {chosen.study.fraction}")
+    if chosen.study.design is not None:
+        lines.append(f"design  {chosen.study.design}")
     lines += bundles(chosen)
     lines += [*level_lines(chosen), *unjudged_claims(chosen)]
     width = max(len(t.name) for t in chosen.trials)

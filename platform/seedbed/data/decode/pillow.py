@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import io
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from seedbed.data.decode.decoder import Decoder
 from seedbed.errors import SampleFault
 
 # Others are not asked for: Pillow's EPS decoder, for one, starts Ghostscript on the bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 MAX_PIXELS = 64_000_000  # above it a picture is a decompression bomb, not a photograph
 ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 
 
-def decode(content: bytes, side: int = 0) -> Image.Image:
-    """RGB picture from JPEG, PNG, WebP or GIF bytes; transparency is laid on white.
+class PillowDecoder(Decoder):
+    """JPEG, PNG, WebP and GIF; the first frame of an animation."""
 
-    Turned upright as its EXIF says, the first frame of an animation. With `side`, a JPEG may
-    come at 1/2, 1/4 or 1/8 of its size, as long as neither side falls below: the library then
-    leaves out the frequencies that a smaller picture would lose anyway.
-    Raises SampleFault when it does not decode, is of another format (whatever its name says), or
-    is larger than MAX_PIXELS.
+    formats = FORMATS
+    extensions: ClassVar = ("jpeg", "jpg", "png", "webp")
+
+    def takes(self, content: bytes) -> bool:
+        return content.startswith(STARTS) or (
+            content.startswith(b"RIFF") and content[8:12] == b"WEBP"
+        )
+
+    def size(self, content: bytes) -> tuple[int, int]:
+        return Image.open(io.BytesIO(content), formats=FORMATS).size
+
+    def decode(self, content: bytes, side: int = 0) -> Image.Image:
+        return _decoded(content, side)
+
+
+def _decoded(content: bytes, side: int) -> Image.Image:
+    """The picture, turned upright as its EXIF says.
+
+    With `side`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, as long as neither side falls
+    below: the library then leaves out the frequencies that a smaller picture would lose anyway.
     """
     try:
         picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.data.decode.pillow import decode
+from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
 from seedbed.data.order import Order, Window, owned, sample_id
 from seedbed.data.render import tokenizer

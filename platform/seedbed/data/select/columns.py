@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from seedbed.data.decode.pillow import FORMATS, decode
+from seedbed.data.decode import decode, size_of
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.shards.source import OpenSource
 from seedbed.errors import SampleFault
@@ -137,7 +137,7 @@ def _row(sample: RawSample, beside: dict[str, Any]) -> dict[str, Any]:
     try:
         content = sample.image()
         digest = hashlib.sha256(content).hexdigest()
-        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
+        width, height = size_of(content)
     except Exception:  # a fault of the sample: training counts it, and leaves it out
         pass
     raw = sample.members.get("txt")

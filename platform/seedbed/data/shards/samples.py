@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from seedbed.data.decode import image_extensions
 from seedbed.data.shards import parquet, tar
 from seedbed.errors import DataError, SampleFault
 from seedbed.storage.objects import etag_of, read_object
 
-IMAGE_EXTENSIONS = ("img", "jpeg", "jpg", "png", "webp")  # `img` is a parquet file's
+PARQUET_IMAGE = "img"  # what `parquet.samples` calls the picture of a row
 MAX_CAPTION_BYTES = 20_000  # longer is a scraping accident, not a caption
 
 Spans = dict[str, tuple[int, int]]  # extension to the member's first byte and the one past it
@@ -25,7 +26,7 @@ class RawSample:
 
     def image(self) -> bytes:
         """The picture's bytes. Raises SampleFault where the sample has none."""
-        for extension in IMAGE_EXTENSIONS:
+        for extension in (PARQUET_IMAGE, *image_extensions()):
             if extension in self.members:
                 return self.members[extension]
         raise SampleFault(f"no picture (it has {', '.join(sorted(self.members))})")

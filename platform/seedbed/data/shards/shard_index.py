@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seedbed.data.decode.pillow import decode
+from seedbed.data.decode import decode
 from seedbed.data.shards import parquet
 from seedbed.data.shards.manifest import digest
 from seedbed.data.shards.pictures import digests_of

@@ -1,0 +1,46 @@
+"""Designs, one a file, found by walking this folder: the file's name is the Study's argument."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seedbed.errors import StudyError
+from seedbed.study.cell_design import CellDesign
+from seedbed.study.factor import Factor
+
+
+@functools.cache
+def all_designs() -> dict[str, type[CellDesign]]:
+    """Every design of this folder, by the name of its file."""
+    designs: dict[str, type[CellDesign]] = {}
+    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, CellDesign) and kind.__module__ == module.__name__:
+                designs[entry.name] = kind
+    return designs
+
+
+def stated_design(given: Mapping[str, Any], factors: Sequence[Factor]) -> CellDesign | None:
+    """The design that a study's arguments state, by its name; None where all cells are trained.
+
+    Raises StudyError for two designs.
+    """
+    stated = [
+        (name, design)
+        for name, value in given.items()
+        if (design := all_designs()[name].parse(value, factors)) is not None
+    ]
+    if len(stated) > 1:
+        names = " and ".join(name for name, _ in stated)
+        raise StudyError(
+            f"the study states the designs {names}",
+            why="each says by itself which combinations of levels are trained",
+            mend="keep one of them",
+        )
+    return stated[0][1] if stated else None

@@ -6,9 +6,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from seedbed.errors import StudyError, nearest
+from seedbed.study.arguments import several
 from seedbed.study.cell import Cell
+from seedbed.study.cell_design import CellDesign
+from seedbed.study.crossing import crossed
 from seedbed.study.factor import Factor
 
 LEAST_RESOLUTION = 3
@@ -16,7 +20,7 @@ _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 
 @dataclass(frozen=True)
-class Fraction:
+class Fraction(CellDesign):
     """The cells in which an even number of each word's factors is at its second level.
 
     `words` are sets of factor names: `Fraction.parse(("a * b * c * d * e",), factors)` keeps half
@@ -26,10 +30,14 @@ class Fraction:
     words: tuple[frozenset[str], ...]
 
     @classmethod
-    def parse(cls, words: Sequence[str], factors: Sequence[Factor]) -> Fraction:
-        """Raises StudyError for unknown or many-levelled factors, and for too coarse a fraction."""
+    def parse(cls, given: Any, factors: Sequence[Factor]) -> Self | None:
+        """`given` are the words. Raises StudyError for unknown or many-levelled factors, and for
+        too coarse a fraction."""
+        words = several(given, str, "fraction")
+        if not words:
+            return None
         by_name = {factor.name: factor for factor in factors}
-        found: list[frozenset[str]] = []
+        sets: list[frozenset[str]] = []
         for word in words:
             names = [name.strip() for name in word.split("*")]
             for name in names:
@@ -46,8 +54,8 @@ class Fraction:
                         why="a word multiplies factors coded -1 and +1",
                         mend="leave it out of the word, or give it two levels",
                     )
-            found.append(frozenset(n for n in names if names.count(n) % 2))
-        fraction = cls(tuple(found))
+            sets.append(frozenset(n for n in names if names.count(n) % 2))
+        fraction = cls(tuple(sets))
         if fraction.resolution < LEAST_RESOLUTION:
             raise StudyError(
                 f"the fraction {', '.join(repr(word) for word in words)} has resolution "
@@ -69,11 +77,14 @@ class Fraction:
                 shortest = min(shortest, len(product))
         return 99 if math.isinf(shortest) else int(shortest)
 
-    def keeps(self, cell: Cell, factors: Sequence[Factor]) -> bool:
-        """Whether `cell` is in the fraction."""
+    def cells(self, factors: Sequence[Factor]) -> list[Cell]:
         first = {factor.name: next(iter(factor.levels)) for factor in factors}
-        second = {name for name, label in cell.items() if label != first[name]}
-        return all(len(word & second) % 2 == 0 for word in self.words)
+
+        def keeps(cell: Cell) -> bool:
+            second = {name for name, label in cell.items() if label != first[name]}
+            return all(len(word & second) % 2 == 0 for word in self.words)
+
+        return [cell for cell in crossed(factors) if keeps(cell)]
 
     def __str__(self) -> str:
         parts = 2 ** len(self.words)

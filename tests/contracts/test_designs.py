@@ -1,0 +1,141 @@
+"""What every design promises, found by walking the folder. Oracle: itertools' own product."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed import Factor, Recipe, Study
+from seedbed.errors import StudyError
+from seedbed.recipe.scale import SMOKE
+from seedbed.study.designs import all_designs
+from seedbed.variants import CLIP
+
+FACTORS = (
+    Factor("layers", at="text.layers", levels=(3, 6)),
+    Factor("width", at="text.width", levels=(64, 128)),
+    Factor("lr", at="optimizer.lr", levels=(1e-3, 2e-3)),
+    Factor("decay", at="optimizer.weight_decay", levels=(0.1, 0.2)),
+)
+EVERY = [
+    dict(zip([factor.name for factor in FACTORS], labels, strict=True))
+    for labels in itertools.product(*[list(factor.levels) for factor in FACTORS])
+]
+# What a study of these factors may state, by design: a new design is asked for here by name.
+STATED: dict[str, list[Any]] = {
+    "fraction": [("layers * width * lr * decay",), ("layers * width * lr",)],
+}
+EACH = pytest.mark.parametrize(
+    ("name", "given"), [(name, given) for name in all_designs() for given in STATED[name]]
+)
+
+
+def study(**design: Any) -> Study:
+    return Study(
+        name="part",
+        question="Which?",
+        base=Recipe.paper(objective=CLIP),
+        factors=FACTORS,
+        **design,
+    )
+
+
+def test_there_is_a_design() -> None:
+    assert "fraction" in all_designs()
+
+
+def test_without_a_design_every_combination_is_trained() -> None:
+    assert [dict(cell.items()) for cell in study().cells()] == EVERY
+
+
+@EACH
+def test_its_cells_are_combinations_of_levels_each_once(name: str, given: Any) -> None:
+    cells = [dict(cell.items()) for cell in study(**{name: given}).cells()]
+    assert cells and all(cell in EVERY for cell in cells)
+    assert len({tuple(cell.items()) for cell in cells}) == len(cells)
+
+
+@EACH
+def test_every_level_is_trained(name: str, given: Any) -> None:
+    cells = study(**{name: given}).cells()
+    for factor in FACTORS:
+        assert {cell[factor.name] for cell in cells} == set(factor.levels)
+
+
+@EACH
+def test_it_is_a_value_in_words_and_gives_the_same_cells_again(name: str, given: Any) -> None:
+    one, other = study(**{name: given}), study(**{name: given})
+    assert one.design == other.design and one.cells() == other.cells()
+    assert str(one.design) == str(other.design) and " object at 0x" not in str(one.design)
+
+
+@EACH
+def test_its_trials_are_its_cells(name: str, given: Any) -> None:
+    one = study(**{name: given})
+    assert [trial.cell for trial in one.trials(SMOKE, seeds=(0,))] == one.cells()
+
+
+@pytest.mark.parametrize("name", all_designs())
+def test_what_it_cannot_read_is_refused(name: str) -> None:
+    for given in (object(), ("nobody * nothing * never",)):
+        with pytest.raises(StudyError):
+            study(**{name: given})
+
+
+NEW = """
+from dataclasses import dataclass
+
+from seedbed.study.cell_design import CellDesign
+from seedbed.study.crossing import crossed
+
+
+@dataclass(frozen=True)
+class Every(CellDesign):
+    step: int
+
+    @classmethod
+    def parse(cls, given, factors):
+        return cls(given)
+
+    def cells(self, factors):
+        return list(crossed(factors))[:: self.step]
+
+    def __str__(self):
+        return f"every {self.step}th cell"
+"""
+USE = """
+import sys, seedbed.study.designs as place
+place.__path__.append(sys.argv[1])
+from seedbed import Factor, Recipe, Study
+from seedbed.variants import CLIP
+factors = (Factor("layers", at="text.layers", levels=(3, 6, 9, 12)),)
+base = Recipe.paper(objective=CLIP)
+one = Study(name="a", question="?", base=base, factors=factors, every=3)
+print([cell["layers"] for cell in one.cells()], one.design)
+try:
+    Study(name="a", question="?", base=base, factors=factors, evry=3)
+except Exception as error:
+    print(error)
+try:
+    Study(name="a", question="?", base=base, factors=(
+        Factor("a", at="optimizer.lr", levels=(1e-3, 2e-3)),
+        Factor("b", at="optimizer.weight_decay", levels=(0.1, 0.2)),
+        Factor("c", at="embed_dim", levels=(64, 128)),
+    ), every=2, fraction=("a * b * c",))
+except Exception as error:
+    print(error)
+"""
+
+
+def test_a_design_is_one_new_file(tmp_path: Path) -> None:
+    (tmp_path / "every.py").write_text(NEW)
+    line = [sys.executable, "-c", USE, str(tmp_path)]
+    shown = subprocess.run(line, capture_output=True, text=True).stdout.splitlines()
+    assert shown[0] == "[3, 12] every 3th cell"
+    assert "Study takes no 'evry'" in shown[1] and "every" in " ".join(shown[1:])
+    assert "states the designs every and fraction" in " ".join(shown)
