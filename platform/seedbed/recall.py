@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seedbed.home import home
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from seedbed.analyze.report.sections.learning_curves import CurveReader
     from seedbed.plan.design import Design
+    from seedbed.study.record import TrialRecord
     from seedbed.study.study import Study
 
 
@@ -41,17 +42,17 @@ def recall(
     Raises TrackingError where there is none.
     """
     from seedbed.track.mlflow.connection import default_tracking_uri, find_experiment
-    from seedbed.track.mlflow.reader import read_design, read_rows, run_marks
+    from seedbed.track.mlflow.reader import read_design, read_trials, run_marks
 
     uri = tracking_uri or default_tracking_uri(home())
     experiment = find_experiment(uri, name)
     # One run for both: another may be opened meanwhile.
     identity, storage = run_marks(uri, name, scale, identity=identity, storage=storage)
     design = read_design(uri, name, scale, identity=identity, storage=storage)
-    told = read_rows(uri, name, scale, identity=identity, storage=storage)
-    rows = [ended(row) for row in told]
-    runs = {row["key"]: row["run_id"] for row in rows}
-    return Recalled(design, table_of(design, rows), uri, experiment, identity, storage, runs)
+    tracked = read_trials(uri, name, scale, identity=identity, storage=storage)
+    table = table_of(design, (trial.record for trial in tracked))
+    runs = {trial.record.key: trial.run_id for trial in tracked}
+    return Recalled(design, table, uri, experiment, identity, storage, runs)
 
 
 def curves_of(found: Recalled) -> CurveReader:
@@ -113,20 +114,20 @@ def results(study: Study, *, scale: str = "", tracking_uri: str = "") -> pd.Data
     return recall(study.name, scale=scale, tracking_uri=tracking_uri).trials
 
 
-def table_of(design: Design, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The trials table of `rows`, of which only the planned ones are taken.
+def table_of(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame:
+    """The trials table of those of `records` that are planned.
 
     Raises StudyError where they were scored on different pictures.
     """
     from seedbed.analyze.trials.table import trials_table
 
-    planned = {trial.key: trial.recipe for trial in design.trials}
-    found = [{**row, "recipe": planned[row["key"]]} for row in rows if row["key"] in planned]
-    check_scored_alike(found)
-    return trials_table(design.to_json(), found)
+    keys = {trial.key for trial in design.trials}
+    planned = [record for record in records if record.key in keys]
+    check_scored_alike(planned)
+    return trials_table(design, planned)
 
 
-def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
+def check_scored_alike(records: Iterable[TrialRecord]) -> None:
     """Raise StudyError where completed trials were scored on different pictures or names.
 
     A record of an older version does not say on which.
@@ -134,9 +135,9 @@ def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
     from seedbed.errors import StudyError
 
     groups: dict[str, list[str]] = {}
-    for row in rows:
-        if row["status"] == "completed" and row.get("test_digest"):
-            groups.setdefault(row["test_digest"], []).append(row["key"])
+    for record in records:
+        if record.status == "completed" and record.test_digest:
+            groups.setdefault(record.test_digest, []).append(record.key)
     if len(groups) < 2:
         return
     largest, *others = sorted(groups.values(), key=len, reverse=True)
@@ -150,10 +151,3 @@ def check_scored_alike(rows: Iterable[Mapping[str, Any]]) -> None:
         mend="restore the held-out shards, remove the folders trials/KEY of those others from the "
         "results, and give the same command again",
     )
-
-
-def ended(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the analysis knows it: what runs, or was interrupted, has not ended."""
-    if row["status"] in ("running", "interrupted"):
-        return row | {"status": "interrupted", "reason": row.get("reason") or row["status"]}
-    return row

@@ -24,17 +24,16 @@ def run(args: argparse.Namespace) -> None:
     from seedbed.analyze.findings.compare import compare
     from seedbed.analyze.numbers import unit_of
     from seedbed.recall import recall
-    from seedbed.study.measured import metric_of
 
     pairs = []
     for name in args.names:
         study, _, scale = name.partition(":")
         found = recall(study, scale=scale, tracking_uri=args.tracking_uri)
-        pairs.append((found.design.to_json(), found.trials))
+        pairs.append((found.design, found.trials))
     table = compare(pairs[0], pairs[1], args.response)
-    response = args.response or pairs[0][0]["responses"][0]
+    response = args.response or pairs[0][0].responses[0]
     values = pd.concat([trials[response].astype(float) for _, trials in pairs])
-    unit = unit_of(metric_of(pairs[0][0], response), values)
+    unit = unit_of(pairs[0][0].metric(response), values)
     size = f", in {unit.difference_unit}" if unit.difference_unit else ""
     first, second = args.names
     print(

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     study = recall(args.name, scale=args.scale, tracking_uri=args.tracking_uri)
     folder = Path(args.out or f"{args.name}-report")
     report = write_report(
-        with_bad_samples_of(study).to_json(),
+        with_bad_samples_of(study),
         study.trials,
         folder,
         {},

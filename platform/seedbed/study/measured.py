@@ -6,7 +6,7 @@ The list is put together here, and each metric is declared by who measures it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seedbed.errors import StudyError, nearest
 from seedbed.evaluate.tasks import all_metrics
@@ -25,18 +25,6 @@ def measured(recipes: Iterable[Recipe]) -> dict[str, Metric]:
     kinds = {(recipe.objective, recipe.corpus): recipe for recipe in recipes}
     found = (metric for recipe in kinds.values() for metric in recorded(recipe))
     return ALWAYS | by_name(found)
-
-
-def metric_of(design: Mapping[str, Any], name: str) -> Metric:
-    """What `design` says of its metric `name`.
-
-    Of a design that says nothing of it, what this version declares; of a name that nobody
-    declared, a plain number of which more is better.
-    """
-    for values in design.get("metrics", ()):
-        if values["name"] == name:
-            return Metric.from_json(values)
-    return declared(name)
 
 
 def declared(name: str) -> Metric:

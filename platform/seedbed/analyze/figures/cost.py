@@ -33,7 +33,7 @@ def cost_figure(found: Findings) -> str:
     few = [name for name in found.factors if len(found.factors[name]) <= NUM_TONES]
     toned = few[-1] if few and len(found.factors) > 1 else None
     labelled = [name for name in found.factors if name != toned]
-    tones = list(found.design["factors"][toned]["levels"]) if toned else []
+    tones = list(found.design.factors[toned].levels) if toned else []
     points = []
     for row in rows_of(found.cells):
         here = done

@@ -37,7 +37,7 @@ class Line:
 def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
     """Cell means of one factor in the design's order of levels, a line per level of `by`."""
     unit = found.primary.unit
-    order = list(found.design["factors"][factor]["levels"])
+    order = list(found.design.factors[factor].levels)
     at = [factor, by] if by else [factor]
     try:
         table = marginal_means(
@@ -48,7 +48,7 @@ def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
         return ""
     done = found.trials[completed(found.trials)]
     lines = []
-    for value in list(found.design["factors"][by]["levels"]) if by else [None]:
+    for value in list(found.design.factors[by].levels) if by else [None]:
         points = []
         for row in rows_of(table):
             if by and row["level"][1] != value:

@@ -13,6 +13,7 @@ from seedbed.analyze.stats.chosen_error import chosen_error
 from seedbed.analyze.stats.means import contrasts
 from seedbed.analyze.trials.observations import AnalysisError
 from seedbed.errors import nearest
+from seedbed.plan.design import Design
 from seedbed.study.label import label_text
 
 COLUMNS = (
@@ -20,10 +21,12 @@ COLUMNS = (
     *("difference", "ci_low", "ci_high", "p", "note"),
 )
 
+Study = tuple[Design, pd.DataFrame]
+
 
 def compare(
-    first: tuple[Mapping[str, Any], pd.DataFrame],
-    second: tuple[Mapping[str, Any], pd.DataFrame],
+    first: Study,
+    second: Study,
     response: str = "",
 ) -> pd.DataFrame:
     """Each effect that two studies (design, trials) have in common, and how they differ.
@@ -34,26 +37,26 @@ def compare(
     their own (Welch-Satterthwaite). `response` is the first's primary one unless given. Raises
     AnalysisError where the studies share no factor or not the response.
     """
-    response = response or first[0]["responses"][0]
+    response = response or first[0].responses[0]
     for design, trials in (first, second):
         if response not in trials:
             raise AnalysisError(
-                f"Study '{design['study']}' has no response '{response}'.",
-                mend=nearest(response, design["responses"]),
+                f"Study '{design.study}' has no response '{response}'.",
+                mend=nearest(response, design.responses),
             )
-    shared = [name for name in first[0]["factors"] if name in second[0]["factors"]]
+    shared = [name for name in first[0].factors if name in second[0].factors]
     if not shared:
         raise AnalysisError(
-            f"Studies '{first[0]['study']}' and '{second[0]['study']}' share no factor.",
-            mend=f"The first has {', '.join(first[0]['factors'])}; "
-            f"the second {', '.join(second[0]['factors'])}.",
+            f"Studies '{first[0].study}' and '{second[0].study}' share no factor.",
+            mend=f"The first has {', '.join(first[0].factors)}; "
+            f"the second {', '.join(second[0].factors)}.",
         )
     lines = [line for factor in shared for line in _lines(first, second, response, factor)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _lines(first: Any, second: Any, response: str, factor: str) -> list[dict[str, Any]]:
-    baselines = [label_text(design["factors"][factor]["baseline"]) for design, _ in (first, second)]
+def _lines(first: Study, second: Study, response: str, factor: str) -> list[dict[str, Any]]:
+    baselines = [label_text(design.factors[factor].baseline) for design, _ in (first, second)]
     if baselines[0] != baselines[1]:
         note = f"the baselines differ: {baselines[0]} and {baselines[1]}"
         return [{"factor": factor, "baseline": " / ".join(baselines), "note": note}]
@@ -68,14 +71,14 @@ def _lines(first: Any, second: Any, response: str, factor: str) -> list[dict[str
     return lines
 
 
-def _contrasts(design: Any, trials: pd.DataFrame, response: str, factor: str) -> dict[str, Any]:
+def _contrasts(design: Design, trials: pd.DataFrame, response: str, factor: str) -> dict[str, Any]:
     block = "seed" if trials["seed"].nunique() > 1 else None
     table = contrasts(
         trials,
         response,
-        list(design["factors"]),
+        list(design.factors),
         of=factor,
-        baseline=design["factors"][factor]["baseline"],
+        baseline=design.factors[factor].baseline,
         block=block,
         adjust="none",
         error=chosen_error(design, trials, response),

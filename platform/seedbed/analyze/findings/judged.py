@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from seedbed.analyze.findings.claim_precision import Precision
+from seedbed.plan.design import Design
+from seedbed.study.claim import Claim
+from seedbed.study.contrast import Contrast
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 NOT_ESTIMABLE, ALIASED = "not estimable", "aliased"
@@ -20,14 +22,11 @@ VERDICTS = (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_ESTIMABLE, ALIASED)
 class JudgedContrast:
     """One contrast of a claim: its estimate, the interval that decides, its own verdict.
 
-    `contrast` is what was compared, as the claim has it: of, level, over, at, less_at.
     `p` is one-sided for "above" and "below", the larger of two one-sided ones for "within". At a
     scale that the claim is not about, `verdict` is None and `seen` says on which side it lies.
     """
 
-    contrast: Mapping[str, Any]
-    direction: str
-    margin: float
+    contrast: Contrast
     difference: float
     se: float
     df: float
@@ -37,6 +36,20 @@ class JudgedContrast:
     verdict: str | None
     note: str
     seen: str = ""
+
+    @property
+    def direction(self) -> str:
+        return self.contrast.direction
+
+    @property
+    def margin(self) -> float:
+        return self.contrast.margin
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: what is not a number is null."""
+        told = {name: _or_none(value) for name, value in vars(self).items() if name != "contrast"}
+        contrast = self.contrast.to_json()
+        return {"contrast": contrast, "direction": self.direction, "margin": self.margin, **told}
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,7 @@ class Judged:
         """Plain JSON values: what is not a number is null."""
         values = {name: value for name, value in vars(self).items() if name != "contrasts"}
         values["precision"] = [vars(one) for one in self.precision]
-        lines = [
-            {name: _or_none(value) for name, value in vars(contrast).items()}
-            for contrast in self.contrasts
-        ]
+        lines = [contrast.to_json() for contrast in self.contrasts]
         return values | {"scale": list(self.scale), "contrasts": lines}
 
 
@@ -81,18 +91,16 @@ def _or_none(value: Any) -> Any:
 _SIZES = ("budget", "embed_dim", "image", "text")
 
 
-def scale_of(design: Mapping[str, Any]) -> str:
+def scale_of(design: Design) -> str:
     """The scale of a design's trials in words: `demo`, `paper with budget.samples = 640`."""
     changed = [
         f"{path} = {value}"
-        for path, value in sorted(dict(design.get("overrides") or {}).items())
+        for path, value in sorted(design.overrides.items())
         if path.partition(".")[0] in _SIZES
     ]
-    scale = str(design.get("scale", ""))
-    return f"{scale} with {', '.join(changed)}" if changed else scale
+    return f"{design.scale} with {', '.join(changed)}" if changed else design.scale
 
 
-def is_about(claim: Mapping[str, Any], scale: str) -> bool:
+def is_about(claim: Claim, scale: str) -> bool:
     """Whether trials at `scale` can judge the claim; one that names no scale is about any."""
-    about = claim.get("scale") or ()
-    return not about or not scale or scale in about
+    return not claim.scale or not scale or scale in claim.scale

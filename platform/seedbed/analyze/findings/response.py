@@ -17,7 +17,7 @@ from seedbed.analyze.stats.diagnostics import Diagnostics, diagnose
 from seedbed.analyze.stats.means import contrasts, interaction_contrast, marginal_means
 from seedbed.analyze.stats.missing import fragile_levels
 from seedbed.analyze.trials.observations import AnalysisError
-from seedbed.study.measured import metric_of
+from seedbed.plan.design import Design
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ResponseFindings:
 
 
 def find_response(
-    design: Mapping[str, Any], trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
+    design: Design, trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
 ) -> ResponseFindings:
     """All tables of one response; when nothing can be computed `fault` says why."""
     factors = list(baselines)
@@ -68,12 +68,12 @@ def find_response(
         ]
         interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
     except AnalysisError as fault:
-        unit = unit_of(metric_of(design, response), _floats(trials[response]))
+        unit = unit_of(design.metric(response), _floats(trials[response]))
         return ResponseFindings(unit, empty, empty, empty, empty, fault.what)
     joined = pd.concat(differences, ignore_index=True)
     widths = (joined["ci_high"] - joined["ci_low"]) / 2
     return ResponseFindings(
-        unit=unit_of(metric_of(design, response), trials[response].astype(float), widths),
+        unit=unit_of(design.metric(response), trials[response].astype(float), widths),
         means=pd.concat(means, ignore_index=True),
         contrasts=joined,
         anova=table,

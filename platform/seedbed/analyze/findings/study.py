@@ -26,7 +26,7 @@ from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
 from seedbed.errors import nearest
-from seedbed.study.measured import metric_of
+from seedbed.plan.design import Design, PlannedFactor
 from seedbed.study.recorded import DEVICE_HOURS
 
 COST = DEVICE_HOURS.name
@@ -36,7 +36,7 @@ COST = DEVICE_HOURS.name
 class Findings:
     """A study's analysis. `trials` has each factor's baseline as its first level."""
 
-    design: Mapping[str, Any]
+    design: Design
     trials: pd.DataFrame
     factors: dict[str, list[Any]]
     baselines: dict[str, Any]
@@ -63,7 +63,7 @@ class Findings:
 
 
 def find(
-    design: Mapping[str, Any],
+    design: Design,
     trials: pd.DataFrame,
     correct: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Findings:
@@ -74,18 +74,18 @@ def find(
     Secondary p values are adjusted together (Benjamini & Hochberg), the primary's within each
     factor (Holm). Raises AnalysisError when the design names no response or factor.
     """
-    if not design.get("responses") or not design.get("factors"):
+    if not design.responses or not design.factors:
         raise AnalysisError(
             "The design names no response or no factor.", mend="Name at least one of each."
         )
-    baselines = {name: _baseline(name, factor) for name, factor in design["factors"].items()}
+    baselines = {name: _baseline(factor) for name, factor in design.factors.items()}
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
-    responses = [find_response(design, ordered, name, baselines) for name in design["responses"]]
+    responses = [find_response(design, ordered, name, baselines) for name in design.responses]
     two_level = _two_level(ordered, responses[0], factors)
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(design, ordered)) if name in ordered.columns]
-    cost = costs[0] if costs and costs[0] != design["responses"][0] else None
+    cost = costs[0] if costs and costs[0] != design.responses[0] else None
     aliases = hidden_aliases(ordered, _paths(design))
     return Findings(
         design=design,
@@ -97,7 +97,7 @@ def find(
         missing=missing_trials(ordered, list(baselines)),
         aliases=aliases,
         cells=find_cells(ordered, primary.unit, cost, list(baselines)),
-        cost=unit_of(metric_of(design, cost), ordered[cost]) if cost else None,
+        cost=unit_of(design.metric(cost), ordered[cost]) if cost else None,
         claims=_claims(design, ordered, responses, aliases),
         outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
         components=_components(ordered, primary, list(baselines)),
@@ -137,7 +137,7 @@ def _test_errors(
 
 
 def _claims(
-    design: Mapping[str, Any],
+    design: Design,
     trials: pd.DataFrame,
     responses: list[ResponseFindings],
     aliases: list[Alias],
@@ -145,11 +145,11 @@ def _claims(
     """The verdicts on the design's claims, in their order."""
     by_name = {found.unit.name: found for found in responses}
     judged = []
-    for claim in design.get("claims", []):
-        found = by_name.get(claim["response"] or responses[0].unit.name, responses[0])
+    for stated in design.claims:
+        found = by_name.get(stated.claim.response, responses[0])
         judged.append(
             judge(
-                claim, trials, list(design["factors"]), found.unit,
+                stated, trials, list(design.factors), found.unit,
                 block=BLOCK, error=found.error, aliases=aliases, scale=scale_of(design),
             )
         )  # fmt: skip
@@ -195,29 +195,28 @@ def _two_level(
         return None
 
 
-def _paths(design: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _paths(design: Design) -> dict[str, tuple[str, ...]]:
     """What each factor sets, and what is known to move with it: said of it in its own sentence."""
-    found = {}
-    for name, factor in design["factors"].items():
-        at = str(factor.get("at") or "")
+    paths = {}
+    for name, factor in design.factors.items():
         # A design that does not say what moves together leaves a bundle's fields to be found.
-        known = "also_moves" in factor
-        found[name] = (*at.split(", "), *factor["also_moves"]) if known else (at,)
-    return found
+        moved = factor.also_moves
+        paths[name] = (factor.at,) if moved is None else (*factor.at.split(", "), *moved)
+    return paths
 
 
-def _costs(design: Mapping[str, Any], trials: pd.DataFrame) -> list[str]:
+def _costs(design: Design, trials: pd.DataFrame) -> list[str]:
     names = [str(name) for name in trials.columns]
-    return [name for name in names if metric_of(design, name).is_cost]
+    return [name for name in names if design.metric(name).is_cost]
 
 
-def _baseline(name: str, factor: Mapping[str, Any]) -> Any:
+def _baseline(factor: PlannedFactor) -> Any:
     """The baseline as it stands among the levels; they may differ as 12 and "12" do."""
-    levels = {label_text(level): level for level in factor["levels"]}
-    wanted = label_text(factor["baseline"])
+    levels = {label_text(level): level for level in factor.levels}
+    wanted = label_text(factor.baseline)
     if wanted not in levels:
         raise AnalysisError(
-            f"The baseline {factor['baseline']!r} is no level of factor '{name}'.",
+            f"The baseline {factor.baseline!r} is no level of factor '{factor.name}'.",
             mend=nearest(wanted, levels),
         )
     return levels[wanted]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,11 +34,14 @@ from seedbed.analyze.numbers import Unit, listed
 from seedbed.analyze.stats.fit import Estimate, Fit
 from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_against
 from seedbed.analyze.trials.confounds import Alias
-from seedbed.analyze.trials.observations import AnalysisError, completed, observe
+from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
+from seedbed.plan.design import StatedClaim
+from seedbed.study.claim import Claim
+from seedbed.study.contrast import Contrast
 
 
 def judge(
-    claim: Mapping[str, Any],
+    stated: StatedClaim,
     trials: pd.DataFrame,
     factors: Sequence[str],
     unit: Unit,
@@ -49,29 +51,26 @@ def judge(
     aliases: Sequence[Alias] = (),
     scale: str = "",
 ) -> Judged:
-    """The verdict on `claim` (as `Claim.to_json` gives it) by the completed trials.
+    """The verdict on a stated claim by the completed trials.
 
     `unit` is that of the claim's response, `scale` that of the trials, "" for any. A level that
     does not exist, a constant response or a lack of trials gives "not estimable" in words, never
     an exception.
     """
+    claim = stated.claim
     if not is_about(claim, scale):
-        elsewhere = {name: value for name, value in claim.items() if name != "scale"}
-        found = judge(elsewhere, trials, factors, unit, block=block, error=error, aliases=aliases)
-        return _only_seen(found, claim, scale)
-    contrasts = list(claim["contrasts"])
+        judged = judge(stated, trials, factors, unit, block=block, error=error, aliases=aliases)
+        return _only_seen(judged, scale)
     try:
-        judged = [
-            _judged_contrast(
-                one, trials, factors, unit, block, error, float(claim["alpha"]), len(contrasts)
-            )
-            for one in contrasts
-        ]
+        contrasts = tuple(
+            _judged_contrast(one, trials, factors, unit, block, error, claim)
+            for one in claim.contrasts
+        )
     except AnalysisError as fault:
         # A mend that names the nearest level is of use here; other mends are for tables.
         hint = f" {fault.mend}" if fault.mend.startswith("Did you") else ""
-        return _answer(claim, unit, NOT_ESTIMABLE, (), f"{fault.what}{hint}")
-    involved = {name for one in contrasts for name in (one["of"], *one["at"], *one["less_at"])}
+        return _answer(stated, unit, NOT_ESTIMABLE, (), f"{fault.what}{hint}")
+    involved = {name for one in claim.contrasts for name in _factors_of(one)}
     with_them = [alias for alias in aliases if involved & set(alias.factors)]
     if with_them:
         fields = listed([alias.field for alias in with_them])
@@ -80,51 +79,55 @@ def judge(
             f"{listed(sorted({n for a in with_them for n in a.factors}))}, so the trials speak of "
             "the bundle, not of what is claimed"
         )
-        return _answer(claim, unit, ALIASED, tuple(judged), why)
-    verdicts = [one.verdict for one in judged]
+        return _answer(stated, unit, ALIASED, contrasts, why)
+    verdicts = [one.verdict for one in contrasts]
     if REFUTED in verdicts:
         verdict = REFUTED
     elif ALIASED in verdicts or NOT_ESTIMABLE in verdicts:
         verdict = ALIASED if ALIASED in verdicts else NOT_ESTIMABLE
     else:
         verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else INCONCLUSIVE
-    ahead = _precision(judged, trials, float(claim["alpha"])) if verdict == INCONCLUSIVE else ()
-    why = next((one.note for one in judged if one.verdict == verdict and one.note), "")
-    return _answer(claim, unit, verdict, tuple(judged), why, ahead)
+    ahead = _precision(contrasts, trials, claim.alpha) if verdict == INCONCLUSIVE else ()
+    why = next((one.note for one in contrasts if one.verdict == verdict and one.note), "")
+    return _answer(stated, unit, verdict, contrasts, why, ahead)
+
+
+def _factors_of(one: Contrast) -> tuple[str, ...]:
+    """The factors that a contrast names."""
+    return (one.of, *one.at, *one.less_at)
 
 
 def _judged_contrast(
-    one: Mapping[str, Any],
+    one: Contrast,
     trials: pd.DataFrame,
     factors: Sequence[str],
     unit: Unit,
     block: str | None,
     error: str,
-    alpha: float,
-    num_contrasts: int,
+    claim: Claim,
 ) -> JudgedContrast:
     estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
-    direction, margin = str(one["direction"]), float(one["margin"])
+    direction, margin = one.direction, one.margin
     if math.isnan(estimate.value):
         verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
         nan = math.nan
-        return JudgedContrast(one, direction, margin, nan, nan, nan, nan, nan, nan, verdict, note)
-    level = 1 - 2 * alpha if direction == "within" else 1 - alpha
+        return JudgedContrast(one, nan, nan, nan, nan, nan, nan, verdict, note)
+    level = 1 - (2 if direction == "within" else 1) * claim.alpha
     low, high = interval(estimate, level)
-    wide_low, wide_high = interval(estimate, 1 - alpha / num_contrasts)
+    wide_low, wide_high = interval(estimate, 1 - claim.alpha / len(claim.contrasts))
     verdict = INCONCLUSIVE
     if lies(low, high, direction, margin):
         verdict = SUPPORTED
     elif lies_outside(wide_low, wide_high, direction, margin):
         verdict = REFUTED
     return JudgedContrast(
-        one, direction, margin, estimate.value, estimate.se, estimate.df,
+        one, estimate.value, estimate.se, estimate.df,
         p_against(estimate, direction, margin), low, high, verdict, estimate.note,
     )  # fmt: skip
 
 
 def estimated(
-    one: Mapping[str, Any],
+    one: Contrast,
     trials: pd.DataFrame,
     factors: Sequence[str],
     response: str,
@@ -134,17 +137,17 @@ def estimated(
 ) -> Estimate:
     """A contrast's estimate, in the model that holds as many crossed factors as it names."""
     seen = observe(trials, response, factors, block)
-    for name in (one["of"], *one["at"], *one["less_at"]):
+    for name in _factors_of(one):
         if name not in seen.factors:
             raise AnalysisError(f"The study has no factor '{name}'.")
-    at = {name: seen.code_of(name, label) for name, label in one["at"].items()}
-    less_at = {name: seen.code_of(name, label) for name, label in one["less_at"].items()}
-    level, over = (seen.code_of(one["of"], one[side]) for side in ("level", "over"))
+    at = {name: seen.code_of(name, label) for name, label in one.at.items()}
+    less_at = {name: seen.code_of(name, label) for name, label in one.less_at.items()}
+    level, over = (seen.code_of(one.of, label) for label in (one.level, one.over))
     fit = Fit(seen, max(2, 1 + len(at)), error)
 
-    def effect(where: Mapping[str, int]) -> Any:
-        upper = fit.cell_weights({one["of"]: level, **where})
-        return upper - fit.cell_weights({one["of"]: over, **where})
+    def effect(where: Mapping[str, int]) -> Floats:
+        upper = fit.cell_weights({one.of: level, **where})
+        return upper - fit.cell_weights({one.of: over, **where})
 
     weights = effect(at)
     if less_at:
@@ -153,7 +156,7 @@ def estimated(
 
 
 def _why_not(
-    one: Mapping[str, Any],
+    one: Contrast,
     trials: pd.DataFrame,
     factors: Sequence[str],
     response: str,
@@ -183,39 +186,37 @@ def _precision(
 
 
 def _answer(
-    claim: Mapping[str, Any],
+    stated: StatedClaim,
     unit: Unit,
     verdict: str,
-    judged: tuple[JudgedContrast, ...],
+    contrasts: tuple[JudgedContrast, ...],
     why: str,
     ahead: tuple[Precision, ...] = (),
 ) -> Judged:
+    claim = stated.claim
     return Judged(
-        id=str(claim["id"]),
-        statement=str(claim["statement"]),
+        id=claim.id,
+        statement=claim.statement,
         response=unit.name,
-        alpha=float(claim["alpha"]),
-        source=str(claim.get("source", "")),
-        stated=str(claim.get("stated", "")),
+        alpha=claim.alpha,
+        source=claim.source,
+        stated=stated.stated,
         verdict=verdict,
         why=why,
-        contrasts=judged,
+        contrasts=contrasts,
         precision=ahead,
-        scale=tuple(claim.get("scale") or ()),
+        scale=claim.scale,
     )
 
 
-def _only_seen(found: Judged, claim: Mapping[str, Any], scale: str) -> Judged:
+def _only_seen(judged: Judged, scale: str) -> Judged:
     """The same without a verdict: on which side of what was claimed the trials lie."""
-    contrasts = tuple(replace(one, verdict=None, seen=_seen(one)) for one in found.contrasts)
-    why = "" if found.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else found.why
     return replace(
-        found,
+        judged,
         verdict=None,
-        why=why,
-        contrasts=contrasts,
+        why="" if judged.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) else judged.why,
+        contrasts=tuple(replace(one, verdict=None, seen=_seen(one)) for one in judged.contrasts),
         precision=(),
-        scale=tuple(claim["scale"]),
         seen_at=scale,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from seedbed.analyze.findings.study import Findings
@@ -14,6 +13,7 @@ from seedbed.analyze.report.sections.claims import tally
 from seedbed.analyze.report.sections.planted_claims import truth_words
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
+from seedbed.plan.design import PlannedFactor
 
 _ALPHA = 0.05
 _MOST_FIELDS = 6  # named in one sentence; the design has them all
@@ -35,7 +35,7 @@ def answer(found: Findings) -> list[str]:
 def caveats(found: Findings) -> list[str]:
     """What limits the answer, each in a sentence; empty for a complete study of 3 seeds or more."""
     words = []
-    if "rehearsal" in found.design:
+    if found.design.rehearsal is not None:
         words.append(
             "A rehearsal: no model was trained. Every number is made from a response surface, to "
             "see what this study could find before it is paid for."
@@ -88,7 +88,7 @@ def _two_seeds(found: Findings) -> list[str]:
 
 def _looks(found: Findings) -> list[str]:
     """Earlier reports of fewer seeds: going on after a look is a choice that the data made."""
-    earlier = {look["num_seeds"] for look in found.design.get("looks", [])}
+    earlier = {look.num_seeds for look in found.design.looks}
     fewer = sorted(seeds for seeds in earlier if 1 < seeds < found.num_seeds)
     if not fewer:
         return []
@@ -108,28 +108,28 @@ def _depends_on_orders(found: Findings) -> bool:
 def _bundles(found: Findings) -> list[str]:
     """The factors whose levels set more than one part of the recipe, each in a caution."""
     words = []
-    for name, factor in found.design["factors"].items():
-        moved = list(factor.get("also_moves") or [])
+    for name, factor in found.design.factors.items():
+        moved = factor.also_moves
         if moved:
             shown = moved if len(moved) <= _MOST_FIELDS else moved[: _MOST_FIELDS - 1]
             rest = len(moved) - len(shown)
             fields = listed([*shown, *([f"{rest} other fields"] if rest else [])])
             words.append(
                 f"The levels of '{name}' also differ in {fields}: a difference between them is "
-                f"not the {name.replace('_', ' ')}'s alone." + _views(name, factor)
+                f"not the {name.replace('_', ' ')}'s alone." + _views(factor)
             )
     return words
 
 
-def _views(name: str, factor: Mapping[str, Any]) -> str:
+def _views(factor: PlannedFactor) -> str:
     """What each level reads of a sample, where they differ in that; levels alike together."""
     alike: dict[tuple[str, ...], list[str]] = {}
-    for label, views in zip(factor["levels"], factor.get("views", ()), strict=False):
-        alike.setdefault(tuple(views), []).append(label_text(label))
+    for label, views in zip(factor.levels, factor.views, strict=False):
+        alike.setdefault(views, []).append(label_text(label))
     if not alike:
         return ""
     read = "; ".join(f"{listed(ls)} read {listed(list(views))}" for views, ls in alike.items())
-    return f" It is the effect of {name.replace('_', ' ')} + views: {read}."
+    return f" It is the effect of {factor.name.replace('_', ' ')} + views: {read}."
 
 
 def _of_factor(found: Findings, factor: str) -> str:

@@ -16,7 +16,7 @@ _LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
 
 def summary(found: Findings) -> str:
     """Plain text, every line under 100 columns."""
-    lines = [f"{found.design['study']}: {found.design.get('question', '')}", ""]
+    lines = [f"{found.design.study}: {found.design.question}", ""]
     lines += [*answer(found), *caveats(found)]
     if not found.primary.fault:
         for name in found.factors:

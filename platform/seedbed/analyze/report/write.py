@@ -40,6 +40,7 @@ from seedbed.analyze.report.sections.trials import trial_rows
 from seedbed.analyze.report.sections.two_errors import two_errors
 from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.terminal import summary
+from seedbed.plan.design import Design
 
 # Ten digits: what is left of rounding differences between machines lies below.
 _FLOATS = "%.10g"
@@ -60,7 +61,7 @@ class Report:
 
 
 def write_report(
-    design: Mapping[str, Any],
+    design: Design,
     trials: pd.DataFrame,
     folder: Path,
     provenance: Mapping[str, Any],
@@ -82,7 +83,7 @@ def write_report(
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
         "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in found.aliases]),
-        "design.json": _json(design),
+        "design.json": _json(design.to_json()),
         "missing_cells.csv": _csv(found.missing),
         "pareto.csv": _csv(found.cells),
         "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
@@ -184,8 +185,8 @@ def _page(
 ) -> dict[str, Any]:
     """What both templates set."""
     return {
-        "study": found.design["study"],
-        "question": found.design.get("question") or found.design["study"],
+        "study": found.design.study,
+        "question": found.design.question or found.design.study,
         "answer": answer(found),
         "caveats": caveats(found),
         "facts": _facts(found),
@@ -198,7 +199,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
     return [
         ("Trials completed", f"{found.num_completed} of {len(found.trials)}"),
         ("Seeds", str(found.num_seeds)),
-        ("Scale", str(found.design.get("scale", ""))),
+        ("Scale", found.design.scale),
         ("Primary response", found.primary.unit.label),
     ]
 

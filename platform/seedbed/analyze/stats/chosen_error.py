@@ -9,14 +9,12 @@ before its first trial, and with two seeds, which have nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from seedbed.analyze.numbers import p_value
 from seedbed.analyze.stats.diagnostics import Diagnostics
 from seedbed.analyze.trials.observations import completed
+from seedbed.plan.design import Design
 
 BLOCK = "seed"  # every comparison is within seeds
 ORDER = "order_hash"
@@ -30,12 +28,12 @@ WORDS = {
 }
 
 
-def chosen_error(design: Mapping[str, Any], trials: pd.DataFrame, response: str) -> str:
+def chosen_error(design: Design, trials: pd.DataFrame, response: str) -> str:
     """The kind of error of the report's intervals: pooled, cells or unequal (see `Fit`)."""
     values = pd.to_numeric(trials[response], errors="coerce")
     if trials.loc[completed(trials) & values.notna(), BLOCK].nunique() < _FEWEST_SEEDS:
         return "pooled"
-    if _stated(design) == "pooled" and not _too_late(design):
+    if design.error.kind == "pooled" and not _too_late(design):
         return "pooled"
     return "unequal" if shares_orders(trials) else "cells"
 
@@ -55,10 +53,10 @@ def shares_orders(trials: pd.DataFrame) -> bool:
     return bool((shared > 1).any() and (shared.groupby(level=0).size() > 1).any())
 
 
-def reason(design: Mapping[str, Any], error: str, checks: Diagnostics, plots: bool) -> str:
+def reason(design: Design, error: str, checks: Diagnostics, plots: bool) -> str:
     """What a reader must know of that choice; empty where there is nothing to say."""
     shared = "trials of the same data and seed share their order of samples"
-    stated = _stated(design) == "pooled"
+    stated = design.error.kind == "pooled"
     if error == "unequal":
         return f"{shared}, so the seed is the unit: intervals rest on one value per seed"
     if error == "pooled" and stated and not _too_late(design):
@@ -73,13 +71,9 @@ def reason(design: Mapping[str, Any], error: str, checks: Diagnostics, plots: bo
             )
         return words
     if error == "cells" and stated:
-        return f"a pooled error was asked for {design['error']['stated']}, so it is not used"
+        return f"a pooled error was asked for {design.error.stated}, so it is not used"
     return ""
 
 
-def _stated(design: Mapping[str, Any]) -> str:
-    return str((design.get("error") or {}).get("kind", ""))
-
-
-def _too_late(design: Mapping[str, Any]) -> bool:
-    return str(design["error"].get("stated", "")).startswith("after")
+def _too_late(design: Design) -> bool:
+    return design.error.stated.startswith("after")

@@ -57,7 +57,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
-    check_scored_alike(record.to_json() for record in before.records.values())
+    check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
     if left:

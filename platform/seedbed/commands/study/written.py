@@ -15,6 +15,7 @@ from seedbed.commands.study.entry import code_version
 from seedbed.commands.study.stated import note_look
 from seedbed.plan.design import Design
 from seedbed.plan.plan import Plan
+from seedbed.study.record import TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def _reported(
     from seedbed.recall import table_of
 
     design = tracking.entry.design
-    table = table_of(design, _rows(chosen, outcome))
+    table = table_of(design, _records(chosen, outcome))
     design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
     correct = _correct(store, table, chosen.metrics[chosen.responses[0]])
     curves = _curves(outcome)
@@ -85,23 +86,25 @@ def _reported(
     return report
 
 
-def _rows(chosen: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """A row for each trial that has one, as the analysis reads them."""
-    rows = [record.to_json() for record in outcome.records.values()]
-    known = {row["key"] for row in rows}
-    left = (t for t in chosen.trials if t.key not in known and t.key in outcome.reasons)
-    rows += [
-        {
-            "key": trial.key,
-            "cell": trial.cell.to_json(),
-            "seed": trial.seed,
-            "status": "interrupted" if trial.key in outcome.stopped else "failed",
-            "reason": outcome.reasons[trial.key],
-            "metrics": {},
-        }
-        for trial in left
+def _records(chosen: Plan, outcome: Outcome) -> list[TrialRecord]:
+    """A record for each trial that has one, and for those that ended without."""
+    left = (t for t in chosen.trials if t.key not in outcome.records and t.key in outcome.reasons)
+    return [
+        *outcome.records.values(),
+        *(
+            TrialRecord(
+                key=trial.key,
+                study=chosen.study.name,
+                scale=chosen.scale.name,
+                cell=trial.cell,
+                seed=trial.seed,
+                cohort="",
+                status="interrupted" if trial.key in outcome.stopped else "failed",
+                reason=outcome.reasons[trial.key],
+            )
+            for trial in left
+        ),
     ]
-    return rows
 
 
 def print_ui(uri: str, experiment: str, view: str) -> None:
@@ -167,4 +170,4 @@ def written_report(
     from seedbed.analyze.report.write import write_report
 
     provenance = {"code_version": code_version()}
-    return write_report(design.to_json(), table, folder, provenance, correct, curves)
+    return write_report(design, table, folder, provenance, correct, curves)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seedbed.errors import TrackingError, nearest
 from seedbed.plan.design import Design
+from seedbed.study.record import TrialRecord
 from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
 from seedbed.track.mlflow.connection import client, find_experiment, redacted
 from seedbed.track.mlflow.trial_run import PARENT, Run, search
@@ -36,21 +38,29 @@ def run_marks(
     return tags.get("seedbed.study_run", ""), tags.get("seedbed.storage", "")
 
 
-def read_rows(
-    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
-) -> list[dict[str, Any]]:
-    """The study's trials as far as MLflow knows them, in the order in which they began.
+@dataclass(frozen=True)
+class TrackedTrial:
+    """A trial as MLflow knows it, and the id of its run.
 
-    The fields of a TrialRecord but for `curve` and `recipe`, with `run_id`. `metrics` are the
-    finals, exact; `status` may also be running or interrupted.
+    The record has no `curve` and no `recipe`; its `metrics` are the finals, exact. A trial that
+    still runs has not ended: its status is interrupted, for the reason "running".
     """
+
+    record: TrialRecord
+    run_id: str
+
+
+def read_trials(
+    uri: str, study: str, scale: str, *, identity: str = "", storage: str = ""
+) -> list[TrackedTrial]:
+    """The study's trials as far as MLflow knows them, in the order in which they began."""
     study_run = _study_run(uri, study, scale, identity, storage)
     experiment = study_run.mlflow.get_run(study_run.id).info.experiment_id
-    found = search(study_run.mlflow, experiment, {PARENT: study_run.id, "seedbed.kind": "trial"})
-    rows: dict[str, dict[str, Any]] = {}
-    for run in found:
-        rows.setdefault(run.tags.get("seedbed.trial_key", ""), _row(run))
-    return list(rows.values())
+    wanted = {PARENT: study_run.id, "seedbed.kind": "trial"}
+    trials: dict[str, TrackedTrial] = {}
+    for run in search(study_run.mlflow, experiment, wanted):
+        trials.setdefault(run.tags.get("seedbed.trial_key", ""), TrackedTrial(_record(run), run.id))
+    return list(trials.values())
 
 
 def read_curve(uri: str, run_id: str, names: Sequence[str]) -> list[dict[str, float]]:
@@ -125,17 +135,20 @@ def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) ->
     return wanted[-1]
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _record(run: Run) -> TrialRecord:
     tags = run.tags
-    return {
+    status, reason = tags.get("seedbed.status", ""), tags.get("seedbed.reason", "")
+    if status in ("running", "interrupted"):
+        status, reason = "interrupted", reason or status
+    fields = {
         "key": tags.get("seedbed.trial_key", ""),
         "study": tags.get("seedbed.study", ""),
         "scale": tags.get("seedbed.scale", ""),
         "cell": json.loads(tags.get("seedbed.cell", "{}")),
         "seed": int(tags.get("seedbed.seed", "0")),
         "cohort": tags.get("seedbed.cohort", ""),
-        "status": tags.get("seedbed.status", ""),
-        "reason": tags.get("seedbed.reason", ""),
+        "status": status,
+        "reason": reason,
         "metrics": _finals(run),
         "order_hash": tags.get("seedbed.order_hash", ""),
         "data_fingerprint": tags.get("seedbed.data_fingerprint", ""),
@@ -145,8 +158,8 @@ def _row(run: Run) -> dict[str, Any]:
         "made_by": tags.get("seedbed.made_by", ""),
         "code_version": json.loads(tags.get("seedbed.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("seedbed.missing_metrics", "[]")),
-        "run_id": run.id,
     }
+    return TrialRecord.from_json(fields)
 
 
 def _finals(run: Run) -> dict[str, float]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -52,15 +51,12 @@ def with_bad_samples(
     return replace(design, data=replace(design.data, bad_samples=told))
 
 
-def words(design: Mapping[str, Any]) -> str:
-    """One sentence on the bad samples of a design that knows of some; else "" ."""
-    told = design.get("data", {}).get("bad_samples")
-    if not told:
-        return ""
+def words(told: BadSamples) -> str:
+    """One sentence on samples that could not be used."""
     return (
-        f"In {counted(told['num_trials'], 'trial')} samples could not be used: up to "
-        f"{told['num_trained']:,} times in a trial's training, where they are left out of the "
-        f"loss, and {told['num_tested']:,} of the held-out pairs, the same for every trial."
+        f"In {counted(told.num_trials, 'trial')} samples could not be used: up to "
+        f"{told.num_trained:,} times in a trial's training, where they are left out of the "
+        f"loss, and {told.num_tested:,} of the held-out pairs, the same for every trial."
     )
 
 
@@ -69,20 +65,18 @@ def lines(design: Design) -> list[str]:
     told = design.data.bad_samples
     if told is None:
         return []
-    said = words(design.to_json())
     shown = [f"        {shard}/{key}: {reason}" for shard, key, reason in told.named[:3]]
     left = told.num_different - len(shown)
     more = [f"        and {left:,} more, in trials/KEY/{FILE_NAME} of the results"] if left else []
-    return [f"bad     {said}", *shown, *more]
+    return [f"bad     {words(told)}", *shown, *more]
 
 
 def bad_samples_section(found: Findings) -> list[Section]:
     """The section of the report; none where every sample was sound."""
-    said = words(found.design)
-    if not said:
+    told = found.design.data.bad_samples
+    if told is None:
         return []
-    told = found.design["data"]["bad_samples"]
-    left = told["num_different"] - len(told["named"])
-    table = Table(["Shard", "Key", "Reason"], [list(map(str, row)) for row in told["named"]])
+    left = told.num_different - len(told.named)
+    table = Table(["Shard", "Key", "Reason"], [list(map(str, row)) for row in told.named])
     also = [f"{counted(left, 'more sample')} in {FILE_NAME} beside the records."] if left else []
-    return [Section("Bad samples", [said, *also], tables=[table], is_small=True)]
+    return [Section("Bad samples", [words(told), *also], tables=[table], is_small=True)]

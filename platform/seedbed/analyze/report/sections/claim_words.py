@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from seedbed.analyze.findings.claim_precision import Precision
 from seedbed.analyze.findings.judged import AGAINST, IN_FAVOUR, OPEN, Judged, JudgedContrast
 from seedbed.analyze.numbers import Unit, counted, listed
 from seedbed.analyze.trials.observations import label_text
+from seedbed.study.contrast import Contrast
+from seedbed.study.label import Label
 
 
 def claim_sentence(judged: Judged, unit: Unit) -> str:
@@ -18,28 +19,28 @@ def claim_sentence(judged: Judged, unit: Unit) -> str:
     return _verdict_sentence(judged.verdict, judged.contrasts, unit, judged.why, judged.precision)
 
 
-def contrast_words(one: Mapping[str, Any]) -> str:
+def contrast_words(one: Contrast) -> str:
     """`supervision filip minus clip at model vit`."""
 
-    def held(levels: Mapping[str, Any]) -> str:
+    def held(levels: Mapping[str, Label]) -> str:
         return ", ".join(f"{name} {label_text(level)}" for name, level in levels.items())
 
-    words = f"{one['of']} {label_text(one['level'])} minus {label_text(one['over'])}"
-    if one["at"]:
-        words += f" at {held(one['at'])}"
-    if one["less_at"]:
-        words += f", less the same at {held(one['less_at'])}"
+    words = f"{one.of} {label_text(one.level)} minus {label_text(one.over)}"
+    if one.at:
+        words += f" at {held(one.at)}"
+    if one.less_at:
+        words += f", less the same at {held(one.less_at)}"
     return words
 
 
-def expectation(direction: str, margin: float, unit: Unit) -> str:
+def expectation(one: Contrast, unit: Unit) -> str:
     """`above 0`, `above −1.0 points`, `within 1.0 points of 0`."""
-    if direction == "within":
-        size = unit.difference(margin).lstrip("+")
+    if one.direction == "within":
+        size = unit.difference(one.margin).lstrip("+")
         return f"within {size} {unit.difference_unit}".rstrip() + " of 0"
-    if margin == 0:
-        return f"{direction} 0"
-    return f"{direction} {unit.difference(margin)} {unit.difference_unit}".rstrip()
+    if one.margin == 0:
+        return f"{one.direction} 0"
+    return f"{one.direction} {unit.difference(one.margin)} {unit.difference_unit}".rstrip()
 
 
 def _verdict_sentence(
@@ -84,7 +85,7 @@ def _plain(unit: Unit, size: float) -> str:
 
 
 def _measured(one: JudgedContrast, unit: Unit) -> str:
-    claimed = expectation(one.direction, one.margin, unit)
+    claimed = expectation(one.contrast, unit)
     return f"{contrast_words(one.contrast)} is {_size(one, unit)}, claimed {claimed}"
 
 
@@ -109,7 +110,7 @@ def _seen_sentence(scale: str, seen: Sequence[JudgedContrast], unit: Unit, why: 
         return f"At {scale} the sign is against it: {measured}{as_measured}."
     claimed = ""
     if one.seen == AGAINST:
-        claimed = f" (claimed {expectation(one.direction, one.margin, unit)})"
+        claimed = f" (claimed {expectation(one.contrast, unit)})"
     return f"At {scale}: {measured}, {one.seen}{as_measured}{claimed}."
 
 

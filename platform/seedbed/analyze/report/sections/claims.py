@@ -16,7 +16,6 @@ from seedbed.analyze.numbers import (
 )
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.report.sections.claim_words import claim_sentence, contrast_words, expectation
-from seedbed.study.measured import metric_of
 
 _HOLDS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 
@@ -106,7 +105,7 @@ def _contrast_table(found: Findings) -> Table:
                 [
                     judged.id if i == 0 else "",
                     contrast_words(one.contrast),
-                    expectation(one.direction, one.margin, unit),
+                    expectation(one.contrast, unit),
                     unit.difference(one.difference),
                     unit.interval(one.ci_low, one.ci_high),
                     NONE if judged.verdict is None else p_value(one.p),
@@ -122,7 +121,7 @@ def unit_of_claim(found: Findings, judged: Judged) -> Unit:
     for response in (found.primary, *found.secondary):
         if response.unit.name == judged.response:
             return response.unit
-    return unit_of(metric_of(found.design, judged.response), [])
+    return unit_of(found.design.metric(judged.response), [])
 
 
 def claims_as_json(found: Findings) -> list[dict[str, Any]]:
@@ -130,8 +129,8 @@ def claims_as_json(found: Findings) -> list[dict[str, Any]]:
     values = []
     for judged in found.claims:
         sentence = claim_sentence(judged, unit_of_claim(found, judged))
-        own = judged.to_json() | {"sentence": sentence}
-        for line in own["contrasts"]:
-            line["words"] = contrast_words(line["contrast"])
-        values.append(own)
+        lines = [
+            one.to_json() | {"words": contrast_words(one.contrast)} for one in judged.contrasts
+        ]
+        values.append(judged.to_json() | {"contrasts": lines, "sentence": sentence})
     return values

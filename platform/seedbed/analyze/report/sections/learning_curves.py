@@ -136,7 +136,9 @@ def _styles(
 
     A factor of few levels gives the colours and what is left the dashes, where that is enough.
     """
-    levels = {name: list(found.design["factors"][name]["levels"]) for name in found.factors}
+    levels: dict[str, list[object]] = {
+        name: list(found.design.factors[name].levels) for name in found.factors
+    }
     few = [name for name, labels in levels.items() if len(labels) <= NUM_TONES]
     toned = max(few, key=lambda name: len(levels[name]), default="")
     rest = [name for name in levels if name != toned]
@@ -194,6 +196,5 @@ def _words(
 
 
 def _changes_objective(found: Findings) -> bool:
-    places = [str(factor.get("at") or "") for factor in found.design["factors"].values()]
-    paths = [path for place in places for path in place.split(", ")]
+    paths = [path for factor in found.design.factors.values() for path in factor.at.split(", ")]
     return any(path.partition(".")[0] == "objective" for path in paths)

@@ -18,10 +18,9 @@ from seedbed.plan.surface import Surface
 def planted(found: Findings) -> list[Section]:
     """Every planted difference beside its interval, and every claim's verdict beside the truth;
     nothing for a study that was trained."""
-    values = found.design.get("rehearsal")
-    if not values or found.primary.fault:
+    surface, unit = found.design.rehearsal, found.primary.unit
+    if surface is None or found.primary.fault:
         return []
-    surface, unit = Surface(**values), found.primary.unit
     rows = _differences(found, surface)
     known = [row[-1] for row in rows if row[-1] != NONE]
     hits = sum(told == "yes" for told in known)

@@ -14,7 +14,8 @@ from seedbed.analyze.report.page import Table
 from seedbed.analyze.report.sections.claim_words import contrast_words, expectation
 from seedbed.analyze.stats.margins import lies
 from seedbed.plan.surface import Surface
-from seedbed.study.measured import metric_of
+from seedbed.study.claim import Claim
+from seedbed.study.contrast import Contrast
 
 
 def truths(found: Findings) -> dict[str, bool]:
@@ -22,16 +23,16 @@ def truths(found: Findings) -> dict[str, bool]:
 
     A claim is true when all of its planted differences lie where they were claimed to.
     """
-    values = found.design.get("rehearsal")
-    if not values:
+    surface = found.design.rehearsal
+    if surface is None:
         return {}
     told = {}
-    for judged, stated in _stated(found):
-        effects = _effects_of(found, Surface(**values), judged.response)
+    for judged, claim in _stated(found):
+        effects = _effects_of(found, surface, judged.response)
         if effects is not None:
             told[judged.id] = all(
-                lies(truth, truth, str(one["direction"]), float(one["margin"]))
-                for one in stated["contrasts"]
+                lies(truth, truth, one.direction, one.margin)
+                for one in claim.contrasts
                 for truth in [_truth(found, effects, one)]
             )
     return told
@@ -43,25 +44,26 @@ def truth_words(found: Findings) -> list[str]:
     return [f"On the surface that was planted, {listed(told)}."] if told else []
 
 
-def _stated(found: Findings) -> list[tuple[Judged, Mapping[str, Any]]]:
-    return list(zip(found.claims, found.design.get("claims", []), strict=True))
+def _stated(found: Findings) -> list[tuple[Judged, Claim]]:
+    claims = (stated.claim for stated in found.design.claims)
+    return list(zip(found.claims, claims, strict=True))
 
 
 def planted_claims(found: Findings, surface: Surface) -> list[Table]:
     """Each claim: whether it is true of the surface, and what the trials made of it."""
     rows, told = [], truths(found)
     units = {r.unit.name: r.unit for r in (found.primary, *found.secondary)}
-    for judged, stated in _stated(found):
+    for judged, claim in _stated(found):
         effects = _effects_of(found, surface, judged.response)
         if effects is None:
             continue
         unit = units[judged.response]
         verdict = judged.verdict or f"none: about {' or '.join(judged.scale)}"
-        for i, one in enumerate(stated["contrasts"]):
+        for i, one in enumerate(claim.contrasts):
             first = [judged.id, "true" if told[judged.id] else "false", verdict]
             name, truth, said = first if i == 0 else ("", "", "")
             planted = unit.difference(_truth(found, effects, one))
-            claimed = expectation(str(one["direction"]), float(one["margin"]), unit)
+            claimed = expectation(one, unit)
             rows.append([name, contrast_words(one), planted, claimed, truth, said])
     if not rows:
         return []
@@ -78,19 +80,19 @@ def _effects_of(found: Findings, surface: Surface, response: str) -> Surface | N
     """The surface of a response; None of a cost, which is drawn of hours."""
     if response == found.primary.unit.name:
         return surface
-    if metric_of(found.design, response).is_cost:
+    if found.design.metric(response).is_cost:
         return None
     return replace(surface, effects=dict(surface.others.get(response, {})))
 
 
-def _truth(found: Findings, surface: Surface, one: Mapping[str, Any]) -> float:
+def _truth(found: Findings, surface: Surface, one: Contrast) -> float:
     """The planted value of a claim's contrast."""
 
     def effect(where: Mapping[str, Any]) -> float:
-        upper = mean_at(found, surface, {**where, one["of"]: one["level"]})
-        return upper - mean_at(found, surface, {**where, one["of"]: one["over"]})
+        upper = mean_at(found, surface, {**where, one.of: one.level})
+        return upper - mean_at(found, surface, {**where, one.of: one.over})
 
-    return effect(one["at"]) - (effect(one["less_at"]) if one["less_at"] else 0.0)
+    return effect(one.at) - (effect(one.less_at) if one.less_at else 0.0)
 
 
 def mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:

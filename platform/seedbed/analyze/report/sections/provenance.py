@@ -27,7 +27,7 @@ def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Sectio
     if not rows:
         return Section("Provenance", ["No sample order was recorded.", *means], tables=tables)
     tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({1})))
-    if len(found.design.get("data", {}).get("selections", [])) > 1:
+    if len(found.design.data.selections) > 1:
         words = (
             "The data are a factor: within a seed, trials of the same data saw the same samples "
             "in the same order (equal hashes), and trials of other data saw others."

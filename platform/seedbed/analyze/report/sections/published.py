@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from seedbed.analyze.findings.study import BLOCK, Findings
 from seedbed.analyze.numbers import listed, unit_of
@@ -14,7 +12,8 @@ from seedbed.analyze.report.sections.published_table import by_itself
 from seedbed.analyze.stats.chosen_error import chosen_error
 from seedbed.analyze.stats.means import marginal_means
 from seedbed.analyze.trials.observations import AnalysisError, label_text
-from seedbed.study.measured import metric_of
+from seedbed.study.cell import Cell
+from seedbed.study.published import Published
 
 _TITLE = "Published values"
 
@@ -30,24 +29,24 @@ class _Ours:
 
 def published_values(found: Findings) -> list[Section]:
     """One row per published cell; the study's own beside it where the scale is the same."""
-    published = found.design.get("published")
-    if not published:
+    published = found.design.published
+    if published is None:
         return []
-    source = f"Source: {published['source']}."
-    metric = metric_of(found.design, published["response"])
+    source = f"Source: {published.source}."
+    metric = found.design.metric(published.response)
     own_words, own_table = by_itself(published, found.factors, metric)
-    is_rehearsal = "rehearsal" in found.design
-    if is_rehearsal or found.design.get("scale") != published["scale"]:
+    is_rehearsal = found.design.rehearsal is not None
+    if is_rehearsal or found.design.scale != published.scale:
         why = (
-            f"The published values are of the {published['scale']} scale and are therefore not "
-            f"set beside these, which are of the {found.design.get('scale') or 'unnamed'} scale."
+            f"The published values are of the {published.scale} scale and are therefore not "
+            f"set beside these, which are of the {found.design.scale or 'unnamed'} scale."
         )
         if is_rehearsal:
             why = "A rehearsal measured nothing that could be set beside them."
         tables = [_alone(found, published), *own_table]
         return [Section(_TITLE, [why, *own_words], tables=tables, remarks=[source])]
     words = [_like_with_like(published)]
-    changed = found.design.get("overrides") or {}
+    changed = found.design.overrides
     if changed:
         changes = listed([f"{path} to {value}" for path, value in changed.items()])
         words.append(f"This run set {changes} by hand: it is not quite the published experiment.")
@@ -59,8 +58,8 @@ def published_values(found: Findings) -> list[Section]:
     return [Section(_TITLE, [*words, *own_words], tables=tables, remarks=remarks)]
 
 
-def _like_with_like(published: Mapping[str, Any]) -> str:
-    test_set = published.get("test_set")
+def _like_with_like(published: Published) -> str:
+    test_set = published.test_set
     ours = "ours on the corpus' own test split"
     if test_set:
         return (
@@ -73,16 +72,16 @@ def _like_with_like(published: Mapping[str, Any]) -> str:
     )
 
 
-def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
-    ours = _cell_means(found, published["response"])
-    values = [cell["value"] for cell in published["cells"]]
+def _beside(found: Findings, published: Published) -> Table:
+    ours = _cell_means(found, published.response)
+    values = [value for _, value in published.cells]
     means = [cell.mean for cell in ours.values()]
     widths = [(cell.ci_high - cell.ci_low) / 2 for cell in ours.values()]
-    unit = unit_of(metric_of(found.design, published["response"]), [*values, *means], widths)
+    unit = unit_of(found.design.metric(published.response), [*values, *means], widths)
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = []
-    for entry, text in zip(published["cells"], texts, strict=True):
-        labels = _labels(found, entry["cell"])
+    for (cell, value), text in zip(published.cells, texts, strict=True):
+        labels = _labels(found, cell)
         mine = ours.get(labels, _Ours())
         rows.append(
             [
@@ -90,7 +89,7 @@ def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
                 text,
                 "missing" if math.isnan(mine.mean) else unit.value(mine.mean),
                 unit.interval(mine.ci_low, mine.ci_high, signed=False),
-                unit.difference(mine.mean - entry["value"]),
+                unit.difference(mine.mean - value),
             ]
         )
     percent = f", {unit.value_unit}" if unit.value_unit else ""
@@ -101,28 +100,28 @@ def _beside(found: Findings, published: Mapping[str, Any]) -> Table:
     return Table(header, rows, frozenset(range(first, first + 4)), title=unit.label)
 
 
-def _alone(found: Findings, published: Mapping[str, Any]) -> Table:
+def _alone(found: Findings, published: Published) -> Table:
     unit = unit_of(
-        metric_of(found.design, published["response"]),
-        [cell["value"] for cell in published["cells"]],
+        found.design.metric(published.response),
+        [value for _, value in published.cells],
     )
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = [
-        [*_labels(found, entry["cell"]), text]
-        for entry, text in zip(published["cells"], texts, strict=True)
+        [*_labels(found, cell), text]
+        for (cell, value), text in zip(published.cells, texts, strict=True)
     ]
     percent = f", {unit.value_unit}" if unit.value_unit else ""
     header = [*found.factors, f"Published{percent}"]
     return Table(header, rows, frozenset({len(found.factors)}), title=unit.label)
 
 
-def _labels(found: Findings, cell: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(found: Findings, cell: Cell) -> tuple[str, ...]:
     return tuple(label_text(cell[name]) for name in found.factors)
 
 
-def _as_published(published: Mapping[str, Any], *, is_fraction: bool) -> list[str]:
+def _as_published(published: Published, *, is_fraction: bool) -> list[str]:
     """The values in the cells' order with as many decimals as they were published with."""
-    values = [(100 if is_fraction else 1) * cell["value"] for cell in published["cells"]]
+    values = [(100 if is_fraction else 1) * value for _, value in published.cells]
     decimals = max([1, *(len(f"{value:.10g}".partition(".")[2]) for value in values)])
     return [f"{value:.{decimals}f}" for value in values]
 

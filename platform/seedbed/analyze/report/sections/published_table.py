@@ -16,18 +16,19 @@ from seedbed.analyze.stats.means import interaction_contrast
 from seedbed.analyze.trials.observations import AnalysisError, label_text
 from seedbed.analyze.trials.rows import rows_of
 from seedbed.metric import Metric
+from seedbed.study.published import Published
 
 _FEWEST_LEVELS = 2
 
 
 def complete_part(
-    published: Mapping[str, Any], factors: Mapping[str, Sequence[Any]]
+    published: Published, factors: Mapping[str, Sequence[Any]]
 ) -> tuple[pd.DataFrame, list[str]]:
     """The published cells that form a full grid, and the levels left out for it, in words.
 
     Levels go one by one, the one with the most cells missing first, until none is missing.
     """
-    cells = {tuple(c["cell"][name] for name in factors): c["value"] for c in published["cells"]}
+    cells = {tuple(cell[name] for name in factors): value for cell, value in published.cells}
     kept = {name: [v for v in levels if any(key[i] == v for key in cells)]
             for i, (name, levels) in enumerate(factors.items())}  # fmt: skip
     left_out = []
@@ -45,17 +46,17 @@ def complete_part(
         kept[name] = [other for other in kept[name] if other != level]
         left_out.append(f"{name} {label_text(level)}")
     rows = [
-        {**dict(zip(kept, key, strict=True)), published["response"]: cells[key]}
+        {**dict(zip(kept, key, strict=True)), published.response: cells[key]}
         for key in itertools.product(*kept.values())
     ]
-    table = pd.DataFrame(rows, columns=[*kept, published["response"]])
+    table = pd.DataFrame(rows, columns=[*kept, published.response])
     for name, levels in kept.items():
         table[name] = pd.Categorical(table[name], categories=levels)
     return table, left_out
 
 
 def by_itself(
-    published: Mapping[str, Any], factors: Mapping[str, Sequence[Any]], metric: Metric
+    published: Published, factors: Mapping[str, Sequence[Any]], metric: Metric
 ) -> tuple[list[str], list[Table]]:
     """Words and a table: the sum of squares by term, and the largest crossing; maybe nothing.
 
@@ -65,7 +66,7 @@ def by_itself(
     known = [name for name in factors if table[name].nunique() >= _FEWEST_LEVELS]
     if len(known) < 2 or len(known) != len(factors):
         return [], []
-    response = published["response"]
+    response = published.response
     try:
         squares = anova(table, response, known, order=len(known))
     except AnalysisError:
