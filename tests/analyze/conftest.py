@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 
 from seedbed.analyze import Report, trials_table, write_report
+from seedbed.plan.design import Design, PlannedTrial
+from seedbed.study.cell import Cell
+from seedbed.study.record import Status, TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 Effect = Callable[[dict[str, str]], float]
 
 NUM_IMAGES = 1900
@@ -31,7 +35,7 @@ def make_study(
     num_seeds: int = 3,
     noise: float = 0.004,
     seed_spread: float = 0.006,
-    missing: Mapping[tuple[str, ...], tuple[str, str]] | None = None,
+    missing: Mapping[tuple[str, ...], tuple[Status, str]] | None = None,
     mean: float = 0.412,
     name: str = "text_encoder_depth",
     question: str = "Is text depth worth its cost?",
@@ -42,7 +46,7 @@ def make_study(
     """
     random = np.random.default_rng(7)
     shifts = random.normal(0.0, seed_spread, num_seeds)
-    trials, rows = [], []
+    trials, records = [], []
     for labels in itertools.product(*factors.values()):
         cell = dict(zip(factors, labels, strict=True))
         for seed in range(num_seeds):
@@ -51,7 +55,7 @@ def make_study(
             top1 = mean + effect(cell) + shifts[seed] + random.normal(0.0, noise)
             status, reason = (missing or {}).get((*labels, str(seed)), ("completed", ""))
             if status != "never_started":
-                rows.append(_record(name, key, cell, seed, status, reason, float(top1)))
+                records.append(_record(name, key, cell, seed, status, reason, float(top1)))
     design = {
         "study": name,
         "question": question,
@@ -65,12 +69,12 @@ def make_study(
         "trials": trials,
         "data": {"uri": "corpora/icons", "fingerprint": "9c1f22ab67d0e315", "num_samples": 48210},
     }
-    return design, rows
+    return Design.from_json(design), records
 
 
 def _record(
-    name: str, key: str, cell: dict[str, str], seed: int, status: str, reason: str, top1: float
-) -> dict[str, Any]:
+    name: str, key: str, cell: dict[str, str], seed: int, status: Status, reason: str, top1: float
+) -> TrialRecord:
     random = np.random.default_rng(int(key, 16))
     depth = float(cell.get("depth", "12"))
     richer = 2.2 if cell.get("supervision", "clip") != "clip" else 1.0
@@ -84,23 +88,26 @@ def _record(
         "cost/train_seconds": hours * 3600,
         "cost/num_params": 1e7 + 3e6 * depth,
     }
-    return {
-        "key": key,
-        "study": name,
-        "scale": "small",
-        "cell": cell,
-        "seed": seed,
-        "cohort": f"cohort-{seed}",
-        "status": status,
-        "reason": reason,
-        "metrics": metrics if status == "completed" else {},
-        "curve": [],
-        "order_hash": _key("order", seed),
-        "data_fingerprint": "9c1f22ab67d0e315",
-        "recipe_key": _key("recipe", cell),
-        "code_version": {"seedbed": "0.1.0", "git_commit": "4f1c2d9"},
-        "recipe": {},
-    }
+    return TrialRecord(
+        key=key,
+        study=name,
+        scale="small",
+        cell=Cell(cell),
+        seed=seed,
+        cohort=f"cohort-{seed}",
+        status=status,
+        reason=reason,
+        metrics=metrics if status == "completed" else {},
+        order_hash=_key("order", seed),
+        data_fingerprint="9c1f22ab67d0e315",
+        recipe_key=_key("recipe", cell),
+        code_version={"seedbed": "0.1.0", "git_commit": "4f1c2d9"},
+    )
+
+
+def with_recipes(design: Design, recipe: Callable[[PlannedTrial], dict[str, Any]]) -> Design:
+    """`design`, each of whose trials has the fields `recipe` of it."""
+    return replace(design, trials=tuple(replace(t, recipe=recipe(t)) for t in design.trials))
 
 
 DEPTH_POINTS = {"1": -0.061, "3": -0.024, "6": -0.003, "12": 0.0}
@@ -116,6 +123,11 @@ PROVENANCE = {
 def study() -> Callable[..., Study]:
     """The generator itself, for studies of a test's own."""
     return make_study
+
+
+@pytest.fixture(name="with_recipes")
+def fixture_with_recipes() -> Callable[..., Design]:
+    return with_recipes
 
 
 @pytest.fixture
@@ -163,8 +175,8 @@ def depth_by_supervision() -> Study:
 
 
 def report_in(folder: Path, study: Study) -> Report:
-    design, rows = study
-    return write_report(design, trials_table(design, rows), folder, dict(PROVENANCE))
+    design, records = study
+    return write_report(design, trials_table(design, records), folder, dict(PROVENANCE))
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import json
 
 from seedbed.analyze.numbers import unit_of
 from seedbed.metric import Metric
+from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import scale_named
 from seedbed.study.factor import Factor
-from seedbed.study.measured import metric_of
 from seedbed.study.study import Study
 from seedbed.variants import CLIP, DECLIP
 
@@ -37,8 +37,9 @@ def test_what_is_no_share_is_not_taken_for_one_by_its_name() -> None:
 
 
 def test_a_design_alone_says_what_each_response_is() -> None:
-    design = json.loads(json.dumps(plan(STUDY, scale_named("paper")).design().to_json()))
-    found = [metric_of(design, name) for name in design["responses"]]
+    text = json.dumps(plan(STUDY, scale_named("paper")).design().to_json())
+    design = Design.from_json(json.loads(text))
+    found = [design.metric(name) for name in design.responses]
     assert [(m.label, m.kind, m.higher_is_better) for m in found] == [
         ("Zero-shot top-1", "share", True),
         ("Final loss of simsiam", "loss", False),
@@ -49,9 +50,9 @@ def test_a_design_alone_says_what_each_response_is() -> None:
 
 def test_a_metric_of_another_version_is_read_from_the_design() -> None:
     own = Metric("own/error", "Own error", "share", higher_is_better=False)
-    unit = unit_of(metric_of({"metrics": [own.to_json()]}, "own/error"), [0.1, 0.2])
+    unit = unit_of(Design(study="s", metrics=(own,)).metric("own/error"), [0.1, 0.2])
     assert (unit.label, unit.value(0.1), unit.less_is_better) == ("Own error", "10.0", True)
 
 
 def test_a_metric_that_nobody_declared_is_a_plain_number() -> None:
-    assert metric_of({}, "own/error") == Metric("own/error")
+    assert Design(study="s").metric("own/error") == Metric("own/error")

@@ -13,13 +13,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from table import Row, run
 
 from seedbed.analyze import trials_table, write_report
+from seedbed.plan.design import Design
+from seedbed.study.cell import Cell
+from seedbed.study.record import TrialRecord
 
 TOY = ("--trials", "480")
 NEEDS = ()
@@ -27,14 +29,14 @@ NEEDS = ()
 LEVELS = {"depth": 4, "model": 3, "supervision": 5, "data": 2, "augment": 2}  # 240 cells
 
 
-def made(num_trials: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def made(num_trials: int) -> tuple[Design, list[TrialRecord]]:
     """A design of whole seeds with at most `num_trials` trials, and their records; 5 % failed."""
     random = np.random.default_rng(0)
     levels = {name: [f"{name}{n}" for n in range(count)] for name, count in LEVELS.items()}
     cells = list(itertools.product(*levels.values()))
     num_seeds = num_trials // len(cells) + 1
     shifts = random.normal(0, 0.005, num_seeds)
-    trials, rows = [], []
+    trials, records = [], []
     for seed, labels in itertools.product(range(num_seeds), cells):
         key = f"{len(trials):016x}"
         cell = dict(zip(levels, labels, strict=True))
@@ -46,12 +48,12 @@ def made(num_trials: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             "zeroshot/top5": value + 0.2,
             "cost/device_hours": 1.0 + 0.2 * int(cell["depth"][-1]) + random.uniform(),
         }
-        rows.append(
-            {
-                "key": key, "cell": cell, "seed": seed, "reason": "lost" if failed else "",
-                "status": "failed" if failed else "completed",
-                "metrics": {} if failed else metrics,
-            }
+        records.append(
+            TrialRecord(
+                key=key, study="bench", scale="paper", cell=Cell(cell), seed=seed, cohort="",
+                status="failed" if failed else "completed", reason="lost" if failed else "",
+                metrics={} if failed else metrics,
+            )
         )  # fmt: skip
     design = {
         "study": "bench", "question": "How fast?", "scale": "paper",
@@ -70,7 +72,7 @@ def made(num_trials: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             }
         ],
     }  # fmt: skip
-    return design, rows
+    return Design.from_json(design), records
 
 
 def statsmodels_seconds(table: pd.DataFrame) -> float:
@@ -89,16 +91,16 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     args = parser.parse_args(arguments)
-    design, rows = made(args.trials)
+    design, records = made(args.trials)
     start = time.perf_counter()
-    table = trials_table(design, rows)
+    table = trials_table(design, records)
     with tempfile.TemporaryDirectory() as folder:
         report = write_report(design, table, Path(folder), {})
         seconds = time.perf_counter() - start
         size = report.page.stat().st_size
     theirs = statsmodels_seconds(table)
     print(
-        f"{len(table):,} trials, {len(LEVELS)} factors, {len(design['responses'])} responses: "
+        f"{len(table):,} trials, {len(LEVELS)} factors, {len(design.responses)} responses: "
         f"analysis and report {seconds:.1f} s, a page of {size / 1e6:.2f} MB; "
         f"statsmodels' anova_lm of one response alone {theirs:.1f} s"
     )

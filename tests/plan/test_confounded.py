@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED
 from seedbed.model.objective import Objective
 from seedbed.model.terms.masked_lm import MaskedLM
 from seedbed.plan.confounded import moved_together, views_read
-from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.recall import table_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SMOKE
 from seedbed.study.factor import Factor
+from seedbed.study.record import TrialRecord
 from seedbed.study.study import Study
 from seedbed.variants import CLIP, COMMON_VIEWS, DECLIP, DEFILIP, SWITCHES, UNIFIED
 
@@ -45,13 +46,16 @@ def supervision(levels: dict[str, dict[str, Any]]) -> Study:
 
 def cautions(made: Study, folder: Path) -> str:
     """The report of trials that all measure the same, but for their number."""
-    design = plan(made, SMOKE).design().to_json()
-    rows = [
-        {"key": t["key"], "status": "completed", "metrics": {made.responses[0]: 0.1 + i % 7 / 100}}
-        for i, t in enumerate(design["trials"])
-    ]
-    design["responses"] = [made.responses[0]]
-    report = write_report(design, table_of(Design.from_json(design), rows), folder, {}, {})
+    chosen = plan(made, SMOKE)
+    records = [
+        TrialRecord(
+            key=trial.key, study="s", scale="smoke", cell=trial.cell, seed=trial.seed, cohort="",
+            status="completed", metrics={made.responses[0]: 0.1 + i % 7 / 100},
+        )
+        for i, trial in enumerate(chosen.trials)
+    ]  # fmt: skip
+    design = replace(chosen.design(), responses=made.responses[:1])
+    report = write_report(design, table_of(design, records), folder, {}, {})
     return next(p for n, p in report.paths.items() if n.endswith(".md")).read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 
 from seedbed.analyze.trials.table import trials_table
 from seedbed.errors import SeedbedError, StudyError
+from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.plan.surface import Surface
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import DEMO
+from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
 from seedbed.study.label import label_text, same_label
+from seedbed.study.record import TrialRecord
 from seedbed.study.study import Study
 from seedbed.variants import SLIP
 
@@ -53,17 +57,22 @@ def weights(levels: tuple[Any, ...]) -> Study:
     )
 
 
-def recorded(design: dict[str, Any], *, write: Any = lambda label: label) -> list[dict[str, Any]]:
-    return [
+def recorded(design: Design, *, write: Any = lambda label: label) -> list[TrialRecord]:
+    """The records of a study as they come back from JSON."""
+    records = [
         {
-            "key": trial["key"],
-            "cell": {name: write(label) for name, label in trial["cell"].items()},
-            "seed": trial["seed"],
+            "key": trial.key,
+            "study": "w",
+            "scale": "demo",
+            "cell": {name: write(label) for name, label in trial.cell.items()},
+            "seed": trial.seed,
+            "cohort": "",
             "status": "completed",
             "metrics": {"zeroshot/top1": 0.5},
         }
-        for trial in design["trials"]
+        for trial in design.trials
     ]
+    return [TrialRecord.from_json(values) for values in json.loads(json.dumps(records))]
 
 
 @given(NUMBERS, NUMBERS)
@@ -83,20 +92,20 @@ def test_a_label_is_itself_after_json_and_as_text(label: Any) -> None:
 def test_records_are_found_at_their_level_however_it_is_written(
     levels: tuple[Any, ...], write: Any
 ) -> None:
-    design = json.loads(json.dumps(plan(weights(levels), DEMO).design().to_json()))
-    rows = json.loads(json.dumps(recorded(design, write=write)))
-    table = trials_table(design, rows)
+    text = json.dumps(plan(weights(levels), DEMO).design().to_json())
+    design = Design.from_json(json.loads(text))
+    table = trials_table(design, recorded(design, write=write))
     assert [label_text(x) for x in table["w"]] == [label_text(x) for x in levels] * 2
     assert len(table["w"].cat.categories) == len(levels)
     assert (table["status"] == "completed").all()
 
 
 def test_a_record_of_another_level_is_refused() -> None:
-    design = plan(weights((0.1234567, 0.1234568)), DEMO).design().to_json()
-    rows = recorded(design)
-    rows[0]["cell"] = {"w": 0.1234568}
+    design = plan(weights((0.1234567, 0.1234568)), DEMO).design()
+    first, *others = recorded(design)
+    moved = replace(first, cell=Cell({"w": 0.1234568}))
     with pytest.raises(SeedbedError, match=r"planned at w 0\.1234567 but .* says 0\.1234568"):
-        trials_table(design, rows)
+        trials_table(design, [moved, *others])
 
 
 @pytest.mark.parametrize("levels", [(1, 1.0), (1.0, "1"), (1.0, "1.0"), ("1e-1", 0.1)])

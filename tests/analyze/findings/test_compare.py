@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from scipy import stats
 
 from seedbed.analyze.findings.compare import compare
 from seedbed.analyze.trials.observations import AnalysisError
+from seedbed.plan.design import Design
 
 
-def study(name: str, seeds: int, effect: float, **changes: Any) -> tuple[dict[str, Any], Any]:
+def study(name: str, seeds: int, effect: float, **changes: Any) -> tuple[Design, pd.DataFrame]:
     rng = np.random.default_rng(len(name) * 100 + seeds)
     lines = [
         {"depth": depth, "seed": seed, "y": 0.4 + effect * (depth == "3") + rng.normal(0, 0.02)}
@@ -25,7 +27,7 @@ def study(name: str, seeds: int, effect: float, **changes: Any) -> tuple[dict[st
         "responses": ["y"],
         "factors": {"depth": {"levels": ["12", "3"], "baseline": "12"}},
     }
-    return design | changes, pd.DataFrame(lines)
+    return Design.from_json(design | changes), pd.DataFrame(lines)
 
 
 def paired(table: pd.DataFrame) -> np.ndarray:
@@ -55,8 +57,8 @@ def test_one_seed_gives_no_interval_and_says_so() -> None:
 
 def test_studies_that_share_nothing_are_told_what_they_have() -> None:
     other, table = study("two", 3, 0.0)
-    width = {"width": other["factors"]["depth"]}
-    renamed = (other | {"factors": width}, table.rename(columns={"depth": "width"}))
+    width = {"width": other.factors["depth"]}
+    renamed = (replace(other, factors=width), table.rename(columns={"depth": "width"}))
     with pytest.raises(AnalysisError, match=r"share no factor"):
         compare(study("one", 3, 0.0), renamed)
     with pytest.raises(AnalysisError, match=r"Study 'one' has no response 'z'"):
@@ -65,6 +67,7 @@ def test_studies_that_share_nothing_are_told_what_they_have() -> None:
 
 def test_another_baseline_is_named_and_not_compared() -> None:
     other, table = study("two", 3, 0.0)
-    turned = other | {"factors": {"depth": {"levels": ["12", "3"], "baseline": "3"}}}
+    depth = replace(other.factors["depth"], baseline="3")
+    turned = replace(other, factors={"depth": depth})
     (row,) = compare(study("one", 3, 0.0), (turned, table)).to_dict("records")
     assert "baselines differ" in row["note"] and np.isnan(row["difference"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 from seedbed.analyze import Report, trials_table, write_report
 from seedbed.analyze.findings.judged import scale_of
+from seedbed.plan.design import Design, StatedClaim
+from seedbed.study.record import TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 PAGES = ("report.html", "report.md")
 VERDICTS = ("supported", "refuted", "inconclusive")
 
@@ -30,11 +33,12 @@ def stated(name: str, level: str, *, about: list[str] | None = None, **more: Any
 @pytest.fixture
 def report(depth_study: Study, tmp_path: Path, provenance: dict[str, Any]) -> Callable[..., Report]:
     """Depth 1 falls by 6.1 points; depth 6 by 0.3, which three seeds cannot tell from 0."""
-    design, rows = depth_study
+    design, records = depth_study
 
     def of(*claims: dict[str, Any], scale: str = "demo", **more: Any) -> Report:
-        stated = design | {"scale": scale, "claims": list(claims), **more}
-        return write_report(stated, trials_table(stated, rows), tmp_path, provenance)
+        told = tuple(map(StatedClaim.from_json, claims))
+        stated = replace(design, scale=scale, claims=told, **more)
+        return write_report(stated, trials_table(stated, records), tmp_path, provenance)
 
     return of
 
@@ -135,7 +139,7 @@ def test_a_budget_set_by_hand_is_another_scale(report: Callable[..., Report]) ->
     assert "refuted" not in told
     # How it is computed, and on what data, is no matter of scale.
     same = {"micro_batch": "64", "corpus.uri": "s3://bucket/pairs", "surface": "0a1b"}
-    assert scale_of({"scale": "paper", "overrides": same}) == "paper"
+    assert scale_of(Design(study="s", scale="paper", overrides=same)) == "paper"
     assert "1 is refuted" in words(report(claim, scale="paper", overrides=same).summary)
 
 
@@ -150,10 +154,11 @@ def test_what_cannot_be_estimated_elsewhere_says_so_without_a_verdict(
 def test_one_seed_elsewhere_is_as_measured(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    design, rows = study({"depth": ["1", "12"]}, {"depth": "12"},
+    design, records = study({"depth": ["1", "12"]}, {"depth": "12"},
                          lambda cell: -0.06 * (cell["depth"] == "1"), num_seeds=1)  # fmt: skip
-    design |= {"scale": "demo", "claims": [stated("one", "1", about=["paper"])]}
-    written = write_report(design, trials_table(design, rows), tmp_path, provenance)
+    claim = StatedClaim.from_json(stated("one", "1", about=["paper"]))
+    design = replace(design, scale="demo", claims=(claim,))
+    written = write_report(design, trials_table(design, records), tmp_path, provenance)
     told = words(written.summary)
     assert "the sign is against it" in told and "as measured" in told
 

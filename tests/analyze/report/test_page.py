@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 
 from seedbed.analyze import trials_table, write_report
+from seedbed.plan.design import Design
+from seedbed.study.record import TrialRecord
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking"]
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(params=["depth_study", "depth_by_supervision"])
 def page_path(request: pytest.FixtureRequest, tmp_path: Path, provenance: dict[str, Any]) -> Path:
-    design, rows = request.getfixturevalue(request.param)
-    return write_report(design, trials_table(design, rows), tmp_path, provenance).page
+    design, records = request.getfixturevalue(request.param)
+    return write_report(design, trials_table(design, records), tmp_path, provenance).page
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,8 +14,10 @@ from xml.etree import ElementTree
 import pytest
 
 from seedbed.analyze import Report, trials_table, write_report
+from seedbed.plan.design import Design
+from seedbed.study.record import TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 
 FILES = {
     "report.md",
@@ -39,8 +42,8 @@ FILES = {
 
 
 def report_of(study: Study, folder: Path, provenance: dict[str, Any]) -> Report:
-    design, rows = study
-    return write_report(design, trials_table(design, rows), folder, provenance)
+    design, records = study
+    return write_report(design, trials_table(design, records), folder, provenance)
 
 
 def read(report: Report, name: str) -> list[dict[str, str]]:
@@ -192,9 +195,9 @@ def test_the_same_study_gives_the_same_bytes(
     tmp_path: Path,
     provenance: dict[str, Any],
 ) -> None:
-    design, rows = depth_by_supervision
+    design, records = depth_by_supervision
     first = crossed_report
-    second = report_of((design, rows[::-1]), tmp_path, provenance)
+    second = report_of((design, records[::-1]), tmp_path, provenance)
     assert set(first.paths) == set(second.paths) >= FILES
     for name, path in first.paths.items():
         assert path.read_bytes() == second.paths[name].read_bytes(), name
@@ -250,9 +253,9 @@ def test_figures_are_well_formed_and_stand_alone(crossed_report: Report) -> None
 def test_test_set_error_is_binomial_and_named_apart_from_seed_error(
     depth_study: Study, depth_report: Report
 ) -> None:
-    _, rows = depth_study
+    _, records = depth_study
     page = depth_report.page.read_text(encoding="utf-8")
-    scores = [row["metrics"]["zeroshot/top1"] for row in rows if row["metrics"]]
+    scores = [record.metrics["zeroshot/top1"] for record in records if record.metrics]
     share = sum(scores) / len(scores)
     error = 100 * (share * (1 - share) / 1900) ** 0.5
     assert f"standard error of {error:.2f} points (binomial" in page
@@ -262,10 +265,10 @@ def test_test_set_error_is_binomial_and_named_apart_from_seed_error(
 def test_unequal_order_hashes_are_said_not_to_be_paired(
     depth_study: Study, depth_report: Report, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    design, rows = depth_study
+    design, records = depth_study
     paired = depth_report.page.read_text()
     assert "the same samples in the same order" in paired
-    spoilt = [{**rows[0], "order_hash": "another"}, *rows[1:]]
+    spoilt = [replace(records[0], order_hash="another"), *records[1:]]
     page = report_of((design, spoilt), tmp_path, provenance).page.read_text()
     assert "Seed 0: the order hashes differ" in page
     assert "the same samples in the same order" not in page
@@ -274,17 +277,17 @@ def test_unequal_order_hashes_are_said_not_to_be_paired(
 def test_trials_trained_by_other_means_are_named_by_what_differs(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    design, rows = depth_study
+    design, records = depth_study
     made = "device=cpu; workers=1; threads=2; seedbed=1.0; git_commit=" + "a" * 40
-    alike = [{**row, "made_by": made} for row in rows]
+    alike = [replace(record, made_by=made) for record in records]
     page = report_of((design, alike), tmp_path / "alike", provenance).page.read_text()
     assert "trained by the same means" not in page
     on_gpu = made.replace("device=cpu", "device=NVIDIA H100")
     moved = made + " then " + made.replace("a" * 40, "b" * 40)
-    mixed = [{**alike[0], "made_by": on_gpu}, {**alike[1], "made_by": moved}, *alike[2:]]
+    mixed = [replace(alike[0], made_by=on_gpu), replace(alike[1], made_by=moved), *alike[2:]]
     page = report_of((design, mixed), tmp_path / "mixed", provenance).page.read_text()
-    done = sum(row["status"] == "completed" for row in rows)
-    assert {rows[0]["status"], rows[1]["status"]} == {"completed"}
+    done = sum(record.status == "completed" for record in records)
+    assert {records[0].status, records[1].status} == {"completed"}
     assert "Not all trials were trained by the same means" in page
     assert f"device: cpu ({done - 1} trials) and NVIDIA H100 (1 trial)" in page
     assert (
@@ -311,12 +314,13 @@ def test_the_pareto_front_is_of_cells_by_their_means(depth_report: Report) -> No
 
 
 def test_a_hidden_alias_is_a_caveat(
-    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any], with_recipes: Any
 ) -> None:
-    design, rows = study({"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: 0.0)
-    for row in rows:
-        row["recipe"] = {"optimizer.lr": 1e-3 if row["cell"]["depth"] == "3" else 5e-4}
-    report = report_of((design, rows), tmp_path, provenance)
+    design, records = study({"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: 0.0)
+    design = with_recipes(
+        design, lambda trial: {"optimizer.lr": 1e-3 if trial.cell["depth"] == "3" else 5e-4}
+    )
+    report = report_of((design, records), tmp_path, provenance)
     assert "optimizer.lr changes with depth too" in report.summary
     assert json.loads(report.paths["aliases.json"].read_text()) == [
         {"field": "optimizer.lr", "factors": ["depth"], "term": "depth"}
@@ -326,21 +330,22 @@ def test_a_hidden_alias_is_a_caveat(
 def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    design, rows = depth_study
-    rows[0]["metrics"].update({"final/loss": float("inf"), "cost/device_hours": float("nan")})
-    report = report_of((design, rows), tmp_path, provenance)
-    assert "'final/loss' is inf" in report.paths["report.md"].read_text(encoding="utf-8")
+    design, records = depth_study
+    broken = {"final/loss": float("inf"), "cost/device_hours": float("nan")}
+    spoilt = [replace(records[0], metrics={**records[0].metrics, **broken}), *records[1:]]
+    report = report_of((design, spoilt), tmp_path, provenance)
+    assert not re.search(r"\b(inf|nan)\b", report.paths["report.md"].read_text(encoding="utf-8"))
     assert read(report, "pareto.csv")[1]["num_trials"] == "2"
 
 
 def test_losses_are_better_when_smaller(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    design, rows = study(
+    design, records = study(
         {"depth": ["3", "12"]}, {"depth": "12"}, lambda cell: -0.05 * (cell["depth"] == "3")
     )
-    design["responses"] = ["final/loss", "cost/device_hours"]
-    report = report_of((design, rows), tmp_path, provenance)
+    design = replace(design, responses=("final/loss", "cost/device_hours"))
+    report = report_of((design, records), tmp_path, provenance)
     # The deeper tower has the lower loss and the higher cost: both cells are on the front.
     assert {row["on_front"] for row in read(report, "pareto.csv")} == {"True"}
     assert "final training loss rises by" in report.summary and "points" not in report.summary

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,12 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 from seedbed.analyze import contrasts, effects_two_level, trials_table, write_report
+from seedbed.plan.design import Design
+from seedbed.study.record import TrialRecord
 
 NAMES = ["A", "B", "D"]
 FIXED = ["effect", "alias", "half_normal_quantile", "significant_me", "significant_sme"]
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 
 
 def replicated(num_seeds: int = 3, spread: float = 2.0) -> pd.DataFrame:
@@ -104,10 +105,10 @@ def test_the_report_says_what_effects_of_two_levels_are_judged_by(
     factors = {"depth": ["12", "3"], "supervision": ["clip", "declip"]}
     baselines = {"depth": "12", "supervision": "clip"}
     for num_seeds, said in ((4, "judged by what these say"), (1, "Lenth's pseudo standard error")):
-        design, rows = study(
+        design, records = study(
             factors, baselines, lambda cell: 0.03 * (cell["depth"] == "3"), num_seeds=num_seeds
         )
         folder = tmp_path / str(num_seeds)
-        write_report(design, trials_table(design, rows), folder, {})
+        write_report(design, trials_table(design, records), folder, {})
         page = (folder / "report.md").read_text()
         assert said in page and ("Lenth" in page) == (num_seeds == 1)

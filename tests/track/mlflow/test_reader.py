@@ -12,7 +12,7 @@ import pytest
 
 from seedbed.errors import TrackingError
 from seedbed.recall import curves_of, recall
-from seedbed.track.mlflow.reader import read_artifact, read_curve, read_design, read_rows
+from seedbed.track.mlflow.reader import read_artifact, read_curve, read_design, read_trials
 
 World = Any  # conftest.World
 # Not -0.0, which sqlite keeps as 0.0.
@@ -34,26 +34,24 @@ def bits(value: float) -> bytes:
 def test_numbers_come_back_bit_by_bit(world: World) -> None:
     metrics = {f"awkward/{i}": value for i, value in enumerate(AWKWARD)}
     told(world, world.record(0, metrics=metrics))
-    (row,) = read_rows(world.uri, "text_depth", "demo")
-    assert {n: bits(v) for n, v in row["metrics"].items()} == {
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert {n: bits(v) for n, v in trial.record.metrics.items()} == {
         n: bits(v) for n, v in metrics.items()
     }
 
 
-def test_rows_are_the_records_but_for_their_curves(world: World) -> None:
+def test_trials_are_the_records_but_for_their_curves(world: World) -> None:
     records = [world.record(0), world.record(1, status="diverged", reason="loss is NaN")]
     told(world, *records)
-    rows = read_rows(world.uri, "text_depth", "demo")
-    for row, record in zip(rows, records, strict=True):
-        expected = record.to_json()
-        assert row == {name: expected.get(name) for name in row} | {"run_id": row["run_id"]}
-        assert {f.name for f in dataclasses.fields(record)} - set(row) == {"curve", "recipe"}
+    trials = read_trials(world.uri, "text_depth", "demo")
+    expected = [dataclasses.replace(record, curve=(), recipe={}) for record in records]
+    assert [trial.record for trial in trials] == expected
 
 
 def test_a_curves_metric_is_no_final(world: World) -> None:
     told(world, world.record(0))
-    (row,) = read_rows(world.uri, "text_depth", "demo")
-    assert "train/loss" not in row["metrics"]
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert "train/loss" not in trial.record.metrics
 
 
 @pytest.mark.slow
@@ -61,8 +59,8 @@ def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
     metrics = {f"zeroshot/per_class/{i}": i / 7 for i in range(400)}
     assert len(json.dumps(list(metrics))) > 8000
     told(world, world.record(0, metrics=metrics))
-    (row,) = read_rows(world.uri, "text_depth", "demo")
-    assert row["metrics"] == metrics
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert trial.record.metrics == metrics
 
 
 def test_the_design_comes_back_as_it_was_last_told(world: World) -> None:
@@ -77,10 +75,10 @@ def test_studies_with_other_overrides_are_kept_apart(world: World) -> None:
     told(world, world.record(0))
     other = world.entry(design={"overrides": {"optimizer.lr": "0.1"}})
     told(world, world.record(1), design={"overrides": {"optimizer.lr": "0.1"}})
-    newest = read_rows(world.uri, "text_depth", "demo")
-    assert [row["key"] for row in newest] == ["b" * 16]
-    chosen = read_rows(world.uri, "text_depth", "demo", identity=world.entry().identity)
-    assert [row["key"] for row in chosen] == ["a" * 16]
+    newest = read_trials(world.uri, "text_depth", "demo")
+    assert [trial.record.key for trial in newest] == ["b" * 16]
+    chosen = read_trials(world.uri, "text_depth", "demo", identity=world.entry().identity)
+    assert [trial.record.key for trial in chosen] == ["a" * 16]
     assert read_design(world.uri, "text_depth", "demo") == other.design
 
 
@@ -93,7 +91,7 @@ def test_a_trials_own_files_are_found_by_its_key(world: World) -> None:
 def test_what_is_not_there_is_an_error_that_names_what_is(world: World) -> None:
     told(world, world.record(0))
     with pytest.raises(TrackingError, match="Did you mean 'text_depth'"):
-        read_rows(world.uri, "text_dept", "demo")
+        read_trials(world.uri, "text_dept", "demo")
     with pytest.raises(TrackingError, match="Did you mean 'demo'"):
         read_design(world.uri, "text_depth", "dem")
     with pytest.raises(TrackingError, match="no run has that key"):
@@ -120,8 +118,8 @@ def test_a_curve_comes_back_as_its_record_has_it(world: World) -> None:
     record = world.record(0, curve=points, metrics=metrics)
     told(world, record)
     names = ("train/loss", "validation/loss", "zeroshot/top1")
-    (row,) = read_rows(world.uri, "text_depth", "demo")
-    found = read_curve(world.uri, row["run_id"], names)
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    found = read_curve(world.uri, trial.run_id, names)
     assert found == record.curve_of(names)
     assert found == [
         {"samples": 256, "train/loss": 1 / 3, "zeroshot/top1": 0.05},

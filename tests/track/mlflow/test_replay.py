@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.track.mlflow.reader import read_rows
+from seedbed.track.mlflow.reader import read_trials
 from seedbed.track.mlflow.study_runs import MlflowRuns
 from seedbed.track.mlflow.trial_run import RUN_STATUS
 from seedbed.track.outbox import Point
@@ -245,5 +245,5 @@ def test_a_trial_trained_anew_on_other_data_has_a_run_of_its_own(world: World) -
     assert [(m.step, m.value) for m in history] == [(256, 1.0)]
     (old,) = world._search("tags.`seedbed.kind` = 'superseded'")
     assert old.info.status == "KILLED"
-    (row,) = read_rows(world.uri, "text_depth", "demo")
-    assert row["data_fingerprint"] == "new"
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert trial.record.data_fingerprint == "new"

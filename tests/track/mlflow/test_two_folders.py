@@ -12,14 +12,22 @@ import pytest
 from seedbed.errors import TrackingError
 from seedbed.storage.folder import Folder
 from seedbed.track.ledger import Remote
-from seedbed.track.mlflow.reader import read_artifact, read_design, read_rows, run_marks
+from seedbed.track.mlflow.reader import (
+    TrackedTrial,
+    read_artifact,
+    read_design,
+    read_trials,
+    run_marks,
+)
 from seedbed.track.outbox import Delivery
 
 
-def rows(world: Any, storage: str) -> dict[str, dict[str, Any]]:
+def trials(world: Any, storage: str) -> dict[str, TrackedTrial]:
     entry = world.entry()
-    found = read_rows(world.uri, entry.study, entry.scale, identity=entry.identity, storage=storage)
-    return {row["key"]: row for row in found}
+    read = read_trials(
+        world.uri, entry.study, entry.scale, identity=entry.identity, storage=storage
+    )
+    return {trial.record.key: trial for trial in read}
 
 
 def test_neither_ends_nor_overwrites_what_is_the_others(world: Any) -> None:
@@ -35,14 +43,15 @@ def test_neither_ends_nor_overwrites_what_is_the_others(world: Any) -> None:
     theirs = world.record(0, metrics={"zeroshot/top1": 0.75})
     two.finish(theirs)
     wait_for(two)
-    assert rows(world, "aaaa")[key]["status"] == "running"
-    assert rows(world, "bbbb")[key]["status"] == "completed"
-    assert rows(world, "bbbb")[key]["metrics"]["zeroshot/top1"] == 0.75
+    assert trials(world, "aaaa")[key].record.status == "interrupted"
+    assert trials(world, "aaaa")[key].record.reason == "running"
+    assert trials(world, "bbbb")[key].record.status == "completed"
+    assert trials(world, "bbbb")[key].record.metrics["zeroshot/top1"] == 0.75
     one.finish(world.record(0, status="diverged", metrics={}, reason="nan"))
     assert not one.close() and not two.close()
-    assert rows(world, "aaaa")[key]["status"] == "diverged"
-    assert rows(world, "bbbb")[key]["status"] == "completed"
-    runs = {rows(world, storage)[key]["run_id"] for storage in ("aaaa", "bbbb")}
+    assert trials(world, "aaaa")[key].record.status == "diverged"
+    assert trials(world, "bbbb")[key].record.status == "completed"
+    runs = {trials(world, storage)[key].run_id for storage in ("aaaa", "bbbb")}
     assert len(runs) == 2
     assert len(world.study_runs()) == 2
 
@@ -79,7 +88,7 @@ def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None
     entry, key = world.entry(), world.trial(0).key
     which: dict[str, Any] = {"identity": entry.identity}
     for storage, value in (("aaaa", 0.25), ("bbbb", 0.5)):
-        assert rows(world, storage)[key]["metrics"]["zeroshot/top1"] == value
+        assert trials(world, storage)[key].record.metrics["zeroshot/top1"] == value
         found = read_artifact(
             world.uri, entry.study, key, "examples.parquet", storage=storage, **which
         )
@@ -93,7 +102,7 @@ def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None
         f"{entry.identity}-bbbb",
     }
     with pytest.raises(TrackingError, match="has no run"):
-        read_rows(world.uri, entry.study, entry.scale, storage="cccc", **which)
+        read_trials(world.uri, entry.study, entry.scale, storage="cccc", **which)
 
 
 def test_a_folder_keeps_its_mark_when_it_is_moved(tmp_path: Any) -> None:

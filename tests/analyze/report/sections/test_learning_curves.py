@@ -13,8 +13,10 @@ import pytest
 
 from seedbed.analyze import trials_table, write_report
 from seedbed.analyze.report.sections.learning_curves import MOST_CELLS, MOST_SEEDS
+from seedbed.plan.design import Design
+from seedbed.study.record import TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 Point = Mapping[str, float]
 LAST = 10_240
 
@@ -43,8 +45,8 @@ class Reader:
 
 def figure(study: Study, folder: Path, provenance: dict[str, Any], read: Any) -> tuple[str, str]:
     """The figure as SVG and the page's section; empty where there is none."""
-    design, rows = study
-    written = write_report(design, trials_table(design, rows), folder, provenance, None, read)
+    design, records = study
+    written = write_report(design, trials_table(design, records), folder, provenance, None, read)
     path = written.paths.get("figures/learning_curves.svg")
     page = written.paths["report.html"].read_text()
     section = page.partition("Learning curves")[2].partition("</section>")[0]
@@ -86,7 +88,7 @@ def test_a_cell_s_line_is_the_mean_of_its_completed_seeds(
 ) -> None:
     made = study({"depth": ["1", "12"]}, {"depth": "12"}, lambda cell: 0.0, num_seeds=3,
                  missing={("1", "2"): ("diverged", "nan")})  # fmt: skip
-    seeds = {row["key"]: (row["cell"]["depth"], row["seed"]) for row in made[1]}
+    seeds = {record.key: (record.cell["depth"], record.seed) for record in made[1]}
 
     def read(key: str, names: Sequence[str]) -> list[Point]:
         level, seed = seeds[key]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from seedbed.analyze import trials_table, write_report
+from seedbed.plan.design import Design
 from seedbed.plan.surface import Surface
+from seedbed.study.record import TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 
 
 def test_planted_means_are_checked_as_differences_are(
@@ -21,14 +23,14 @@ def test_planted_means_are_checked_as_differences_are(
         mean=0.4, effects={"depth=3": -0.03, "supervision=declip": 0.06}, noise=0.004,
         seed_spread=0.025,
     )  # fmt: skip
-    design, rows = study(
+    design, records = study(
         {"depth": ["12", "3"], "supervision": ["clip", "declip"]},
         {"depth": "12", "supervision": "clip"},
         lambda cell: surface.value(cell) - surface.mean,
         num_seeds=4, mean=surface.mean, noise=surface.noise, seed_spread=surface.seed_spread,
     )  # fmt: skip
-    design["rehearsal"] = surface.to_json()
-    write_report(design, trials_table(design, rows), tmp_path, {})
+    design = replace(design, rehearsal=surface)
+    write_report(design, trials_table(design, records), tmp_path, {})
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
     part = page.split("What was planted, and what was found")[1].split("\n## ")[0]
     # By hand: 0.4 + half of the other factor's effect, and this factor's own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,21 @@ import pytest
 from scipy import stats
 
 from seedbed.analyze import Report, write_report
-from seedbed.plan.design import Design
 from seedbed.plan.plan import plan
 from seedbed.plan.surface import Surface
 from seedbed.recall import table_of
 from seedbed.recipe.scale import scale_named
 from seedbed.run.worker.rehearse import Rehearsal, pretended
+from seedbed.study.record import TrialRecord
 
 ROOT = Path(__file__).parents[4]
 STUDY = runpy.run_path(str(ROOT / "studies" / "text_encoder_depth.py"))["study"]
 CLAIMED = "zeroshot/top1"  # what the study's claims speak of; its primary is another
 
 
-def rows_of(surface: Surface, chosen: Any) -> list[dict[str, Any]]:
+def records_of(surface: Surface, chosen: Any) -> list[TrialRecord]:
     """The records that the trials of a rehearsal leave, without starting Ray."""
-    costs, rows = chosen.costs(), []
+    costs, records = chosen.costs(), []
     for cohort in chosen.cohorts:
         job = Rehearsal(
             study=STUDY.name,
@@ -40,16 +41,14 @@ def rows_of(surface: Surface, chosen: Any) -> list[dict[str, Any]]:
             storage="",
             code_version={},
         )
-        rows += [pretended(job, trial).to_json() for trial in cohort.trials]
-    return rows
+        records += [pretended(job, trial) for trial in cohort.trials]
+    return records
 
 
 def rehearsed(surface: Surface, folder: Path, *, scale: str = "paper", seeds: int = 3) -> Report:
     chosen = plan(STUDY, scale_named(scale), seeds=tuple(range(seeds)))
-    design = chosen.design().to_json() | {"rehearsal": surface.to_json()}
-    return write_report(
-        design, table_of(Design.from_json(design), rows_of(surface, chosen)), folder, {}
-    )
+    design = replace(chosen.design(), rehearsal=surface)
+    return write_report(design, table_of(design, records_of(surface, chosen)), folder, {})
 
 
 def planted_claims(report: Report) -> dict[str, list[str]]:
@@ -89,10 +88,8 @@ def test_at_another_scale_the_truth_stands_without_a_verdict(tmp_path: Path) -> 
 
 def test_a_study_that_was_trained_has_no_truth(tmp_path: Path) -> None:
     chosen = plan(STUDY, scale_named("paper"))
-    design = chosen.design().to_json()
-    report = write_report(
-        design, table_of(Design.from_json(design), rows_of(Surface(), chosen)), tmp_path, {}
-    )
+    design = chosen.design()
+    report = write_report(design, table_of(design, records_of(Surface(), chosen)), tmp_path, {})
     assert "On the surface" not in report.paths["report.md"].read_text() + report.summary
 
 
@@ -101,12 +98,12 @@ def test_other_responses_are_drawn_on_their_own(tmp_path: Path) -> None:
     others = {"zeroshot/top5": {"depth=1": 0.04}}
     chosen = plan(STUDY, scale_named("paper"), seeds=tuple(range(40)))
     surface = Surface(effects=effects, others=others)
-    rows = rows_of(surface, chosen)
+    records = records_of(surface, chosen)
 
     def values(response: str, **at: Any) -> np.ndarray[Any, Any]:
-        picked = [row for row in rows if at.items() <= row["cell"].items()]
-        picked.sort(key=lambda row: (row["seed"], str(row["cell"])))
-        return np.array([row["metrics"][response] for row in picked])
+        picked = [one for one in records if at.items() <= one.cell.items()]
+        picked.sort(key=lambda one: (one.seed, str(one.cell)))
+        return np.array([one.metrics[response] for one in picked])
 
     at = {"depth": 12, "supervision": "clip"}
     one, other = values("zeroshot/top1_of_100", **at), values("zeroshot/top5", **at)

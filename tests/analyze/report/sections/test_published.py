@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seedbed.analyze import trials_table, write_report
+from seedbed.plan.design import Design, PlannedTrial
+from seedbed.study.published import Published
+from seedbed.study.record import TrialRecord
 
-Study = tuple[dict[str, Any], list[dict[str, Any]]]
+Study = tuple[Design, list[TrialRecord]]
 EFFECTS = {"clip": 0.0, "declip": 0.08, "vit": 0.0, "resnet": 0.02}
 VALUES = {("clip", "vit"): 0.328, ("clip", "resnet"): 0.372, ("declip", "vit"): 0.45}
 
@@ -18,31 +22,30 @@ VALUES = {("clip", "vit"): 0.328, ("clip", "resnet"): 0.372, ("declip", "vit"): 
 @pytest.fixture
 def paper_study(study: Callable[..., Study]) -> Study:
     """Two factors at the paper scale; one published cell never completed, one is not published."""
-    design, rows = study(
+    design, records = study(
         {"supervision": ["clip", "declip"], "model": ["vit", "resnet"]},
         {"supervision": "clip", "model": "vit"},
         lambda cell: EFFECTS[cell["supervision"]] + EFFECTS[cell["model"]],
         missing={("declip", "vit", str(seed)): ("diverged", "nan") for seed in range(3)},
     )
-    design["scale"] = "paper"
     cells = [
         {"cell": {"supervision": a, "model": b}, "value": value} for (a, b), value in VALUES.items()
     ]
-    design["published"] = {
+    published = {
         "source": "a README",
         "response": "zeroshot/top1",
         "scale": "paper",
         "test_set": "ImageNet",
         "cells": cells,
     }
-    return design, rows
+    return replace(design, scale="paper", published=Published.from_json(published)), records
 
 
 def markdown(study: Study, folder: Path, provenance: dict[str, Any]) -> str:
-    design, rows = study
-    report = write_report(design, trials_table(design, rows), folder, provenance)
+    design, records = study
+    report = write_report(design, trials_table(design, records), folder, provenance)
     assert ("Published values" in report.page.read_text(encoding="utf-8")) == (
-        "published" in design
+        design.published is not None
     )
     return report.paths["report.md"].read_text(encoding="utf-8")
 
@@ -64,9 +67,9 @@ def test_at_the_papers_scale_each_published_cell_stands_beside_our_mean(
     assert set(rows) == set(VALUES)
     for cell in (("clip", "vit"), ("clip", "resnet")):
         scores = [
-            row["metrics"]["zeroshot/top1"]
-            for row in paper_study[1]
-            if (row["cell"]["supervision"], row["cell"]["model"]) == cell
+            record.metrics["zeroshot/top1"]
+            for record in paper_study[1]
+            if (record.cell["supervision"], record.cell["model"]) == cell
         ]
         mean = 100 * sum(scores) / len(scores)
         value, ours, interval, difference = rows[cell]
@@ -82,8 +85,9 @@ def test_at_the_papers_scale_each_published_cell_stands_beside_our_mean(
 def test_at_another_scale_the_published_values_stand_alone_and_the_section_says_why(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    paper_study[0]["scale"] = "demo"
-    found = section(markdown(paper_study, tmp_path, provenance), "Published values")
+    design, records = paper_study
+    elsewhere = replace(design, scale="demo")
+    found = section(markdown((elsewhere, records), tmp_path, provenance), "Published values")
     assert "are of the paper scale and are therefore not set beside these" in found
     assert table_rows(found)[0] == ["supervision", "model", "Published, %"]
     assert [row[2] for row in table_rows(found)[2:]] == ["32.8", "37.2", "45.0"]
@@ -93,8 +97,9 @@ def test_at_another_scale_the_published_values_stand_alone_and_the_section_says_
 def test_a_setting_changed_by_hand_is_said_beside_the_published_values(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
-    paper_study[0]["overrides"] = {"budget.samples": "4096000"}
-    found = section(markdown(paper_study, tmp_path, provenance), "Published values")
+    design, records = paper_study
+    changed = replace(design, overrides={"budget.samples": "4096000"})
+    found = section(markdown((changed, records), tmp_path, provenance), "Published values")
     assert "This run set budget.samples to 4096000 by hand" in found
 
 
@@ -112,17 +117,22 @@ def test_without_published_values_there_is_no_such_section(
 
 
 def test_a_bundle_of_settings_is_a_caution_near_the_answer_and_said_once(
-    paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
+    paper_study: Study, tmp_path: Path, provenance: dict[str, Any], with_recipes: Any
 ) -> None:
-    design, rows = paper_study
-    factor = design["factors"]["supervision"]
-    factor["at"] = "objective, optimizer.lr, optimizer.weight_decay"
-    factor["also_moves"] = ["optimizer.lr", "optimizer.weight_decay"]
-    design["factors"]["model"]["also_moves"] = []
-    for row in rows:
-        richer = row["cell"]["supervision"] == "declip"
-        row["recipe"] = {"objective.clip.weight": 1.0, "optimizer.lr": 5e-4 if richer else 1e-3}
-    page = markdown(paper_study, tmp_path, provenance)
+    design, records = paper_study
+    bundle = replace(
+        design.factors["supervision"],
+        at="objective, optimizer.lr, optimizer.weight_decay",
+        also_moves=("optimizer.lr", "optimizer.weight_decay"),
+    )
+    model = replace(design.factors["model"], also_moves=())
+    design = replace(design, factors={"supervision": bundle, "model": model})
+
+    def recipe(trial: PlannedTrial) -> dict[str, float]:
+        richer = trial.cell["supervision"] == "declip"
+        return {"objective.clip.weight": 1.0, "optimizer.lr": 5e-4 if richer else 1e-3}
+
+    page = markdown((with_recipes(design, recipe), records), tmp_path, provenance)
     caution = (
         "> The levels of 'supervision' also differ in optimizer.lr and optimizer.weight_decay: a "
         "difference between them is not the supervision's alone."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from seedbed.analyze import anova, interaction_contrast
 from seedbed.analyze.report.sections.published_table import by_itself, complete_part
 from seedbed.evaluate.tasks.held_out_captions import TOP1
+from seedbed.study.published import Published
 
 STUDY = Path(__file__).parents[4] / "studies" / "supervision.py"
 FACTORS = {
@@ -22,12 +23,12 @@ FACTORS = {
 
 
 @pytest.fixture(scope="module")
-def published() -> dict[str, Any]:
+def published() -> Published:
     spec = importlib.util.spec_from_file_location("supervision_study", STUDY)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: dict[str, Any] = module.PUBLISHED.to_json()
+    found: Published = module.PUBLISHED
     return found
 
 
@@ -44,13 +45,13 @@ def by_hand(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def test_the_cell_that_was_not_published_takes_its_level_along(published: dict[str, Any]) -> None:
+def test_the_cell_that_was_not_published_takes_its_level_along(published: Published) -> None:
     table, left_out = complete_part(published, FACTORS)
     assert left_out == ["supervision defilip"] and len(table) == 8
 
 
 def test_its_shares_of_the_sum_of_squares_are_known_and_untested(
-    published: dict[str, Any],
+    published: Published,
 ) -> None:
     table, _ = complete_part(published, FACTORS)
     found = anova(table, "zeroshot/top1", ["supervision", "model"])
@@ -65,7 +66,7 @@ def test_its_shares_of_the_sum_of_squares_are_known_and_untested(
     assert found["note"].str.contains("no test: no error degrees of freedom").all()
 
 
-def test_filip_crosses_over_by_22_6_points(published: dict[str, Any]) -> None:
+def test_filip_crosses_over_by_22_6_points(published: Published) -> None:
     table, _ = complete_part(published, FACTORS)
     found = interaction_contrast(table, "zeroshot/top1", "supervision", "model")
     row = found[(found["kind"] == "interaction") & (found["a_level"] == "filip")].iloc[0]
@@ -76,7 +77,7 @@ def test_filip_crosses_over_by_22_6_points(published: dict[str, Any]) -> None:
     assert row[["p", "ci_low", "ci_high"]].isna().all()
 
 
-def test_the_report_ends_the_example_without_a_test(published: dict[str, Any]) -> None:
+def test_the_report_ends_the_example_without_a_test(published: Published) -> None:
     words, tables = by_itself(published, FACTORS, TOP1)
     text = " ".join(words)
     assert "no test: no error degrees of freedom" in text and "22.6 points" in text
@@ -86,6 +87,6 @@ def test_the_report_ends_the_example_without_a_test(published: dict[str, Any]) -
     ]  # fmt: skip
 
 
-def test_a_table_without_a_full_grid_is_not_analysed(published: dict[str, Any]) -> None:
-    few = published | {"cells": published["cells"][:1]}
+def test_a_table_without_a_full_grid_is_not_analysed(published: Published) -> None:
+    few = replace(published, values=dict(published.cells[:1]), factors=())
     assert by_itself(few, FACTORS, TOP1) == ([], [])
