@@ -51,14 +51,15 @@ def _rank(trials: pd.DataFrame, factor: str, tasks: Sequence[str], folder: Path)
     """Rank the levels of a factor over tasks, as a table and a critical-difference figure."""
     from seedbed.analyze.figures.ranks import rank_figure
     from seedbed.analyze.numbers import p_value, plain
-    from seedbed.analyze.report.write import standalone
+    from seedbed.analyze.report.write import figure_style
     from seedbed.analyze.stats.ranks import rank_levels
 
     found = rank_levels(trials, tasks, of=factor)
     found.ranks.sort_values("mean_rank").to_csv(folder / "ranks.csv", lineterminator="\n")
-    svg = rank_figure(found)
-    if svg:
-        (folder / "figures" / "critical_difference.svg").write_text(standalone(svg))
+    drawn = rank_figure(found)
+    if drawn is not None:
+        file = folder / "figures" / "critical_difference.svg"
+        file.write_text(drawn.standalone(figure_style()))
     print(f"\nMean ranks of {factor} over {len(tasks)} tasks (1 is the best)")
     for level, row in found.ranks.sort_values("mean_rank").iterrows():
         print(f"  {level}  {row['mean_rank']:.2f}")

@@ -12,9 +12,15 @@ from scipy import stats
 from seedbed.analyze.figures.effects_by_size import MOST_BARS, Bar, effect_pareto
 from seedbed.analyze.figures.half_normal import half_normal
 from seedbed.analyze.figures.limits import Limit
+from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.points import MOST_RAW
 from seedbed.analyze.figures.residuals import residuals
 from seedbed.analyze.figures.seeds import seeds_needed
+
+
+def svg_of(drawn: Figure | None) -> str:
+    assert drawn is not None
+    return drawn.inline()
 
 
 def marks(svg: str, tag: str, kind: str) -> list[dict[str, str]]:
@@ -30,8 +36,10 @@ def percent(text: str) -> float:
 
 def test_bars_are_as_long_as_their_effects_and_sorted() -> None:
     sizes = [0.5, -2.0, math.nan, 1.0]
-    svg = effect_pareto(
-        [Bar(f"e{n}", str(size), size) for n, size in enumerate(sizes)], scale=1, title="Size"
+    svg = svg_of(
+        effect_pareto(
+            [Bar(f"e{n}", str(size), size) for n, size in enumerate(sizes)], scale=1, title="Size"
+        )
     )
     lengths = [percent(bar["x2"]) for bar in marks(svg, "line", "bar")]
     assert [length / lengths[0] for length in lengths] == pytest.approx([1, 0.5, 0.25], abs=1e-3)
@@ -40,14 +48,16 @@ def test_bars_are_as_long_as_their_effects_and_sorted() -> None:
 
 
 def test_of_many_effects_the_largest_are_drawn_and_the_figure_says_so() -> None:
-    svg = effect_pareto([Bar(f"e{n}", "", float(n)) for n in range(40)], scale=1, title="Size")
+    svg = svg_of(
+        effect_pareto([Bar(f"e{n}", "", float(n)) for n in range(40)], scale=1, title="Size")
+    )
     assert len(marks(svg, "line", "bar")) == MOST_BARS
     assert f"the {MOST_BARS} largest of 40" in svg and "e39" in svg and ">e0<" not in svg
 
 
 def test_effects_stand_over_their_quantiles_and_the_line_has_the_error_s_slope() -> None:
     effects = [("a", 2.0, 2.0), ("b", -0.3, 0.9), ("c", 0.1, 0.3), ("d", math.nan, 0.1)]
-    svg = half_normal(effects, scale=1, x_title="q", limits=[Limit(1.0, "ME")], pse=0.4)
+    svg = svg_of(half_normal(effects, scale=1, x_title="q", limits=[Limit(1.0, "ME")], pse=0.4))
     (named,) = marks(svg, "circle", "mean")  # only what lies beyond the limit is named
     others = marks(svg, "circle", "off")
     assert len(others) == 2 and ">a<" in svg and ">b<" not in svg
@@ -61,7 +71,7 @@ def test_effects_stand_over_their_quantiles_and_the_line_has_the_error_s_slope()
 def test_the_normal_plot_has_the_quantiles_of_scipy() -> None:
     random = np.random.default_rng(0)
     sizes = random.normal(size=40)
-    svg = residuals(list(random.normal(size=40)), list(sizes), list(sizes), scale=1)
+    svg = svg_of(residuals(list(random.normal(size=40)), list(sizes), list(sizes), scale=1))
     dots = marks(svg, "circle", "seed")
     assert len(dots) == 80
     drawn = np.array([percent(dot["cx"]) for dot in dots[40:]])
@@ -75,7 +85,7 @@ def test_the_normal_plot_has_the_quantiles_of_scipy() -> None:
 def test_ten_thousand_residuals_are_thinned_openly_and_keep_their_extremes() -> None:
     random = np.random.default_rng(0)
     values = [*random.normal(size=9_999), 40.0]
-    svg = residuals(values, values, values, scale=1)
+    svg = svg_of(residuals(values, values, values, scale=1))
     assert f"{MOST_RAW:,} of 10,000 trials are drawn" in svg and len(svg) < 400_000
     every = marks(svg, "circle", "seed")
     assert min(float(dot["cy"]) for dot in every[:MOST_RAW]) < 60  # the one at 40
@@ -83,8 +93,8 @@ def test_ten_thousand_residuals_are_thinned_openly_and_keep_their_extremes() -> 
 
 def test_precision_falls_along_the_seeds_and_the_present_ones_are_marked() -> None:
     curve = [(n, 1 / math.sqrt(n)) for n in range(3, 11)]
-    svg = seeds_needed([("depth", curve)], present=3, scale=1, y_title="half",
-                       limits=[Limit(0.4, "margin")])  # fmt: skip
+    svg = svg_of(seeds_needed([("depth", curve)], present=3, scale=1, y_title="half",
+                       limits=[Limit(0.4, "margin")]))  # fmt: skip
     dots = marks(svg, "circle", "mean")[1:]  # the first is the legend's
     heights = np.array([float(dot["cy"]) for dot in dots])
     values = np.array([value for _, value in curve])
@@ -95,7 +105,7 @@ def test_precision_falls_along_the_seeds_and_the_present_ones_are_marked() -> No
 
 
 @pytest.mark.parametrize(
-    "svg",
+    "drawn",
     [
         effect_pareto([], scale=1, title=""),
         effect_pareto([Bar("a", "", math.nan)], scale=1, title=""),
@@ -104,11 +114,11 @@ def test_precision_falls_along_the_seeds_and_the_present_ones_are_marked() -> No
         seeds_needed([("a", [(3, 1.0)])], present=3, scale=1, y_title=""),
     ],
 )
-def test_nothing_to_draw_draws_nothing(svg: str) -> None:
-    assert svg == ""
+def test_nothing_to_draw_draws_nothing(drawn: Figure | None) -> None:
+    assert drawn is None
 
 
 def test_names_cannot_break_a_figure() -> None:
-    svg = effect_pareto([Bar("<b>&", "1", 1.0)], scale=1, title="<i>")
+    svg = svg_of(effect_pareto([Bar("<b>&", "1", 1.0)], scale=1, title="<i>"))
     assert "<b>" not in svg and "<i>" not in svg
     ElementTree.fromstring(svg)

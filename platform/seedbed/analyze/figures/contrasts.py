@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from seedbed.analyze.figures.axes import axis_scale
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     line,
     span_of,
     text,
@@ -34,7 +34,7 @@ class Difference:
     raw: Sequence[float]
 
 
-def contrast_figure(found: Findings, factor: str) -> str:
+def contrast_figure(found: Findings, factor: str) -> Figure:
     unit = found.primary.unit
     table = found.primary.contrasts
     rows = []
@@ -67,12 +67,12 @@ def seed_differences(found: Findings, factor: str, level: object) -> list[float]
     return [float(value) for value in (of_level - of_base).dropna()]
 
 
-def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
+def forest(rows: Sequence[Difference], *, scale: float, title: str) -> Figure:
     """Differences from a baseline: raw seed differences as dots, the mean on its interval."""
     row_height, top = 56, 6
     bottom = top + row_height * len(rows)
     values = [value for row in rows for value in (row.mean, row.low, row.high, *row.raw)]
-    x = Scale(*span_of([0.0, *values]), 2, 98)
+    x = Axis(*span_of([0.0, *values]), 2, 98)
     parts = [x_axis(x, bottom, scale)]
     for i, row in enumerate(rows):
         y = top + row_height * i + 32
@@ -87,4 +87,4 @@ def forest(rows: Sequence[Difference], *, scale: float, title: str) -> str:
         if not math.isnan(row.mean):
             parts.append(circle(x(row.mean), y, 5, "mean s1"))
     parts.append(text("50%", bottom + 40, title, "axis middle"))
-    return figure("".join(parts), bottom + 48, title)
+    return Figure("".join(parts), bottom + 48, title)

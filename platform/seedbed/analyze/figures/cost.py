@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from seedbed.analyze.figures.axes import axis_scale
 from seedbed.analyze.figures.legend import LEGEND_ROW, NUM_TONES, legend_rows, tone_of
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     grid,
     line,
     panel,
@@ -19,13 +19,13 @@ from seedbed.analyze.figures.marks import (
     text,
     x_axis,
 )
-from seedbed.analyze.figures.points import MOST_RAW, Point, heights, thinned
+from seedbed.analyze.figures.points import MOST_RAW, MeanPoint, heights, thinned
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.trials.observations import completed, label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def cost_figure(found: Findings) -> str:
+def cost_figure(found: Findings) -> Figure:
     """Cells over their cost: the last factor with few levels as colours, the others as labels."""
     unit, cost = found.primary.unit, found.cost
     assert cost is not None
@@ -40,7 +40,7 @@ def cost_figure(found: Findings) -> str:
         for name in found.factors:
             here = here[here[name] == row[name]]
         words = [label_text(row[name]) for name in labelled]
-        point = Point(
+        point = MeanPoint(
             row[cost.name],
             row[unit.name],
             raw=list(
@@ -62,13 +62,13 @@ def cost_figure(found: Findings) -> str:
 
 
 def scatter(
-    points: Sequence[Point],
+    points: Sequence[MeanPoint],
     *,
     scale: float,
     x_title: str,
     y_title: str,
     legend: Sequence[str] = (),
-) -> str:
+) -> Figure:
     """Cells as a response over a cost, their raw seeds behind, the Pareto front joined.
 
     Points off the front are hollow; their `tone` is an index of `legend`.
@@ -76,8 +76,8 @@ def scatter(
     top, height = 34 + LEGEND_ROW * len(legend), 280
     bottom = top + height
     costs = [cost for point in points for cost, _ in point.raw]
-    x = Scale(*span_of([*costs, *(point.x for point in points)], 0.08), 0, 100)
-    y = Scale(*span_of(heights(points), 0.12), bottom, top)
+    x = Axis(*span_of([*costs, *(point.x for point in points)], 0.08), 0, 100)
+    y = Axis(*span_of(heights(points), 0.12), bottom, top)
     inner = [grid(y, scale), x_axis(x, bottom)]
     front = sorted((p for p in points if p.on_front), key=lambda point: (point.x, point.mean))
     for a, b in itertools.pairwise(front):
@@ -94,4 +94,4 @@ def scatter(
         inner.append(circle(x(point.x), y(point.mean), 6, f"{kind} {tone_of(point.tone)}"))
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
     outer = text("0", 14, y_title, "axis") + legend_rows(legend) + panel("".join(inner))
-    return figure(outer, bottom + 48, f"{y_title} over {x_title}")
+    return Figure(outer, bottom + 48, f"{y_title} over {x_title}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from seedbed.analyze.figures.axes import axis_scale, in_unit
 from seedbed.analyze.figures.limits import Limit, lenth_limits
 from seedbed.analyze.figures.marks import (
-    Scale,
-    figure,
+    Axis,
+    Figure,
     line,
     text,
     x_axis,
@@ -31,7 +31,7 @@ class Bar:
     size: float
 
 
-def effects_figure(found: Findings) -> str:
+def effects_figure(found: Findings) -> Figure | None:
     unit, table = found.primary.unit, found.two_level
     title = in_unit(found, "Absolute difference")
     if table is not None:
@@ -53,20 +53,20 @@ def effects_figure(found: Findings) -> str:
 
 def effect_pareto(
     bars: Sequence[Bar], *, scale: float, title: str, limits: Sequence[Limit] = ()
-) -> str:
+) -> Figure | None:
     """Effects by their absolute size, the largest first; `limits` are drawn across.
 
-    Of more than MOST_BARS the largest are shown. "" where no size is known.
+    Of more than MOST_BARS the largest are shown. None where no size is known.
     """
     known = sorted((b for b in bars if math.isfinite(b.size)), key=lambda bar: -abs(bar.size))
     if not known:
-        return ""
+        return None
     shown = known[:MOST_BARS]
     marks = [limit for limit in limits if math.isfinite(limit.at)]
     row, top = 38, 8 + 18 * len(marks)
     bottom = top + row * len(shown)
     widest = max([abs(shown[0].size), *(limit.at for limit in marks)]) or 1.0
-    x = Scale(0, widest * 1.04, 0, 100)
+    x = Axis(0, widest * 1.04, 0, 100)
     parts = [x_axis(x, bottom, scale)]
     for n, limit in enumerate(marks):
         parts.append(line(x(limit.at), top, x(limit.at), bottom, "zero"))
@@ -85,4 +85,4 @@ def effect_pareto(
         title if len(shown) == len(known) else f"{title}: the {len(shown)} largest of {len(known)}"
     )
     parts.append(text("50%", bottom + 40, words, "axis middle"))
-    return figure("".join(parts), bottom + 48, words)
+    return Figure("".join(parts), bottom + 48, words)

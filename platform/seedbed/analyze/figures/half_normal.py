@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from seedbed.analyze.figures.axes import axis_scale
 from seedbed.analyze.figures.limits import Limit, lenth_limits
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     grid,
     line,
     panel,
@@ -23,10 +23,10 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.trials.rows import rows_of
 
 
-def half_normal_figure(found: Findings) -> str:
+def half_normal_figure(found: Findings) -> Figure | None:
     table = found.two_level
     if table is None:
-        return ""
+        return None
     effects = [
         (str(term).replace(":", " × "), float(row["effect"]), float(row["half_normal_quantile"]))
         for term, row in zip(table.index, rows_of(table), strict=True)
@@ -47,22 +47,22 @@ def half_normal(
     x_title: str,
     limits: Sequence[Limit] = (),
     pse: float = math.nan,
-) -> str:
+) -> Figure | None:
     """|effect| over half-normal quantiles; effects are (name, size, quantile).
 
     What is noise lies on a line through 0, drawn with the slope `pse` where it is known; effects
-    beyond the lowest of `limits` are named. "" for fewer than three effects.
+    beyond the lowest of `limits` are named. None for fewer than three effects.
     """
     known = [(name, abs(size), q) for name, size, q in effects if math.isfinite(size)]
     if len(known) < 3:
-        return ""
+        return None
     marks = [limit for limit in limits if math.isfinite(limit.at)]
     top, height = 34, 280
     bottom = top + height
     sizes = [size for _, size, _ in known]
     reach = [q for _, _, q in known]
-    y = Scale(*span_of([0.0, *sizes, *(limit.at for limit in marks)]), bottom, top)
-    x = Scale(*span_of([0.0, *reach]), 0, 100)
+    y = Axis(*span_of([0.0, *sizes, *(limit.at for limit in marks)]), bottom, top)
+    x = Axis(*span_of([0.0, *reach]), 0, 100)
     inner = [grid(y, scale), x_axis(x, bottom)]
     if math.isfinite(pse) and pse > 0:
         last = min(x.high, y.high / pse)
@@ -79,4 +79,4 @@ def half_normal(
     inner += [circle(at, down, 4.5, "mean s1" if label else "off s1") for at, down, label in spots]
     inner.append(text("50%", bottom + 40, x_title, "axis middle"))
     outer = text("0", 14, "Absolute effect", "axis") + panel("".join(inner))
-    return figure(outer, bottom + 48, "Absolute effects over half-normal quantiles")
+    return Figure(outer, bottom + 48, "Absolute effects over half-normal quantiles")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedbed.analyze.figures.legend import LEGEND_ROW, tone_of
-from seedbed.analyze.figures.marks import Scale, figure, grid, panel, span_of, text, x_axis
+from seedbed.analyze.figures.marks import Axis, Figure, grid, panel, span_of, text, x_axis
 
 _WIDTH = 1000.0  # units across a panel, whatever its pixels
 _HEIGHT, _GAP = 220, 62  # pixels of a panel, and from its rule to the next one's title
@@ -46,10 +46,10 @@ class Panel:
     scale: float = 1.0
 
 
-def curve_figure(panels: Sequence[Panel], legend: Sequence[tuple[str, Key]]) -> str:
+def curve_figure(panels: Sequence[Panel], legend: Sequence[tuple[str, Key]]) -> Figure:
     """The panels one below the other, over the same samples."""
     last = max(at for one in panels for curve in one.curves for at, _ in curve.points)
-    x = Scale(0.0, last, 0, 100)
+    x = Axis(0.0, last, 0, 100)
     shrink, unit = next((shrink, unit) for least, shrink, unit in _UNITS if last >= least)
     shown = legend if len(legend) > 1 else []
     parts = [_legend_row(number, words, key) for number, (words, key) in enumerate(shown)]
@@ -57,14 +57,14 @@ def curve_figure(panels: Sequence[Panel], legend: Sequence[tuple[str, Key]]) -> 
     for one in panels:
         parts.append(text("0", top + 14, one.title, "axis"))
         start, bottom = top + 32, top + 32 + _HEIGHT
-        y = Scale(*_span(one), bottom, start)
+        y = Axis(*_span(one), bottom, start)
         drawn = _lines(one, last, y, start)
         parts.append(panel(grid(y, one.scale) + x_axis(x, bottom, shrink) + drawn))
         top = bottom + _GAP - 14
     # A panel spans 52 pixels to 84 %: this is about its middle, at every width.
     title = text("50%", top - 8, f"Samples seen{unit}", "axis middle")
     words = " and ".join(one.title for one in panels)
-    return figure("".join(parts) + panel(title), top, f"{words} by samples seen")
+    return Figure("".join(parts) + panel(title), top, f"{words} by samples seen")
 
 
 def _span(one: Panel) -> tuple[float, float]:
@@ -72,7 +72,7 @@ def _span(one: Panel) -> tuple[float, float]:
     return span_of([value for curve in whole for _, value in curve.points])
 
 
-def _lines(one: Panel, last: float, y: Scale, start: float) -> str:
+def _lines(one: Panel, last: float, y: Axis, start: float) -> str:
     """The lines, in a box that stretches with the panel and cuts what leaves it."""
     parts = [
         f'<polyline class="curve {curve.kind} {curve.key.kind}" points="'

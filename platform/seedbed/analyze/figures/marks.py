@@ -13,10 +13,11 @@ from html import escape
 
 AXIS_WIDTH = 52  # pixels left of the panel, for the tick labels
 _PANEL_WIDTH = 84  # percent; on a phone this and the axis fill the width
+_ALONE_WIDTH, _MARGIN = 720, 20  # pixels of a figure that stands alone
 
 
 @dataclass(frozen=True)
-class Scale:
+class Axis:
     """A linear map of data onto percent or pixels."""
 
     low: float
@@ -55,12 +56,33 @@ def tick_texts(values: Sequence[float], scale: float = 1.0) -> list[str]:
     return [f"{value + 0.0:.{decimals}f}".replace("-", "−") for value in scaled]
 
 
-def figure(inner: str, height: float, words: str) -> str:
-    """A whole figure; `words` say what it shows to those who cannot see it."""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" role="img" '
-        f'aria-label="{escape(words)}" width="100%" height="{height:g}">{inner}</svg>'
-    )
+@dataclass(frozen=True)
+class Figure:
+    """A whole figure: its SVG pieces, its height in pixels, and `words` that say what it shows to
+    those who cannot see it."""
+
+    inner: str
+    height: float
+    words: str
+
+    def inline(self) -> str:
+        """The figure as a part of a page, as wide as its place there."""
+        return self._svg('width="100%"')
+
+    def standalone(self, style: str) -> str:
+        """The figure as a file, which carries its own size, style and paper."""
+        drawn = self._svg(f'x="{_MARGIN}" y="{_MARGIN}" width="{_ALONE_WIDTH}"')
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_ALONE_WIDTH + 2 * _MARGIN}" '
+            f'height="{self.height + 2 * _MARGIN:g}"><style>{style}</style>'
+            f'<rect width="100%" height="100%" style="fill: var(--paper)"/>{drawn}</svg>\n'
+        )
+
+    def _svg(self, size: str) -> str:
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" role="img" '
+            f'aria-label="{escape(self.words)}" {size} height="{self.height:g}">{self.inner}</svg>'
+        )
 
 
 def panel(inner: str) -> str:
@@ -68,7 +90,7 @@ def panel(inner: str) -> str:
     return f'<svg class="panel" x="{AXIS_WIDTH}" width="{_PANEL_WIDTH}%">{inner}</svg>'
 
 
-def grid(y: Scale, scale: float) -> str:
+def grid(y: Axis, scale: float) -> str:
     """Horizontal rules at round values, labelled left of the panel."""
     marks = ticks(y.low, y.high)
     parts = []
@@ -78,7 +100,7 @@ def grid(y: Scale, scale: float) -> str:
     return "".join(parts)
 
 
-def x_axis(x: Scale, bottom: float, scale: float = 1.0) -> str:
+def x_axis(x: Axis, bottom: float, scale: float = 1.0) -> str:
     """A rule at `bottom` with ticks at round values."""
     marks = ticks(x.low, x.high)
     parts = [line(0, bottom, 100, bottom, "rule")]

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from seedbed.analyze.figures.axes import axis_scale
 from seedbed.analyze.figures.legend import LEGEND_ROW, legend_rows, tone_of
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     grid,
     line,
     panel,
     span_of,
     text,
 )
-from seedbed.analyze.figures.points import MOST_RAW, Point, heights, thinned
+from seedbed.analyze.figures.points import MOST_RAW, MeanPoint, heights, thinned
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.stats.means import marginal_means
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
@@ -31,10 +31,10 @@ class Line:
     """Points joined in one colour."""
 
     label: str
-    points: Sequence[Point]
+    points: Sequence[MeanPoint]
 
 
-def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
+def means_figure(found: Findings, factor: str, by: str | None = None) -> Figure | None:
     """Cell means of one factor in the design's order of levels, a line per level of `by`."""
     unit = found.primary.unit
     order = list(found.design.factors[factor].levels)
@@ -45,7 +45,7 @@ def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
             block="seed", error=found.primary.error, seeds="random",
         )  # fmt: skip
     except AnalysisError:
-        return ""
+        return None
     done = found.trials[completed(found.trials)]
     lines = []
     for value in list(found.design.factors[by].levels) if by else [None]:
@@ -57,7 +57,7 @@ def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
             here = done[done[factor] == row["level"][0]]
             here = here[here[by] == value] if by else here
             seeds = [(float(place), float(y)) for y in here[unit.name].dropna()]
-            points.append(Point(place, row["mean"], row["ci_low"], row["ci_high"], seeds))
+            points.append(MeanPoint(place, row["mean"], row["ci_low"], row["ci_high"], seeds))
         points.sort(key=lambda point: point.x)
         lines.append(Line(f"{by} {label_text(value)}" if by else "", points))
     of_unit = f" ({unit.value_unit})" if unit.value_unit else ""
@@ -72,13 +72,13 @@ def means_figure(found: Findings, factor: str, by: str | None = None) -> str:
 
 def levels(
     lines: Sequence[Line], names: Sequence[str], *, scale: float, x_title: str, y_title: str
-) -> str:
+) -> Figure:
     """Means at the levels of one factor, a line per level of another, with the raw seeds."""
     num_legend = len(lines) if len(lines) > 1 else 0
     top, height = 34 + LEGEND_ROW * num_legend, 240
     bottom = top + height
-    y = Scale(*span_of(heights([p for drawn in lines for p in drawn.points])), bottom, top)
-    x = Scale(-0.5, len(names) - 0.5, 0, 100)
+    y = Axis(*span_of(heights([p for drawn in lines for p in drawn.points])), bottom, top)
+    x = Axis(-0.5, len(names) - 0.5, 0, 100)
     inner = [grid(y, scale), line(0, bottom, 100, bottom, "rule")]
     for place, name in enumerate(names):
         inner.append(text(f"{x(place):g}%", bottom + 19, name, "axis middle"))
@@ -90,10 +90,10 @@ def levels(
     outer = text("0", 14, y_title, "axis") + legend_rows(
         [drawn.label for drawn in lines[:num_legend]]
     )
-    return figure(outer + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
+    return Figure(outer + panel("".join(inner)), bottom + 48, f"{y_title} by {x_title}")
 
 
-def _line_of_points(drawn: Line, x: Scale, y: Scale, shift: float, tone: str, most: int) -> str:
+def _line_of_points(drawn: Line, x: Axis, y: Axis, shift: float, tone: str, most: int) -> str:
     known = [point for point in drawn.points if not math.isnan(point.mean)]
     parts = []
     for a, b in itertools.pairwise(known):

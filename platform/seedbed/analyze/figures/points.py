@@ -14,7 +14,7 @@ MOST_RAW = 2_000  # dots of single seeds in a figure: more are a blot, and a pag
 
 
 @dataclass(frozen=True)
-class Point:
+class MeanPoint:
     """A mean with its interval (NaN for none); `raw` holds the seeds as (x, value)."""
 
     x: float
@@ -35,6 +35,6 @@ def thinned(values: Sequence[T], most: int) -> list[T]:
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
-def heights(points: Sequence[Point]) -> list[float]:
+def heights(points: Sequence[MeanPoint]) -> list[float]:
     raw = [value for point in points for _, value in point.raw]
     return raw + [value for point in points for value in (point.mean, point.low, point.high)]

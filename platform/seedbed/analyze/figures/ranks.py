@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import math
 
-from seedbed.analyze.figures.marks import Scale, circle, figure, line, text, x_axis
+from seedbed.analyze.figures.marks import Axis, Figure, circle, line, text, x_axis
 from seedbed.analyze.stats.ranks import Ranks
 from seedbed.analyze.trials.observations import label_text
 
 _ROW, _LANE = 30, 12  # pixels
 
 
-def rank_figure(ranks: Ranks) -> str:
-    """Levels from the best mean rank to the worst; "" where they could not be ranked.
+def rank_figure(ranks: Ranks) -> Figure | None:
+    """Levels from the best mean rank to the worst; None where they could not be ranked.
 
     Bars above join levels whose ranks are less than the critical difference apart.
     """
     known = ranks.ranks["mean_rank"].dropna().sort_values(kind="stable")
     if len(known) < 2 or math.isnan(ranks.critical_difference):
-        return ""
+        return None
     places = [float(rank) for rank in known]
     groups = joined(places, ranks.critical_difference)
     top = 54 + _LANE * len(groups)
     bottom = top + _ROW * len(known)
-    x = Scale(0.8, len(places) + 0.2, 0, 100)
+    x = Axis(0.8, len(places) + 0.2, 0, 100)
     distance = f"critical difference {ranks.critical_difference:.2f}"
     start = x(1.0)
     end = x(min(1.0 + ranks.critical_difference, len(places) + 0.2))
@@ -48,7 +48,7 @@ def rank_figure(ranks: Ranks) -> str:
     parts.append(x_axis(x, bottom + 6))
     title = f"Mean rank over {int(ranks.ranks['num_tasks'].iloc[0])} tasks (1 is the best)"
     parts.append(text("50%", bottom + 46, title, "axis middle"))
-    return figure("".join(parts), bottom + 54, title)
+    return Figure("".join(parts), bottom + 54, title)
 
 
 def joined(places: list[float], distance: float) -> list[tuple[int, int]]:

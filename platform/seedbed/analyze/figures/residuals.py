@@ -10,9 +10,9 @@ from scipy import stats
 
 from seedbed.analyze.figures.axes import axis_scale
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     grid,
     line,
     panel,
@@ -24,10 +24,10 @@ from seedbed.analyze.figures.points import MOST_RAW, thinned
 from seedbed.analyze.findings.study import Findings
 
 
-def residuals_figure(found: Findings) -> str:
+def residuals_figure(found: Findings) -> Figure | None:
     diagnostics = found.primary.diagnostics
     if diagnostics is None:
-        return ""
+        return None
     table = diagnostics.trials
     values = found.trials.loc[table.index, found.primary.unit.name].astype(float)
     return residuals(
@@ -42,21 +42,21 @@ def residuals_figure(found: Findings) -> str:
 def residuals(
     fitted: Sequence[float], residual: Sequence[float], studentised: Sequence[float], *,
     scale: float, unit: str = "",
-) -> str:  # fmt: skip
+) -> Figure | None:  # fmt: skip
     """Residuals over fitted values, and below them the studentised ones over normal quantiles.
 
-    "" where none is known. Of more than MOST_RAW trials every so many-eth in order of size is
+    None where none is known. Of more than MOST_RAW trials every so many-eth in order of size is
     drawn, the extremes among them.
     """
     pairs = [(f, r) for f, r in zip(fitted, residual, strict=True) if math.isfinite(f + r)]
     if not pairs:
-        return ""
+        return None
     of_unit = f" ({unit})" if unit else ""
     top, height = 34, 190
     bottom = top + height
     drawn = thinned(sorted(pairs, key=lambda pair: pair[1]), MOST_RAW)
-    y = Scale(*span_of([0.0, *(r for _, r in pairs)]), bottom, top)
-    x = Scale(*span_of([f for f, _ in pairs]), 0, 100)
+    y = Axis(*span_of([0.0, *(r for _, r in pairs)]), bottom, top)
+    x = Axis(*span_of([f for f, _ in pairs]), 0, 100)
     upper = [grid(y, scale), x_axis(x, bottom, scale), line(0, y(0), 100, y(0), "zero")]
     upper += [circle(x(f), y(r), 3, "seed s1") for f, r in drawn]
     upper.append(text("50%", bottom + 40, f"Fitted value{of_unit}", "axis middle"))
@@ -72,7 +72,7 @@ def residuals(
         note = f"{len(drawn):,} of {len(pairs):,} trials are drawn, the extremes among them"
         outer += text("0", end + 14, note, "axis")
         end += 22
-    return figure(outer, end, words)
+    return Figure(outer, end, words)
 
 
 def _normal_plot(sizes: Sequence[float], start: float) -> tuple[str, float]:
@@ -82,8 +82,8 @@ def _normal_plot(sizes: Sequence[float], start: float) -> tuple[str, float]:
     # Blom's plotting positions.
     ranks = (np.arange(1, len(sizes) + 1) - 0.375) / (len(sizes) + 0.25)
     quantiles = [float(q) for q in stats.norm.ppf(ranks)]
-    x = Scale(*span_of(quantiles), 0, 100)
-    y = Scale(*span_of([*sizes, quantiles[0], quantiles[-1]]), bottom, top)
+    x = Axis(*span_of(quantiles), 0, 100)
+    y = Axis(*span_of([*sizes, quantiles[0], quantiles[-1]]), bottom, top)
     low, high = max(x.low, y.low), min(x.high, y.high)
     inner = [grid(y, 1.0), x_axis(x, bottom), line(x(low), y(low), x(high), y(high), "front")]
     dots = thinned(list(zip(quantiles, sizes, strict=True)), MOST_RAW)

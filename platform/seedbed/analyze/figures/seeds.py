@@ -10,9 +10,9 @@ from seedbed.analyze.figures.axes import axis_scale, in_unit
 from seedbed.analyze.figures.legend import LEGEND_ROW, NUM_TONES, legend_rows, tone_of
 from seedbed.analyze.figures.limits import Limit
 from seedbed.analyze.figures.marks import (
-    Scale,
+    Axis,
+    Figure,
     circle,
-    figure,
     grid,
     line,
     panel,
@@ -22,9 +22,9 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.trials.rows import rows_of
 
 
-def seeds_figure(found: Findings) -> str:
+def seeds_figure(found: Findings) -> Figure | None:
     if found.outlook is None:
-        return ""
+        return None
     curves = []
     for effect, own in found.outlook.table.groupby("effect", sort=False):
         points = [
@@ -62,21 +62,21 @@ def seeds_needed(
     scale: float,
     y_title: str,
     limits: Sequence[Limit] = (),
-) -> str:
+) -> Figure | None:
     """Half an interval over the number of seeds, a line an effect: curves are (name, points).
 
-    At most NUM_TONES of them. "" where no curve has two points.
+    At most NUM_TONES of them. None where no curve has two points.
     """
     shown = [(name, list(points)) for name, points in curves if len(points) > 1][:NUM_TONES]
     if not shown:
-        return ""
+        return None
     marks = [limit for limit in limits if math.isfinite(limit.at)]
     top, height = 34 + LEGEND_ROW * len(shown), 240
     bottom = top + height
     heights = [value for _, points in shown for _, value in points]
-    y = Scale(0.0, max([*heights, *(limit.at for limit in marks)]) * 1.08, bottom, top)
+    y = Axis(0.0, max([*heights, *(limit.at for limit in marks)]) * 1.08, bottom, top)
     seeds = [seed for _, points in shown for seed, _ in points]
-    x = Scale(min(seeds) - 0.4, max(seeds) + 0.4, 0, 100)
+    x = Axis(min(seeds) - 0.4, max(seeds) + 0.4, 0, 100)
     inner = [grid(y, scale), line(0, bottom, 100, bottom, "rule")]
     every = sorted(set(seeds))[:: 1 + len(set(seeds)) // 12]
     inner += [text(f"{x(seed):g}%", bottom + 19, str(seed), "axis middle") for seed in every]
@@ -93,4 +93,4 @@ def seeds_needed(
     inner.append(text("50%", bottom + 40, "Seeds of every cell", "axis middle"))
     names = legend_rows([name for name, _ in shown])
     outer = text("0", 14, y_title, "axis") + names + panel("".join(inner))
-    return figure(outer, bottom + 48, f"{y_title} by number of seeds")
+    return Figure(outer, bottom + 48, f"{y_title} by number of seeds")

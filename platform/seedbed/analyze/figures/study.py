@@ -6,19 +6,22 @@ from seedbed.analyze.figures.contrasts import contrast_figure
 from seedbed.analyze.figures.cost import cost_figure
 from seedbed.analyze.figures.effects_by_size import effects_figure
 from seedbed.analyze.figures.half_normal import half_normal_figure
+from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.means import means_figure
 from seedbed.analyze.figures.residuals import residuals_figure
 from seedbed.analyze.figures.seeds import seeds_figure
 from seedbed.analyze.findings.study import Findings
 
 
-def figures_of(found: Findings) -> dict[str, str]:
-    """The figures by name, "" for one that has nothing to show: `contrasts_<factor>`,
+def figures_of(found: Findings) -> dict[str, Figure]:
+    """The figures that have something to show, by name: `contrasts_<factor>`,
     `means_<factor>` or `means_<a>_by_<b>`, `cost`, `effect_pareto`, `half_normal`, `residuals`,
-    `seeds_needed`. None where the primary response could not be analysed."""
+    `seeds_needed`; no figure at all where the primary response could not be analysed."""
     if found.primary.fault:
         return {}
-    drawn = {f"contrasts_{name}": contrast_figure(found, name) for name in found.factors}
+    drawn: dict[str, Figure | None] = {
+        f"contrasts_{name}": contrast_figure(found, name) for name in found.factors
+    }
     names = list(found.factors)
     if len(names) == 1:
         drawn[f"means_{names[0]}"] = means_figure(found, names[0])
@@ -26,9 +29,8 @@ def figures_of(found: Findings) -> dict[str, str]:
     drawn.update({f"means_{a}_by_{b}": means_figure(found, a, b) for a, b in pairs})
     if found.cost and not found.cells.empty:
         drawn["cost"] = cost_figure(found)
-    return drawn | {
-        "effect_pareto": effects_figure(found),
-        "half_normal": half_normal_figure(found),
-        "residuals": residuals_figure(found),
-        "seeds_needed": seeds_figure(found),
-    }
+    drawn["effect_pareto"] = effects_figure(found)
+    drawn["half_normal"] = half_normal_figure(found)
+    drawn["residuals"] = residuals_figure(found)
+    drawn["seeds_needed"] = seeds_figure(found)
+    return {name: figure for name, figure in drawn.items() if figure is not None}

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.study import figures_of
 from seedbed.analyze.findings.effects import effect_table, share_table
 from seedbed.analyze.findings.study import Findings, ResponseFindings, find
@@ -44,8 +45,6 @@ from seedbed.plan.design import Design
 
 # Ten digits: what is left of rounding differences between machines lies below.
 _FLOATS = "%.10g"
-# Pixels of a figure that stands alone.
-_WIDTH, _MARGIN = 720, 20
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,11 @@ def write_report(
     """
     found = find(design, trials, correct)
     learned = learning_curves(found, curves)
-    drawn = figures_of(found) | {"learning_curves": learned.svg}
+    drawn = figures_of(found)
+    if learned.figure is not None:
+        drawn["learning_curves"] = learned.figure
     page = _page(found, drawn, provenance, learned)
-    style = _environment().get_template("figures.css").render()
+    style = figure_style()
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
         "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in found.aliases]),
@@ -92,7 +93,7 @@ def write_report(
         "variance_components.json": _json(components_as_json(found)),
         "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
         **_tables(found),
-        **{f"figures/{name}.svg": standalone(svg, style) for name, svg in drawn.items() if svg},
+        **{f"figures/{name}.svg": one.standalone(style) for name, one in drawn.items()},
         "report.html": _environment().get_template("report.html.j2").render(page),
         "report.md": _environment().get_template("report.md.j2").render(page),
     }
@@ -136,16 +137,9 @@ def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
 
 
-def standalone(svg: str, style: str = "") -> str:
-    """A figure that carries its own size, style and paper."""
-    style = style or _environment().get_template("figures.css").render()
-    sized = svg.replace('width="100%"', f'x="{_MARGIN}" y="{_MARGIN}" width="{_WIDTH}"', 1)
-    height = float(svg.split('height="', 1)[1].split('"', 1)[0])
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 2 * _MARGIN}" '
-        f'height="{height + 2 * _MARGIN:g}"><style>{style}</style>'
-        f'<rect width="100%" height="100%" style="fill: var(--paper)"/>{sized}</svg>\n'
-    )
+def figure_style() -> str:
+    """The style sheet of a figure that stands alone."""
+    return _environment().get_template("figures.css").render()
 
 
 def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
@@ -181,7 +175,7 @@ def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -
 
 
 def _page(
-    found: Findings, drawn: Mapping[str, str], provenance: Mapping[str, Any], learned: Curves
+    found: Findings, drawn: Mapping[str, Figure], provenance: Mapping[str, Any], learned: Curves
 ) -> dict[str, Any]:
     """What both templates set."""
     return {

@@ -14,6 +14,7 @@ import pandas as pd
 
 from seedbed.analyze.figures.learning_curves import Curve, Key, Panel, curve_figure
 from seedbed.analyze.figures.legend import NUM_TONES
+from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.points import thinned
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import number
@@ -34,9 +35,9 @@ _ENDED = ("completed", "diverged")
 
 @dataclass(frozen=True)
 class Curves:
-    """The figure `learning_curves` (empty where no trial has a curve) and what is said of it."""
+    """The figure `learning_curves`, None where no trial has a curve, and what is said of it."""
 
-    svg: str = ""
+    figure: Figure | None = None
     words: list[str] = field(default_factory=list)
 
 
@@ -62,7 +63,7 @@ def learning_curves(found: Findings, read: CurveReader | None) -> Curves:
 
 def section(curves: Curves) -> list[Section]:
     """The report's section; nothing where there is no curve."""
-    return [Section("Learning curves", curves.words, ["learning_curves"])] if curves.svg else []
+    return [Section("Learning curves", curves.words, ["learning_curves"])] if curves.figure else []
 
 
 def _cells(found: Findings) -> list[dict[str, object]]:
