@@ -41,7 +41,8 @@ def recall(
 
     Raises TrackingError where there is none.
     """
-    from seedbed.track.mlflow.connection import default_tracking_uri, find_experiment
+    from seedbed.track.mlflow.address import default_tracking_uri
+    from seedbed.track.mlflow.connection import find_experiment
     from seedbed.track.mlflow.reader import read_design, read_trials, run_marks
 
     uri = tracking_uri or default_tracking_uri(home())
@@ -66,14 +67,14 @@ def curves_of(found: Recalled) -> CurveReader:
 
 
 def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
-    """Which test pictures each completed trial named right, by the artifacts of its run."""
+    """Which test examples each completed trial got right, by the artifacts of its run."""
     from seedbed.analyze.trials.per_example import correct_by_trial
 
     done = found.trials.loc[found.trials["status"] == "completed", "key"]
     return correct_by_trial(
         done,
         found.design.metric(found.design.responses[0]),
-        _artifact(found, "examples.parquet"),
+        _artifacts(found),
     )
 
 
@@ -81,15 +82,16 @@ def with_bad_samples_of(found: Recalled) -> Design:
     """The design, with the bad samples that the artifacts of its trials name."""
     from seedbed.analyze.report.sections.bad_samples import FILE_NAME, with_bad_samples
 
-    return with_bad_samples(found.design, found.trials, _artifact(found, FILE_NAME))
+    read = _artifacts(found)
+    return with_bad_samples(found.design, found.trials, lambda key: read(key, FILE_NAME))
 
 
-def _artifact(found: Recalled, name: str) -> Callable[[str], bytes | None]:
-    """Reads the artifact `name` of a trial's run, by the trial's key; None without one."""
+def _artifacts(found: Recalled) -> Callable[[str, str], bytes | None]:
+    """Reads an artifact of a trial's run, by the trial's key and the artifact's name, or None."""
     from seedbed.errors import TrackingError
     from seedbed.track.mlflow.reader import read_artifact
 
-    def read(key: str) -> bytes | None:
+    def read(key: str, name: str) -> bytes | None:
         try:
             return read_artifact(
                 found.uri,

@@ -1,4 +1,4 @@
-"""Faults of a store while cohorts train. Oracle: the pure order, from a folder in calm."""
+"""Faults of a store while cohorts train. Oracle: the pure order, from a folder."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ SAMPLES = 3_200  # 6.6 epochs of the shapes, each read anew: some 24 requests an
 
 
 @pytest.fixture
-def place(weather: Any, shapes: Path) -> str:
-    """The shapes in a bucket, behind the weather."""
+def place(flaky_s3: Any, shapes: Path) -> str:
+    """The shapes in a bucket, behind a proxy that makes faults."""
     where = f"s3://corpus/{uuid.uuid4().hex}"
     for path in sorted(shapes.glob("*.tar")):
         write_object(f"{where}/{path.name}", path.read_bytes())
@@ -87,12 +87,12 @@ class Live(InMemoryLedger):
         self._ending = False
 
 
-def run(what: Plan, folder: Path, results: str, weather: Any = None) -> tuple[Outcome, Live]:
-    """Run `what`; with `weather`, its store goes away when some shards of the study were read."""
+def run(what: Plan, folder: Path, results: str, flaky_s3: Any = None) -> tuple[Outcome, Live]:
+    """Run `what`; with `flaky_s3`, its store goes away when some shards of the study were read."""
     ledger = Live()
     corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
-    if weather is not None:
-        weather.away_after = len(weather.requests) + 100
+    if flaky_s3 is not None:
+        flaky_s3.away_after = len(flaky_s3.requests) + 100
     outcome = run_plan(
         what,
         corpora,
@@ -128,7 +128,7 @@ def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
 
 
 def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
-    weather: Any,
+    flaky_s3: Any,
     place: str,
     shapes: Path,
     tmp_path: Path,
@@ -138,15 +138,15 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "120")
     monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
     request.getfixturevalue("cluster")
-    weather.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
-    there, _ = run(small(place), tmp_path, "there", weather)
-    assert weather.away_since and not weather.is_away
+    flaky_s3.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
+    there, _ = run(small(place), tmp_path, "there", flaky_s3)
+    assert flaky_s3.away_since and not flaky_s3.is_away
     assert there.missing(small(place).trials) == []
-    check_order(there, small(place), shapes, tmp_path / "calm")
+    check_order(there, small(place), shapes, tmp_path / "undisturbed")
 
 
 def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes_on(
-    weather: Any,
+    flaky_s3: Any,
     place: str,
     shapes: Path,
     tmp_path: Path,
@@ -156,24 +156,24 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "8")
     request.getfixturevalue("cluster")
     what = small(place)
-    outcome, ledger = run(what, tmp_path, "there", weather)
+    outcome, ledger = run(what, tmp_path, "there", flaky_s3)
     assert not outcome.records and set(outcome.reasons) == {t.key for t in what.trials}
     for reason in outcome.reasons.values():
         assert reason.startswith(("asking for s3://", "reading s3://"))
-        assert f"{weather.url} gave no valid answer" in reason
+        assert f"{flaky_s3.url} gave no valid answer" in reason
         assert "SEEDBED_RETRY_SECONDS" in reason
         assert "UDF" not in reason
     assert set(ledger.statuses.values()) == {"failed"}
-    weather.away_after = None
+    flaky_s3.away_after = None
     again, later = run(what, tmp_path, "there")
     assert again.missing(what.trials) == []
     assert 0 < min(ledger.live) < min(later.live)  # from its checkpoint, not from the start
-    check_order(again, what, shapes, tmp_path / "calm")
+    check_order(again, what, shapes, tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("fault", ["changed", "refused"])
 def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
-    weather: Any,
+    flaky_s3: Any,
     place: str,
     shapes: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Results in a bucket. Oracle: the same calls on a folder, and the store in calm."""
+"""Results in a bucket. Oracle: the same calls on a folder, and an undisturbed store."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def filled(uri: str) -> Folder:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_store_that_is_away_for_a_while_is_waited_for_by_every_call(
-    weather: Any, tmp_path: Path, name: str
+    flaky_s3: Any, tmp_path: Path, name: str
 ) -> None:
     store, folder = filled(f"s3://corpus/{uuid.uuid4().hex}"), filled(str(tmp_path))
-    weather.away = True
-    back = threading.Timer(1.0, lambda: setattr(weather, "away", False))
+    flaky_s3.away = True
+    back = threading.Timer(1.0, lambda: setattr(flaky_s3, "away", False))
     back.start()
     began = time.monotonic()
     assert CALLS[name](store) == CALLS[name](folder)
@@ -70,25 +70,25 @@ def test_a_store_that_is_away_for_a_while_is_waited_for_by_every_call(
 
 
 def test_one_that_stays_away_is_named_when_the_patience_ends(
-    weather: Any, monkeypatch: pytest.MonkeyPatch
+    flaky_s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "1")
-    weather.away = True
+    flaky_s3.away = True
     with pytest.raises(UnavailableError, match="gave no valid answer") as caught:
         store.write_bytes(b"x", "trials", "k", "record.json")
     assert f"writing {store.uri}/trials/k/record.json" in str(caught.value)
 
 
 def test_the_files_of_a_record_are_listed_at_once_and_read_when_they_are_wanted(
-    weather: Any,
+    flaky_s3: Any,
 ) -> None:
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
-    before = len(weather.requests)
+    before = len(flaky_s3.requests)
     sizes = store.sizes("trials")
-    listed = len(weather.requests) - before
+    listed = len(flaky_s3.requests) - before
     files = record_files(store, "k", sizes)
-    assert len(weather.requests) - before == listed
+    assert len(flaky_s3.requests) - before == listed
     assert record_files(store, "k").keys() == files.keys() == {"examples.parquet"}
     file = files["examples.parquet"]
     assert isinstance(file, Remote)

@@ -128,11 +128,11 @@ def test_a_driver_whose_lease_was_taken_stops_and_says_by_whom(place: str) -> No
     assert exists(f"{place}/{LOCK_NAME}")  # it is the other's
 
 
-def test_a_store_that_is_away_for_a_while_costs_nobody_the_lease(weather: Any, place: str) -> None:
+def test_a_store_that_is_away_for_a_while_costs_nobody_the_lease(flaky_s3: Any, place: str) -> None:
     with study_lease(Folder(place), beat_seconds=0.2):
-        weather.away = True
+        flaky_s3.away = True
         time.sleep(1.5)
-        weather.away = False
+        flaky_s3.away = False
         time.sleep(1.5)
         found = get(f"{place}/{LOCK_NAME}")
         assert found is not None and json.loads(found.body)["beat"] > 2

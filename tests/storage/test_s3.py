@@ -71,37 +71,37 @@ def test_an_etag_changes_with_the_content(s3: Any) -> None:
     assert not exists(uri + "x")
 
 
-def calm(weather: Any, kind: str, times: int) -> None:
+def disturb(flaky_s3: Any, kind: str, times: int) -> None:
     if kind.isdigit():
-        weather.statuses = [int(kind)] * times
+        flaky_s3.statuses = [int(kind)] * times
     elif kind == "delay":
-        weather.delays, weather.delay_seconds = times, 1.5
+        flaky_s3.delays, flaky_s3.delay_seconds = times, 1.5
     else:
-        setattr(weather, kind, times)
+        setattr(flaky_s3, kind, times)
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "429", "cuts", "resets", "delay"])
 @pytest.mark.parametrize("deed", ["read", "list"])
-def test_weather_that_ends_is_waited_out(
-    weather: Any, twins: Any, kind: str, deed: str, monkeypatch: pytest.MonkeyPatch
+def test_passing_faults_are_waited_out(
+    flaky_s3: Any, twins: Any, kind: str, deed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.5")
-    calm(weather, kind, 2)
+    disturb(flaky_s3, kind, 2)
     if deed == "read":
         assert read_object(BIG) == CONTENT
     else:
         assert len(list_objects(twins[1])) == 13
-    assert len(weather.requests) >= 3
+    assert len(flaky_s3.requests) >= 3
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "cuts", "resets", "delay"])
-def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
-    weather: Any, twins: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_lasting_faults_are_said_in_words_when_the_patience_ends(
+    flaky_s3: Any, twins: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEEDBED_READ_TIMEOUT_SECONDS", "0.3")
     assert read_object(BIG)  # the server has answered, and this environment's client is made
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "2")
-    calm(weather, kind, 9_999)
+    disturb(flaky_s3, kind, 9_999)
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"\d attempts in [2-6]\.\d s") as caught:
         read_object(BIG)
@@ -111,53 +111,53 @@ def test_weather_that_stays_is_said_in_words_when_the_patience_ends(
 
 
 def test_a_store_that_never_answered_is_waited_for_less_than_one_that_has(
-    weather: Any, twins: Any, monkeypatch: pytest.MonkeyPatch
+    flaky_s3: Any, twins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seedbed.storage.retry.FIRST_SECONDS", 0.2)
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "1.5")
-    weather.away = True
+    flaky_s3.away = True
     for least, most in ((0.2, 1.0), (1.5, 5.0)):
         began = time.monotonic()
         with pytest.raises(UnavailableError):
             list_objects(BIG)
         assert least <= time.monotonic() - began < most
-        weather.away = False
+        flaky_s3.away = False
         assert list_objects(BIG)
-        weather.away = True
+        flaky_s3.away = True
 
 
 @pytest.mark.parametrize("text", ["-1", "soon", "inf"])
 def test_a_patience_that_is_no_number_is_refused(
-    weather: Any, twins: Any, text: str, monkeypatch: pytest.MonkeyPatch
+    flaky_s3: Any, twins: Any, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", text)
     with pytest.raises(DataError, match=f"SEEDBED_RETRY_SECONDS is '{text}'"):
         retry_seconds()
 
 
-def test_what_waiting_does_not_mend_is_asked_once(weather: Any, twins: Any) -> None:
+def test_what_waiting_does_not_mend_is_asked_once(flaky_s3: Any, twins: Any) -> None:
     with pytest.raises(DataError, match=r"absent\.tar is gone") as caught:
         read_object("s3://corpus/twin/absent.tar")
     assert not isinstance(caught.value, UnavailableError)
-    assert len(weather.requests) == 1
+    assert len(flaky_s3.requests) == 1
     for status in (400, 403, 404):
-        weather.requests.clear()
-        weather.statuses = [status]
+        flaky_s3.requests.clear()
+        flaky_s3.statuses = [status]
         with pytest.raises(DataError) as caught:
             read_object(BIG)
         assert not isinstance(caught.value, UnavailableError)
-        assert len(weather.requests) == 1
+        assert len(flaky_s3.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 @pytest.mark.parametrize("deed", [read_object, list_objects])
 def test_wrong_credentials_are_named_and_not_shown(
-    weather: Any, twins: Any, monkeypatch: pytest.MonkeyPatch, name: str, deed: Any
+    flaky_s3: Any, twins: Any, monkeypatch: pytest.MonkeyPatch, name: str, deed: Any
 ) -> None:
     monkeypatch.setenv(name, "wrongwrongwrong")
     with pytest.raises(DataError, match="refuses the credentials") as caught:
         deed(BIG)
-    assert len(weather.requests) == 1
+    assert len(flaky_s3.requests) == 1
     for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         assert os.environ[secret] not in str(caught.value)
 

@@ -23,7 +23,8 @@ from seedbed.plan.design import Design
 from seedbed.study.cell import Cell
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import StudyEntry, TrialEntry
-from seedbed.track.mlflow.connection import client, default_tracking_uri, prepare_store
+from seedbed.track.mlflow.address import default_tracking_uri
+from seedbed.track.mlflow.connection import client, prepare_store
 from seedbed.track.mlflow.ledger import MlflowLedger
 from seedbed.track.mlflow.study_runs import MlflowRuns
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +14,14 @@ from numpy.typing import NDArray
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, Pictures, Seen, refusal
+from seedbed.data.parts import Part, Shards
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.columns import read_columns
 from seedbed.data.select.removed import COPIES_STEP
 from seedbed.data.select.selection import Removal, RowTable, Selected, copies
-from seedbed.data.shards.manifest import MANIFEST_NAME
-from seedbed.data.shards.source import SPLIT, OpenSource
+from seedbed.data.shards.source import SPLIT
 from seedbed.data.shards.usable import check_caption, check_usable
-from seedbed.errors import DataError, nearest
-
-
-@dataclass(frozen=True)
-class Part:
-    """One source of a corpus, and how often its pairs come."""
-
-    source: OpenSource
-    weight: float
-
-
-Shards = list[tuple[int, str]]  # number of the part, name of the shard
-
-
-def shards_of_split(corpus: Corpus, parts: Sequence[Part]) -> Shards:
-    """The shards to train on, of all parts end to end: all of a source's that nobody described."""
-    found: Shards = []
-    for number, part in enumerate(parts):
-        source, split = part.source, corpus.split
-        splits = {shard.split for shard in source.manifest.shards}
-        if not source.own and split not in splits:
-            raise DataError(
-                f"corpus '{corpus.uri}' has no split '{split}'",
-                why=f"{MANIFEST_NAME} in {source.uri} lists none of that name",
-                mend=nearest(split, splits),
-            )
-        shards = source.manifest.shards
-        names = sorted(s.name for s in shards if source.own or s.split == split)
-        found += [(number, name) for name in names]
-    return found
+from seedbed.errors import DataError
 
 
 class Assembly:

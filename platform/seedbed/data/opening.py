@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedbed.data.assembly import Assembly, Part, shards_of_split
+from seedbed.data.assembly import Assembly
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
 from seedbed.data.overlap import Pictures
+from seedbed.data.parts import Part, shards_of_split
 from seedbed.data.rows import Rows
 from seedbed.data.select.selection import Removal
 from seedbed.data.shards.manifest import Provenance

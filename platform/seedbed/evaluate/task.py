@@ -44,7 +44,8 @@ class Task(ABC, Generic[Part]):
     on how many ranks there are.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]]  # all that `values` may hold
+    # All that `values` may hold. One counted example by example says in which column of `file`.
+    metrics: ClassVar[tuple[Metric, ...]]
     file: ClassVar[str]  # beside a trial's record, with the examples one by one; its own
     examples: ClassVar[str]  # what an example is called, in the plural
     # Whether it compares pictures with captions: only a model that learnt to can be asked.

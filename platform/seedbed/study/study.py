@@ -45,10 +45,10 @@ class Study:
     `{"demo": {"budget.samples": 10_000}}`. A design of `study/designs/`, given by its name, trains
     a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors.
     `published` are values of others that the report sets beside the study's own; `claims` are what
-    the study expects, judged in the report. `error` is what its intervals rest on: "cells" (every cell varies in its own way)
-    or "pooled" (all alike: narrower, and too narrow where they do not), which the report takes only
-    if it was stated before the first trial. Everything is checked here, at definition: a wrong
-    path, level or patch raises StudyError before anything starts.
+    the study expects, judged in the report. `error` is what its intervals rest on: "cells" (every
+    cell varies in its own way) or "pooled" (all alike: narrower, and too narrow where they do not),
+    which the report takes only if it was stated before the first trial. Everything is checked here,
+    at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Study:

@@ -15,13 +15,8 @@ from typing import Any
 import pytest
 
 from seedbed.errors import TrackingError
-from seedbed.track.mlflow.connection import (
-    check_tracking,
-    client,
-    default_tracking_uri,
-    prepare_store,
-    redacted,
-)
+from seedbed.track.mlflow.address import default_tracking_uri, redacted
+from seedbed.track.mlflow.connection import check_tracking, client, prepare_store
 
 World = Any  # conftest.World
 

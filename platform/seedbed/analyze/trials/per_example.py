@@ -1,4 +1,4 @@
-"""Which test pictures each trial named right, from the files that trials leave."""
+"""Which test examples each trial got right, from the files that trials leave for each task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.evaluate.tasks import task_of
 from seedbed.metric import Metric
 from seedbed.storage.tables import read_table
 
@@ -14,20 +15,22 @@ MOST_TRIALS = 500  # whose files are read: beyond, seeds are many and the test s
 
 
 def correct_by_trial(
-    keys: Iterable[str], response: Metric, read: Callable[[str], bytes | None]
+    keys: Iterable[str], response: Metric, read: Callable[[str, str], bytes | None]
 ) -> dict[str, NDArray[np.bool_]]:
-    """By trial key, whether each test picture was right [n]: all of one length and one order.
+    """By trial key, whether each test example was right [n]: all of one length and one order.
 
-    `read` gives a trial's `examples.parquet`, or None. Empty where the response is not counted
-    per picture, where trials are too many, or where they did not see the same pictures.
+    The file and its column are those that the response's own task declares. `read` gives a trial's
+    file, by the trial's key and the file's name, or None. Empty where no task counts the response
+    example by example, where trials are too many, or where they did not see the same examples.
     """
+    task = task_of(response.name)
     wanted = list(keys)
-    if not response.column or len(wanted) > MOST_TRIALS:
+    if task is None or not response.column or len(wanted) > MOST_TRIALS:
         return {}
-    found: dict[str, NDArray[np.bool_]] = {}
+    correct: dict[str, NDArray[np.bool_]] = {}
     first: NDArray[np.int64] | None = None
     for key in wanted:
-        content = read(key)
+        content = read(key, task.file)
         if content is None:
             continue
         table = read_table(content, ["id", response.column])
@@ -36,7 +39,7 @@ def correct_by_trial(
             first = ids
         if not np.array_equal(ids, first):
             return {}
-        found[key] = np.asarray(
+        correct[key] = np.asarray(
             table.column(response.column).to_numpy() < response.below, dtype=bool
         )
-    return found
+    return correct

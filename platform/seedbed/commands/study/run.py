@@ -32,7 +32,8 @@ def run(options: Options) -> int:
     from seedbed.storage.folder import Folder
     from seedbed.storage.lock import study_lock
     from seedbed.storage.retry import retry_seconds
-    from seedbed.track.mlflow.connection import check_tracking, default_tracking_uri
+    from seedbed.track.mlflow.address import default_tracking_uri
+    from seedbed.track.mlflow.connection import check_tracking
 
     retry_seconds()
     check_workers(options.plan, options.workers)
@@ -108,7 +109,8 @@ def _open_ledger(
     looks: Sequence[Mapping[str, int]],
     store: Folder,
 ) -> Tracking:
-    from seedbed.track.mlflow.connection import default_tracking_uri, prepare_store, redacted
+    from seedbed.track.mlflow.address import default_tracking_uri, redacted
+    from seedbed.track.mlflow.connection import prepare_store
     from seedbed.track.mlflow.ledger import MlflowLedger
 
     uri = options.tracking_uri or default_tracking_uri(home())

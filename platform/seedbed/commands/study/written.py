@@ -64,12 +64,13 @@ def _reported(
     chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder, folder: Path
 ) -> Any:
     """The report of what there is, written and handed to the ledger."""
-    from seedbed.analyze.report.sections.bad_samples import lines, with_bad_samples
+    from seedbed.analyze.report.sections.bad_samples import FILE_NAME, lines, with_bad_samples
     from seedbed.recall import table_of
 
     design = tracking.entry.design
     table = table_of(design, _records(chosen, outcome))
-    design = with_bad_samples(design, table, _reader(store, "bad_samples.parquet"))
+    read = _reader(store)
+    design = with_bad_samples(design, table, lambda key: read(key, FILE_NAME))
     correct = _correct(store, table, chosen.metrics[chosen.responses[0]])
     curves = _curves(outcome)
     report = written_report(design, table, folder, correct, curves)
@@ -124,17 +125,17 @@ def print_ui(uri: str, experiment: str, view: str) -> None:
 
 
 def _correct(store: Folder, table: pd.DataFrame, response: Metric) -> dict[str, Any]:
-    """Which test pictures each completed trial named right, by the files beside its record."""
+    """Which test examples each completed trial got right, by the files beside its record."""
     from seedbed.analyze.trials.per_example import correct_by_trial
 
     done = table.loc[table["status"] == "completed", "key"]
-    return correct_by_trial(done, response, _reader(store, "examples.parquet"))
+    return correct_by_trial(done, response, _reader(store))
 
 
-def _reader(store: Folder, name: str) -> Callable[[str], bytes | None]:
-    """Reads the file `name` beside a trial's record, by the trial's key; None without one."""
+def _reader(store: Folder) -> Callable[[str, str], bytes | None]:
+    """Reads a file beside a trial's record, by the trial's key and the file's name, or None."""
 
-    def read(key: str) -> bytes | None:
+    def read(key: str, name: str) -> bytes | None:
         parts = ("trials", key, name)
         return store.read_bytes(*parts) if store.exists(*parts) else None
 

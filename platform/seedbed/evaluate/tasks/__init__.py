@@ -31,6 +31,12 @@ def all_metrics() -> tuple[Metric, ...]:
     return tuple(metric for task in all_tasks() for metric in task.metrics)
 
 
+def task_of(metric: str) -> Task[Any] | None:
+    """The task that declares the metric of this name; None for one that no task measures."""
+    declaring = (task for task in all_tasks() if metric in {m.name for m in task.metrics})
+    return next(declaring, None)
+
+
 def names_needed() -> dict[str, int]:
     """Of each metric that has such a bound, how many different captions it needs."""
     return {name: n for task in all_tasks() for name, n in task.names_needed.items()}

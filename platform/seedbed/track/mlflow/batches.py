@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, RunTag
 
 from seedbed.study.record import Value
-from seedbed.track.mlflow.connection import redacted
+from seedbed.track.mlflow.address import redacted
 
 # mlflow/utils/validation.py, 3.17; the tests compare them.
 MAX_METRICS = 1000

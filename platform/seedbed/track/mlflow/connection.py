@@ -1,9 +1,8 @@
-"""Where runs are tracked: the URI, whether it can be used, and a client for it."""
+"""The store that runs are tracked in: whether it can be used, and a client for it."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +10,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from seedbed.errors import TrackingError, nearest
-from seedbed.home import home as seedbed_home
 from seedbed.storage.lock import file_lock
+from seedbed.track.mlflow.address import (
+    artifact_location,
+    default_tracking_uri,
+    redacted,
+    sqlite_path,
+)
 
-SQLITE = "sqlite:///"  # and then the path, so four slashes for an absolute one
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 SCHEMES = ("http", "https", "sqlite", *DATABASE_PORTS)
 SQLITE_MAGIC = b"SQLite format 3\x00"  # https://www.sqlite.org/fileformat.html, section 1.3
-
-
-def default_tracking_uri(home: Path | None = None) -> str:
-    """The sqlite database in the home folder, as an absolute URI."""
-    return f"{SQLITE}{(home or seedbed_home()).absolute() / 'mlflow.db'}"
 
 
 def client(uri: str) -> Any:
@@ -30,28 +28,6 @@ def client(uri: str) -> Any:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The database file of an sqlite URI, else None."""
-    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
-
-
-def artifact_location(uri: str, experiment: str) -> str | None:
-    """The folder of an experiment's artifacts: beside an sqlite database, else the server's.
-
-    Absolute, since MLflow would otherwise take `mlruns` in whichever directory it is started.
-    """
-    path = sqlite_path(uri)
-    if path is None:
-        return None
-    return (path.parent / "mlartifacts" / re.sub(r"[^\w.-]", "_", experiment)).as_uri()
-
-
-def redacted(text: str) -> str:
-    """`text` without what may be secret in a URI: its user and password, and its query."""
-    text = re.sub(r"(?<=://)[^/@\s'\"]+@", "", text)
-    return re.sub(r"(://[^\s?'\"]*)\?[^\s'\"]+", r"\1", text)
 
 
 def check_tracking(uri: str, *, timeout_s: float = 5.0) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from seedbed.errors import TrackingError, nearest
 from seedbed.plan.design import Design
 from seedbed.study.record import TrialRecord
+from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
-from seedbed.track.mlflow.connection import client, find_experiment, redacted
+from seedbed.track.mlflow.connection import client, find_experiment
 from seedbed.track.mlflow.trial_run import PARENT, Run, search
 
 

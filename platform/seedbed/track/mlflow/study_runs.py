@@ -16,6 +16,7 @@ from seedbed.study.record import TrialRecord, Value, merged
 from seedbed.track.ledger import File, Remote, StudyEntry, TrialEntry
 from seedbed.track.mlflow.batches import constants, recipe_params, trackable
 from seedbed.track.mlflow.connection import client, experiment_id
+from seedbed.track.mlflow.tags import record_tags, trial_name, trial_tags
 from seedbed.track.mlflow.trial_run import PARENT, RUN_STATUS, Run, search
 from seedbed.track.mlflow.view import note, view_tags
 from seedbed.track.outbox import Point
@@ -84,7 +85,7 @@ class MlflowRuns:
         run = self._trial(entry.key, entry.cell, entry.seed, entry.recipe)
         run.tag(
             self._common_tags()
-            | _trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
+            | trial_tags(entry.key, entry.cell, entry.seed, entry.cohort)
             | dict(entry.tags)
             | ({"seedbed.trial_data": entry.data} if entry.data else {})
         )
@@ -133,8 +134,8 @@ class MlflowRuns:
         run.upload_json("record.json", record.to_json())
         for name, path in files.items():
             run.upload(name, path)
-        run.tag(_trial_tags(record.key, record.cell, record.seed, record.cohort))
-        run.tag(_record_tags(record))
+        run.tag(trial_tags(record.key, record.cell, record.seed, record.cohort))
+        run.tag(record_tags(record))
         run.set_status(record.status, record.reason)
         run.tag({"seedbed.record_digest": digest})  # last: it says that all of it is there
 
@@ -233,12 +234,6 @@ class MlflowRuns:
         return search(self._mlflow, self.experiment_id, tags)
 
 
-def trial_name(cell: Cell, seed: int) -> str:
-    """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
-    parts = sorted((f"{name}={label_text(label)}" for name, label in cell.items()), key=len)
-    return " ".join([*parts, f"s={seed}"])
-
-
 def _size(file: File) -> int:
     return file.num_bytes if isinstance(file, Remote) else file.stat().st_size
 
@@ -253,30 +248,3 @@ def _keep_recipe(run: Run, recipe: Mapping[str, Value]) -> None:
     if recipe and run.tags.get("seedbed.recipe_digest") != digest:
         run.upload_json("recipe.json", recipe)
         run.tag({"seedbed.recipe_digest": digest})
-
-
-def _trial_tags(key: str, cell: Cell, seed: int, cohort: str) -> dict[str, str]:
-    return {
-        "seedbed.trial_key": key,
-        "seedbed.cell": json.dumps(cell.to_json()),
-        "seedbed.seed": str(seed),
-        "seedbed.cohort": cohort,
-    }
-
-
-def _record_tags(record: TrialRecord) -> dict[str, str]:
-    tags = {
-        "seedbed.study": record.study,
-        "seedbed.scale": record.scale,
-        "seedbed.order_hash": record.order_hash,
-        "seedbed.data_fingerprint": record.data_fingerprint,
-        "seedbed.test_digest": record.test_digest,
-        "seedbed.recipe_key": record.recipe_key,
-        "seedbed.order_schema": str(record.order_schema),
-        "seedbed.made_by": record.made_by,
-        "seedbed.code_version": json.dumps(dict(record.code_version)),
-        "seedbed.finals": json.dumps([trackable(name) for name in record.metrics]),
-        "seedbed.missing_metrics": json.dumps(list(record.missing_metrics)),
-        "mlflow.source.git.commit": record.code_version.get("git_commit") or "",
-    }
-    return {name: value for name, value in tags.items() if value}

@@ -12,9 +12,9 @@ from typing import Any
 from seedbed.plan.design import PlannedFactor
 from seedbed.study.label import label_text
 from seedbed.track.ledger import StudyEntry
+from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.batches import trackable
 from seedbed.track.mlflow.charts import charts
-from seedbed.track.mlflow.connection import redacted
 
 _TAG, _CELLS = "mlflow.sharedViewState.", "-cells"
 _RUN_NAME, _SEED = "attributes.`Run Name`", "params.`seed`"

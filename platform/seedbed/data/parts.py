@@ -1,0 +1,40 @@
+"""The parts of a corpus: its sources, each with a weight, and the shards to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.shards.manifest import MANIFEST_NAME
+from seedbed.data.shards.source import OpenSource
+from seedbed.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source of a corpus, and how often its pairs come."""
+
+    source: OpenSource
+    weight: float
+
+
+Shards = list[tuple[int, str]]  # number of the part, name of the shard
+
+
+def shards_of_split(corpus: Corpus, parts: Sequence[Part]) -> Shards:
+    """The shards to train on, of all parts end to end: all of a source's that nobody described."""
+    of_split: Shards = []
+    for number, part in enumerate(parts):
+        source, split = part.source, corpus.split
+        splits = {shard.split for shard in source.manifest.shards}
+        if not source.own and split not in splits:
+            raise DataError(
+                f"corpus '{corpus.uri}' has no split '{split}'",
+                why=f"{MANIFEST_NAME} in {source.uri} lists none of that name",
+                mend=nearest(split, splits),
+            )
+        shards = source.manifest.shards
+        names = sorted(s.name for s in shards if source.own or s.split == split)
+        of_split += [(number, name) for name in names]
+    return of_split
