@@ -18,10 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
 pytest_plugins = ["tests.fixtures.s3"]
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 os.environ["RAY_AUTH_MODE"] = "disabled"
 # As many processes as cores share the tests: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -128,12 +128,12 @@ class World:
 
     def run_of(self, i: int) -> Any:
         """The one run of trial `i`."""
-        found = self._search(f"tags.`seedbed.trial_key` = '{KEYS[i]}'")
+        found = self.search(f"tags.`seedbed.trial_key` = '{KEYS[i]}'")
         assert len(found) == 1
         return found[0]
 
     def study_runs(self) -> list[Any]:
-        return self._search("tags.`seedbed.kind` = 'study'")
+        return self.search("tags.`seedbed.kind` = 'study'")
 
     def history(self, i: int, name: str) -> list[tuple[int, float]]:
         points = self.mlflow.get_metric_history(self.run_of(i).info.run_id, name)
@@ -141,9 +141,9 @@ class World:
 
     def snapshot(self) -> dict[str, Any]:
         """All that the store holds of the study, but for times and the ids that it gave."""
-        return {run.info.run_name: self._snapshot(run) for run in self._search("")}
+        return {run.info.run_name: self._snapshot(run) for run in self.search("")}
 
-    def _search(self, where: str) -> list[Any]:
+    def search(self, where: str) -> list[Any]:
         experiment = self.mlflow.get_experiment_by_name(STUDY)
         return list(self.mlflow.search_runs([experiment.experiment_id], where))
 

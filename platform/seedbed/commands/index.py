@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> None:
         spread = over_ray
     for source in parse_sources(args.uri):
         places = index_places(source.uri, home())
-        found = indexing.index_source(
+        index = indexing.index_source(
             source.uri, places, places, spread=_with_bar(spread, "indexing"), members=True
         )
-        _say(source.uri, found, places)
+        _say(source.uri, index, places)
         _say_held_out(source.uri)
         if args.columns:
             opened = open_source(source.uri, home())

@@ -25,9 +25,9 @@ def commands() -> list[ModuleType]:
     """The commands, found by walking this room."""
     names = [m.name for m in pkgutil.iter_modules(seedbed.commands.__path__) if not m.ispkg]
     held = [importlib.import_module(f"{seedbed.commands.__name__}.{name}") for name in names]
-    found = [module for module in held if hasattr(module, "NAME")]
+    known = [module for module in held if hasattr(module, "NAME")]
     rank = {name: place for place, name in enumerate(ORDER)}
-    return sorted(found, key=lambda module: (rank.get(module.NAME, len(rank)), module.NAME))
+    return sorted(known, key=lambda module: (rank.get(module.NAME, len(rank)), module.NAME))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -70,13 +70,13 @@ class Assembly:
 
     def fingerprint(self, train: Rows, test: Rows) -> str:
         """Of the content that is trained on, and of what is tested where another corpus is."""
-        found = self._content()
+        digest = self._content()
         if self.corpus.test_uri:
-            found = _digest(found, test.fingerprint)
+            digest = _digest(digest, test.fingerprint)
         if train.apart:
-            found = _digest(found, _mark(train.apart))
+            digest = _digest(digest, _mark(train.apart))
         mark = self.corpus.selection.fingerprint
-        return _digest(found, mark) if mark else found
+        return _digest(digest, mark) if mark else digest
 
     @property
     def test_bytes(self) -> int:

@@ -70,8 +70,8 @@ def smallest(counts: Mapping[str, int], wanted: int) -> int:
     enough = np.uint64(min(EVERY, int(share * 2.0**64)))
     few = []
     for name, num_rows in counts.items():
-        found = row_hashes(name, np.arange(num_rows))
-        few.append(found[found <= enough])
+        hashes = row_hashes(name, np.arange(num_rows))
+        few.append(hashes[hashes <= enough])
     line = np.sort(np.concatenate(few)) if few else np.empty(0, np.uint64)
     if not 0 < wanted <= len(line):
         return NONE
@@ -84,12 +84,12 @@ def smallest(counts: Mapping[str, int], wanted: int) -> int:
 
 def limits_by_place(every: Iterable[HeldOut]) -> dict[str, int]:
     """Up to which hash the rows of each place are tested by anyone: a lower limit lies inside."""
-    found: dict[str, int] = {}
+    limits: dict[str, int] = {}
     for one in every:
         for name, limit in one.limits.items():
             place = one.source.places[name]
-            found[place] = max(limit, found.get(place, NONE))
-    return found
+            limits[place] = max(limit, limits.get(place, NONE))
+    return limits
 
 
 def in_order(sources: Sequence[OpenSource]) -> list[OpenSource]:

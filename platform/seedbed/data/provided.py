@@ -42,11 +42,11 @@ class Provider(Protocol):
 @functools.cache
 def provider() -> Provider:
     """The provider that is installed. Raises DataError where there is none."""
-    found = list(entry_points(group=GROUP, name=NAME))
-    if not found:
+    providers = list(entry_points(group=GROUP, name=NAME))
+    if not providers:
         raise DataError(
             "nothing that builds demo corpora is installed",
             why=f"no package names a module '{NAME}' in the entry points '{GROUP}'",
             mend="install this package by pip (make install), or give --data a folder of shards",
         )
-    return cast(Provider, found[0].load())
+    return cast(Provider, providers[0].load())

@@ -151,12 +151,12 @@ def _known(what: str, kept: bool, count: Callable[[], Counts]) -> Counts:
             return Counts(**counts | {"tokens": tuple(counts["tokens"])})
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    found = count()
-    counts = json.loads(json.dumps(asdict(found)))
+    counted = count()
+    counts = json.loads(json.dumps(asdict(counted)))
     body = {"of": of, "counts": counts, "check": _digest(counts)}
     with contextlib.suppress(DataError):  # a home that cannot be written: the next plan counts too
         write_object(str(path), json.dumps(body, indent=1).encode())
-    return found
+    return counted
 
 
 def _digest(value: Any) -> str:

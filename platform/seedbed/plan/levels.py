@@ -36,10 +36,10 @@ def resolved_words(factor: Factor, trials: Sequence[Trial]) -> dict[Label, str]:
 
 def _of_levels(factor: Factor, trials: Sequence[Trial]) -> dict[Label, Recipe]:
     """A recipe of each level; no other factor sets what this one does, so that any will do."""
-    found: dict[Label, Recipe] = {}
+    by_label: dict[Label, Recipe] = {}
     for trial in trials:
-        found.setdefault(trial.cell[factor.name], trial.recipe)
-    return {label: found[label] for label in factor.levels if label in found}
+        by_label.setdefault(trial.cell[factor.name], trial.recipe)
+    return {label: by_label[label] for label in factor.levels if label in by_label}
 
 
 def _shown(factor: Factor) -> list[str]:

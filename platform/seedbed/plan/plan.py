@@ -153,11 +153,11 @@ def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
     streams: dict[str, list[Trial]] = {}
     for trial in trials:
         streams.setdefault(trial.stream_key, []).append(trial)
-    found: list[Cohort] = []
+    cohorts: list[Cohort] = []
     for members in streams.values():
         num_cohorts = -(-len(members) // cohort_size)
-        found += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
-    return tuple(found)
+        cohorts += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
+    return tuple(cohorts)
 
 
 def _design(plan: Plan) -> Design:

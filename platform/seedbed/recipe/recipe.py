@@ -197,31 +197,31 @@ def content_key(values: dict[str, Value]) -> str:
 
 def flattened(path: str, value: Any) -> dict[str, Value]:
     """Every field of `value`, which stands at `path` of a recipe, by its dotted path."""
-    found: dict[str, Value] = {}
-    _flatten(path, value, found)
-    return found
+    flat: dict[str, Value] = {}
+    _flatten(path, value, flat)
+    return flat
 
 
-def _flatten(prefix: str, value: Any, found: dict[str, Value]) -> None:
+def _flatten(prefix: str, value: Any, flat: dict[str, Value]) -> None:
     """Put the fields of `value` into `found`. Once for each trial: no generators, no lookups."""
     if isinstance(value, _PLAIN):
-        found[prefix] = value
+        flat[prefix] = value
     elif isinstance(value, Objective):
         for name, weighted in value.present():
-            _flatten(f"{prefix}.{name}", weighted, found)
+            _flatten(f"{prefix}.{name}", weighted, flat)
     elif isinstance(value, Weighted):
-        found[f"{prefix}.weight"] = value.weight
-        found[f"{prefix}.term"] = type(value.term).__name__
-        _flatten(prefix, value.term, found)
+        flat[f"{prefix}.weight"] = value.weight
+        flat[f"{prefix}.term"] = type(value.term).__name__
+        _flatten(prefix, value.term, flat)
     elif isinstance(value, View):
-        found[prefix] = value.name
+        flat[prefix] = value.name
     elif names := _field_names(value.__class__):
         for name in names:
-            _flatten(f"{prefix}.{name}" if prefix else name, getattr(value, name), found)
+            _flatten(f"{prefix}.{name}" if prefix else name, getattr(value, name), flat)
     elif isinstance(value, tuple):
-        found[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
+        flat[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
     elif not dataclasses.is_dataclass(value):
-        found[prefix] = value
+        flat[prefix] = value
 
 
 _PLAIN = (str, int, float, type(None))

@@ -77,8 +77,8 @@ class Folder:
 
     def num_bytes(self, *parts: str) -> int | None:
         """The size of a file; None where there is none."""
-        found = self._find(*parts)
-        return None if found is None else found.num_bytes
+        entry = self._find(*parts)
+        return None if entry is None else entry.num_bytes
 
     def write_bytes(self, content: bytes, *parts: str) -> None:
         """Atomic: a reader sees the old file, or the new one whole."""

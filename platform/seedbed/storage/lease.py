@@ -77,22 +77,22 @@ class _Lease:
         """Make the lock where there is none, or take over one whose holder is dead."""
         seen: s3.Content | None = None
         while True:
-            found = s3.get(self.uri)
-            if found is None:
+            held = s3.get(self.uri)
+            if held is None:
                 if self._write(None):
                     break
                 continue
-            if seen is not None and found.etag != seen.etag:
-                raise self._held(Holder.parse(found.body))
-            left = _lease_of(found.body, self.lease_seconds) - found.age_seconds
+            if seen is not None and held.etag != seen.etag:
+                raise self._held(Holder.parse(held.body))
+            left = _lease_of(held.body, self.lease_seconds) - held.age_seconds
             if left <= 0:
-                if self._write(found.etag):
+                if self._write(held.etag):
                     break
                 continue
             if seen is None:
-                seen = found
+                seen = held
                 print(
-                    f"wait    {Holder.parse(found.body) or 'a process'} runs this study, or has "
+                    f"wait    {Holder.parse(held.body) or 'a process'} runs this study, or has "
                     f"died: for {left:.0f} s to see which",
                     file=sys.stderr,
                 )
@@ -146,12 +146,12 @@ class _Lease:
 
     def _mine(self) -> str | None:
         """The etag of the lock, if it is ours."""
-        found = s3.get(self.uri)
-        if found is None:
+        held = s3.get(self.uri)
+        if held is None:
             return None
-        if json.loads(found.body or b"{}").get("token") == self.token:
-            return found.etag
-        self._other = Holder.parse(found.body)
+        if json.loads(held.body or b"{}").get("token") == self.token:
+            return held.etag
+        self._other = Holder.parse(held.body)
         return None
 
     def _probe(self) -> None:

@@ -17,12 +17,12 @@ from seedbed.storage.address import Object
 def find(path: str) -> Object | None:
     """The file at `path`; None where there is none."""
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise _unreadable(path, error) from error
-    return Object(path, found.st_size, _etag(found)) if stat.S_ISREG(found.st_mode) else None
+    return Object(path, status.st_size, _etag(status)) if stat.S_ISREG(status.st_mode) else None
 
 
 def read(path: str, start: int = 0, stop: int | None = None) -> bytes | None:
@@ -101,17 +101,17 @@ def new_folder(target: Path, *, is_whole: Callable[[Path], bool] = Path.is_dir) 
 def files(prefix: str, *, deep: bool) -> tuple[list[Object], list[str]]:
     """The files whose path begins with `prefix`, and the names of folders beside them."""
     folder = Path(prefix[: prefix.rindex("/") + 1])
-    found: list[Object] = []
+    objects: list[Object] = []
     folders: list[str] = []
     for path in folder.rglob("*") if deep else folder.glob("*"):
         if not str(path).startswith(prefix):
             continue
         if path.is_file():
             seen = path.stat()
-            found.append(Object(str(path), seen.st_size, _etag(seen)))
+            objects.append(Object(str(path), seen.st_size, _etag(seen)))
         elif not deep:
             folders.append(path.name)
-    return found, folders
+    return objects, folders
 
 
 def remove(path: str) -> None:
@@ -128,8 +128,8 @@ def move(source: str, target: str) -> None:
     Path(source).replace(target)
 
 
-def _etag(found: os.stat_result) -> str:
-    return f"{found.st_mtime_ns}-{found.st_size}"
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 def _unreadable(path: str, error: OSError) -> DataError:

@@ -33,14 +33,14 @@ def list_objects(uri: str) -> list[Object]:
     uri = absolute(uri)
     patterns = expand(uri) if has_braces(uri) else [uri]
     if any(has_glob(pattern) for pattern in patterns):
-        found = [entry for pattern in patterns for entry in _matching(pattern)]
+        objects = [entry for pattern in patterns for entry in _matching(pattern)]
     elif len(patterns) > 1 or patterns[0] != uri:
-        found = _named(uri, patterns)
+        objects = _named(uri, patterns)
     else:
-        found = _plain(uri)
-    if not found:
+        objects = _plain(uri)
+    if not objects:
         raise _nothing(uri, patterns[0])
-    return sorted(set(found), key=lambda entry: entry.uri)
+    return sorted(set(objects), key=lambda entry: entry.uri)
 
 
 def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
@@ -105,13 +105,13 @@ def _named(uri: str, names: list[str]) -> list[Object]:
     folders: dict[str, list[str]] = {}
     for name in names:
         folders.setdefault(name[: name.rindex("/") + 1], []).append(name)
-    found: dict[str, Object] = {}
+    objects: dict[str, Object] = {}
     for folder, inside in folders.items():
         low, high = min(inside), max(inside)  # what these share, all share
         same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), None)
         prefix = low[: max(len(folder), len(low) if same is None else same)]
-        found |= {entry.uri: entry for entry in _files(prefix, deep=False)}
-    missing = [name for name in names if name not in found]
+        objects |= {entry.uri: entry for entry in _files(prefix, deep=False)}
+    missing = [name for name in names if name not in objects]
     if missing:
         named = ", ".join(missing[:MAX_NAMED])
         more = f" and {len(missing) - MAX_NAMED:,} more" if len(missing) > MAX_NAMED else ""
@@ -120,7 +120,7 @@ def _named(uri: str, names: list[str]) -> list[Object]:
             why="a brace range names each shard, and a corpus with holes is another corpus",
             mend="restore them, narrow the range, or use a glob (*) for what is there",
         )
-    return [found[name] for name in names]
+    return [objects[name] for name in names]
 
 
 def _files(prefix: str, *, deep: bool) -> list[Object]:

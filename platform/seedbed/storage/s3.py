@@ -62,10 +62,10 @@ def get(uri: str) -> Content | None:
     bucket, key = split(uri)
 
     def act(client: Any) -> Content:
-        found = client.get_object(Bucket=bucket, Key=key)
-        now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
-        age = (now - found["LastModified"]).total_seconds()
-        return Content(found["Body"].read(), _etag(found), age)
+        answer = client.get_object(Bucket=bucket, Key=key)
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age = (now - answer["LastModified"]).total_seconds()
+        return Content(answer["Body"].read(), _etag(answer), age)
 
     return ask(uri, f"reading {uri}", act, expected=ABSENT)
 

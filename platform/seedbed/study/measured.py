@@ -23,8 +23,8 @@ def measured(recipes: Iterable[Recipe]) -> dict[str, Metric]:
     """By name, the metrics that trials of `recipes` record."""
     # Of 10,000 trials few differ in what they record.
     kinds = {(recipe.objective, recipe.corpus): recipe for recipe in recipes}
-    found = (metric for recipe in kinds.values() for metric in recorded(recipe))
-    return ALWAYS | by_name(found)
+    metrics = (metric for recipe in kinds.values() for metric in recorded(recipe))
+    return ALWAYS | by_name(metrics)
 
 
 def declared(name: str) -> Metric:

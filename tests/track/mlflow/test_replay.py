@@ -129,7 +129,8 @@ def test_requests_carried_out_whose_answer_was_lost_leave_nothing_twice(world: W
     for run in [*world.study_runs(), world.run_of(0), world.run_of(1)]:
         world.mlflow.delete_run(run.info.run_id)
     runs = MlflowRuns(world.uri, "text_depth")
-    runs.__dict__["_mlflow"] = LosesAnswers(world.mlflow, seed=1)
+    mlflow = LosesAnswers(world.mlflow, seed=1)
+    runs.__dict__["_mlflow"] = mlflow
     insist(runs.open_study, world.entry())
     insist(runs.open_view)
     for i in range(2):
@@ -141,7 +142,7 @@ def test_requests_carried_out_whose_answer_was_lost_leave_nothing_twice(world: W
         insist(runs.finish, record, files, now())
     insist(runs.attach, {"report/trials.csv": world.examples()}, "")
     insist(runs.close)
-    assert runs._mlflow.lost >= {"create_run", "log_batch", "set_terminated", "log_artifact"}
+    assert mlflow.lost >= {"create_run", "log_batch", "set_terminated", "log_artifact"}
     assert len(world.snapshot()) == 3
     assert world.snapshot() == whole
     assert len(world.study_runs()) == 1
@@ -240,10 +241,10 @@ def test_a_trial_trained_anew_on_other_data_has_a_run_of_its_own(world: World) -
     again.log(key, 256, {"train/loss": 1.0})
     again.finish(replace(world.record(0, curve=()), data_fingerprint="new"))
     assert not again.close()
-    (run,) = world._search("tags.`seedbed.kind` = 'trial'")
+    (run,) = world.search("tags.`seedbed.kind` = 'trial'")
     history = world.mlflow.get_metric_history(run.info.run_id, "train/loss")
     assert [(m.step, m.value) for m in history] == [(256, 1.0)]
-    (old,) = world._search("tags.`seedbed.kind` = 'superseded'")
+    (old,) = world.search("tags.`seedbed.kind` = 'superseded'")
     assert old.info.status == "KILLED"
     (trial,) = read_trials(world.uri, "text_depth", "demo")
     assert trial.record.data_fingerprint == "new"

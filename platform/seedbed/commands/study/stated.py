@@ -40,8 +40,8 @@ def stated_claims(store: Folder, chosen: Plan, num_ended: int) -> dict[str, str]
 
 def looks_before(store: Folder, chosen: Plan) -> list[dict[str, int]]:
     """What earlier reports of this study were written from: seeds and completed trials."""
-    found: list[dict[str, int]] = store.read_json(chosen.variation, "looks.json") or []
-    return found
+    looks: list[dict[str, int]] = store.read_json(chosen.variation, "looks.json") or []
+    return looks
 
 
 def note_look(store: Folder, chosen: Plan, table: pd.DataFrame) -> None:

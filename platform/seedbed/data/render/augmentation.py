@@ -55,5 +55,5 @@ class Owner(Protocol):
 
 def all_assets(owners: Iterable[Owner]) -> tuple[Asset, ...]:
     """The assets of all `owners`, each once, by name."""
-    found = {asset.name: asset for owner in owners for asset in owner.assets}
-    return tuple(found[name] for name in sorted(found))
+    by_name = {asset.name: asset for owner in owners for asset in owner.assets}
+    return tuple(by_name[name] for name in sorted(by_name))

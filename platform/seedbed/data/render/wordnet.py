@@ -57,8 +57,8 @@ class WordNet:
         Lower case, letters and single spaces only, as textaugment makes them.
         """
         if (known := self._known.get(word)) is None:
-            found = {_plain(lemma) for lemma in self._lemmas(word)} - {word, ""}
-            known = self._known[word] = tuple(sorted(found))
+            lemmas = {_plain(lemma) for lemma in self._lemmas(word)} - {word, ""}
+            known = self._known[word] = tuple(sorted(lemmas))
         return known
 
     def _lemmas(self, word: str) -> Iterator[str]:

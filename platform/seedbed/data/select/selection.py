@@ -164,8 +164,8 @@ class Selection:
             table = left
 
         if self.uids:
-            found = column(table.columns, "uid", "Selection.uids")
-            step(np.isin(_as_bytes(found.tolist()), read_uids(self.uids)))
+            uids = column(table.columns, "uid", "Selection.uids")
+            step(np.isin(_as_bytes(uids.tolist()), read_uids(self.uids)))
         for rule in self.filters:
             step(rule.keep(table.columns))
         if self.fraction < 1:

@@ -61,11 +61,11 @@ def shards_of(uri: str) -> dict[str, Object]:
     A parquet file beside a tar of its name is img2dataset's table about that tar, and no shard.
     """
     folder = folder_of(uri)
-    found = {o.uri[len(folder) :]: o for o in list_objects(uri) if f"/{FOLDER}/" not in o.uri}
-    tars = {name.removesuffix(".tar") for name in found if name.endswith(".tar")}
+    objects = {o.uri[len(folder) :]: o for o in list_objects(uri) if f"/{FOLDER}/" not in o.uri}
+    tars = {name.removesuffix(".tar") for name in objects if name.endswith(".tar")}
     return {
         name: item
-        for name, item in found.items()
+        for name, item in objects.items()
         if name.endswith(".tar")
         or (name.endswith(".parquet") and name.removesuffix(".parquet") not in tars)
     }
@@ -94,8 +94,8 @@ def index_source(
     where its pictures' digests are not known. Raises DataError for a source without shards, and
     for a shard that is damaged.
     """
-    found = shards_of(uri)
-    if not found:
+    shards = shards_of(uri)
+    if not shards:
         raise DataError(
             f"'{uri}' holds no .tar shards, and no .parquet of its own",
             mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
@@ -106,22 +106,22 @@ def index_source(
         taken = {
             shard.name: shard
             for shard in read_shards(place)
-            if shard.name not in same and _is_same(shard, found.get(shard.name))
+            if shard.name not in same and _is_same(shard, shards.get(shard.name))
         }
         same |= taken
         if any(shard.num_bad for shard in taken.values()):
             kept += [fault for fault in read_bad(place) if fault[0] in taken]
     pictures: dict[tuple[str, str], Any] = {}
-    if members or len(same) < len(found):
+    if members or len(same) < len(shards):
         for known in map(read_known, read_from):
             pictures |= {key: known[key] for key in known if key[0] in same}
         pictures = {key: pictures[key] for key in pictures if same[key[0]].etag == key[1]}
     if members:
         same = {name: shard for name, shard in same.items() if (name, shard.etag) in pictures}
         kept = [fault for fault in kept if fault[0] in same]
-    left = [name for name in found if name not in same]
+    left = [name for name in shards if name not in same]
     if not left:
-        return Index(tuple(same[name] for name in sorted(found)))
+        return Index(tuple(same[name] for name in sorted(shards)))
     for place in read_from:
         if _values(place).get("format") in OLDER:
             print(
@@ -133,11 +133,11 @@ def index_source(
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
     inside = f"{place}/members" if place and members else ""
-    for read in spread(read_shard_index, [IndexJob(n, found[n], inside) for n in left]):
+    for read in spread(read_shard_index, [IndexJob(n, shards[n], inside) for n in left]):
         same[read.shard.name] = read.shard
         kept += read.bad
         pictures[read.shard.name, read.shard.etag] = read.pictures
-    index = Index(tuple(same[name] for name in sorted(found)), place, len(left))
+    index = Index(tuple(same[name] for name in sorted(shards)), place, len(left))
     if place:
         _written(place, sorted(kept))
         write_known(place, pictures)
@@ -163,8 +163,8 @@ def read_bad(place: str) -> list[Bad]:
         return []
 
 
-def _is_same(known: IndexedShard, found: Object | None) -> bool:
-    return found is not None and (known.etag, known.num_bytes) == (found.etag, found.num_bytes)
+def _is_same(known: IndexedShard, now: Object | None) -> bool:
+    return now is not None and (known.etag, known.num_bytes) == (now.etag, now.num_bytes)
 
 
 def _values(place: str) -> dict[str, Any]:

@@ -104,9 +104,9 @@ def parse_manifest(content: bytes, path: str) -> Manifest:
         values = json.loads(content)
     except ValueError as error:
         raise _unreadable(path, str(error)) from error
-    found = values.get("format") if isinstance(values, dict) else None
-    if found != FORMAT:
-        raise _unreadable(path, f"its format is {found!r}, not {FORMAT!r}")
+    version = values.get("format") if isinstance(values, dict) else None
+    if version != FORMAT:
+        raise _unreadable(path, f"its format is {version!r}, not {FORMAT!r}")
     try:
         manifest = _parsed(values)
     except (KeyError, TypeError) as error:

@@ -133,7 +133,7 @@ def _faults(shard: str, samples: list[RawSample]) -> list[Bad]:
 
     Pictures are decoded until one can be: where none can, every sample is listed.
     """
-    found: list[Bad] = []
+    bad: list[Bad] = []
     undecoded = True
     for sample in samples:
         reason = _fault(sample)
@@ -144,8 +144,8 @@ def _faults(shard: str, samples: list[RawSample]) -> list[Bad]:
             except SampleFault as fault:
                 reason = str(fault)
         if reason:
-            found.append((shard, sample.key, reason))
-    return found
+            bad.append((shard, sample.key, reason))
+    return bad
 
 
 def _fault(sample: RawSample) -> str:

@@ -129,11 +129,11 @@ def _described(uri: str, folder: str, kept_in: tuple[str, ...], *, remote: bool)
     else:
         listed = root + MANIFEST_NAME
         manifest = parse_manifest(read_object(listed), listed)
-        found = {item.uri.removeprefix(root): item for item in list_objects(folder)}
+        objects = {item.uri.removeprefix(root): item for item in list_objects(folder)}
         for shard in manifest.shards:
-            item = found.get(shard.name)
+            item = objects.get(shard.name)
             _check_size(root + shard.name, shard, item.num_bytes if item else None)
-        etags = {s.name: found[s.name].etag for s in manifest.shards}
+        etags = {s.name: objects[s.name].etag for s in manifest.shards}
     places = {s.name: root + s.name for s in manifest.shards}
     return OpenSource(uri, manifest, places, etags, own=False, kept_in=kept_in)
 
@@ -158,11 +158,11 @@ def _folder(uri: str, home: Path) -> Path:
             mend=hint,
         )
     if folder.is_dir() and not any(folder.glob("*.tar")) and not any(folder.glob("*.parquet")):
-        found = sorted(p.name for p in folder.iterdir())[:5]
-        if MANIFEST_NAME not in found:
+        names = sorted(p.name for p in folder.iterdir())[:5]
+        if MANIFEST_NAME not in names:
             raise DataError(
                 f"folder {folder} holds no .tar shards",
-                why=f"it holds {', '.join(found)}" if found else "it is empty",
+                why=f"it holds {', '.join(names)}" if names else "it is empty",
                 mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
             )
     return folder
@@ -200,15 +200,15 @@ def _check_content(path: Path, shard: ShardEntry) -> None:
     kind, _, said = shard.sha256.rpartition(":")
     try:
         with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, DIGESTS[kind]).hexdigest()
+            digest = hashlib.file_digest(opened, DIGESTS[kind]).hexdigest()
     except OSError as error:
         raise DataError(
             f"shard {path} cannot be read", why=str(error), mend="restore the shard"
         ) from error
-    if found != said:
+    if digest != said:
         raise DataError(
             f"shard {path} has changed since {MANIFEST_NAME} was written",
-            why=f"it is newer, of the same size, and its {kind or 'sha256'} is {found[:12]}…; "
+            why=f"it is newer, of the same size, and its {kind or 'sha256'} is {digest[:12]}…; "
             f"the manifest's field 'sha256' says {said[:12]}…",
             mend="restore the shard, or build the corpus anew",
         )

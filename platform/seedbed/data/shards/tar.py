@@ -82,9 +82,9 @@ def _checked(path: str, content: bytes, places: list[int]) -> list[str]:
     for place, said, total in zip(places, _texts(headers, 148, 156), sums.tolist(), strict=True):
         if said.strip(b"\0 ").lstrip(b"0") != b"%o" % total:
             raise cut_short(path, f"the header at byte {place:,} is damaged")
-    found = _texts(headers, 0, 100)
-    names = b"\0".join(found).decode("utf-8", "surrogateescape").split("\0")
-    if len(names) != len(found) or headers[:, 345].any():  # text past a name's end, or a folder
+    texts = _texts(headers, 0, 100)
+    names = b"\0".join(texts).decode("utf-8", "surrogateescape").split("\0")
+    if len(names) != len(texts) or headers[:, 345].any():  # text past a name's end, or a folder
         return [_name(content, place) for place in places]
     return names
 
