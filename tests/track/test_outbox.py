@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from seedbed.track.outbox import Delivery, Outbox, Point
+from seedbed.track.outbox import CurvePoint, Delivery, Outbox
 
 
 class Line:
@@ -26,7 +26,7 @@ class Line:
         self._check()
         self.jobs.append(name)
 
-    def send(self, key: str, points: Sequence[Point]) -> None:
+    def send(self, key: str, points: Sequence[CurvePoint]) -> None:
         self._check()
         self.points.setdefault(key, []).extend(point.samples for point in points)
 
@@ -46,8 +46,8 @@ class Line:
         )
 
 
-def points(num: int) -> list[Point]:
-    return [Point(i, 0, {"a": 1.0}) for i in range(num)]
+def points(num: int) -> list[CurvePoint]:
+    return [CurvePoint(i, 0, {"a": 1.0}) for i in range(num)]
 
 
 def test_jobs_arrive_in_order_after_the_points_they_wait_for() -> None:

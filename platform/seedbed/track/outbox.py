@@ -15,7 +15,7 @@ from seedbed.track.ledger import Unsent
 log = logging.getLogger(__name__)
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """A point of a curve: its metrics at `samples`, taken at `unix_ms`."""
 
     samples: int
@@ -49,7 +49,7 @@ class Outbox:
 
     def __init__(
         self,
-        send_points: Callable[[str, Sequence[Point]], None],
+        send_points: Callable[[str, Sequence[CurvePoint]], None],
         *,
         is_refused: Callable[[Exception], bool],
         is_alive: Callable[[], bool],
@@ -62,7 +62,7 @@ class Outbox:
         self._max_points, self._max_tries = max_points, max_tries
         self._linger_s, self._max_backoff_s = linger_s, max_backoff_s
         self._jobs: deque[Delivery] = deque()
-        self._points: dict[str, deque[Point]] = {}
+        self._points: dict[str, deque[CurvePoint]] = {}
         self._num_points = 0
         self._dropped: Counter[str] = Counter()
         self._given_up: list[tuple[Delivery, str]] = []
@@ -79,7 +79,7 @@ class Outbox:
             self._jobs.append(job)
             self._changed.notify()
 
-    def put_point(self, key: str, point: Point) -> None:
+    def put_point(self, key: str, point: CurvePoint) -> None:
         """Queue a point of the trial `key`."""
         with self._changed:
             self._points.setdefault(key, deque()).append(point)

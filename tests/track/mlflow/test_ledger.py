@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from seedbed.study.record import STATUSES
 from seedbed.track.mlflow.connection import client
 from seedbed.track.mlflow.ledger import is_refused
-from seedbed.track.outbox import Point
+from seedbed.track.outbox import CurvePoint
 
 World = Any  # conftest.World
 FINALS = ("zeroshot/top1", "zeroshot/top5", "cost/image_views", "train/final_loss")
@@ -91,7 +91,7 @@ def test_what_mlflow_will_never_take_is_told_from_what_may_come_through_later(
     run = world.run_of(0)
     world.mlflow.delete_run(run.info.run_id)
     with pytest.raises(MlflowException) as deleted:
-        runs.log_points("a" * 16, [Point(1, 1, {"a": 1.0})])
+        runs.log_points("a" * 16, [CurvePoint(1, 1, {"a": 1.0})])
     assert is_refused(deleted.value)
     with pytest.raises(MlflowException) as dead:
         client("http://127.0.0.1:9").get_run("0" * 32)

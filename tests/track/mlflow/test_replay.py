@@ -15,7 +15,7 @@ import pytest
 from seedbed.track.mlflow.reader import read_trials
 from seedbed.track.mlflow.study_runs import MlflowRuns
 from seedbed.track.mlflow.trial_run import RUN_STATUS
-from seedbed.track.outbox import Point
+from seedbed.track.outbox import CurvePoint
 
 World = Any  # conftest.World
 
@@ -60,7 +60,10 @@ def test_a_record_cut_off_anywhere_is_completed(world: World, step: int) -> None
         points = [(int(p["samples"]), p) for p in half.curve]
         runs.log_points(
             record.key,
-            [Point(n, now(), {k: v for k, v in p.items() if k != "samples"}) for n, p in points],
+            [
+                CurvePoint(n, now(), {k: v for k, v in p.items() if k != "samples"})
+                for n, p in points
+            ],
         )
     if step >= 3:
         runs._trials[record.key].log_finals(
@@ -138,7 +141,7 @@ def test_requests_carried_out_whose_answer_was_lost_leave_nothing_twice(world: W
         record, files = world.record(i), {"examples/cifar.csv": world.examples()}
         for point in record.curve[:5]:
             values = {name: point[name] for name in ("train/loss", "train/lr")}
-            insist(runs.log_points, record.key, [Point(point["samples"], now(), values)])
+            insist(runs.log_points, record.key, [CurvePoint(point["samples"], now(), values)])
         insist(runs.finish, record, files, now())
     insist(runs.attach, {"report/trials.csv": world.examples()}, "")
     insist(runs.close)

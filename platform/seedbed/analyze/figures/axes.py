@@ -5,10 +5,10 @@ from __future__ import annotations
 from seedbed.analyze.findings.study import Findings
 
 
-def axis_scale(found: Findings) -> float:
-    return 100.0 if found.primary.unit.is_fraction else 1.0
+def axis_scale(findings: Findings) -> float:
+    return 100.0 if findings.primary.unit.is_fraction else 1.0
 
 
-def in_unit(found: Findings, words: str) -> str:
-    unit = found.primary.unit.difference_unit
+def in_unit(findings: Findings, words: str) -> str:
+    unit = findings.primary.unit.difference_unit
     return f"{words} ({unit})" if unit else words

@@ -34,9 +34,9 @@ class Difference:
     raw: Sequence[float]
 
 
-def contrast_figure(found: Findings, factor: str) -> Figure:
-    unit = found.primary.unit
-    table = found.primary.contrasts
+def contrast_figure(findings: Findings, factor: str) -> Figure:
+    unit = findings.primary.unit
+    table = findings.primary.contrasts
     rows = []
     for row in rows_of(table[table["factor"] == factor]):
         interval = unit.interval(row["ci_low"], row["ci_high"])
@@ -48,22 +48,24 @@ def contrast_figure(found: Findings, factor: str) -> Figure:
                 mean=row["difference"],
                 low=row["ci_low"],
                 high=row["ci_high"],
-                raw=seed_differences(found, factor, row["level"]) if found.num_seeds > 1 else [],
+                raw=seed_differences(findings, factor, row["level"])
+                if findings.num_seeds > 1
+                else [],
             )
         )
-    base = f"{factor} {label_text(found.baselines[factor])}"
+    base = f"{factor} {label_text(findings.baselines[factor])}"
     of_unit = f" ({unit.difference_unit})" if unit.difference_unit else ""
-    return forest(rows, scale=axis_scale(found), title=f"Difference from {base}{of_unit}")
+    return forest(rows, scale=axis_scale(findings), title=f"Difference from {base}{of_unit}")
 
 
-def seed_differences(found: Findings, factor: str, level: object) -> list[float]:
+def seed_differences(findings: Findings, factor: str, level: object) -> list[float]:
     """The response at `level` minus at the baseline, wherever the rest of the cell and the seed
     completed both: the raw pairs behind a contrast."""
-    done = found.trials[completed(found.trials)].dropna(subset=[found.primary.unit.name])
-    others = [name for name in found.factors if name != factor]
-    values = done.set_index([*others, "seed"])[[factor, found.primary.unit.name]]
-    of_level = values.loc[values[factor] == level, found.primary.unit.name]
-    of_base = values.loc[values[factor] == found.baselines[factor], found.primary.unit.name]
+    done = findings.trials[completed(findings.trials)].dropna(subset=[findings.primary.unit.name])
+    others = [name for name in findings.factors if name != factor]
+    values = done.set_index([*others, "seed"])[[factor, findings.primary.unit.name]]
+    of_level = values.loc[values[factor] == level, findings.primary.unit.name]
+    of_base = values.loc[values[factor] == findings.baselines[factor], findings.primary.unit.name]
     return [float(value) for value in (of_level - of_base).dropna()]
 
 

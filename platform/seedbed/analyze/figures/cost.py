@@ -25,19 +25,19 @@ from seedbed.analyze.trials.observations import completed, label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def cost_figure(found: Findings) -> Figure:
+def cost_figure(findings: Findings) -> Figure:
     """Cells over their cost: the last factor with few levels as colours, the others as labels."""
-    unit, cost = found.primary.unit, found.cost
+    unit, cost = findings.primary.unit, findings.cost
     assert cost is not None
-    done = found.trials[completed(found.trials)].dropna(subset=[unit.name, cost.name])
-    few = [name for name in found.factors if len(found.factors[name]) <= NUM_TONES]
-    toned = few[-1] if few and len(found.factors) > 1 else None
-    labelled = [name for name in found.factors if name != toned]
-    tones = list(found.design.factors[toned].levels) if toned else []
+    done = findings.trials[completed(findings.trials)].dropna(subset=[unit.name, cost.name])
+    few = [name for name in findings.factors if len(findings.factors[name]) <= NUM_TONES]
+    toned = few[-1] if few and len(findings.factors) > 1 else None
+    labelled = [name for name in findings.factors if name != toned]
+    tones = list(findings.design.factors[toned].levels) if toned else []
     points = []
-    for row in rows_of(found.cells):
+    for row in rows_of(findings.cells):
         here = done
-        for name in found.factors:
+        for name in findings.factors:
             here = here[here[name] == row[name]]
         words = [label_text(row[name]) for name in labelled]
         point = MeanPoint(
@@ -46,7 +46,7 @@ def cost_figure(found: Findings) -> Figure:
             raw=list(
                 zip(here[cost.name].astype(float), here[unit.name].astype(float), strict=True)
             ),
-            label=f"{labelled[0]} {words[0]}" if len(found.factors) == 1 else ", ".join(words),
+            label=f"{labelled[0]} {words[0]}" if len(findings.factors) == 1 else ", ".join(words),
             on_front=bool(row["on_front"]),
             tone=tones.index(row[toned]) if toned else 0,
         )
@@ -54,7 +54,7 @@ def cost_figure(found: Findings) -> Figure:
     of_unit = f" ({unit.value_unit})" if unit.value_unit else ""
     return scatter(
         points,
-        scale=axis_scale(found),
+        scale=axis_scale(findings),
         x_title=cost.label,
         y_title=f"{unit.label}{of_unit}",
         legend=[f"{toned} {label_text(level)}" for level in tones],

@@ -31,24 +31,26 @@ class Bar:
     size: float
 
 
-def effects_figure(found: Findings) -> Figure | None:
-    unit, table = found.primary.unit, found.two_level
-    title = in_unit(found, "Absolute difference")
+def effects_figure(findings: Findings) -> Figure | None:
+    unit, table = findings.primary.unit, findings.two_level
+    title = in_unit(findings, "Absolute difference")
     if table is not None:
         bars = [
             Bar(str(term).replace(":", " × "), unit.difference(size), float(size))
             for term, size in table["effect"].items()
         ]
-        return effect_pareto(bars, scale=axis_scale(found), title=title, limits=lenth_limits(found))
+        return effect_pareto(
+            bars, scale=axis_scale(findings), title=title, limits=lenth_limits(findings)
+        )
     bars = [
         Bar(
             f"{row['term'].replace(':', ' × ')}: {row['comparison']}",
             unit.difference(row["difference"]),
             row["difference"],
         )
-        for row in rows_of(effect_table(found.primary))
+        for row in rows_of(effect_table(findings.primary))
     ]
-    return effect_pareto(bars, scale=axis_scale(found), title=title)
+    return effect_pareto(bars, scale=axis_scale(findings), title=title)
 
 
 def effect_pareto(

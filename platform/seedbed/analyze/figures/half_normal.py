@@ -23,8 +23,8 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.trials.rows import rows_of
 
 
-def half_normal_figure(found: Findings) -> Figure | None:
-    table = found.two_level
+def half_normal_figure(findings: Findings) -> Figure | None:
+    table = findings.two_level
     if table is None:
         return None
     effects = [
@@ -33,9 +33,9 @@ def half_normal_figure(found: Findings) -> Figure | None:
     ]
     return half_normal(
         effects,
-        scale=axis_scale(found),
+        scale=axis_scale(findings),
         x_title="Half-normal quantile",
-        limits=[Limit(limit.at, f"Lenth's {limit.label}") for limit in lenth_limits(found)[:1]],
+        limits=[Limit(limit.at, f"Lenth's {limit.label}") for limit in lenth_limits(findings)[:1]],
         pse=table.attrs["PSE"],
     )
 

@@ -15,9 +15,9 @@ class Limit:
     label: str
 
 
-def lenth_limits(found: Findings) -> list[Limit]:
+def lenth_limits(findings: Findings) -> list[Limit]:
     """Lenth's margins, where nothing was run again to tell noise by."""
-    if found.two_level is None or found.two_level.attrs["judged_by"] != "Lenth":
+    if findings.two_level is None or findings.two_level.attrs["judged_by"] != "Lenth":
         return []
-    attrs = found.two_level.attrs
+    attrs = findings.two_level.attrs
     return [Limit(attrs["ME"], "margin of error"), Limit(attrs["SME"], "simultaneous")]

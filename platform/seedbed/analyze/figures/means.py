@@ -34,21 +34,21 @@ class Line:
     points: Sequence[MeanPoint]
 
 
-def means_figure(found: Findings, factor: str, by: str | None = None) -> Figure | None:
+def means_figure(findings: Findings, factor: str, by: str | None = None) -> Figure | None:
     """Cell means of one factor in the design's order of levels, a line per level of `by`."""
-    unit = found.primary.unit
-    order = list(found.design.factors[factor].levels)
+    unit = findings.primary.unit
+    order = list(findings.design.factors[factor].levels)
     at = [factor, by] if by else [factor]
     try:
         table = marginal_means(
-            found.trials, unit.name, list(found.factors), at,
-            block="seed", error=found.primary.error, seeds="random",
+            findings.trials, unit.name, list(findings.factors), at,
+            block="seed", error=findings.primary.error, seeds="random",
         )  # fmt: skip
     except AnalysisError:
         return None
-    done = found.trials[completed(found.trials)]
+    done = findings.trials[completed(findings.trials)]
     lines = []
-    for value in list(found.design.factors[by].levels) if by else [None]:
+    for value in list(findings.design.factors[by].levels) if by else [None]:
         points = []
         for row in rows_of(table):
             if by and row["level"][1] != value:
@@ -64,7 +64,7 @@ def means_figure(found: Findings, factor: str, by: str | None = None) -> Figure 
     return levels(
         lines,
         [label_text(level) for level in order],
-        scale=axis_scale(found),
+        scale=axis_scale(findings),
         x_title=factor,
         y_title=f"{unit.label}{of_unit}",
     )

@@ -24,18 +24,18 @@ from seedbed.analyze.figures.points import MOST_RAW, thinned
 from seedbed.analyze.findings.study import Findings
 
 
-def residuals_figure(found: Findings) -> Figure | None:
-    diagnostics = found.primary.diagnostics
+def residuals_figure(findings: Findings) -> Figure | None:
+    diagnostics = findings.primary.diagnostics
     if diagnostics is None:
         return None
     table = diagnostics.trials
-    values = found.trials.loc[table.index, found.primary.unit.name].astype(float)
+    values = findings.trials.loc[table.index, findings.primary.unit.name].astype(float)
     return residuals(
         [float(v) for v in np.asarray(values - table["residual"], dtype=float)],
         [float(v) for v in table["residual"]],
         [float(v) for v in table["studentised"]],
-        scale=axis_scale(found),
-        unit=found.primary.unit.difference_unit,
+        scale=axis_scale(findings),
+        unit=findings.primary.unit.difference_unit,
     )
 
 

@@ -22,11 +22,11 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.trials.rows import rows_of
 
 
-def seeds_figure(found: Findings) -> Figure | None:
-    if found.outlook is None:
+def seeds_figure(findings: Findings) -> Figure | None:
+    if findings.outlook is None:
         return None
     curves = []
-    for effect, own in found.outlook.table.groupby("effect", sort=False):
+    for effect, own in findings.outlook.table.groupby("effect", sort=False):
         points = [
             (int(row["num_seeds"]), float(row["half_width"]))
             for row in rows_of(own)
@@ -35,10 +35,10 @@ def seeds_figure(found: Findings) -> Figure | None:
         curves.append((str(effect).replace(":", " × "), points))
     # The least certain effects: what they need, the others have.
     curves.sort(key=lambda curve: -curve[1][0][1] if curve[1] else 0.0)
-    unit = found.primary.unit
+    unit = findings.primary.unit
     margins = {
         abs(one.margin)
-        for judged in found.claims
+        for judged in findings.claims
         for one in judged.contrasts
         # A margin that was stated about another scale measures nothing here.
         if one.margin and judged.response == unit.name and judged.verdict is not None
@@ -48,9 +48,9 @@ def seeds_figure(found: Findings) -> Figure | None:
     ]
     return seeds_needed(
         curves,
-        present=found.outlook.num_seeds,
-        scale=axis_scale(found),
-        y_title=in_unit(found, "Half of a 95 % interval"),
+        present=findings.outlook.num_seeds,
+        scale=axis_scale(findings),
+        y_title=in_unit(findings, "Half of a 95 % interval"),
         limits=limits,
     )
 

@@ -13,24 +13,24 @@ from seedbed.analyze.figures.seeds import seeds_figure
 from seedbed.analyze.findings.study import Findings
 
 
-def figures_of(found: Findings) -> dict[str, Figure]:
+def figures_of(findings: Findings) -> dict[str, Figure]:
     """The figures that have something to show, by name: `contrasts_<factor>`,
     `means_<factor>` or `means_<a>_by_<b>`, `cost`, `effect_pareto`, `half_normal`, `residuals`,
     `seeds_needed`; no figure at all where the primary response could not be analysed."""
-    if found.primary.fault:
+    if findings.primary.fault:
         return {}
     drawn: dict[str, Figure | None] = {
-        f"contrasts_{name}": contrast_figure(found, name) for name in found.factors
+        f"contrasts_{name}": contrast_figure(findings, name) for name in findings.factors
     }
-    names = list(found.factors)
+    names = list(findings.factors)
     if len(names) == 1:
-        drawn[f"means_{names[0]}"] = means_figure(found, names[0])
+        drawn[f"means_{names[0]}"] = means_figure(findings, names[0])
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    drawn.update({f"means_{a}_by_{b}": means_figure(found, a, b) for a, b in pairs})
-    if found.cost and not found.cells.empty:
-        drawn["cost"] = cost_figure(found)
-    drawn["effect_pareto"] = effects_figure(found)
-    drawn["half_normal"] = half_normal_figure(found)
-    drawn["residuals"] = residuals_figure(found)
-    drawn["seeds_needed"] = seeds_figure(found)
+    drawn.update({f"means_{a}_by_{b}": means_figure(findings, a, b) for a, b in pairs})
+    if findings.cost and not findings.cells.empty:
+        drawn["cost"] = cost_figure(findings)
+    drawn["effect_pareto"] = effects_figure(findings)
+    drawn["half_normal"] = half_normal_figure(findings)
+    drawn["residuals"] = residuals_figure(findings)
+    drawn["seeds_needed"] = seeds_figure(findings)
     return {name: figure for name, figure in drawn.items() if figure is not None}

@@ -19,34 +19,35 @@ COLUMNS = (
 _NONE = Size(math.nan, math.nan, math.nan)
 
 
-def effect_table(found: ResponseFindings) -> pd.DataFrame:
+def effect_table(response: ResponseFindings) -> pd.DataFrame:
     """Main effects against the baseline, then interactions: one row per comparison.
 
     `hedges_g` is the difference in residual standard deviations (of repeating a cell on another
     seed), with its 95 % interval where intervals rest on that deviation.
     """
-    if found.fault:
+    if response.fault:
         return pd.DataFrame(columns=list(COLUMNS))
-    sigma = math.sqrt(float(found.anova["mean_sq"]["Residual"]))
+    sigma = math.sqrt(float(response.anova["mean_sq"]["Residual"]))
     rows = [
-        _row(str(row["factor"]), _of(row), row, sigma, found) for row in rows_of(found.contrasts)
+        _row(str(row["factor"]), _of(row), row, sigma, response)
+        for row in rows_of(response.contrasts)
     ]
-    if len(found.interactions):
-        crossed = found.interactions[found.interactions["kind"] == "interaction"]
+    if len(response.interactions):
+        crossed = response.interactions[response.interactions["kind"] == "interaction"]
         rows += [
-            _row(f"{row['a']}:{row['b']}", _crossed(row), row, sigma, found)
+            _row(f"{row['a']}:{row['b']}", _crossed(row), row, sigma, response)
             for row in rows_of(crossed)
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def share_table(found: ResponseFindings) -> pd.DataFrame:
+def share_table(response: ResponseFindings) -> pd.DataFrame:
     """Partial eta and omega squared of every term with their 95 % intervals."""
     columns = ["term", "partial_eta_sq", "eta_low", "eta_high"]
     columns += ["partial_omega_sq", "omega_low", "omega_high"]
-    if found.fault:
+    if response.fault:
         return pd.DataFrame(columns=columns)
-    table = found.anova
+    table = response.anova
     num_trials = int(table["df"].sum()) + 1
     df_error = float(table["df"]["Residual"])
     rows = []
@@ -67,14 +68,14 @@ def _whole_df(table: pd.DataFrame) -> float:
 
 
 def _row(
-    term: str, comparison: str, row: dict[str, Any], sigma: float, found: ResponseFindings
+    term: str, comparison: str, row: dict[str, Any], sigma: float, response: ResponseFindings
 ) -> tuple[object, ...]:
     size = _NONE
     if sigma > 0 and not math.isnan(row["se"]):
-        if found.error == "pooled":
+        if response.error == "pooled":
             size = hedges_g(float(row["t"]), float(row["df"]), float(row["se"]) / sigma)
         else:
-            df = float(found.anova["df"]["Residual"])
+            df = float(response.anova["df"]["Residual"])
             value = hedges_g(float(row["difference"]) / sigma, df, 1.0).value
             size = Size(value, math.nan, math.nan)
     values = [row[name] for name in ("difference", "se", "df", "ci_low", "ci_high", "p")]

@@ -108,13 +108,13 @@ def find(
 
 def _test_errors(
     trials: pd.DataFrame,
-    found: ResponseFindings,
+    response: ResponseFindings,
     baselines: Mapping[str, Any],
     correct: Mapping[str, NDArray[np.bool_]],
 ) -> pd.DataFrame:
     """`two_errors` of every factor (column `factor`), over the trials whose pictures are known."""
     known = trials[trials["key"].isin(list(correct)) & completed(trials)] if correct else trials[:0]
-    if found.fault or known.empty:
+    if response.fault or known.empty:
         return pd.DataFrame()
     matrix = np.stack([correct[key] for key in known["key"]])
     known = known.reset_index(drop=True)
@@ -127,7 +127,7 @@ def _test_errors(
                 of=name,
                 baseline=baseline,
                 block=BLOCK,
-                error=found.error,
+                error=response.error,
             ).assign(factor=name)
             for name, baseline in baselines.items()
         ]
@@ -157,39 +157,41 @@ def _claims(
 
 
 def _outlook(
-    trials: pd.DataFrame, found: ResponseFindings, factors: list[str], cost: str | None
+    trials: pd.DataFrame, response: ResponseFindings, factors: list[str], cost: str | None
 ) -> Outlook:
     return look_ahead(
-        trials, found.unit.name, factors, found.contrasts, found.interactions,
-        block=BLOCK, cost=cost or "", error=found.error,
+        trials, response.unit.name, factors, response.contrasts, response.interactions,
+        block=BLOCK, cost=cost or "", error=response.error,
     )  # fmt: skip
 
 
-def _components(trials: pd.DataFrame, found: ResponseFindings, factors: list[str]) -> pd.DataFrame:
-    if found.fault:
+def _components(
+    trials: pd.DataFrame, response: ResponseFindings, factors: list[str]
+) -> pd.DataFrame:
+    if response.fault:
         return pd.DataFrame()
-    return variance_components(trials, found.unit.name, factors, block=BLOCK)
+    return variance_components(trials, response.unit.name, factors, block=BLOCK)
 
 
 def _finely(
-    found: ResponseFindings, trials: pd.DataFrame, two_level: pd.DataFrame | None
+    response: ResponseFindings, trials: pd.DataFrame, two_level: pd.DataFrame | None
 ) -> ResponseFindings:
     """With as many decimals as Lenth's margin carries, where there is no interval to say."""
-    if two_level is None or found.fault or found.contrasts["se"].notna().any():
-        return found
-    values = trials[found.unit.name].astype(float)
-    return replace(found, unit=unit_of(found.unit.metric, values, [two_level.attrs["ME"]]))
+    if two_level is None or response.fault or response.contrasts["se"].notna().any():
+        return response
+    values = trials[response.unit.name].astype(float)
+    return replace(response, unit=unit_of(response.unit.metric, values, [two_level.attrs["ME"]]))
 
 
 def _two_level(
-    trials: pd.DataFrame, found: ResponseFindings, factors: Mapping[str, list[Any]]
+    trials: pd.DataFrame, response: ResponseFindings, factors: Mapping[str, list[Any]]
 ) -> pd.DataFrame | None:
     """Every effect of a design of two-level factors, judged; None for others."""
     if len(factors) < 2 or any(len(levels) != 2 for levels in factors.values()):
         return None
     try:
         return effects_two_level(
-            trials, found.unit.name, list(factors), block=BLOCK, error=found.error
+            trials, response.unit.name, list(factors), block=BLOCK, error=response.error
         )
     except AnalysisError:  # with cells missing its effects are not those of the design
         return None

@@ -19,65 +19,65 @@ _ALPHA = 0.05
 _MOST_FIELDS = 6  # named in one sentence; the design has them all
 
 
-def answer(found: Findings) -> list[str]:
+def answer(findings: Findings) -> list[str]:
     """The study's question answered: the first sentence by itself, then what supports it."""
-    if found.num_completed == 0:
+    if findings.num_completed == 0:
         return ["No trial has completed yet: there is nothing to report."]
-    if found.primary.fault:
-        return [f"There is no answer yet. {found.primary.fault}"]
+    if findings.primary.fault:
+        return [f"There is no answer yet. {findings.primary.fault}"]
     # Where factors interact, averages over the other factor are the second thing to say.
-    sentences = _interactions(found) + [_of_factor(found, name) for name in found.factors]
-    prices = [words for name in found.factors for words in _price(found, name)]
-    sentences += [*tally(found), *truth_words(found)]
+    sentences = _interactions(findings) + [_of_factor(findings, name) for name in findings.factors]
+    prices = [words for name in findings.factors for words in _price(findings, name)]
+    sentences += [*tally(findings), *truth_words(findings)]
     return [*sentences, " ".join(prices)] if prices else sentences
 
 
-def caveats(found: Findings) -> list[str]:
+def caveats(findings: Findings) -> list[str]:
     """What limits the answer, each in a sentence; empty for a complete study of 3 seeds or more."""
     words = []
-    if found.design.rehearsal is not None:
+    if findings.design.rehearsal is not None:
         words.append(
             "A rehearsal: no model was trained. Every number is made from a response surface, to "
             "see what this study could find before it is paid for."
         )
-    if len(found.missing):
-        statuses = found.missing["status"].value_counts()
+    if len(findings.missing):
+        statuses = findings.missing["status"].value_counts()
         parts = [f"{statuses[s]} {str(s).replace('_', ' ')}" for s in sorted(statuses.index)]
         words.append(
-            f"{counted(len(found.missing), 'trial')} of {len(found.trials)} "
-            f"{'is' if len(found.missing) == 1 else 'are'} missing ({listed(parts)})"
-            + ("; the numbers rest on the completed ones." if found.num_completed else ".")
+            f"{counted(len(findings.missing), 'trial')} of {len(findings.trials)} "
+            f"{'is' if len(findings.missing) == 1 else 'are'} missing ({listed(parts)})"
+            + ("; the numbers rest on the completed ones." if findings.num_completed else ".")
         )
-    words += _bundles(found)
+    words += _bundles(findings)
     words += [
         f"{alias.field} changes with {listed(list(alias.factors))} too: what is said of "
         f"{'it' if len(alias.factors) == 1 else 'them'} is said of the bundle."
-        for alias in found.aliases
+        for alias in findings.aliases
     ]
-    if found.num_seeds == 1:
+    if findings.num_seeds == 1:
         words.append(
             "One seed: differences are as measured. There is no error to judge them by, so no "
             "interval and no p is given."
         )
-    elif found.num_seeds == 2:
-        words += _two_seeds(found)
-    if found.primary.error_why:
-        words.append(sentence(found.primary.error_why))
-    elif _depends_on_orders(found):
+    elif findings.num_seeds == 2:
+        words += _two_seeds(findings)
+    if findings.primary.error_why:
+        words.append(sentence(findings.primary.error_why))
+    elif _depends_on_orders(findings):
         words.append(
             "Trials of the same data and seed share their order of samples, and two seeds are too "
             "few to take that into the intervals: those of the data's effects may be too narrow."
         )
-    words += _looks(found)
-    notes = [str(note) for note in found.primary.contrasts.get("note", []) if note]
+    words += _looks(findings)
+    notes = [str(note) for note in findings.primary.contrasts.get("note", []) if note]
     if any("fragile" in note for note in notes):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words
 
 
-def _two_seeds(found: Findings) -> list[str]:
+def _two_seeds(findings: Findings) -> list[str]:
     """What intervals of two seeds rest on, or why there is none."""
-    table = found.primary.contrasts
+    table = findings.primary.contrasts
     if table.empty:
         return []
     if table["ci_low"].notna().any():
@@ -86,10 +86,10 @@ def _two_seeds(found: Findings) -> list[str]:
     return [sentence(f"{why}: no interval and no p is given")]
 
 
-def _looks(found: Findings) -> list[str]:
+def _looks(findings: Findings) -> list[str]:
     """Earlier reports of fewer seeds: going on after a look is a choice that the data made."""
-    earlier = {look.num_seeds for look in found.design.looks}
-    fewer = sorted(seeds for seeds in earlier if 1 < seeds < found.num_seeds)
+    earlier = {look.num_seeds for look in findings.design.looks}
+    fewer = sorted(seeds for seeds in earlier if 1 < seeds < findings.num_seeds)
     if not fewer:
         return []
     counts = listed([str(seeds) for seeds in fewer])
@@ -100,15 +100,19 @@ def _looks(found: Findings) -> list[str]:
     ]
 
 
-def _depends_on_orders(found: Findings) -> bool:
-    rests = found.primary.whole_plots and found.primary.error == "pooled" and found.num_seeds > 1
-    return rests and bool(found.primary.contrasts["ci_low"].notna().any())
+def _depends_on_orders(findings: Findings) -> bool:
+    rests = (
+        findings.primary.whole_plots
+        and findings.primary.error == "pooled"
+        and findings.num_seeds > 1
+    )
+    return rests and bool(findings.primary.contrasts["ci_low"].notna().any())
 
 
-def _bundles(found: Findings) -> list[str]:
+def _bundles(findings: Findings) -> list[str]:
     """The factors whose levels set more than one part of the recipe, each in a caution."""
     words = []
-    for name, factor in found.design.factors.items():
+    for name, factor in findings.design.factors.items():
         moved = factor.also_moves
         if moved:
             shown = moved if len(moved) <= _MOST_FIELDS else moved[: _MOST_FIELDS - 1]
@@ -132,12 +136,12 @@ def _views(factor: PlannedFactor) -> str:
     return f" It is the effect of {factor.name.replace('_', ' ')} + views: {read}."
 
 
-def _of_factor(found: Findings, factor: str) -> str:
+def _of_factor(findings: Findings, factor: str) -> str:
     """How each level differs from the baseline, told apart or not."""
-    unit = found.primary.unit
-    table = found.primary.contrasts
+    unit = findings.primary.unit
+    table = findings.primary.contrasts
     rows = rows_of(table[table["factor"] == factor])
-    base = f"{factor} {label_text(found.baselines[factor])}"
+    base = f"{factor} {label_text(findings.baselines[factor])}"
     measured = [row for row in rows if not math.isnan(row["difference"])]
     if not measured:
         return f"What {factor} does cannot be estimated from the completed trials."
@@ -191,14 +195,14 @@ def _label(row: dict[str, Any]) -> str:
     return label_text(row["level"])
 
 
-def _price(found: Findings, factor: str) -> list[str]:
+def _price(findings: Findings, factor: str) -> list[str]:
     """What the levels of a factor cost, as multiples of the baseline level."""
-    for response in found.secondary:
-        if found.cost is None or response.unit.name != found.cost.name or response.fault:
+    for response in findings.secondary:
+        if findings.cost is None or response.unit.name != findings.cost.name or response.fault:
             continue
         picked = response.means[response.means["factor"] == factor]
         costs = {row["level"]: row["mean"] for row in rows_of(picked)}
-        base = costs.pop(found.baselines[factor])
+        base = costs.pop(findings.baselines[factor])
         shares = {level: cost / base if base else math.nan for level, cost in costs.items()}
         parts = [
             f"{share:.2f} at {label_text(level)}"
@@ -206,34 +210,34 @@ def _price(found: Findings, factor: str) -> list[str]:
             if not math.isnan(share)
         ]
         if parts:
-            base_label = f"{factor} {label_text(found.baselines[factor])}"
+            base_label = f"{factor} {label_text(findings.baselines[factor])}"
             return [f"{response.unit.label} as multiples of {base_label}: {listed(parts)}."]
     return []
 
 
-def _interactions(found: Findings) -> list[str]:
+def _interactions(findings: Findings) -> list[str]:
     """Which effects depend on another factor, each shown by the level where it does most."""
     told = []
-    for a, b in itertools.combinations(found.factors, 2):
-        p = _interaction_p(found, a, b)
+    for a, b in itertools.combinations(findings.factors, 2):
+        p = _interaction_p(findings, a, b)
         if p < _ALPHA:
-            shown = _simple_effects(found, a, b)
+            shown = _simple_effects(findings, a, b)
             told.append(f"The effect of {a} depends on {b}: {shown} (p {p_value(p)}).")
     return told
 
 
-def _interaction_p(found: Findings, a: str, b: str) -> float:
+def _interaction_p(findings: Findings, a: str, b: str) -> float:
     """Of the F test, or of the surest change of an effect (Holm) where the error is not pooled."""
-    if found.primary.error == "pooled":
-        return float(found.primary.anova["p"].get(f"{a}:{b}", math.nan))
-    table = found.primary.interactions
+    if findings.primary.error == "pooled":
+        return float(findings.primary.anova["p"].get(f"{a}:{b}", math.nan))
+    table = findings.primary.interactions
     own = table[(table["a"] == a) & (table["b"] == b) & (table["kind"] == "interaction")]
     return float(own["p_adjusted"].astype(float).min())
 
 
-def _simple_effects(found: Findings, a: str, b: str) -> str:
+def _simple_effects(findings: Findings, a: str, b: str) -> str:
     """The effect, at every level of `b`, of the level of `a` that interacts most."""
-    unit, table = found.primary.unit, found.primary.interactions
+    unit, table = findings.primary.unit, findings.primary.interactions
     rows = rows_of(table[(table["a"] == a) & (table["b"] == b)])
     crossed = [r for r in rows if r["kind"] == "interaction" and not math.isnan(r["difference"])]
     if not crossed:
@@ -245,6 +249,6 @@ def _simple_effects(found: Findings, a: str, b: str) -> str:
         for i, row in enumerate(simple)
     ]
     parts = [f"by {g} at {label_text(r['b_level'])}" for g, r in zip(gaps, simple, strict=True)]
-    base = label_text(found.baselines[a])
+    base = label_text(findings.baselines[a])
     start = f"{a} {label_text(most)} against {base} changes {unit.spoken()}"
     return f"{start} {listed(parts)}"

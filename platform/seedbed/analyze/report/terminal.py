@@ -14,20 +14,20 @@ _WIDTH = 96
 _LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
 
 
-def summary(found: Findings) -> str:
+def summary(findings: Findings) -> str:
     """Plain text, every line under 100 columns."""
-    lines = [f"{found.design.study}: {found.design.question}", ""]
-    lines += [*answer(found), *caveats(found)]
-    if not found.primary.fault:
-        for name in found.factors:
-            lines += ["", *_effects(found, name)]
-        lines += _cost(found)
-    if len(found.missing):
-        lines += ["", f"Missing: {len(found.missing)} of {len(found.trials)} trials"]
-        for row in rows_of(found.missing):
+    lines = [f"{findings.design.study}: {findings.design.question}", ""]
+    lines += [*answer(findings), *caveats(findings)]
+    if not findings.primary.fault:
+        for name in findings.factors:
+            lines += ["", *_effects(findings, name)]
+        lines += _cost(findings)
+    if len(findings.missing):
+        lines += ["", f"Missing: {len(findings.missing)} of {len(findings.trials)} trials"]
+        for row in rows_of(findings.missing):
             reason = f" ({row['reason']})" if row["reason"] else ""
             status = row["status"].replace("_", " ")
-            cell = cell_label(row, found.factors)
+            cell = cell_label(row, findings.factors)
             lines.append(f"  {cell}, seed {row['seed']}: {status}{reason}")
     return "\n".join(line for text in lines for line in _wrapped(plain(text)))
 
@@ -37,10 +37,10 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * (indent + 2 * (indent > 0))) or [""]
 
 
-def _effects(found: Findings, factor: str) -> list[str]:
-    unit, table = found.primary.unit, found.primary.contrasts
+def _effects(findings: Findings, factor: str) -> list[str]:
+    unit, table = findings.primary.unit, findings.primary.contrasts
     rows = rows_of(table[table["factor"] == factor])
-    base = label_text(found.baselines[factor])
+    base = label_text(findings.baselines[factor])
     size = f" in {unit.difference_unit}" if unit.difference_unit else ""
     adjusted = ", p by Holm" if len(rows) > 1 else ""
     lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]{adjusted}"]
@@ -54,16 +54,16 @@ def _effects(found: Findings, factor: str) -> list[str]:
     return lines
 
 
-def _cost(found: Findings) -> list[str]:
-    unit, price = found.primary.unit, found.cost
-    if price is None or found.cells.empty:
+def _cost(findings: Findings) -> list[str]:
+    unit, price = findings.primary.unit, findings.cost
+    if price is None or findings.cells.empty:
         return []
-    rows = rows_of(found.cells.sort_values(price.name, kind="stable"))
-    labels = [cell_label(row, found.factors) for row in rows]
+    rows = rows_of(findings.cells.sort_values(price.name, kind="stable"))
+    labels = [cell_label(row, findings.factors) for row in rows]
     lines = ["", f"{unit.label} against {price.label.lower()} (* on the Pareto front)"]
     if max(map(len, labels)) > _LABEL_WIDTH:  # the factors' names once, not in every line
-        labels = [", ".join(label_text(row[name]) for name in found.factors) for row in rows]
-        lines.append(f"  by {', '.join(found.factors)}")
+        labels = [", ".join(label_text(row[name]) for name in findings.factors) for row in rows]
+        lines.append(f"  by {', '.join(findings.factors)}")
     width = min(max(map(len, labels)), _LABEL_WIDTH)
     for label, row in zip(labels, rows, strict=True):
         star = "*" if row["on_front"] else " "

@@ -106,9 +106,9 @@ def write_report(
     return Report(paths, summary(found))
 
 
-def _tables(found: Findings) -> dict[str, str]:
+def _tables(findings: Findings) -> dict[str, str]:
     """The numbers of every response in long form."""
-    responses = [found.primary, *found.secondary]
+    responses = [findings.primary, *findings.secondary]
     anovas = [(r, r.anova.reset_index()) for r in responses if not r.fault]
     return {
         "means.csv": _stacked([(r, r.means) for r in responses], ["factor"]),
@@ -142,59 +142,59 @@ def figure_style() -> str:
     return _environment().get_template("figures.css").render()
 
 
-def _sections(found: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
-    design, gaps = design_section(found), missing(found)
+def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves) -> list[Section]:
+    design, gaps = design_section(findings), missing(findings)
     last = [
-        trial_rows(found),
-        *bad_samples_section(found),
-        provenance_section(found, provenance),
+        trial_rows(findings),
+        *bad_samples_section(findings),
+        provenance_section(findings, provenance),
     ]
-    published = published_values(found)
-    if found.primary.fault:
-        told = [*claims(found), *published, *curves_section(learned)]
-        return [design, *gaps, *told, what_next(found), *last]
+    published = published_values(findings)
+    if findings.primary.fault:
+        told = [*claims(findings), *published, *curves_section(learned)]
+        return [design, *gaps, *told, what_next(findings), *last]
     return [
-        *planted(found),
+        *planted(findings),
         design,
         *gaps,
-        effects(found),
-        means(found),
-        *interactions(found),
-        *all_effects(found),
-        cost(found),
+        effects(findings),
+        means(findings),
+        *interactions(findings),
+        *all_effects(findings),
+        cost(findings),
         *curves_section(learned),
-        *claims(found),
+        *claims(findings),
         *published,
-        variance(found),
-        secondary(found),
-        two_errors(found),
-        checks(found),
-        what_next(found),
+        variance(findings),
+        secondary(findings),
+        two_errors(findings),
+        checks(findings),
+        what_next(findings),
         *last,
     ]
 
 
 def _page(
-    found: Findings, drawn: Mapping[str, Figure], provenance: Mapping[str, Any], learned: Curves
+    findings: Findings, drawn: Mapping[str, Figure], provenance: Mapping[str, Any], learned: Curves
 ) -> dict[str, Any]:
     """What both templates set."""
     return {
-        "study": found.design.study,
-        "question": found.design.question or found.design.study,
-        "answer": answer(found),
-        "caveats": caveats(found),
-        "facts": _facts(found),
-        "sections": _sections(found, provenance, learned),
+        "study": findings.design.study,
+        "question": findings.design.question or findings.design.study,
+        "answer": answer(findings),
+        "caveats": caveats(findings),
+        "facts": _facts(findings),
+        "sections": _sections(findings, provenance, learned),
         "figures": drawn,
     }
 
 
-def _facts(found: Findings) -> list[tuple[str, str]]:
+def _facts(findings: Findings) -> list[tuple[str, str]]:
     return [
-        ("Trials completed", f"{found.num_completed} of {len(found.trials)}"),
-        ("Seeds", str(found.num_seeds)),
-        ("Scale", found.design.scale),
-        ("Primary response", found.primary.unit.label),
+        ("Trials completed", f"{findings.num_completed} of {len(findings.trials)}"),
+        ("Seeds", str(findings.num_seeds)),
+        ("Scale", findings.design.scale),
+        ("Primary response", findings.primary.unit.label),
     ]
 
 

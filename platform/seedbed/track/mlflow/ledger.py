@@ -13,7 +13,7 @@ from seedbed.study.record import TrialRecord, split_finite
 from seedbed.track.ledger import File, StudyEntry, TrialEntry, Unsent
 from seedbed.track.mlflow.connection import check_tracking
 from seedbed.track.mlflow.study_runs import MlflowRuns
-from seedbed.track.outbox import Delivery, Outbox, Point
+from seedbed.track.outbox import CurvePoint, Delivery, Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class MlflowLedger:
         try:
             finite, _ = split_finite(metrics)
             if finite:
-                self._outbox.put_point(key, Point(int(samples), _now_ms(), finite))
+                self._outbox.put_point(key, CurvePoint(int(samples), _now_ms(), finite))
         except Exception as error:  # no trial fails for its tracking, whatever it hands over
             logger.warning("a point of trial %s cannot be logged: %s", key, error)
 

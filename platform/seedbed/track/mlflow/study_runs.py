@@ -19,7 +19,7 @@ from seedbed.track.mlflow.connection import client, experiment_id
 from seedbed.track.mlflow.tags import record_tags, trial_name, trial_tags
 from seedbed.track.mlflow.trial_run import PARENT, RUN_STATUS, Run, search
 from seedbed.track.mlflow.view import note, view_tags
-from seedbed.track.outbox import Point
+from seedbed.track.outbox import CurvePoint
 
 
 class MlflowRuns:
@@ -92,7 +92,7 @@ class MlflowRuns:
         _keep_recipe(run, entry.recipe)
         run.set_status("running")
 
-    def log_points(self, key: str, points: Sequence[Point]) -> None:
+    def log_points(self, key: str, points: Sequence[CurvePoint]) -> None:
         """Log those values of `points` whose metric and step the trial's run does not have."""
         if key not in self._trials:
             raise TrackingError(
@@ -128,7 +128,7 @@ class MlflowRuns:
     ) -> None:
         run = self._trial(record.key, record.cell, record.seed, record.recipe)
         curve = merged(record.curve)
-        run.log_points([Point(samples, unix_ms, curve[samples]) for samples in curve])
+        run.log_points([CurvePoint(samples, unix_ms, curve[samples]) for samples in curve])
         run.log_finals(record.metrics, record.last_samples, unix_ms + 1)
         _keep_recipe(run, record.recipe)
         run.upload_json("record.json", record.to_json())

@@ -13,7 +13,7 @@ from typing import Any
 
 from seedbed.track.ledger import File, Remote
 from seedbed.track.mlflow.batches import send_metrics, send_params, send_tags, trackable
-from seedbed.track.outbox import Point
+from seedbed.track.outbox import CurvePoint
 
 PARENT = "mlflow.parentRunId"
 
@@ -68,7 +68,7 @@ class Run:
             self.mlflow.set_terminated(self.id, status=wanted)
         self.status = wanted
 
-    def log_points(self, points: Sequence[Point]) -> None:
+    def log_points(self, points: Sequence[CurvePoint]) -> None:
         """Log those values of `points` whose metric and step the run does not have."""
         logged = self._logged()
         new: dict[tuple[str, int], tuple[float, int]] = {}

@@ -10,9 +10,9 @@ from seedbed.analyze.report.page import Section, noted_table
 from seedbed.analyze.trials.rows import rows_of
 
 
-def variance(found: Findings) -> Section:
+def variance(findings: Findings) -> Section:
     """The ANOVA table of the primary response."""
-    table, is_fraction = found.primary.anova, found.primary.unit.is_fraction
+    table, is_fraction = findings.primary.anova, findings.primary.unit.is_fraction
     squares = 1e4 if is_fraction else 1.0  # of points
     rows = [
         [
@@ -29,7 +29,7 @@ def variance(found: Findings) -> Section:
     sums = "Sum of squares, points²" if is_fraction else "Sum of squares"
     header = ["Term", "df", sums, "Mean square", "F", "p", "Partial η²"]
     words = (
-        f"{found.primary.unit.label} by {', '.join(found.factors)} with seeds as blocks; "
+        f"{findings.primary.unit.label} by {', '.join(findings.factors)} with seeds as blocks; "
         "type 2 sums of squares by comparison of nested models."
     )
     full = noted_table(header, rows, frozenset(range(1, 7)), list(table["note"]))

@@ -71,9 +71,9 @@ def lines(design: Design) -> list[str]:
     return [f"bad     {words(told)}", *shown, *more]
 
 
-def bad_samples_section(found: Findings) -> list[Section]:
+def bad_samples_section(findings: Findings) -> list[Section]:
     """The section of the report; none where every sample was sound."""
-    told = found.design.data.bad_samples
+    told = findings.design.data.bad_samples
     if told is None:
         return []
     left = told.num_different - len(told.named)

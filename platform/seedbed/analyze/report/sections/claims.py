@@ -20,14 +20,14 @@ from seedbed.analyze.report.sections.claim_words import claim_sentence, contrast
 _HOLDS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 
 
-def claims(found: Findings) -> list[Section]:
+def claims(findings: Findings) -> list[Section]:
     """Each claim with its verdict and the numbers behind it; nothing where none was stated."""
-    if not found.claims:
+    if not findings.claims:
         return []
     rows, tones = [], []
-    for judged in found.claims:
+    for judged in findings.claims:
         # The verdict stands in its own column; what was seen elsewhere says where.
-        whole = claim_sentence(judged, unit_of_claim(found, judged))
+        whole = claim_sentence(judged, unit_of_claim(findings, judged))
         why = whole.partition(": ")[2] if judged.verdict else whole
         verdict = judged.verdict or f"none: about {' or '.join(judged.scale)}"
         rows.append([judged.id, verdict, f"{judged.statement} {why[:1].upper()}{why[1:]}"])
@@ -39,26 +39,26 @@ def claims(found: Findings) -> list[Section]:
         "A claim holds when all of its comparisons do; each is judged by its own interval at the "
         "level it was stated with, and claims are not adjusted for one another."
     )
-    words = [f"{told} {rules}" for told in _tally(found)]
-    if elsewhere := _elsewhere(found):
+    words = [f"{told} {rules}" for told in _tally(findings)]
+    if elsewhere := _elsewhere(findings):
         words.append(f"{elsewhere} A claim is judged at the scale that it is about.")
     remarks = [
         f"{judged.id} was stated {judged.stated}."
-        for judged in found.claims
+        for judged in findings.claims
         if judged.stated.startswith("after")
     ]
-    if all(judged.stated.startswith("before") for judged in found.claims):
+    if all(judged.stated.startswith("before") for judged in findings.claims):
         remarks.append("All were stated before the first trial.")
-    sources = sorted({judged.source for judged in found.claims if judged.source})
+    sources = sorted({judged.source for judged in findings.claims if judged.source})
     if sources:
         remarks.append(f"Source of claims: {listed(sources)}.")
-    lines = [_contrast_table(found)]
+    lines = [_contrast_table(findings)]
     return [Section("Claims", words, tables=[table, *lines], remarks=remarks)]
 
 
-def _tally(found: Findings) -> list[str]:
+def _tally(findings: Findings) -> list[str]:
     """`Of 3 claims 2 are supported and 1 is refuted.`: of those that are judged, if any is."""
-    verdicts = [judged.verdict for judged in found.claims if judged.verdict]
+    verdicts = [judged.verdict for judged in findings.claims if judged.verdict]
     parts = []
     for verdict in VERDICTS:
         count = verdicts.count(verdict)
@@ -67,11 +67,11 @@ def _tally(found: Findings) -> list[str]:
     return [f"Of {counted(len(verdicts), 'claim')} {listed(parts)}."] if parts else []
 
 
-def _elsewhere(found: Findings) -> str:
+def _elsewhere(findings: Findings) -> str:
     """Which claims are about another scale than this study's trials; empty where none is."""
     by_scale: dict[tuple[str, ...], list[str]] = {}
     seen_at = ""
-    for judged in found.claims:
+    for judged in findings.claims:
         if judged.verdict is None:
             by_scale.setdefault(judged.scale, []).append(judged.id)
             seen_at = judged.seen_at
@@ -82,24 +82,24 @@ def _elsewhere(found: Findings) -> str:
     return f"{'; '.join(parts)}: no verdict is given at {seen_at}." if parts else ""
 
 
-def tally(found: Findings) -> list[str]:
+def tally(findings: Findings) -> list[str]:
     """For the answer: the verdicts counted, and what was seen of claims about another scale."""
-    told = _tally(found)
-    if elsewhere := _elsewhere(found):
+    told = _tally(findings)
+    if elsewhere := _elsewhere(findings):
         seen = [
             f"{judged.id} {words[:1].lower()}{words[1:]}"
-            for judged in found.claims
+            for judged in findings.claims
             if judged.verdict is None
-            for words in [claim_sentence(judged, unit_of_claim(found, judged))]
+            for words in [claim_sentence(judged, unit_of_claim(findings, judged))]
         ]
         told.append(" ".join([elsewhere, *seen]))
     return told
 
 
-def _contrast_table(found: Findings) -> Table:
+def _contrast_table(findings: Findings) -> Table:
     rows = []
-    for judged in found.claims:
-        unit = unit_of_claim(found, judged)
+    for judged in findings.claims:
+        unit = unit_of_claim(findings, judged)
         for i, one in enumerate(judged.contrasts):
             rows.append(
                 [
@@ -117,18 +117,18 @@ def _contrast_table(found: Findings) -> Table:
     return Table(header, rows, frozenset({3, 4, 5}), title="Comparisons", remark=remark)
 
 
-def unit_of_claim(found: Findings, judged: Judged) -> Unit:
-    for response in (found.primary, *found.secondary):
+def unit_of_claim(findings: Findings, judged: Judged) -> Unit:
+    for response in (findings.primary, *findings.secondary):
         if response.unit.name == judged.response:
             return response.unit
-    return unit_of(found.design.metric(judged.response), [])
+    return unit_of(findings.design.metric(judged.response), [])
 
 
-def claims_as_json(found: Findings) -> list[dict[str, Any]]:
+def claims_as_json(findings: Findings) -> list[dict[str, Any]]:
     """Each judged claim as plain JSON values, with the words that the page has for it."""
     values = []
-    for judged in found.claims:
-        sentence = claim_sentence(judged, unit_of_claim(found, judged))
+    for judged in findings.claims:
+        sentence = claim_sentence(judged, unit_of_claim(findings, judged))
         lines = [
             one.to_json() | {"words": contrast_words(one.contrast)} for one in judged.contrasts
         ]

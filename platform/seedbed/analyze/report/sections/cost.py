@@ -11,15 +11,15 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def cost(found: Findings) -> Section:
+def cost(findings: Findings) -> Section:
     """The response over what it costs."""
-    unit, price = found.primary.unit, found.cost
+    unit, price = findings.primary.unit, findings.cost
     title = f"{'Accuracy' if unit.is_fraction else unit.label} against cost"
-    if price is None or found.cells.empty:
+    if price is None or findings.cells.empty:
         return Section(title, ["No completed trial reports a cost."])
-    names = list(found.factors)
+    names = list(findings.factors)
     rows, tones = [], []
-    for row in rows_of(found.cells.sort_values(price.name, kind="stable")):
+    for row in rows_of(findings.cells.sort_values(price.name, kind="stable")):
         front = "on the front" if row["on_front"] else ""
         if not math.isnan(row.get("probability", math.nan)):
             front = f"{100 * row['probability']:.0f} %"
@@ -28,7 +28,7 @@ def cost(found: Findings) -> Section:
         rows.append([*labels, number(row["num_trials"], 0), *values, front])
         tones.append("" if row["on_front"] else "off")
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
-    is_sure = "probability" in found.cells and found.cells["probability"].notna().any()
+    is_sure = "probability" in findings.cells and findings.cells["probability"].notna().any()
     last = "On the front" if is_sure else "Pareto"
     header = [*names, "Trials", f"{unit.label}{suffix}", price.label, last]
     first = len(names)
@@ -42,14 +42,14 @@ def cost(found: Findings) -> Section:
         remarks = [
             "The front is drawn from means. The last column says how often each cell is on it when "
             "the seeds are drawn again (bootstrap of whole seeds).",
-            *per_cost(found),
+            *per_cost(findings),
         ]
     return Section(title, [words], ["cost"], [table], remarks)
 
 
-def per_cost(found: Findings) -> list[str]:
+def per_cost(findings: Findings) -> list[str]:
     """The response per unit of cost of the best cell by it, in a sentence; maybe nothing."""
-    unit, cost, cells = found.primary.unit, found.cost, found.cells
+    unit, cost, cells = findings.primary.unit, findings.cost, findings.cells
     if (
         cost is None
         or "per_cost" not in cells
@@ -60,7 +60,7 @@ def per_cost(found: Findings) -> list[str]:
     row = rows_of(cells.loc[[cells["per_cost"].astype(float).idxmax()]])[0]
     scale = 100 if unit.is_fraction else 1
     value = significant(scale * row["per_cost"], 3)
-    where = ", ".join(f"{name} {row[name]}" for name in found.factors)
+    where = ", ".join(f"{name} {row[name]}" for name in findings.factors)
     words = f"{unit.label} per {cost.label.lower().rstrip('s')} is highest at {where}: {value}"
     if not math.isnan(row["per_cost_low"]):
         low, high = (significant(scale * row[f"per_cost_{end}"], 3) for end in ("low", "high"))

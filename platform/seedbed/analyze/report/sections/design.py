@@ -12,9 +12,9 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.plan.design_data import SelectedData
 
 
-def design_section(found: Findings) -> Section:
+def design_section(findings: Findings) -> Section:
     """Factors, seeds, scale, responses, data."""
-    design = found.design
+    design = findings.design
     rows = []
     for name, factor in design.factors.items():
         levels = ", ".join(map(label_text, factor.levels))

@@ -20,9 +20,9 @@ _ASSUMED = {
 }
 
 
-def checks(found: Findings) -> Section:
+def checks(findings: Findings) -> Section:
     """Outliers, equal variances, normal residuals, with what to do where they fail."""
-    primary = found.primary
+    primary = findings.primary
     diagnostics = primary.diagnostics
     if diagnostics is None:
         return Section("Diagnostics", ["There is no model to check."])
@@ -44,7 +44,9 @@ def checks(found: Findings) -> Section:
         + (sentence(primary.error_why) if primary.error_why else _ASSUMED[primary.error])
     ]
     words += [f"Remedy {n}: {words}" for n, words in enumerate(diagnostics.remedies, 1)]
-    return Section("Diagnostics", words, ["residuals"], [table, *_components(found)], is_small=True)
+    return Section(
+        "Diagnostics", words, ["residuals"], [table, *_components(findings)], is_small=True
+    )
 
 
 def _told(violated: Any) -> str:
@@ -53,8 +55,8 @@ def _told(violated: Any) -> str:
     return "holds" if violated is False else NONE
 
 
-def _components(found: Findings) -> list[Table]:
-    table, unit = found.components, found.primary.unit
+def _components(findings: Findings) -> list[Table]:
+    table, unit = findings.components, findings.primary.unit
     if table.empty or table["variance"].isna().all():
         return []
     names = {"cell": "Between cells", "residual": "Between runs of a cell"}
@@ -72,16 +74,16 @@ def _components(found: Findings) -> list[Table]:
     return [Table(header, rows, frozenset({1, 2}), title="Where it varies", remark=remark)]
 
 
-def as_json(found: Findings) -> dict[str, Any]:
+def as_json(findings: Findings) -> dict[str, Any]:
     """The checks of the primary response as plain JSON values."""
-    diagnostics = found.primary.diagnostics
+    diagnostics = findings.primary.diagnostics
     if diagnostics is None:
-        return {"fault": found.primary.fault}
+        return {"fault": findings.primary.fault}
     lam = diagnostics.box_cox
     return {
-        "response": found.primary.unit.name,
-        "error": found.primary.error,
-        "error_why": found.primary.error_why,
+        "response": findings.primary.unit.name,
+        "error": findings.primary.error,
+        "error_why": findings.primary.error_why,
         "checks": _rows(diagnostics.checks.reset_index()),
         "violated": list(diagnostics.violated),
         "box_cox": {name: _plain(value) for name, value in vars(lam).items()},
@@ -89,9 +91,9 @@ def as_json(found: Findings) -> dict[str, Any]:
     }
 
 
-def components_as_json(found: Findings) -> list[dict[str, Any]]:
+def components_as_json(findings: Findings) -> list[dict[str, Any]]:
     """The variance components of the primary response, in the square of its unit."""
-    return _rows(found.components.reset_index()) if len(found.components) else []
+    return _rows(findings.components.reset_index()) if len(findings.components) else []
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

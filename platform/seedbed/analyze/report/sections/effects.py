@@ -12,30 +12,30 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def effects(found: Findings) -> Section:
+def effects(findings: Findings) -> Section:
     """Every level against its baseline."""
-    unit, names = found.primary.unit, list(found.factors)
+    unit, names = findings.primary.unit, list(findings.factors)
     words = f"{unit.label} at each level minus the baseline level, within seeds"
     words += ", in points. " if unit.is_fraction else ". "
-    if found.num_seeds > 1:
+    if findings.num_seeds > 1:
         words += "Small dots are the raw differences of single seeds"
         words += ", at every level of the other factors. " if len(names) > 1 else ". "
-        words += f"The bar is the 95 % interval of their mean, {WORDS[found.primary.error]}."
-    if found.primary.error != "unequal" and found.num_seeds > 2:
+        words += f"The bar is the 95 % interval of their mean, {WORDS[findings.primary.error]}."
+    if findings.primary.error != "unequal" and findings.num_seeds > 2:
         assumed = "It takes cells to vary alike"
-        if found.primary.error == "cells":
+        if findings.primary.error == "cells":
             assumed = "It takes trials of a seed to have a shift in common and no more"
         words += (
             f" {assumed}; the interval by seed does not, and pays in width: it rests on one value "
             "per seed."
         )
-    tables = [contrast_table(found.primary, name) for name in names]
+    tables = [contrast_table(findings.primary, name) for name in names]
     drawn = [f"contrasts_{name}" for name in names]
     return Section("Effects against the baseline", [words], drawn, tables)
 
 
-def contrast_table(found: ResponseFindings, factor: str) -> Table:
-    unit, table = found.unit, found.contrasts
+def contrast_table(response: ResponseFindings, factor: str) -> Table:
+    unit, table = response.unit, response.contrasts
     picked = rows_of(table[table["factor"] == factor])
     both = any(not math.isnan(row.get("by_seed_low", math.nan)) for row in picked)
     rows = [

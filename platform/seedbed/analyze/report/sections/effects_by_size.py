@@ -12,11 +12,11 @@ from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.trials.rows import rows_of
 
 
-def all_effects(found: Findings) -> list[Section]:
+def all_effects(findings: Findings) -> list[Section]:
     """Every effect by its size; of two-level factors also which are more than noise."""
-    title, table, unit = "Effects by size", found.two_level, found.primary.unit
+    title, table, unit = "Effects by size", findings.two_level, findings.primary.unit
     if table is None:
-        if len(found.factors) < 2:
+        if len(findings.factors) < 2:
             return []
         words = "Main effects against the baseline and their interactions, the largest first."
         return [Section(title, [words], ["effect_pareto"])]
@@ -41,11 +41,11 @@ def all_effects(found: Findings) -> list[Section]:
     header = ["Effect", f"Size{size}", "Cannot be told from"]
     header += ["Lenth"] if by_lenth else ["95 % interval", "Against 0"]
     full = Table(header, rows, frozenset({1} if by_lenth else {1, 3}))
-    remarks = [_judged_words(found, table)]
+    remarks = [_judged_words(findings, table)]
     return [Section(title, [words], ["effect_pareto", "half_normal"], [full], remarks)]
 
 
-def _judged_words(found: Findings, table: pd.DataFrame) -> str:
+def _judged_words(findings: Findings, table: pd.DataFrame) -> str:
     """What effects of two-level factors are judged by."""
     if table.attrs["judged_by"] != "Lenth":
         return (
@@ -55,7 +55,7 @@ def _judged_words(found: Findings, table: pd.DataFrame) -> str:
     if table.attrs["note"]:
         return f"{table.attrs['note'][:1].upper()}{table.attrs['note'][1:]}."
     error, margin, both = (
-        found.primary.unit.difference(table.attrs[name]).lstrip("+")
+        findings.primary.unit.difference(table.attrs[name]).lstrip("+")
         for name in ("PSE", "ME", "SME")
     )
     return (

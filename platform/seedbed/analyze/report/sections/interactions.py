@@ -12,18 +12,18 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def interactions(found: Findings) -> list[Section]:
+def interactions(findings: Findings) -> list[Section]:
     """How effects depend on other factors: the simple effects, and their differences."""
-    return [_interaction(found, a, b) for a, b in itertools.combinations(found.factors, 2)]
+    return [_interaction(findings, a, b) for a, b in itertools.combinations(findings.factors, 2)]
 
 
-def _interaction(found: Findings, a: str, b: str) -> Section:
-    unit, table = found.primary.unit, found.primary.interactions
+def _interaction(findings: Findings, a: str, b: str) -> Section:
+    unit, table = findings.primary.unit, findings.primary.interactions
     picked = rows_of(table[(table["a"] == a) & (table["b"] == b)])
     simple = [row for row in picked if row["kind"] == "simple"]
     crossed = [row for row in picked if row["kind"] == "interaction"]
     suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
-    base_a, base_b = label_text(found.baselines[a]), label_text(found.baselines[b])
+    base_a, base_b = label_text(findings.baselines[a]), label_text(findings.baselines[b])
 
     def line(row: dict[str, Any]) -> list[str]:
         return [
@@ -33,7 +33,7 @@ def _interaction(found: Findings, a: str, b: str) -> Section:
             unit.interval(row["ci_low"], row["ci_high"]),
         ]
 
-    simple.sort(key=lambda row: found.factors[b].index(row["b_level"]))
+    simple.sort(key=lambda row: findings.factors[b].index(row["b_level"]))
     tables = [
         Table(
             [a, f"at {b}", f"Difference from {a} {base_a}{suffix}", "95 % interval"],

@@ -41,24 +41,24 @@ class Curves:
     words: list[str] = field(default_factory=list)
 
 
-def learning_curves(found: Findings, read: CurveReader | None) -> Curves:
+def learning_curves(findings: Findings, read: CurveReader | None) -> Curves:
     """Curves of the study's cells by samples seen: their seeds' mean, and each seed."""
     if read is None:
         return Curves()
-    cells = _cells(found)
+    cells = _cells(findings)
     shown = thinned(cells, MOST_CELLS)
-    names = list(dict.fromkeys((TRAINING_LOSS.name, found.primary.unit.name)))
-    chosen = [(cell, _trials_of(found, cell)) for cell in shown]
+    names = list(dict.fromkeys((TRAINING_LOSS.name, findings.primary.unit.name)))
+    chosen = [(cell, _trials_of(findings, cell)) for cell in shown]
     points = {key: read(key, names) for _, trials in chosen for key in trials["key"]}
-    keys, legend = _styles(found, [cell for cell, _ in chosen])
+    keys, legend = _styles(findings, [cell for cell, _ in chosen])
     panels = [
-        Panel(_title(found, name), curves, 100.0 if _is_fraction(found, name) else 1.0)
+        Panel(_title(findings, name), curves, 100.0 if _is_fraction(findings, name) else 1.0)
         for name in names
         if (curves := _curves(name, chosen, keys, points))
     ]
     if not panels:
         return Curves()
-    return Curves(curve_figure(panels, legend), _words(found, chosen, len(cells)))
+    return Curves(curve_figure(panels, legend), _words(findings, chosen, len(cells)))
 
 
 def section(curves: Curves) -> list[Section]:
@@ -66,17 +66,17 @@ def section(curves: Curves) -> list[Section]:
     return [Section("Learning curves", curves.words, ["learning_curves"])] if curves.figure else []
 
 
-def _cells(found: Findings) -> list[dict[str, object]]:
+def _cells(findings: Findings) -> list[dict[str, object]]:
     """The cells with a trial that ended, from the best to the worst where that is known."""
-    ended = found.trials[found.trials["status"].isin(_ENDED)]
-    cells = ended[list(found.factors)].drop_duplicates()
-    unit = found.primary.unit
-    if not found.primary.fault:
+    ended = findings.trials[findings.trials["status"].isin(_ENDED)]
+    cells = ended[list(findings.factors)].drop_duplicates()
+    unit = findings.primary.unit
+    if not findings.primary.fault:
         done = ended[completed(ended)]
-        means = done.groupby(list(found.factors), observed=True)[unit.name].mean()
+        means = done.groupby(list(findings.factors), observed=True)[unit.name].mean()
         ranked = cells.assign(_mean=[_mean_of(means, row) for row in rows_of(cells)])
         cells = ranked.sort_values("_mean", ascending=unit.less_is_better, kind="stable")
-    return [{name: row[name] for name in found.factors} for row in rows_of(cells)]
+    return [{name: row[name] for name in findings.factors} for row in rows_of(cells)]
 
 
 def _mean_of(means: pd.Series, row: Mapping[str, object]) -> float:
@@ -84,9 +84,9 @@ def _mean_of(means: pd.Series, row: Mapping[str, object]) -> float:
     return float(means.get(labels if len(labels) > 1 else labels[0], math.nan))
 
 
-def _trials_of(found: Findings, cell: Mapping[str, object]) -> pd.DataFrame:
+def _trials_of(findings: Findings, cell: Mapping[str, object]) -> pd.DataFrame:
     """The cell's trials that ended, the completed first, at most MOST_SEEDS of them."""
-    here = found.trials[found.trials["status"].isin(_ENDED)]
+    here = findings.trials[findings.trials["status"].isin(_ENDED)]
     for name, label in cell.items():
         here = here[here[name] == label]
     return here.sort_values(["status", "seed"], kind="stable").head(MOST_SEEDS)
@@ -131,14 +131,14 @@ def _mean(lines: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, f
 
 
 def _styles(
-    found: Findings, cells: Sequence[Mapping[str, object]]
+    findings: Findings, cells: Sequence[Mapping[str, object]]
 ) -> tuple[list[Key], list[tuple[str, Key]]]:
     """Each cell's colour and dashes, and the legend that tells them.
 
     A factor of few levels gives the colours and what is left the dashes, where that is enough.
     """
     levels: dict[str, list[object]] = {
-        name: list(found.design.factors[name].levels) for name in found.factors
+        name: list(findings.design.factors[name].levels) for name in findings.factors
     }
     few = [name for name, labels in levels.items() if len(labels) <= NUM_TONES]
     toned = max(few, key=lambda name: len(levels[name]), default="")
@@ -147,7 +147,7 @@ def _styles(
     others.sort(key=lambda labels: [levels[n].index(v) for n, v in zip(rest, labels, strict=True)])
     if not toned or len(others) > NUM_DASHES:
         keys = [Key(i % NUM_TONES, i // NUM_TONES) for i in range(len(cells))]
-        names = [cell_label(cell, found.factors) for cell in cells]
+        names = [cell_label(cell, findings.factors) for cell in cells]
         return keys, list(zip(names, keys, strict=True))
     keys = [
         Key(levels[toned].index(cell[toned]), others.index(tuple(cell[n] for n in rest)))
@@ -162,33 +162,33 @@ def _styles(
     return keys, legend
 
 
-def _is_fraction(found: Findings, name: str) -> bool:
-    return name == found.primary.unit.name and found.primary.unit.is_fraction
+def _is_fraction(findings: Findings, name: str) -> bool:
+    return name == findings.primary.unit.name and findings.primary.unit.is_fraction
 
 
-def _title(found: Findings, name: str) -> str:
+def _title(findings: Findings, name: str) -> str:
     if name == TRAINING_LOSS.name:
         return TRAINING_LOSS.label
-    unit = found.primary.unit
+    unit = findings.primary.unit
     return f"{unit.label} ({unit.value_unit})" if unit.value_unit else unit.label
 
 
 def _words(
-    found: Findings,
+    findings: Findings,
     chosen: Sequence[tuple[Mapping[str, object], pd.DataFrame]],
     num_cells: int,
 ) -> list[str]:
     words = "By samples seen."
-    if found.num_seeds > 1:
+    if findings.num_seeds > 1:
         words += " Each cell is a line, the mean of its seeds; every seed is a thin one."
     if len(chosen) < num_cells:
         words += f" {len(chosen)} of {number(num_cells, 0)} cells are drawn"
-        words += "." if found.primary.fault else ", evenly from the best to the worst."
-    if max((len(trials) for _, trials in chosen), default=0) == MOST_SEEDS < found.num_seeds:
+        words += "." if findings.primary.fault else ", evenly from the best to the worst."
+    if max((len(trials) for _, trials in chosen), default=0) == MOST_SEEDS < findings.num_seeds:
         words += f" At most {MOST_SEEDS} seeds of a cell are."
     if any((trials["status"] == "diverged").any() for _, trials in chosen):
         words += " A thin line that ends early is a trial that diverged."
-    if _changes_objective(found):
+    if _changes_objective(findings):
         words += (
             " Cells of different supervision sum different terms: compare how their losses fall, "
             "not how low they are."
@@ -196,6 +196,6 @@ def _words(
     return [words]
 
 
-def _changes_objective(found: Findings) -> bool:
-    paths = [path for factor in found.design.factors.values() for path in factor.at.split(", ")]
+def _changes_objective(findings: Findings) -> bool:
+    paths = [path for factor in findings.design.factors.values() for path in factor.at.split(", ")]
     return any(path.partition(".")[0] == "objective" for path in paths)

@@ -8,16 +8,16 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def means(found: Findings) -> Section:
+def means(findings: Findings) -> Section:
     """Marginal means, the other factors' levels counting equally."""
-    unit, names = found.primary.unit, list(found.factors)
+    unit, names = findings.primary.unit, list(findings.factors)
     words = "Means of the seeds; the baseline comes first."
     if len(names) > 1:
         words = (
             "Means over all levels of the other factors, each counting equally; the baseline "
             "comes first."
         )
-    if found.num_seeds > 1:
+    if findings.num_seeds > 1:
         words += (
             " Intervals are over other training seeds, which shift all levels together: "
             "differences are surer than means."
@@ -25,7 +25,7 @@ def means(found: Findings) -> Section:
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
     tables = []
     for name in names:
-        picked = rows_of(found.primary.means[found.primary.means["factor"] == name])
+        picked = rows_of(findings.primary.means[findings.primary.means["factor"] == name])
         rows = [
             [
                 label_text(row["level"]),

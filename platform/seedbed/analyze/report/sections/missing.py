@@ -14,40 +14,40 @@ from seedbed.analyze.trials.rows import cell_label, rows_of
 _MOST_MISSING = 200
 
 
-def missing(found: Findings) -> list[Section]:
+def missing(findings: Findings) -> list[Section]:
     """What did not complete, by name, and how often trials diverged; nothing if all is there."""
-    if not len(found.missing):
+    if not len(findings.missing):
         return []
     words = [
-        f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed. A "
-        "missing trial is absent from every number on this page: it is not a zero."
+        f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} completed. "
+        "A missing trial is absent from every number on this page: it is not a zero."
     ]
-    tables = [_missing_table(found), *_divergence_table(found)]
+    tables = [_missing_table(findings), *_divergence_table(findings)]
     return [Section("What is missing", words, tables=tables)]
 
 
-def _missing_table(found: Findings) -> Table:
+def _missing_table(findings: Findings) -> Table:
     rows = [
         [
-            cell_label(row, found.factors),
+            cell_label(row, findings.factors),
             str(row["seed"]),
             row["status"].replace("_", "\u00a0"),
             row["reason"] or NONE,
         ]
-        for row in rows_of(found.missing.head(_MOST_MISSING))
+        for row in rows_of(findings.missing.head(_MOST_MISSING))
     ]
-    left = len(found.missing) - len(rows)
+    left = len(findings.missing) - len(rows)
     remark = f"And {counted(left, 'more')}: missing_cells.csv has them all." if left else ""
     return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}), remark=remark)
 
 
-def _divergence_table(found: Findings) -> list[Table]:
+def _divergence_table(findings: Findings) -> list[Table]:
     """How often trials diverged at each level of each factor; nothing where none did."""
-    if not (found.missing["status"] == "diverged").any():
+    if not (findings.missing["status"] == "diverged").any():
         return []
     rows = []
-    for name in found.factors:
-        for i, row in enumerate(rows_of(divergence_rates(found.trials, name))):
+    for name in findings.factors:
+        for i, row in enumerate(rows_of(divergence_rates(findings.trials, name))):
             known = not math.isnan(row["rate"])
             rows.append(
                 [

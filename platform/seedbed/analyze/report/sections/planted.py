@@ -15,13 +15,13 @@ from seedbed.analyze.trials.rows import rows_of
 from seedbed.plan.surface import Surface
 
 
-def planted(found: Findings) -> list[Section]:
+def planted(findings: Findings) -> list[Section]:
     """Every planted difference beside its interval, and every claim's verdict beside the truth;
     nothing for a study that was trained."""
-    surface, unit = found.design.rehearsal, found.primary.unit
-    if surface is None or found.primary.fault:
+    surface, unit = findings.design.rehearsal, findings.primary.unit
+    if surface is None or findings.primary.fault:
         return []
-    rows = _differences(found, surface)
+    rows = _differences(findings, surface)
     known = [row[-1] for row in rows if row[-1] != NONE]
     hits = sum(told == "yes" for told in known)
     sentence = (
@@ -35,32 +35,32 @@ def planted(found: Findings) -> list[Section]:
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
     header = ["Comparison", f"Planted{size}", f"Found{size}", "95 % interval", "Holds it"]
     table = Table(header, rows, frozenset({1, 2, 3}))
-    tables = [table, _means(found, surface), *planted_claims(found, surface)]
-    title, remarks = "What was planted, and what was found", _beside(found, surface)
+    tables = [table, _means(findings, surface), *planted_claims(findings, surface)]
+    title, remarks = "What was planted, and what was found", _beside(findings, surface)
     return [Section(title, [sentence], tables=tables, remarks=remarks)]
 
 
-def _differences(found: Findings, surface: Surface) -> list[list[str]]:
+def _differences(findings: Findings, surface: Surface) -> list[list[str]]:
     """Each difference from a baseline, and each interaction, with its truth."""
     rows = []
-    for row in rows_of(found.primary.contrasts):
+    for row in rows_of(findings.primary.contrasts):
         name, base = row["factor"], row["baseline"]
-        truth = mean_at(found, surface, {name: row["level"]}) - mean_at(
-            found, surface, {name: base}
+        truth = mean_at(findings, surface, {name: row["level"]}) - mean_at(
+            findings, surface, {name: base}
         )
         words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
-        rows.append(_line(words, truth, row, found))
-    crossed = found.primary.interactions
+        rows.append(_line(words, truth, row, findings))
+    crossed = findings.primary.interactions
     for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
         a, b = row["a"], row["b"]
         truth = sum(
             sign
             * mean_at(
-                found,
+                findings,
                 surface,
                 {
-                    a: row["a_level"] if upper else found.baselines[a],
-                    b: row["b_level"] if right else found.baselines[b],
+                    a: row["a_level"] if upper else findings.baselines[a],
+                    b: row["b_level"] if right else findings.baselines[b],
                 },
             )
             for sign, (upper, right) in zip(
@@ -68,15 +68,15 @@ def _differences(found: Findings, surface: Surface) -> list[list[str]]:
             )
         )
         words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
-        rows.append(_line(words, truth, row, found))
+        rows.append(_line(words, truth, row, findings))
     return rows
 
 
-def _means(found: Findings, surface: Surface) -> Table:
+def _means(findings: Findings, surface: Surface) -> Table:
     """Every level's planted mean beside the one found; seeds shift by 0 on average."""
-    unit, rows = found.primary.unit, []
-    for row in rows_of(found.primary.means):
-        truth = mean_at(found, surface, {row["factor"]: row["level"]})
+    unit, rows = findings.primary.unit, []
+    for row in rows_of(findings.primary.means):
+        truth = mean_at(findings, surface, {row["factor"]: row["level"]})
         rows.append(
             [
                 f"{row['factor']} {label_text(row['level'])}",
@@ -100,8 +100,8 @@ def _holds(truth: float, row: Mapping[str, Any]) -> str:
     return "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
 
 
-def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> list[str]:
-    unit = found.primary.unit
+def _line(words: str, truth: float, row: Mapping[str, Any], findings: Findings) -> list[str]:
+    unit = findings.primary.unit
     return [
         words,
         unit.difference(truth),
@@ -111,9 +111,9 @@ def _line(words: str, truth: float, row: Mapping[str, Any], found: Findings) -> 
     ]
 
 
-def _beside(found: Findings, surface: Surface) -> list[str]:
+def _beside(findings: Findings, surface: Surface) -> list[str]:
     """How the other responses were drawn; nothing where there are none."""
-    drawn = [r.unit for r in found.secondary if not r.unit.metric.is_cost and not r.fault]
+    drawn = [r.unit for r in findings.secondary if not r.unit.metric.is_cost and not r.fault]
     if not drawn:
         return []
     bare = [unit.spoken() for unit in drawn if not surface.others.get(unit.name)]

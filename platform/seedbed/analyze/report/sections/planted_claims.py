@@ -18,43 +18,43 @@ from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast
 
 
-def truths(found: Findings) -> dict[str, bool]:
+def truths(findings: Findings) -> dict[str, bool]:
     """By its id, whether a claim is true of the surface of a rehearsal; of trained studies none.
 
     A claim is true when all of its planted differences lie where they were claimed to.
     """
-    surface = found.design.rehearsal
+    surface = findings.design.rehearsal
     if surface is None:
         return {}
     told = {}
-    for judged, claim in _stated(found):
-        effects = _effects_of(found, surface, judged.response)
+    for judged, claim in _stated(findings):
+        effects = _effects_of(findings, surface, judged.response)
         if effects is not None:
             told[judged.id] = all(
                 lies(truth, truth, one.direction, one.margin)
                 for one in claim.contrasts
-                for truth in [_truth(found, effects, one)]
+                for truth in [_truth(findings, effects, one)]
             )
     return told
 
 
-def truth_words(found: Findings) -> list[str]:
+def truth_words(findings: Findings) -> list[str]:
     """`On the surface that was planted, C2 is true and C3 is false.`"""
-    told = [f"{name} is {'true' if it_is else 'false'}" for name, it_is in truths(found).items()]
+    told = [f"{name} is {'true' if it_is else 'false'}" for name, it_is in truths(findings).items()]
     return [f"On the surface that was planted, {listed(told)}."] if told else []
 
 
-def _stated(found: Findings) -> list[tuple[Judged, Claim]]:
-    claims = (stated.claim for stated in found.design.claims)
-    return list(zip(found.claims, claims, strict=True))
+def _stated(findings: Findings) -> list[tuple[Judged, Claim]]:
+    claims = (stated.claim for stated in findings.design.claims)
+    return list(zip(findings.claims, claims, strict=True))
 
 
-def planted_claims(found: Findings, surface: Surface) -> list[Table]:
+def planted_claims(findings: Findings, surface: Surface) -> list[Table]:
     """Each claim: whether it is true of the surface, and what the trials made of it."""
-    rows, told = [], truths(found)
-    units = {r.unit.name: r.unit for r in (found.primary, *found.secondary)}
-    for judged, claim in _stated(found):
-        effects = _effects_of(found, surface, judged.response)
+    rows, told = [], truths(findings)
+    units = {r.unit.name: r.unit for r in (findings.primary, *findings.secondary)}
+    for judged, claim in _stated(findings):
+        effects = _effects_of(findings, surface, judged.response)
         if effects is None:
             continue
         unit = units[judged.response]
@@ -62,7 +62,7 @@ def planted_claims(found: Findings, surface: Surface) -> list[Table]:
         for i, one in enumerate(claim.contrasts):
             first = [judged.id, "true" if told[judged.id] else "false", verdict]
             name, truth, said = first if i == 0 else ("", "", "")
-            planted = unit.difference(_truth(found, effects, one))
+            planted = unit.difference(_truth(findings, effects, one))
             claimed = expectation(one, unit)
             rows.append([name, contrast_words(one), planted, claimed, truth, said])
     if not rows:
@@ -76,28 +76,28 @@ def planted_claims(found: Findings, surface: Surface) -> list[Table]:
     return [Table(header, rows, frozenset({2}), title="Claims", remark=remark)]
 
 
-def _effects_of(found: Findings, surface: Surface, response: str) -> Surface | None:
+def _effects_of(findings: Findings, surface: Surface, response: str) -> Surface | None:
     """The surface of a response; None of a cost, which is drawn of hours."""
-    if response == found.primary.unit.name:
+    if response == findings.primary.unit.name:
         return surface
-    if found.design.metric(response).is_cost:
+    if findings.design.metric(response).is_cost:
         return None
     return replace(surface, effects=dict(surface.others.get(response, {})))
 
 
-def _truth(found: Findings, surface: Surface, one: Contrast) -> float:
+def _truth(findings: Findings, surface: Surface, one: Contrast) -> float:
     """The planted value of a claim's contrast."""
 
     def effect(where: Mapping[str, Any]) -> float:
-        upper = mean_at(found, surface, {**where, one.of: one.level})
-        return upper - mean_at(found, surface, {**where, one.of: one.over})
+        upper = mean_at(findings, surface, {**where, one.of: one.level})
+        return upper - mean_at(findings, surface, {**where, one.of: one.over})
 
     return effect(one.at) - (effect(one.less_at) if one.less_at else 0.0)
 
 
-def mean_at(found: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
+def mean_at(findings: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
     """The surface at the levels `fixed`, the other factors' levels counting equally."""
-    others = {name: levels for name, levels in found.factors.items() if name not in fixed}
+    others = {name: levels for name, levels in findings.factors.items() if name not in fixed}
     cells = [
         surface.value({**fixed, **dict(zip(others, labels, strict=True))})
         for labels in itertools.product(*others.values())

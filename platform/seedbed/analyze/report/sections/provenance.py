@@ -17,17 +17,17 @@ _SHOWN = 12  # characters of a hash
 _THEN = " then "
 
 
-def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Section:
+def provenance_section(findings: Findings, provenance: Mapping[str, Any]) -> Section:
     """Versions and fingerprints as handed over, and the order hashes that prove pairing."""
     tables = []
     if provenance:
         tables.append(Table(["", ""], flat(provenance)))
-    rows, unequal = _order_rows(found)
-    means = made_differently(found)
+    rows, unequal = _order_rows(findings)
+    means = made_differently(findings)
     if not rows:
         return Section("Provenance", ["No sample order was recorded.", *means], tables=tables)
     tables.append(Table(["Seed", "Trials", "Order of samples"], rows, frozenset({1})))
-    if len(found.design.data.selections) > 1:
+    if len(findings.design.data.selections) > 1:
         words = (
             "The data are a factor: within a seed, trials of the same data saw the same samples "
             "in the same order (equal hashes), and trials of other data saw others."
@@ -45,13 +45,13 @@ def provenance_section(found: Findings, provenance: Mapping[str, Any]) -> Sectio
     return Section("Provenance", [words, *means], tables=tables, is_small=True)
 
 
-def made_differently(found: Findings) -> list[str]:
+def made_differently(findings: Findings) -> list[str]:
     """By what the completed trials were trained, in a sentence, where it was not all the same.
 
     The column `made_by` holds `device=cpu; workers=1; ...`, and " then " between the parts of a
     trial that went on elsewhere.
     """
-    done = found.trials[completed(found.trials)]
+    done = findings.trials[completed(findings.trials)]
     if "made_by" not in done.columns:
         return []
     made = [_parts(str(value)) for value in done["made_by"] if value]
@@ -82,10 +82,10 @@ def _parts(made_by: str) -> dict[str, str]:
     return {name: _THEN.join(values) for name, values in fields.items()}
 
 
-def _order_rows(found: Findings) -> tuple[list[list[str]], list[str]]:
+def _order_rows(findings: Findings) -> tuple[list[list[str]], list[str]]:
     """Rows of seed, trials, hashes; and the seeds whose trials disagree."""
     rows, unequal = [], []
-    done = found.trials[completed(found.trials)]
+    done = findings.trials[completed(findings.trials)]
     if "order_hash" not in done.columns or not any(done["order_hash"]):
         return [], []
     for seed in sorted(done["seed"].unique()):

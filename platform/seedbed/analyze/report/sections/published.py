@@ -27,26 +27,26 @@ class _Ours:
     ci_high: float = math.nan
 
 
-def published_values(found: Findings) -> list[Section]:
+def published_values(findings: Findings) -> list[Section]:
     """One row per published cell; the study's own beside it where the scale is the same."""
-    published = found.design.published
+    published = findings.design.published
     if published is None:
         return []
     source = f"Source: {published.source}."
-    metric = found.design.metric(published.response)
-    own_words, own_table = by_itself(published, found.factors, metric)
-    is_rehearsal = found.design.rehearsal is not None
-    if is_rehearsal or found.design.scale != published.scale:
+    metric = findings.design.metric(published.response)
+    own_words, own_table = by_itself(published, findings.factors, metric)
+    is_rehearsal = findings.design.rehearsal is not None
+    if is_rehearsal or findings.design.scale != published.scale:
         why = (
             f"The published values are of the {published.scale} scale and are therefore not "
-            f"set beside these, which are of the {found.design.scale or 'unnamed'} scale."
+            f"set beside these, which are of the {findings.design.scale or 'unnamed'} scale."
         )
         if is_rehearsal:
             why = "A rehearsal measured nothing that could be set beside them."
-        tables = [_alone(found, published), *own_table]
+        tables = [_alone(findings, published), *own_table]
         return [Section(_TITLE, [why, *own_words], tables=tables, remarks=[source])]
     words = [_like_with_like(published)]
-    changed = found.design.overrides
+    changed = findings.design.overrides
     if changed:
         changes = listed([f"{path} to {value}" for path, value in changed.items()])
         words.append(f"This run set {changes} by hand: it is not quite the published experiment.")
@@ -54,7 +54,7 @@ def published_values(found: Findings) -> list[Section]:
         "The interval is of our mean over the seeds; the published values come without one.",
         source,
     ]
-    tables = [_beside(found, published), *own_table]
+    tables = [_beside(findings, published), *own_table]
     return [Section(_TITLE, [*words, *own_words], tables=tables, remarks=remarks)]
 
 
@@ -72,16 +72,16 @@ def _like_with_like(published: Published) -> str:
     )
 
 
-def _beside(found: Findings, published: Published) -> Table:
-    ours = _cell_means(found, published.response)
+def _beside(findings: Findings, published: Published) -> Table:
+    ours = _cell_means(findings, published.response)
     values = [value for _, value in published.cells]
     means = [cell.mean for cell in ours.values()]
     widths = [(cell.ci_high - cell.ci_low) / 2 for cell in ours.values()]
-    unit = unit_of(found.design.metric(published.response), [*values, *means], widths)
+    unit = unit_of(findings.design.metric(published.response), [*values, *means], widths)
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = []
     for (cell, value), text in zip(published.cells, texts, strict=True):
-        labels = _labels(found, cell)
+        labels = _labels(findings, cell)
         mine = ours.get(labels, _Ours())
         rows.append(
             [
@@ -94,29 +94,29 @@ def _beside(found: Findings, published: Published) -> Table:
         )
     percent = f", {unit.value_unit}" if unit.value_unit else ""
     points = f", {unit.difference_unit}" if unit.difference_unit else ""
-    header = [*found.factors, f"Published{percent}", f"Ours{percent}", "95 % interval"]
+    header = [*findings.factors, f"Published{percent}", f"Ours{percent}", "95 % interval"]
     header.append(f"Ours minus published{points}")
-    first = len(found.factors)
+    first = len(findings.factors)
     return Table(header, rows, frozenset(range(first, first + 4)), title=unit.label)
 
 
-def _alone(found: Findings, published: Published) -> Table:
+def _alone(findings: Findings, published: Published) -> Table:
     unit = unit_of(
-        found.design.metric(published.response),
+        findings.design.metric(published.response),
         [value for _, value in published.cells],
     )
     texts = _as_published(published, is_fraction=unit.is_fraction)
     rows = [
-        [*_labels(found, cell), text]
+        [*_labels(findings, cell), text]
         for (cell, value), text in zip(published.cells, texts, strict=True)
     ]
     percent = f", {unit.value_unit}" if unit.value_unit else ""
-    header = [*found.factors, f"Published{percent}"]
-    return Table(header, rows, frozenset({len(found.factors)}), title=unit.label)
+    header = [*findings.factors, f"Published{percent}"]
+    return Table(header, rows, frozenset({len(findings.factors)}), title=unit.label)
 
 
-def _labels(found: Findings, cell: Cell) -> tuple[str, ...]:
-    return tuple(label_text(cell[name]) for name in found.factors)
+def _labels(findings: Findings, cell: Cell) -> tuple[str, ...]:
+    return tuple(label_text(cell[name]) for name in findings.factors)
 
 
 def _as_published(published: Published, *, is_fraction: bool) -> list[str]:
@@ -126,15 +126,15 @@ def _as_published(published: Published, *, is_fraction: bool) -> list[str]:
     return [f"{value:.{decimals}f}" for value in values]
 
 
-def _cell_means(found: Findings, response: str) -> dict[tuple[str, ...], _Ours]:
+def _cell_means(findings: Findings, response: str) -> dict[tuple[str, ...], _Ours]:
     """By the labels of a cell: its mean over the seeds, in the blocked model of all factors."""
-    factors = list(found.factors)
-    if response not in found.trials.columns:
+    factors = list(findings.factors)
+    if response not in findings.trials.columns:
         return {}
     try:
         table = marginal_means(
-            found.trials, response, factors, factors, block=BLOCK, order=len(factors),
-            error=chosen_error(found.design, found.trials, response), seeds="random",
+            findings.trials, response, factors, factors, block=BLOCK, order=len(factors),
+            error=chosen_error(findings.design, findings.trials, response), seeds="random",
         )  # fmt: skip
     except AnalysisError:
         return {}

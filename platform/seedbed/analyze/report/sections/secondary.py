@@ -9,18 +9,18 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def secondary(found: Findings) -> Section:
+def secondary(findings: Findings) -> Section:
     """The other responses, in one table per factor."""
-    known = [response for response in found.secondary if not response.fault]
-    faults = [f"{r.unit.label}: {r.fault}" for r in found.secondary if r.fault]
-    if not found.secondary:
+    known = [response for response in findings.secondary if not response.fault]
+    faults = [f"{r.unit.label}: {r.fault}" for r in findings.secondary if r.fault]
+    if not findings.secondary:
         return Section("Secondary responses", ["The study declares one response only."])
     tables = []
-    for name in found.factors:
+    for name in findings.factors:
         rows: list[list[str]] = []
         for response in known:
             rows += _secondary_rows(response, name)
-        base = label_text(found.baselines[name])
+        base = label_text(findings.baselines[name])
         header = ["Response", name, "Mean", f"Difference from {base}", "95 % interval", "p (BH)"]
         tables.append(Table(header, rows, frozenset({2, 3, 4, 5})))
     words = (

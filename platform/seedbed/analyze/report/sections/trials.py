@@ -13,27 +13,29 @@ from seedbed.analyze.trials.rows import rows_of
 _MOST_ROWS = 1_000  # of trials that a page shows
 
 
-def trial_rows(found: Findings) -> Section:
+def trial_rows(findings: Findings) -> Section:
     """One row per planned trial; of a study too large to read, where its table is."""
-    if len(found.trials) > _MOST_ROWS:
+    if len(findings.trials) > _MOST_ROWS:
         words = [
-            f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed; "
-            "trials.csv, beside this page, has a row for each."
+            f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} "
+            "completed; trials.csv, beside this page, has a row for each."
         ]
         return Section("Trials", words, is_small=True)
-    shown = [found.primary, *found.secondary]
+    shown = [findings.primary, *findings.secondary]
     units = [response.unit for response in shown]
     rows, tones = [], []
-    for row in rows_of(found.trials):
-        labels = [label_text(row[name]) for name in found.factors]
+    for row in rows_of(findings.trials):
+        labels = [label_text(row[name]) for name in findings.factors]
         values = [unit.value(_number(row[unit.name])) for unit in units]
         rows.append([*labels, str(row["seed"]), row["status"].replace("_", "\u00a0"), *values])
         tones.append("" if row["status"] == "completed" else "missing")
-    first = len(found.factors)
+    first = len(findings.factors)
     suffixes = [f"{unit.label}{', %' if unit.is_fraction else ''}" for unit in units]
-    header = [*found.factors, "Seed", "Status", *suffixes]
+    header = [*findings.factors, "Seed", "Status", *suffixes]
     columns = frozenset({first, *range(first + 2, len(header))})
-    words = [f"{found.num_completed} of {counted(len(found.trials), 'planned trial')} completed."]
+    words = [
+        f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} completed."
+    ]
     return Section("Trials", words, tables=[Table(header, rows, columns, tones)], is_small=True)
 
 

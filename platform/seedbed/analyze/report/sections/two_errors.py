@@ -11,10 +11,10 @@ from seedbed.analyze.trials.observations import completed, label_text
 from seedbed.analyze.trials.rows import rows_of
 
 
-def two_errors(found: Findings) -> Section:
+def two_errors(findings: Findings) -> Section:
     """Seed error and test-set error, apart."""
-    title, unit = "Two kinds of error, kept apart", found.primary.unit
-    residual = found.primary.anova.loc["Residual"].to_dict()
+    title, unit = "Two kinds of error, kept apart", findings.primary.unit
+    residual = findings.primary.anova.loc["Residual"].to_dict()
     words = []
     if residual["note"]:
         words.append(f"Training seeds: their error cannot be given ({residual['note']}).")
@@ -26,18 +26,18 @@ def two_errors(found: Findings) -> Section:
             f"{suffix} (residual standard deviation, {residual['df']:g} degrees of freedom). All "
             "intervals on this page are of this kind."
         )
-    return Section(title, [*words, _test_set(found, unit)], tables=_both_errors(found))
+    return Section(title, [*words, _test_set(findings, unit)], tables=_both_errors(findings))
 
 
-def _both_errors(found: Findings) -> list[Table]:
+def _both_errors(findings: Findings) -> list[Table]:
     """Each difference with both intervals, where the trials tell which pictures they had right."""
-    table, unit = found.test_errors, found.primary.unit
+    table, unit = findings.test_errors, findings.primary.unit
     if table.empty or table["test_se"].isna().all():
         return []
     rows = [
         [
             f"{row['factor']} {label_text(row['level'])} minus "
-            f"{label_text(found.baselines[row['factor']])}",
+            f"{label_text(findings.baselines[row['factor']])}",
             unit.difference(row["difference"]),
             unit.interval(row["seed_ci_low"], row["seed_ci_high"]),
             unit.interval(row["test_ci_low"], row["test_ci_high"]),
@@ -53,8 +53,8 @@ def _both_errors(found: Findings) -> list[Table]:
     return [Table(header, rows, frozenset({1, 2, 3}), remark=remark)]
 
 
-def _test_set(found: Findings, unit: Unit) -> str:
-    done = found.trials[completed(found.trials)]
+def _test_set(findings: Findings, unit: Unit) -> str:
+    done = findings.trials[completed(findings.trials)]
     counter = unit.metric.out_of
     if not unit.is_fraction or counter not in done.columns or done[counter].isna().all():
         return "Test set: its size is not recorded, so its error cannot be given."

@@ -24,21 +24,21 @@ from seedbed.analyze.trials.rows import cell_label, rows_of
 _SHOWN_SEEDS = 5  # numbers of seeds in the table of precision
 
 
-def what_next(found: Findings) -> Section:
+def what_next(findings: Findings) -> Section:
     """What to run, at what price, and what it would tell; then seeds against precision."""
-    title, outlook = "What to run next", found.outlook
+    title, outlook = "What to run next", findings.outlook
     if outlook is None:
         return Section(title, ["The missing trials: there is nothing to plan with yet."])
     steps = next_steps(
         outlook,
-        len(found.missing),
-        len(found.trials[list(found.factors)].drop_duplicates()),
+        len(findings.missing),
+        len(findings.trials[list(findings.factors)].drop_duplicates()),
         {
-            judged.id: _narrowed(judged, unit_of_claim(found, judged))
-            for judged in found.claims
+            judged.id: _narrowed(judged, unit_of_claim(findings, judged))
+            for judged in findings.claims
             if len(judged.precision) > 1
         },
-        _best(found),
+        _best(findings),
     )
     words = []
     if not math.isnan(outlook.hours_per_seed):
@@ -47,14 +47,14 @@ def what_next(found: Findings) -> Section:
             "device-hours, by what the completed trials took."
         )
     tables = [_steps_table(steps)] if steps else []
-    elsewhere = [judged for judged in found.claims if judged.verdict is None]
+    elsewhere = [judged for judged in findings.claims if judged.verdict is None]
     for scale, group in itertools.groupby(elsewhere, key=lambda judged: judged.scale):
         ids = [judged.id for judged in group]
         verb = "is" if len(ids) == 1 else "are"
         words.append(f"{listed(ids)} {verb} judged at --scale {' or '.join(scale)}.")
     if not steps and not elsewhere:
         words.append("Nothing is open: every claim is decided and no trial is missing.")
-    precision = _precision_table(found)
+    precision = _precision_table(findings)
     return Section(title, words, ["seeds_needed"], [*tables, *precision])
 
 
@@ -64,13 +64,13 @@ def _narrowed(judged: Judged, unit: Unit) -> str:
     return f"from {now} to {then} {unit.difference_unit}".rstrip()
 
 
-def _best(found: Findings) -> list[str]:
+def _best(findings: Findings) -> list[str]:
     """The two best cells by name, the best first; nothing where fewer than three are compared."""
-    unit, cells = found.primary.unit, found.cells
+    unit, cells = findings.primary.unit, findings.cells
     if len(cells) < 3:
         return []
     ordered = cells.sort_values(unit.name, ascending=unit.less_is_better, kind="stable")
-    return [cell_label(row, found.factors) for row in rows_of(ordered)[:2]]
+    return [cell_label(row, findings.factors) for row in rows_of(ordered)[:2]]
 
 
 def _steps_table(steps: list[Step]) -> Table:
@@ -86,8 +86,8 @@ def _steps_table(steps: list[Step]) -> Table:
     return Table(["Run", "Trials", "Device-hours", "What it would tell"], rows, frozenset({1, 2}))
 
 
-def _precision_table(found: Findings) -> list[Table]:
-    outlook, unit = found.outlook, found.primary.unit
+def _precision_table(findings: Findings) -> list[Table]:
+    outlook, unit = findings.outlook, findings.primary.unit
     assert outlook is not None
     table = outlook.table
     if table["se"].isna().all():
