@@ -22,6 +22,8 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
+from seedbed.storage.scratch import remove_stale
+
 pytest_plugins = ["tests.fixtures.s3"]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("shared machine", deadline=None)
@@ -99,6 +101,7 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setattr(tempfile, "tempdir", folder)
         yield
         gc.collect()  # of what is removed with its owner
+        remove_stale()  # as the next study would, after one that was killed
         left = _left()
     assert not left, f"left in the temporary folder: {sorted(left)}"
 

@@ -52,7 +52,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[
                 f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}",
                 f"--temp-dir={short}", "--num-cpus=2", "--disable-usage-stats",
             ],
-            cwd=ROOT, env=environment, start_new_session=True,
+            cwd=ROOT, env=environment | {"TMPDIR": short}, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         environment["RAY_ADDRESS"] = f"http://127.0.0.1:{dashboard}"

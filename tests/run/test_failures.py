@@ -109,9 +109,10 @@ def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batch
 def test_a_lost_node_ends_no_cohort_and_the_driver_s_node_holds_what_waits(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a worker that is killed cannot tidy up
     assert not ray.is_initialized()  # it comes first: what follows shares another Ray
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
     lost = nodes.add_node(num_cpus=3)
     nodes.connect()
     seen: list[str] = []

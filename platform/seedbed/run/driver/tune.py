@@ -19,12 +19,12 @@ from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.reasons import Reasons
-from seedbed.run.driver.scratch import scratch_folder
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.rehearse import Rehearsal
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import retry_seconds, retrying_for
+from seedbed.storage.scratch import remove_stale, scratch_folder
 
 HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
 MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
@@ -76,6 +76,7 @@ def tune(
         if reason:
             ray.get(reasons.tell.remote(job.cohort.id, reason))
 
+    remove_stale()
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     with (
         scratch_folder() as scratch,
@@ -94,6 +95,7 @@ def tune(
             ),
         )
         tuner.fit()
+    remove_stale()  # of workers that a stop has cut off
 
 
 def _told(reasons: Any, cohort: str) -> str:

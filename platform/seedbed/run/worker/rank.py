@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.folder import Folder
+from seedbed.storage.scratch import remove_stale, scratch_folder
 
 REPORT_SECONDS = 1.0  # between reports to the driver
 FIRST_CHECKPOINT_SECONDS = 5.0
@@ -41,6 +41,7 @@ class Rank:
         self.rank, self.world = context.get_world_rank(), context.get_world_size()
         self.device = ray.train.torch.get_device()
         self.store = Folder(assignment.storage)
+        remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
         held_out = read_held_out(assignment, self.rank, self.world)
         self.training = CohortTraining(assignment.cohort, self.device)
@@ -137,7 +138,7 @@ class Rank:
         if not save or self.rank != 0:
             ray.train.report(report)
         else:
-            with tempfile.TemporaryDirectory() as folder:
+            with scratch_folder() as folder:
                 self._write_checkpoint(Path(folder))
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 # A bucket is written by our client, which repeats what fails; Ray's does not.

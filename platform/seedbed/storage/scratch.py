@@ -1,4 +1,4 @@
-"""A folder for what Ray Tune writes while a study runs, which nobody reads after it."""
+"""Folders for what nobody reads once its process has ended, however it ends."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "seedbed-tune-"
+PREFIX, NEW = "seedbed-scratch-", "seedbed-new-"
 
 
 @contextmanager
 def scratch_folder() -> Iterator[str]:
-    """A folder in the temporary one, removed at the end; what killed drivers left goes first."""
-    remove_stale()
+    """A folder in the temporary one, removed at the end, or by `remove_stale` after a kill."""
     # It gets its name once it is held: one that has the name and nobody holds is stale.
-    made = Path(tempfile.mkdtemp(prefix="seedbed-new-"))
+    made = Path(tempfile.mkdtemp(prefix=NEW))
     held = os.open(made, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        folder = made.rename(made.with_name(made.name.replace("seedbed-new-", PREFIX)))
+        with suppress(OSError):  # a disk without locks: nobody takes it for stale either
+            fcntl.flock(held, fcntl.LOCK_EX)
+        folder = made.rename(made.with_name(made.name.replace(NEW, PREFIX)))
         try:
             yield str(folder)
         finally:
@@ -32,7 +32,7 @@ def scratch_folder() -> Iterator[str]:
 
 
 def remove_stale() -> None:
-    """Remove the folders of drivers that are gone: a lock ends with its process."""
+    """Remove the folders of processes that were killed: a lock ends with its process."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             held = os.open(folder, os.O_RDONLY)
@@ -41,7 +41,7 @@ def remove_stale() -> None:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # its driver lives, or the disk knows no locks
+        except OSError:  # its process lives, or the disk knows no locks
             continue
         finally:
             os.close(held)

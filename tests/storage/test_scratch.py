@@ -1,4 +1,4 @@
-"""The folder of Ray Tune's own files. Oracle: processes that hold one, live on, or are killed."""
+"""Folders that outlive nobody. Oracle: processes that hold one, live on, or are killed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.run.driver.scratch import PREFIX, scratch_folder
+from seedbed.storage.scratch import PREFIX, remove_stale, scratch_folder
 
 HOLD = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from seedbed.run.driver.scratch import scratch_folder
+from seedbed.storage.scratch import scratch_folder
 with scratch_folder() as folder:
     open(folder + "/state", "w").close()
     print("held", flush=True)
@@ -37,7 +37,7 @@ def test_nothing_is_left_of_a_folder_even_by_an_error(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_the_next_study_removes_what_a_killed_driver_left_and_nothing_of_one_that_lives(
+def test_what_a_killed_process_left_is_removed_and_nothing_of_one_that_lives(
     place: Path, second_process: Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 ) -> None:
     with second_process(HOLD, str(place)) as killed:
@@ -48,6 +48,7 @@ def test_the_next_study_removes_what_a_killed_driver_left_and_nothing_of_one_tha
             killed.wait()
             assert (of_killed / "state").exists()
             with scratch_folder() as ours:
+                remove_stale()
                 assert set(place.iterdir()) == {of_living, Path(ours)}
                 assert (of_living / "state").exists()
             assert list(place.iterdir()) == [of_living]
