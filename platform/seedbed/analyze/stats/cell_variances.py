@@ -4,7 +4,7 @@ The variances of the cells are those that give the squared residuals their expec
 for any variances and any shifts: Rao's MINQUE; in a complete table Grubbs' estimators), degrees of
 freedom are Satterthwaite's, and never fewer than one value per seed gives, which needs nothing of
 the other cells. Trials of one seed may share a shift, but not more: where they do, use the t test
-on one value per seed (`robust`). Without a block this is Welch's test.
+on one value per seed (`standard_errors`). Without a block this is Welch's test.
 Rao 1970 (JASA 65:161); Grubbs 1948 (JASA 43:243); Satterthwaite 1946; Welch 1947.
 """
 

@@ -97,8 +97,8 @@ class Fit:
     """A least-squares fit that knows which functions of its parameters the trials determine.
 
     `error` says what the intervals rest on: "pooled" is one residual variance for all trials,
-    "cells" lets every cell have its own (see `cell_variances`), "unequal" takes a block's trials
-    to hang together in any way, so that each block is one value (see `robust`).
+    "cells" lets every cell have its own (see `cell_variances`), "unequal" allows any correlation
+    within a block, so that each block is one value (see `standard_errors`).
     """
 
     def __init__(self, seen: Observations, order: int, error: str = "pooled") -> None:

@@ -145,7 +145,7 @@ def interaction_contrast(
 
 
 def _with_seeds(trials: pd.DataFrame, seen: Observations, notes: pd.Series[Any]) -> list[str]:
-    """Notes, with word of seeds whose shifts are in the error though a block would take them out.
+    """Notes, with a warning where seeds' shifts are in the error: a block would remove them.
 
     That is so where the trials of one seed are in several cells, and nothing is the block.
     """

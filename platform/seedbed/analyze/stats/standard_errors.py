@@ -1,7 +1,7 @@
 """Standard errors that allow every cell its own variance.
 
 With a block (the seed) the blocks are the independent units, whatever the cells' variances and
-however the trials of one block hang together: the cluster-robust CR2 estimator with Satterthwaite's
+however trials of a block are correlated: the cluster-robust CR2 estimator with Satterthwaite's
 degrees of freedom, which in a complete design is the t test on one value per block. Without a block
 it is HC2, which in cells without a further model is Welch's test.
 Bell & McCaffrey 2002 (Survey Methodology 28:169); Pustejovsky & Tipton 2018 (JBES 36:672);

@@ -18,7 +18,7 @@ _MOST_FACTORS = 2  # a field predicted only by more than two factors is not repo
 
 @dataclass(frozen=True)
 class Alias:
-    """A recipe field and the factors that foretell it."""
+    """A recipe field and the factors that predict it."""
 
     field: str
     factors: tuple[str, ...]

@@ -25,7 +25,7 @@ def read_design(
 
     "" is any scale. Of several (other data, other overrides, another results folder) the newest,
     or the one whose `StudyEntry.identity` and `StudyEntry.storage` are given. Raises
-    TrackingError when there is none, or when its file is not to be had.
+    TrackingError when there is none, or when its file cannot be read.
     """
     run = _study_run(uri, study, scale, identity, storage)
     return Design.from_json(_json_artifact(run, "design.json"))
