@@ -97,14 +97,14 @@ def ours(error: BaseException | None) -> SeedbedError | None:
     queue: list[object] = [error]
     seen: set[int] = set()
     while queue:
-        found = queue.pop(0)
-        if not isinstance(found, BaseException) or id(found) in seen:
+        link = queue.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen:
             continue
-        seen.add(id(found))
-        inside = [getattr(found, "cause", None), found.__cause__]
-        inside += dict(getattr(found, "worker_failures", None) or {}).values()
-        if isinstance(found, SeedbedError) and not isinstance(inside[0], BaseException):
-            return found
+        seen.add(id(link))
+        inside = [getattr(link, "cause", None), link.__cause__]
+        inside += dict(getattr(link, "worker_failures", None) or {}).values()
+        if isinstance(link, SeedbedError) and not isinstance(inside[0], BaseException):
+            return link
         queue += inside
     return None
 

@@ -103,13 +103,13 @@ class Metric:
 
 def by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
     """The metrics by name, in their order. Raises StudyError for two that differ under one."""
-    found: dict[str, Metric] = {}
+    named: dict[str, Metric] = {}
     for metric in metrics:
-        other = found.setdefault(metric.name, metric)
+        other = named.setdefault(metric.name, metric)
         if other != metric:
             raise StudyError(
                 f"the metric '{metric.name}' is declared twice",
                 why=f"its numbers would be read as {other} or as {metric}",
                 mend="rename one of them",
             )
-    return found
+    return named

@@ -56,37 +56,37 @@ def recall(
     return Recalled(design, table, uri, experiment, identity, storage, runs)
 
 
-def curves_of(found: Recalled) -> CurveReader:
+def curves_of(recalled: Recalled) -> CurveReader:
     """What reads a trial's curve from its run: a request for each metric, when it is asked."""
     from seedbed.track.mlflow.reader import read_curve
 
     def read(key: str, names: Sequence[str]) -> list[dict[str, float]]:
-        return read_curve(found.uri, found.runs[key], names) if key in found.runs else []
+        return read_curve(recalled.uri, recalled.runs[key], names) if key in recalled.runs else []
 
     return read
 
 
-def correct_of(found: Recalled) -> dict[str, NDArray[np.bool_]]:
+def correct_of(recalled: Recalled) -> dict[str, NDArray[np.bool_]]:
     """Which test examples each completed trial got right, by the artifacts of its run."""
     from seedbed.analyze.trials.per_example import correct_by_trial
 
-    done = found.trials.loc[found.trials["status"] == "completed", "key"]
+    done = recalled.trials.loc[recalled.trials["status"] == "completed", "key"]
     return correct_by_trial(
         done,
-        found.design.metric(found.design.responses[0]),
-        _artifacts(found),
+        recalled.design.metric(recalled.design.responses[0]),
+        _artifacts(recalled),
     )
 
 
-def with_bad_samples_of(found: Recalled) -> Design:
+def with_bad_samples_of(recalled: Recalled) -> Design:
     """The design, with the bad samples that the artifacts of its trials name."""
     from seedbed.analyze.report.sections.bad_samples import FILE_NAME, with_bad_samples
 
-    read = _artifacts(found)
-    return with_bad_samples(found.design, found.trials, lambda key: read(key, FILE_NAME))
+    read = _artifacts(recalled)
+    return with_bad_samples(recalled.design, recalled.trials, lambda key: read(key, FILE_NAME))
 
 
-def _artifacts(found: Recalled) -> Callable[[str, str], bytes | None]:
+def _artifacts(recalled: Recalled) -> Callable[[str, str], bytes | None]:
     """Reads an artifact of a trial's run, by the trial's key and the artifact's name, or None."""
     from seedbed.errors import TrackingError
     from seedbed.track.mlflow.reader import read_artifact
@@ -94,12 +94,12 @@ def _artifacts(found: Recalled) -> Callable[[str, str], bytes | None]:
     def read(key: str, name: str) -> bytes | None:
         try:
             return read_artifact(
-                found.uri,
-                found.design.study,
+                recalled.uri,
+                recalled.design.study,
                 key,
                 name,
-                identity=found.identity,
-                storage=found.storage,
+                identity=recalled.identity,
+                storage=recalled.storage,
             )
         except TrackingError:
             return None

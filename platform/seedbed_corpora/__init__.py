@@ -66,14 +66,14 @@ def _own_name(name: str) -> str:
 
 
 def _module(name: str) -> ModuleType:
-    found = dict(_modules(only=name)).get(name)
-    if found is None or not hasattr(found, "VERSION"):
+    module = dict(_modules(only=name)).get(name)
+    if module is None or not hasattr(module, "VERSION"):
         raise DataError(
             f"there is no demo corpus '{name}'",
             why="demo corpora are built by code that knows their sources",
             mend=nearest(name, names()),
         )
-    return found
+    return module
 
 
 def _modules(only: str | None = None) -> list[tuple[str, ModuleType]]:

@@ -120,11 +120,11 @@ def make_pairs(archives: Mapping[str, Path]) -> list[Pair]:
 
 def named(emojibase: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Emojibase's entries and their skin-tone variants by code points, presentation aside."""
-    found: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for entry in emojibase:
         for variant in (entry, *entry.get("skins", ())):
-            found[points(variant["hexcode"])] = {**variant, "tags": entry.get("tags", [])}
-    return found
+            entries[points(variant["hexcode"])] = {**variant, "tags": entry.get("tags", [])}
+    return entries
 
 
 def points(code_points: str) -> str:

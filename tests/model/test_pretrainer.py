@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from typing import Any
 
@@ -259,13 +260,14 @@ def test_theta_is_held_in_its_bounds_after_a_step() -> None:
 
 
 def test_a_cap_limits_the_scale_and_leaves_its_gradient() -> None:
-    model = build(Objective(clip=InfoNCE(temperature=Temperature(most=400.0, cap=100.0))))
-    model.thetas["logit"].data.fill_(5.5)
-    scale = model._scale("logit", 100.0)
-    scale.backward()
-    assert scale.item() == pytest.approx(100.0)
-    assert model.thetas["logit"].grad is not None
-    assert model.thetas["logit"].grad.item() == pytest.approx(torch.tensor(5.5).exp().item())
+    capped = build(Objective(clip=InfoNCE(temperature=Temperature(most=400.0, cap=100.0))))
+    capped.thetas["logit"].data.fill_(5.5)
+    at_cap = build(Objective(clip=InfoNCE(temperature=Temperature(most=400.0))))
+    at_cap.thetas["logit"].data.fill_(math.log(100.0))
+    assert capped(batch())["loss"].item() == pytest.approx(at_cap(batch())["loss"].item())
+    # d loss / d theta is d loss / d scale times exp(theta): the first is the same in both.
+    ratio = grads(capped, batch())["thetas.logit"] / grads(at_cap, batch())["thetas.logit"]
+    assert ratio.item() == pytest.approx(math.exp(5.5) / 100.0, rel=1e-4)
 
 
 def test_objectives_align_by_embeddings_before_tokens() -> None:

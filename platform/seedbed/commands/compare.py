@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
     pairs = []
     for name in args.names:
         study, _, scale = name.partition(":")
-        found = recall(study, scale=scale, tracking_uri=args.tracking_uri)
-        pairs.append((found.design, found.trials))
+        recalled = recall(study, scale=scale, tracking_uri=args.tracking_uri)
+        pairs.append((recalled.design, recalled.trials))
     table = compare(pairs[0], pairs[1], args.response)
     response = args.response or pairs[0][0].responses[0]
     values = pd.concat([trials[response].astype(float) for _, trials in pairs])

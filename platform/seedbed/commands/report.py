@@ -54,17 +54,17 @@ def _rank(trials: pd.DataFrame, factor: str, tasks: Sequence[str], folder: Path)
     from seedbed.analyze.report.write import figure_style
     from seedbed.analyze.stats.ranks import rank_levels
 
-    found = rank_levels(trials, tasks, of=factor)
-    found.ranks.sort_values("mean_rank").to_csv(folder / "ranks.csv", lineterminator="\n")
-    drawn = rank_figure(found)
+    ranking = rank_levels(trials, tasks, of=factor)
+    ranking.ranks.sort_values("mean_rank").to_csv(folder / "ranks.csv", lineterminator="\n")
+    drawn = rank_figure(ranking)
     if drawn is not None:
         file = folder / "figures" / "critical_difference.svg"
         file.write_text(drawn.standalone(figure_style()))
     print(f"\nMean ranks of {factor} over {len(tasks)} tasks (1 is the best)")
-    for level, row in found.ranks.sort_values("mean_rank").iterrows():
+    for level, row in ranking.ranks.sort_values("mean_rank").iterrows():
         print(f"  {level}  {row['mean_rank']:.2f}")
     print(
-        found.note
-        or f"Friedman p {plain(p_value(found.p))}; ranks {found.critical_difference:.2f} apart "
+        ranking.note
+        or f"Friedman p {plain(p_value(ranking.p))}; ranks {ranking.critical_difference:.2f} apart "
         "differ (Nemenyi)"
     )

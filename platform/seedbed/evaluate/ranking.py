@@ -57,7 +57,7 @@ def rank_captions(
             num_not_finite += int((~torch.isfinite(scores)).any(1).sum())
     finally:
         model.train(training)
-    return {name: _numpy(found) for name, found in parts.items()}, num_not_finite
+    return {name: _numpy(batches) for name, batches in parts.items()}, num_not_finite
 
 
 def _text_batches(

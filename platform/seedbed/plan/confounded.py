@@ -35,7 +35,7 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
     are not named.
     """
     read = views_read(plan) if read is None else read
-    found = {}
+    by_factor = {}
     for factor in plan.study.factors:
         first_path = next(iter(next(iter(factor.levels.values()))), "")
         groups = [[trial.flat for trial in group] for group in _alike(factor, plan.trials)]
@@ -51,8 +51,8 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
         if factor.name in read:
             moved.add(VIEWS)
         if moved:
-            found[factor.name] = sorted(moved)
-    return found
+            by_factor[factor.name] = sorted(moved)
+    return by_factor
 
 
 def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
@@ -62,7 +62,7 @@ def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
     trials, over all trials of each level.
     """
     views = {t.key: frozenset(v.name for v in t.recipe.objective.views) for t in plan.trials}
-    found: dict[str, dict[Label, tuple[str, ...]]] = {}
+    by_factor: dict[str, dict[Label, tuple[str, ...]]] = {}
     for factor in plan.study.factors:
         levels: dict[Label, frozenset[str]] = dict.fromkeys(factor.levels, frozenset())
         for trial in plan.trials:
@@ -70,8 +70,8 @@ def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
         groups = _alike(factor, plan.trials)
         differ = any(len({views[trial.key] for trial in group}) > 1 for group in groups)
         if differ or (not groups and len(set(levels.values())) > 1):
-            found[factor.name] = {label: tuple(sorted(read)) for label, read in levels.items()}
-    return found
+            by_factor[factor.name] = {label: tuple(sorted(read)) for label, read in levels.items()}
+    return by_factor
 
 
 def _alike(factor: Factor, trials: Sequence[Trial]) -> list[list[Trial]]:

@@ -104,9 +104,9 @@ def _estimated(
 def _pass_flops(part: Counts, kinds: set[str], embed_dim: int) -> int:
     """Of one sample's view: its passes through the tower, and the projection of its embedding."""
     computed = kinds & LEARNED
-    found = part.flops if computed != {"context"} else 0
-    found += part.both_ways_flops if "context" in computed else 0
-    return found + (2 * part.width * embed_dim if "embed" in computed else 0)
+    flops = part.flops if computed != {"context"} else 0
+    flops += part.both_ways_flops if "context" in computed else 0
+    return flops + (2 * part.width * embed_dim if "embed" in computed else 0)
 
 
 def _shape(part: Counts, kind: str, embed_dim: int) -> tuple[int, ...]:

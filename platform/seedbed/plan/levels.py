@@ -57,9 +57,9 @@ def _words(value: Any) -> str:
         except TypeError:  # a term of one's own, with fields that have no default
             usual = {}
         own = [
-            f"{field.removeprefix('.')} {found}"
-            for field, found in flattened("", value).items()
-            if field != ".weight" and found != usual.get(field)
+            f"{field.removeprefix('.')} {field_value}"
+            for field, field_value in flattened("", value).items()
+            if field != ".weight" and field_value != usual.get(field)
         ]
         beside = f" ({', '.join(own)})" if own else ""
         return f"{value.weight:g} {type(value.term).__name__}{beside}"

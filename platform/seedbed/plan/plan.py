@@ -102,8 +102,8 @@ class Plan:
         costs = self.costs()
         design = self.design().to_json()
         for factor in self.study.factors:
-            found = resolved(factor, self.trials)
-            design["factors"][factor.name]["resolved"] = [found[label] for label in factor.levels]
+            values = resolved(factor, self.trials)
+            design["factors"][factor.name]["resolved"] = [values[label] for label in factor.levels]
         for trial, entry in zip(self.trials, design["trials"], strict=True):
             entry["name"] = trial.name
             entry["recipe"] = dict(trial.flat)

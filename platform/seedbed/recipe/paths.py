@@ -51,7 +51,7 @@ def is_default(value: Any, path: str) -> bool:
     owner, _, name = path.rpartition(".")
     try:
         holder = value_at(value, "", owner) if owner else value
-        found = child(holder, "", name)
+        field_value = child(holder, "", name)
     except StudyError:
         return False
     if isinstance(holder, Weighted) and name != "weight":
@@ -59,8 +59,8 @@ def is_default(value: Any, path: str) -> bool:
     for field in dataclasses.fields(holder) if dataclasses.is_dataclass(holder) else ():
         if field.name == name:
             if field.default_factory is not dataclasses.MISSING:
-                return bool(found == field.default_factory())
-            return bool(found == field.default)
+                return bool(field_value == field.default_factory())
+            return bool(field_value == field.default)
     return False
 
 

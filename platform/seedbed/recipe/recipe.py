@@ -107,8 +107,8 @@ class Augment:
 
     def of(self, view: View) -> Augmentation:
         """What makes `view`."""
-        found: Augmentation = getattr(self, view.name, Augmentation())
-        return found
+        augmentation: Augmentation = getattr(self, view.name, Augmentation())
+        return augmentation
 
 
 @dataclass(frozen=True)

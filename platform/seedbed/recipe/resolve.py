@@ -96,7 +96,7 @@ def _of_tower(base: Recipe, scale: Scale, patches: Mapping[str, Any]) -> dict[st
 
 def _of_terms(base: Recipe, scale: Scale, patches: Mapping[str, Any]) -> dict[str, Any]:
     """The scale's sizes of the terms that the objective has, weighted or switched off."""
-    found: dict[str, Any] = {}
+    sizes: dict[str, Any] = {}
     inside = {p.partition(".")[2]: v for p, v in patches.items() if p.startswith("objective.")}
     objective = patches.get("objective", base.objective)
     if not isinstance(objective, Objective):
@@ -105,8 +105,8 @@ def _of_terms(base: Recipe, scale: Scale, patches: Mapping[str, Any]) -> dict[st
     for name, weighted in objective.items():
         for size, value in scale.terms.get(type(weighted.term).__name__, {}).items():
             if is_default(weighted, size):
-                found[f"objective.{name}.{size}"] = value
-    return found
+                sizes[f"objective.{name}.{size}"] = value
+    return sizes
 
 
 def _blamed(base: Recipe, scale: Scale, said: Sequence[Said], error: SeedbedError) -> StudyError:

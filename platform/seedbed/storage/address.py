@@ -52,8 +52,8 @@ def parse_sources(text: str) -> tuple[Source, ...]:
 
 
 def _source(part: str, whole: str) -> Source:
-    found = _WEIGHT.search(part)
-    weight, uri = (float(found[1]), part[: found.start()]) if found else (1.0, part)
+    match = _WEIGHT.search(part)
+    weight, uri = (float(match[1]), part[: match.start()]) if match else (1.0, part)
     if not uri:
         raise DataError(
             f"the data '{whole}' name an empty source",
@@ -103,7 +103,7 @@ def absolute(uri: str) -> str:
 
 
 def has_braces(uri: str) -> bool:
-    return any(_choices(found[1]) is not None for found in _BRACE.finditer(uri))
+    return any(_choices(match[1]) is not None for match in _BRACE.finditer(uri))
 
 
 def has_glob(uri: str) -> bool:
@@ -114,32 +114,32 @@ def expand(uri: str) -> list[str]:
     """The names that the brace ranges of `uri` stand for, in their order."""
     parts: list[list[str]] = []
     end = 0
-    for found in _BRACE.finditer(uri):
-        choices = _choices(found[1])
+    for match in _BRACE.finditer(uri):
+        choices = _choices(match[1])
         if choices is None:  # braces that neither count nor list stand for themselves
             continue
-        parts += [[uri[end : found.start()]], choices]
-        end = found.end()
+        parts += [[uri[end : match.start()]], choices]
+        end = match.end()
         if math.prod(len(part) for part in parts) > MAX_EXPANDED:
             raise _too_many(uri)
     return ["".join(words) for words in itertools.product(*parts, [uri[end:]])]
 
 
 def _choices(inside: str) -> list[str] | None:
-    found = _RANGE.match(inside)
-    if not found:
+    match = _RANGE.match(inside)
+    if not match:
         return inside.split(",") if "," in inside else None
-    first, last = int(found[1]), int(found[2])
+    first, last = int(match[1]), int(match[2])
     if last < first:
         raise DataError(
             f"the range {{{inside}}} counts down",
             why="shards are named from the lowest to the highest",
-            mend=f"write {{{found[2]}..{found[1]}}}",
+            mend=f"write {{{match[2]}..{match[1]}}}",
         )
     if last - first >= MAX_EXPANDED:
         raise _too_many(f"{{{inside}}}")
-    padded = any(len(word) > 1 and word[0] == "0" for word in found.groups())
-    width = max(len(found[1]), len(found[2])) if padded else 0
+    padded = any(len(word) > 1 and word[0] == "0" for word in match.groups())
+    width = max(len(match[1]), len(match[2])) if padded else 0
     return [f"{number:0{width}}" for number in range(first, last + 1)]
 
 
@@ -153,22 +153,22 @@ def _too_many(text: str) -> DataError:
 
 def literal_prefix(pattern: str) -> str:
     """What every name that matches `pattern` begins with."""
-    found = _MAGIC.search(pattern)
-    return pattern[: found.start()] if found else pattern
+    match = _MAGIC.search(pattern)
+    return pattern[: match.start()] if match else pattern
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
     """A regular expression for whole names that match the glob `pattern`."""
     out, end = "", 0
-    for found in _MAGIC.finditer(pattern):
-        out += re.escape(pattern[end : found.start()])
-        word = found[0]
+    for match in _MAGIC.finditer(pattern):
+        out += re.escape(pattern[end : match.start()])
+        word = match[0]
         if word in "*?":
             out += "[^/]*" if word == "*" else "[^/]"
         else:
             inside = word[1:-1].replace("\\", r"\\").replace("[", r"\[")
             out += f"(?!/)[^{inside[1:]}]" if inside[0] == "!" and inside[1:] else f"[{inside}]"
-        end = found.end()
+        end = match.end()
     try:
         return re.compile(out + re.escape(pattern[end:]) + r"\Z")
     except re.error as error:

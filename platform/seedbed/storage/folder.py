@@ -68,8 +68,8 @@ class Folder:
         return Path(path).relative_to(self.root).parts
 
     def _find(self, *parts: str) -> Object | None:
-        found: Object | None = self._at.find(self.place(*parts))
-        return found
+        entry: Object | None = self._at.find(self.place(*parts))
+        return entry
 
     def exists(self, *parts: str) -> bool:
         """Whether there is such a file."""
@@ -113,14 +113,14 @@ class Folder:
     def names(self, *parts: str) -> list[str]:
         """The names in a folder, sorted; none where it does not exist."""
         place = self.place(*parts, "")
-        found, folders = self._at.files(place, deep=False)
-        return sorted({*folders, *(entry.uri.removeprefix(place) for entry in found)})
+        entries, folders = self._at.files(place, deep=False)
+        return sorted({*folders, *(entry.uri.removeprefix(place) for entry in entries)})
 
     def sizes(self, *parts: str) -> dict[str, int]:
         """Bytes of every file below a folder, by its path in there; one listing, however many."""
         place = self.place(*parts, "")
-        found, _ = self._at.files(place, deep=True)
-        return {entry.uri.removeprefix(place): entry.num_bytes for entry in found}
+        entries, _ = self._at.files(place, deep=True)
+        return {entry.uri.removeprefix(place): entry.num_bytes for entry in entries}
 
     def remove(self, *parts: str) -> None:
         """Delete a file, or a folder and all in it; nothing happens where there is none."""

@@ -57,10 +57,10 @@ def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
 def etag_of(uri: str) -> str:
     """What tells this content of `uri` from another; as in `Object`. Raises DataError if gone."""
     uri = absolute(uri)
-    found: Object | None = at(uri).find(uri)
-    if found is None:
+    entry: Object | None = at(uri).find(uri)
+    if entry is None:
         raise _gone(uri)
-    return found.etag
+    return entry.etag
 
 
 def write_object(uri: str, content: bytes) -> None:
@@ -125,8 +125,8 @@ def _named(uri: str, names: list[str]) -> list[Object]:
 
 def _files(prefix: str, *, deep: bool) -> list[Object]:
     """Files whose uri begins with `prefix`; in the folders below too where `deep`."""
-    found: list[Object] = at(prefix).files(prefix, deep=deep)[0]
-    return found
+    entries: list[Object] = at(prefix).files(prefix, deep=deep)[0]
+    return entries
 
 
 def _nothing(uri: str, pattern: str) -> DataError:

@@ -128,12 +128,12 @@ def files(prefix: str, *, deep: bool) -> tuple[list[Object], list[str]]:
     bucket, _ = split(prefix)
     keys, folders = _listed(prefix, deep=deep)
     # A key that ends in `/` is the mark of a folder that some programs leave.
-    found = [
+    entries = [
         Object(f"s3://{bucket}/{item['Key']}", int(item["Size"]), _etag(item))
         for item in keys
         if not item["Key"].endswith("/")
     ]
-    return found, [folder.rstrip("/").rpartition("/")[2] for folder in folders]
+    return entries, [folder.rstrip("/").rpartition("/")[2] for folder in folders]
 
 
 def _listed(prefix: str, *, deep: bool) -> tuple[list[Any], list[str]]:
@@ -146,7 +146,7 @@ def _listed(prefix: str, *, deep: bool) -> tuple[list[Any], list[str]]:
     while True:
         page: Any = ask(prefix, f"listing {prefix}", lambda c: c.list_objects_v2(**request))
         keys += page.get("Contents", ())
-        folders += [found["Prefix"] for found in page.get("CommonPrefixes", ())]
+        folders += [prefix_entry["Prefix"] for prefix_entry in page.get("CommonPrefixes", ())]
         if not page.get("IsTruncated"):
             return keys, folders
         request["ContinuationToken"] = page["NextContinuationToken"]

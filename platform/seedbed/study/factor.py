@@ -116,8 +116,8 @@ class Factor:
         seen: dict[str, set[str]] = {}
         for patch in self.levels.values():
             for root, value in patch.items():
-                for path, found in flattened(root, value).items() if is_whole(value) else ():
-                    seen.setdefault(path, set()).add(repr(found))
+                for path, field_value in flattened(root, value).items() if is_whole(value) else ():
+                    seen.setdefault(path, set()).add(repr(field_value))
         return frozenset(path for path, values in seen.items() if len(values) > 1)
 
     @property

@@ -14,7 +14,7 @@ import pytest
 
 from seedbed.track.mlflow.reader import read_trials
 from seedbed.track.mlflow.study_runs import MlflowRuns
-from seedbed.track.mlflow.trial_run import RUN_STATUS
+from seedbed.track.mlflow.trial_run import RUN_STATUS, search
 from seedbed.track.outbox import CurvePoint
 
 World = Any  # conftest.World
@@ -49,8 +49,7 @@ def test_a_record_that_is_there_is_not_sent_again(world: World) -> None:
 @pytest.mark.parametrize("step", range(6))
 def test_a_record_cut_off_anywhere_is_completed(world: World, step: int) -> None:
     whole = world.told()["depth=3 supervision=clip s=0"]
-    run = world.run_of(0)
-    world.mlflow.delete_run(run.info.run_id)  # begin again, in a store with a past
+    world.mlflow.delete_run(world.run_of(0).info.run_id)  # begin again, in a store with a past
     runs = world.opened()
     record, files = world.record(0), {"examples/cifar.csv": world.examples()}
     half = world.record(0, curve=record.curve[:20])
@@ -65,14 +64,13 @@ def test_a_record_cut_off_anywhere_is_completed(world: World, step: int) -> None
                 for n, p in points
             ],
         )
-    if step >= 3:
-        runs._trials[record.key].log_finals(
-            {"zeroshot/top1": 0.1 + 0.2}, record.last_samples, now()
-        )
-    if step >= 4:
-        runs._trials[record.key].upload_json("record.json", {"cut": "off"})
-    if step >= 5:
-        runs._trials[record.key].set_status("completed")
+    for run in search(world.mlflow, runs.experiment_id, {"seedbed.trial_key": record.key}):
+        if step >= 3:
+            run.log_finals({"zeroshot/top1": 0.1 + 0.2}, record.last_samples, now())
+        if step >= 4:
+            run.upload_json("record.json", {"cut": "off"})
+        if step >= 5:
+            run.set_status("completed")
     again = world.opened()
     again.finish(record, files, now())
     again.finish(world.record(1), files, now())
@@ -131,9 +129,8 @@ def test_requests_carried_out_whose_answer_was_lost_leave_nothing_twice(world: W
     whole = world.told()
     for run in [*world.study_runs(), world.run_of(0), world.run_of(1)]:
         world.mlflow.delete_run(run.info.run_id)
-    runs = MlflowRuns(world.uri, "text_depth")
     mlflow = LosesAnswers(world.mlflow, seed=1)
-    runs.__dict__["_mlflow"] = mlflow
+    runs = MlflowRuns(world.uri, "text_depth", connect=lambda uri: mlflow)
     insist(runs.open_study, world.entry())
     insist(runs.open_view)
     for i in range(2):

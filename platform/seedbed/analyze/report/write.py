@@ -74,25 +74,25 @@ def write_report(
     `correct` has, by trial key, which test pictures were right (see `correct_by_trial`); `curves`
     reads a trial's learning curve, and is asked for those that are drawn.
     """
-    found = find(design, trials, correct)
-    learned = learning_curves(found, curves)
-    drawn = figures_of(found)
+    findings = find(design, trials, correct)
+    learned = learning_curves(findings, curves)
+    drawn = figures_of(findings)
     if learned.figure is not None:
         drawn["learning_curves"] = learned.figure
-    page = _page(found, drawn, provenance, learned)
+    page = _page(findings, drawn, provenance, learned)
     style = figure_style()
     contents = {
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
-        "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in found.aliases]),
+        "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in findings.aliases]),
         "design.json": _json(design.to_json()),
-        "missing_cells.csv": _csv(found.missing),
-        "pareto.csv": _csv(found.cells),
-        "two_errors.csv": _csv(found.test_errors) if len(found.test_errors) else "factor\n",
-        "claims.json": _json(claims_as_json(found)),
-        "diagnostics.json": _json(as_json(found)),
-        "variance_components.json": _json(components_as_json(found)),
-        "power.csv": _csv(found.outlook.table) if found.outlook else "effect\n",
-        **_tables(found),
+        "missing_cells.csv": _csv(findings.missing),
+        "pareto.csv": _csv(findings.cells),
+        "two_errors.csv": _csv(findings.test_errors) if len(findings.test_errors) else "factor\n",
+        "claims.json": _json(claims_as_json(findings)),
+        "diagnostics.json": _json(as_json(findings)),
+        "variance_components.json": _json(components_as_json(findings)),
+        "power.csv": _csv(findings.outlook.table) if findings.outlook else "effect\n",
+        **_tables(findings),
         **{f"figures/{name}.svg": one.standalone(style) for name, one in drawn.items()},
         "report.html": _environment().get_template("report.html.j2").render(page),
         "report.md": _environment().get_template("report.md.j2").render(page),
@@ -103,7 +103,7 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         paths[name] = path
-    return Report(paths, summary(found))
+    return Report(paths, summary(findings))
 
 
 def _tables(findings: Findings) -> dict[str, str]:
@@ -121,7 +121,7 @@ def _tables(findings: Findings) -> dict[str, str]:
 
 
 def _stacked(parts: list[tuple[ResponseFindings, pd.DataFrame]], leading: list[str]) -> str:
-    frames = [frame.assign(response=found.unit.name) for found, frame in parts if len(frame)]
+    frames = [frame.assign(response=response.unit.name) for response, frame in parts if len(frame)]
     if not frames:
         return "response\n"
     whole = pd.concat(frames, ignore_index=True)

@@ -82,9 +82,9 @@ class CellVariances:
 
     def counts(self, weights: Floats) -> Floats | None:
         """What each cell's sum of squared residuals counts [num_cells]; None: not estimable."""
-        found = self._solved(weights)
-        missed = np.abs(self.squares @ found - weights).max()
-        return None if missed > _OUT_OF_RANGE * np.abs(weights).max() else found
+        solved = self._solved(weights)
+        missed = np.abs(self.squares @ solved - weights).max()
+        return None if missed > _OUT_OF_RANGE * np.abs(weights).max() else solved
 
     @cached_property
     def variances(self) -> Floats:
@@ -96,10 +96,10 @@ class CellVariances:
     def squares(self) -> Floats:
         """Squares of the residual projection I - H, summed over pairs of cells [C, C]."""
         hat = self._parts(None)
-        found = self._pair_sums(hat, hat)
+        summed = self._pair_sums(hat, hat)
         own = self.sums(1 - 2 * (self.basis**2).sum(axis=1))
-        found[np.diag_indices(self.num_cells)] += own
-        return found
+        summed[np.diag_indices(self.num_cells)] += own
+        return summed
 
     @cached_property
     def spread_squares(self) -> Floats:
@@ -112,7 +112,7 @@ class CellVariances:
         weighted = self.basis.T @ (var[self.cells][:, None] * self.basis)
         hat, both = self._parts(None), self._parts(weighted)
         pair = var[:, None] + var[None, :]
-        found = (
+        summed = (
             self._pair_sums(both, both)
             - 2 * pair * self._pair_sums(both, hat)
             + pair**2 * self._pair_sums(hat, hat)
@@ -120,8 +120,8 @@ class CellVariances:
         leverage = self.sums((self.basis**2).sum(axis=1))
         double = self.sums(((self.basis @ weighted) * self.basis).sum(axis=1))
         own = self._counts.sum(axis=1) * var**2 + 2 * var * (double - 2 * var * leverage)
-        found[np.diag_indices(self.num_cells)] += own
-        return found
+        summed[np.diag_indices(self.num_cells)] += own
+        return summed
 
     def _parts(self, inner: Floats | None) -> tuple[Floats, Floats, Floats]:
         """basis inner basis' by its parts: cell with cell, cell with block, block with block."""
@@ -147,7 +147,7 @@ class CellVariances:
             + p2 * size[:, None] * cross
             + (q * through2 + q2 * through) @ num.T
         )
-        found: Floats = (
+        summed: Floats = (
             p * p2 * np.outer(size, size)
             + cross * cross2.T
             + cross.T * cross2
@@ -157,7 +157,7 @@ class CellVariances:
             + lopsided
             + lopsided.T
         )
-        return found
+        return summed
 
     @cached_property
     def _unbiased(self) -> Floats:
@@ -173,10 +173,10 @@ class CellVariances:
         return int(np.argmax(np.where(self._silent, -np.inf, self._unbiased)))
 
     def _solved(self, sums: Floats) -> Floats:
-        found = np.zeros(self.num_cells)
+        counts = np.zeros(self.num_cells)
         heard = ~self._silent
-        found[heard] = self._inverse @ sums[heard]
-        return found
+        counts[heard] = self._inverse @ sums[heard]
+        return counts
 
     @cached_property
     def _inverse(self) -> Floats:

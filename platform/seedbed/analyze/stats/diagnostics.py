@@ -65,12 +65,12 @@ def diagnose(
         raise AnalysisError(f"alpha is {alpha!r}.", mend="Use a number between 0 and 1.")
     seen = observe(trials, response, factors, block)
     fit = Fit(seen, order)
-    found = _per_trial(fit, trials.index[seen.rows])
+    per_trial = _per_trial(fit, trials.index[seen.rows])
     lam = box_cox(fit)
     if fit.error.refusal:
         rows: list[Check] = [(math.nan, "", math.nan, pd.NA, fit.error.refusal)] * len(CHECKS)
     else:
-        rows = [_outliers(fit, found), _equal_variances(fit), _normal(fit)]
+        rows = [_outliers(fit, per_trial), _equal_variances(fit), _normal(fit)]
         rows = [
             (value, df, p, pd.NA if math.isnan(p) else bool(p < alpha), note)
             for value, df, p, _, note in rows
@@ -78,8 +78,8 @@ def diagnose(
     columns = ["statistic", "df", "p", "is_violated", "note"]
     checks = pd.DataFrame(rows, index=pd.Index(CHECKS, name="check"), columns=columns)
     checks["is_violated"] = checks["is_violated"].astype(object)
-    draft = Diagnostics(checks, found, lam, ())
-    return Diagnostics(checks, found, lam, _remedies(draft, seen, alpha))
+    draft = Diagnostics(checks, per_trial, lam, ())
+    return Diagnostics(checks, per_trial, lam, _remedies(draft, seen, alpha))
 
 
 def _per_trial(fit: Fit, index: pd.Index[int]) -> pd.DataFrame:
@@ -104,12 +104,12 @@ def _per_trial(fit: Fit, index: pd.Index[int]) -> pd.DataFrame:
     return table
 
 
-def _outliers(fit: Fit, found: pd.DataFrame) -> Check:
-    size = found["studentised"].abs()
+def _outliers(fit: Fit, per_trial: pd.DataFrame) -> Check:
+    size = per_trial["studentised"].abs()
     if size.isna().all():
         return (math.nan, "", math.nan, None, "too few degrees of freedom to leave a trial out")
     place = size.idxmax()
-    p = float(found["p_outlier"].min())
+    p = float(per_trial["p_outlier"].min())
     return (float(size.max()), f"{fit.error.df - 1}", p, None, f"the largest is in row {place}")
 
 
@@ -171,17 +171,17 @@ def _normal(fit: Fit) -> Check:
     return (float(value), f"{len(rest)}", float(p), None, note)
 
 
-def _remedies(found: Diagnostics, seen: Observations, alpha: float) -> tuple[str, ...]:
-    failed, sentences = found.violated, []
+def _remedies(draft: Diagnostics, seen: Observations, alpha: float) -> tuple[str, ...]:
+    failed, sentences = draft.violated, []
     if "outliers" in failed:
-        rows = [str(row) for row in found.trials.index[found.trials["p_outlier"] < alpha]]
+        rows = [str(row) for row in draft.trials.index[draft.trials["p_outlier"] < alpha]]
         sentences.append(
             f"Look at the {'trial' if len(rows) == 1 else 'trials'} in row {listed(rows)} first: a "
             "wrong setting is mended and run again; otherwise report the result with and without "
             f"{counted(len(rows), 'trial')}."
         )
     if "equal variances" in failed or "normal residuals" in failed:
-        transform = _transform(found.box_cox, seen)
+        transform = _transform(draft.box_cox, seen)
         if transform:
             sentences.append(transform)
     if "equal variances" in failed:

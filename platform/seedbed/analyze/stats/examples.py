@@ -59,22 +59,22 @@ def two_errors(
         if code == start:
             continue
         weights = fit.cell_weights({of: code}) - base
-        found, loadings = fit.estimate(weights), fit.loadings(weights)
+        estimate, loadings = fit.estimate(weights), fit.loadings(weights)
         low = high = se = math.nan
-        note = found.note
+        note = estimate.note
         if loadings is not None:
             # The same weighted difference of trials, example by example.
             per_example = loadings @ table[seen.rows]
             se = paired_error(per_example)
             half = float(stats.norm.ppf((1 + _CONFIDENCE) / 2)) * se
-            low, high = found.value - half, found.value + half
+            low, high = estimate.value - half, estimate.value + half
             if len(per_example) < _FEWEST_EXAMPLES:
                 low = high = math.nan
                 few = f"{len(per_example)} examples are too few for an interval over examples"
                 note = "; ".join(part for part in (note, few) if part)
         rows.append(
-            (level, found.value, found.se, found.df, found.ci_low, found.ci_high, se, low, high,
-             table.shape[1], note)
+            (level, estimate.value, estimate.se, estimate.df, estimate.ci_low, estimate.ci_high,
+             se, low, high, table.shape[1], note)
         )  # fmt: skip
     if not rows:
         raise AnalysisError(

@@ -70,11 +70,11 @@ def fragile_levels(
         filled.loc[diverged & is_baseline, response] = at_baseline
         filled.loc[diverged & ~is_baseline, response] = at_level
         try:
-            found = contrasts(filled, response, factors, of=of, baseline=baseline, block=block)
+            table = contrasts(filled, response, factors, of=of, baseline=baseline, block=block)
         except AnalysisError:
             return set()
         for level, difference in zip(
-            found["level"], found["difference"].astype(float), strict=True
+            table["level"], table["difference"].astype(float), strict=True
         ):
             signs.setdefault(level, set()).add(difference > 0)
     return {level for level, seen in signs.items() if len(seen) > 1}

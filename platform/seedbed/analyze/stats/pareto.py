@@ -212,12 +212,12 @@ def per_device_hour(
     done = trials[completed(trials)].dropna(subset=[response, cost])
     rows = []
     for cell, own in done.groupby(list(factors), observed=True, sort=True):
-        found = fieller(list(own[response].astype(float)), list(own[cost].astype(float)))
-        bounded = found.shape == "interval" and len(own) > 2
-        note = "" if bounded else found.words
-        if found.shape == "interval" and len(own) == 2:
+        confidence = fieller(list(own[response].astype(float)), list(own[cost].astype(float)))
+        bounded = confidence.shape == "interval" and len(own) > 2
+        note = "" if bounded else confidence.words
+        if confidence.shape == "interval" and len(own) == 2:
             note = "two seeds: an interval needs three"
-        low, high = (found.ci_low, found.ci_high) if bounded else (math.nan, math.nan)
-        rows.append((*cell, len(own), found.value, low, high, note))
+        low, high = (confidence.ci_low, confidence.ci_high) if bounded else (math.nan, math.nan)
+        rows.append((*cell, len(own), confidence.value, low, high, note))
     columns = [*factors, "num_trials", "ratio", "ci_low", "ci_high", "note"]
     return pd.DataFrame(rows, columns=columns)

@@ -18,12 +18,12 @@ def t_power(difference: float, se: float, df: float, *, alpha: float = 0.05) -> 
     _fraction(alpha=alpha)
     critical = float(stats.t.isf(alpha / 2, df))
     shift = abs(difference) / se
-    found = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
-    if not math.isfinite(found):  # scipy's series gives out far from 0: mix normals over chi
-        found = stats.chi.expect(
+    power = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
+    if not math.isfinite(power):  # scipy's series gives out far from 0: mix normals over chi
+        power = stats.chi.expect(
             lambda chi: stats.norm.cdf(shift - critical * chi / math.sqrt(df)), (df,)
         )
-    return float(min(1.0, found))
+    return float(min(1.0, power))
 
 
 def detectable_difference(

@@ -126,9 +126,9 @@ class RandomSeeds:
 
     @cached_property
     def _cells(self) -> CellVariances:
-        found = self.fit.unequal
-        assert isinstance(found, CellVariances)
-        return found
+        unequal = self.fit.unequal
+        assert isinstance(unequal, CellVariances)
+        return unequal
 
     @cached_property
     def _added(self) -> Floats:

@@ -58,12 +58,12 @@ class UnequalVariances:
         """
         assert self.seen.block is not None
         codes = self.seen.codes[self.seen.block]
-        found = []
+        blocks = []
         for block in range(len(self.seen.levels[self.seen.block])):
             rows = np.flatnonzero(codes == block)
             directions, sizes, _ = np.linalg.svd(self.basis[rows], full_matrices=False)
-            found.append((rows, directions, sizes))
-        return found
+            blocks.append((rows, directions, sizes))
+        return blocks
 
     def _by_block(self, loadings: Floats) -> Spread:
         steps, sizes, reach = [], [], []

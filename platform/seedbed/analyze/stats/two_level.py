@@ -45,12 +45,12 @@ def effects_two_level(
     signs, means = _cells(seen)
     sets, intercept = _alias_sets(seen.factors, signs)
     half = len(means) / 2
-    found = _estimates(seen, [column / half for column, _ in sets.values()], error)
-    is_judged = any(np.isfinite(one.se) for one in found)
+    estimates = _estimates(seen, [column / half for column, _ in sets.values()], error)
+    is_judged = any(np.isfinite(one.se) for one in estimates)
     # Without a block a cell's mean is its mean; with one it is the block model's, if there is one.
     values = [
         float(column @ means) / half if block is None or np.isnan(one.value) else one.value
-        for one, (column, _) in zip(found, sets.values(), strict=True)
+        for one, (column, _) in zip(estimates, sets.values(), strict=True)
     ]
     table = pd.DataFrame(
         {"effect": values, "alias": [" = ".join(members) for _, members in sets.values()]},
@@ -61,14 +61,14 @@ def effects_two_level(
     num_effects = len(table)
     table["half_normal_quantile"] = stats.norm.ppf(0.5 + 0.5 * (rank - 0.5) / num_effects)
     pse, me, sme, note = lenth(np.asarray(size))
-    margins = _margins(found, num_effects) if is_judged else (me, sme)
+    margins = _margins(estimates, num_effects) if is_judged else (me, sme)
     for column, margin in zip(("significant_me", "significant_sme"), margins, strict=True):
         known = is_judged or note == ""
         table[column] = size > margin if known else pd.array([pd.NA] * num_effects, "boolean")
     for name in ("se", "df", "t", "p", "ci_low", "ci_high"):
-        table[name] = [getattr(one, name) for one in found]
+        table[name] = [getattr(one, name) for one in estimates]
     table["judged_by"] = judged_by = "replicates" if is_judged else "Lenth"
-    table["note"] = [one.note for one in found]
+    table["note"] = [one.note for one in estimates]
     table.attrs.update(
         PSE=pse, ME=me, SME=sme, df=num_effects / 3, judged_by=judged_by,
         defining_relation=intercept, note=note,
@@ -87,10 +87,10 @@ def _estimates(seen: Observations, weights: Sequence[Floats], error: str) -> lis
     return [fit.estimate(own @ cells) for own in weights]
 
 
-def _margins(found: Sequence[Estimate], num_effects: int) -> tuple[Floats, Floats]:
+def _margins(estimates: Sequence[Estimate], num_effects: int) -> tuple[Floats, Floats]:
     """How far each effect must lie from 0 [m]: by itself, and for all effects together."""
     one, other = (
-        np.array([stats.t.ppf((1 + level) / 2, e.df) * e.se for e in found])
+        np.array([stats.t.ppf((1 + level) / 2, e.df) * e.se for e in estimates])
         for level in (_CONFIDENCE, _CONFIDENCE ** (1 / num_effects))
     )
     return one, other

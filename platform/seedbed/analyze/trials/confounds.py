@@ -35,7 +35,7 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
     Reads the columns `recipe/<path>`; `at` names the paths each factor sets, which are no aliases.
     Fields that differ within a cell (a seed's) are not predicted by any factor and not listed.
     """
-    found = []
+    aliases = []
     for column in trials.columns:
         path = str(column).removeprefix(RECIPE_PREFIX)
         if path == str(column) or any(
@@ -47,8 +47,8 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
             continue
         factors = _predicted_by(known, str(column), list(at))
         if factors:
-            found.append(Alias(path, factors))
-    return found
+            aliases.append(Alias(path, factors))
+    return aliases
 
 
 def _is_within(path: str, parent: str) -> bool:

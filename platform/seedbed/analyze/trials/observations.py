@@ -100,8 +100,8 @@ def observe(
         done = trials.loc[keep, name]
         # A seed that never completed tells nothing of a block; a planned level stays in the grid.
         levels[name] = levels_of(done, name) if name == block else planned[name]
-        found = pd.Categorical(done, categories=list(levels[name]))
-        codes[name] = np.array(found.codes, dtype=np.int64)
+        categorical = pd.Categorical(done, categories=list(levels[name]))
+        codes[name] = np.array(categorical.codes, dtype=np.int64)
     return Observations(
         response=response,
         factors=names,

@@ -23,10 +23,10 @@ def print_plan(options: Options) -> None:
     check_workers(options.plan, options.workers)
     stated = [trial.recipe.corpus for trial in options.plan.trials]
     peeked = peek(stated, home()) if options.surface is None else []
-    known = {found.corpus: found.num_train for found in peeked if found.num_train}
+    known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}
     warnings = check_epochs(options.plan, known, options.max_epochs)
     if options.as_json:
-        told = options.plan.to_json() | {"pairs": [found.to_json() for found in peeked]}
+        told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
         print(json.dumps(told, indent=1, sort_keys=True))
         return
     print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings]))
@@ -37,18 +37,18 @@ def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
     from seedbed.run.driver.preflight import epochs
 
     lines = []
-    for found in peeked:
-        corpus = found.corpus
+    for counted in peeked:
+        corpus = counted.corpus
         several = corpus.selection.fingerprint and f" ({corpus.selection.fingerprint[:8]})"
-        if not found.num_train:
+        if not counted.num_train:
             how = "the first run builds it" if corpus.uri.startswith("demo:") else "seedbed index"
             lines.append(f"data    {corpus.uri}{several}: its pairs are not counted yet ({how})")
             continue
-        times = epochs(chosen, {corpus: found.num_train})[corpus]
-        held = "" if found.num_test is None else f", {found.num_test:,} held out"
-        most, least = ("at most ", "at least ") if found.at_most else ("", "")
+        times = epochs(chosen, {corpus: counted.num_train})[corpus]
+        held = "" if counted.num_test is None else f", {counted.num_test:,} held out"
+        most, least = ("at most ", "at least ") if counted.at_most else ("", "")
         lines.append(
-            f"data    {corpus.uri}{several}: {most}{found.num_train:,} pairs to train on{held}; "
+            f"data    {corpus.uri}{several}: {most}{counted.num_train:,} pairs to train on{held}; "
             f"{least}{times:,.3g} epochs"
         )
     return list(dict.fromkeys(lines))  # two caption fields of the same pairs are one line

@@ -48,6 +48,6 @@ def check_usable(source: OpenSource) -> None:
 
 def _reasons(source: OpenSource) -> str:
     """What an index found wrong, and how often."""
-    bad = next((found for place in source.kept_in if (found := read_bad(place))), [])
+    bad = next((faults for place in source.kept_in if (faults := read_bad(place))), [])
     reasons = Counter(reason.partition(" (")[0] for _, _, reason in bad)
     return "; ".join(f"{count:,} x {reason}" for reason, count in reasons.most_common(MAX_NAMED))

@@ -15,15 +15,15 @@ from seedbed.metric import Metric
 @functools.cache
 def all_tasks() -> tuple[Task[Any], ...]:
     """Every task of this folder, by the name of its file."""
-    found: list[Task[Any]] = []
+    tasks: list[Task[Any]] = []
     for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
         module = importlib.import_module(f"{__name__}.{entry.name}")
-        found += [
+        tasks += [
             kind()
             for _, kind in inspect.getmembers(module, inspect.isclass)
             if issubclass(kind, Task) and kind.__module__ == module.__name__
         ]
-    return tuple(found)
+    return tuple(tasks)
 
 
 def all_metrics() -> tuple[Metric, ...]:

@@ -45,12 +45,12 @@ def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
         # By our own client first: it knows the errors that are the same however often one asks.
         store.names("cohorts", run)
         try:
-            found = ray.train.Result.from_path(store.place("cohorts", run)).checkpoint
+            latest = ray.train.Result.from_path(store.place("cohorts", run)).checkpoint
         except RuntimeError:  # nothing was kept yet
             return ""
         except OSError as error:  # Ray's own file system repeats nothing
             raise TransientError(plain(error)) from error
-        return found.path if found is not None else ""
+        return latest.path if latest is not None else ""
 
     ended = (t.key for t in cohort.trials if store.exists("trials", t.key, "record.json"))
     return Reached(retry(checkpoint, f"looking into {store.uri}", store.server), tuple(ended))

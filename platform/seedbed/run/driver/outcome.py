@@ -110,8 +110,8 @@ def record_files(
         return {name: path for name, path in paths.items() if path.exists()}
     if sizes is None:
         sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
-    found = {name: sizes[f"{key}/{name}"] for name in kept_files() if f"{key}/{name}" in sizes}
+    kept = {name: sizes[f"{key}/{name}"] for name in kept_files() if f"{key}/{name}" in sizes}
     return {
         name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
-        for name, num_bytes in found.items()
+        for name, num_bytes in kept.items()
     }

@@ -76,8 +76,8 @@ def find_experiment(uri: str, name: str, *, timeout_s: float = 5.0) -> str:
     check_tracking(uri, timeout_s=timeout_s)
     with _explained(uri):
         mlflow = client(uri)
-        found = mlflow.get_experiment_by_name(name)
-        if found is None:
+        experiment = mlflow.get_experiment_by_name(name)
+        if experiment is None:
             names = [experiment.name for experiment in mlflow.search_experiments()]
             raise _never_ran(
                 name,
@@ -85,7 +85,7 @@ def find_experiment(uri: str, name: str, *, timeout_s: float = 5.0) -> str:
                 "a study has an experiment of its name from its first run on, and there is none",
                 nearest(name, names),
             )
-    return _active(found, name, uri)
+    return _active(experiment, name, uri)
 
 
 def _is_missing(path: Path) -> bool:
@@ -132,26 +132,26 @@ def experiment_id(uri: str, name: str) -> str:
     path = sqlite_path(uri)
     with _locked(path) if path else contextlib.nullcontext():
         mlflow = client(uri)
-        found = mlflow.get_experiment_by_name(name)
-        if found is None:
+        experiment = mlflow.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(mlflow.create_experiment(name, artifact_location(uri, name)))
             except MlflowException:
-                found = mlflow.get_experiment_by_name(name)  # somebody else was quicker
-                if found is None:
+                experiment = mlflow.get_experiment_by_name(name)  # somebody else was quicker
+                if experiment is None:
                     raise
-    return _active(found, name, uri)
+    return _active(experiment, name, uri)
 
 
-def _active(found: Any, name: str, uri: str) -> str:
+def _active(experiment: Any, name: str, uri: str) -> str:
     """The id of the experiment `found`. Raises TrackingError when it was deleted."""
-    if found.lifecycle_stage != "active":
+    if experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"the experiment '{name}' was deleted at {redacted(uri)}",
             why="MLflow keeps a deleted experiment's name and takes no runs for it",
-            mend=f"run: mlflow experiments restore --experiment-id {found.experiment_id}",
+            mend=f"run: mlflow experiments restore --experiment-id {experiment.experiment_id}",
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _locked(database: Path) -> contextlib.AbstractContextManager[None]:

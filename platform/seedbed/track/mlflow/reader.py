@@ -93,7 +93,7 @@ def read_artifact(
     runs = list(search(mlflow, experiment, wanted))
     for run in reversed(runs):
         folder = name.rpartition("/")[0]
-        if any(found.path == name for found in mlflow.list_artifacts(run.id, folder or None)):
+        if any(file.path == name for file in mlflow.list_artifacts(run.id, folder or None)):
             return _artifact(run, name)
     raise TrackingError(
         f"trial {key} of study {study} has no artifact '{name}' at {redacted(uri)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from seedbed.track.outbox import CurvePoint
 
 
 class MlflowRuns:
-    """The runs of one study in one experiment, with the manners of a `Ledger`, but waiting.
+    """The runs of one study in one experiment: the operations of a `Ledger`, but synchronous.
 
-    Every method may be called again after it failed. Not thread-safe: one writer.
+    `connect` makes the store's client, when it is first needed. Every method is idempotent, so it
+    can be retried. Not thread-safe: one writer.
     """
 
-    def __init__(self, uri: str, experiment: str) -> None:
-        self.uri, self.experiment = uri, experiment
+    def __init__(
+        self, uri: str, experiment: str, *, connect: Callable[[str], Any] = client
+    ) -> None:
+        self.uri, self.experiment, self.connect = uri, experiment, connect
         self.experiment_id = ""
         self._entry: StudyEntry | None = None
         self._study_run: Run | None = None
@@ -64,8 +67,8 @@ class MlflowRuns:
         at work, and neither may end, or write into, what is the other's.
         """
         identity = {"seedbed.study_run": entry.identity, "seedbed.kind": "study"}
-        found = {run.tags.get("seedbed.storage", ""): run for run in self._search(identity)}
-        run = found.get(entry.storage) or found.get("")
+        by_storage = {run.tags.get("seedbed.storage", ""): run for run in self._search(identity)}
+        run = by_storage.get(entry.storage) or by_storage.get("")
         if run is None:
             tags = identity | ({"seedbed.storage": entry.storage} if entry.storage else {})
             run = self._created(f"{entry.study} {entry.scale}", tags)
@@ -176,7 +179,7 @@ class MlflowRuns:
 
     @cached_property
     def _mlflow(self) -> Any:
-        return client(self.uri)
+        return self.connect(self.uri)
 
     def _opened(self) -> Run:
         if self._study_run is None:

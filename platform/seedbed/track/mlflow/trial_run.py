@@ -145,12 +145,12 @@ def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Ru
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
-        for found in page:
-            data = found.data
+        for run in page:
+            data = run.data
             yield Run(
                 mlflow,
-                found.info.run_id,
-                found.info.status,
+                run.info.run_id,
+                run.info.status,
                 dict(data.tags),
                 # Thousands of runs hold the same names and mostly the same values: kept once.
                 {sys.intern(name): sys.intern(value) for name, value in data.params.items()},
