@@ -1,4 +1,4 @@
-"""From a table of trials to what it says: estimates with intervals, tests, and the report.
+"""Statistics of a table of trials, and the report: estimates with intervals, tests, figures.
 
 Every function takes a tidy table, one row per planned trial, those that never finished included.
 """

@@ -1,4 +1,4 @@
-"""How numbers are written: percent, points, counts, intervals and p values."""
+"""Formats numbers for people: percent, percentage points, counts, intervals and p values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Unit:
-    """How one response is named and written; fractions are percent, their differences points."""
+    """How one response is named and formatted; fractions are percent, their differences points."""
 
     metric: Metric
     decimals: int
@@ -73,7 +73,7 @@ class Unit:
 
 
 def unit_of(metric: Metric, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
-    """The unit of a response, with as many decimals as its intervals can carry."""
+    """The unit of a response, with as many decimals as the width of its intervals supports."""
     known = [float(value) for value in values if math.isfinite(value)]
     widths = [float(width) for width in half_widths if width > 0]
     scale = 100 if metric.is_share else 1
@@ -82,7 +82,7 @@ def unit_of(metric: Metric, values: Iterable[float], half_widths: Iterable[float
     else:
         top = max((abs(value) for value in known if value), default=1.0)
         decimals = 1 if metric.is_share else 3 - math.floor(math.log10(top)) - 1
-    # One more than the most: so small that digits say more than decimals.
+    # One more than the most decimals means significant digits instead: the values are too small.
     lowest, highest = (1, 2) if metric.is_share else (0, _MOST_DECIMALS + 1)
     return Unit(metric, min(max(decimals, lowest), highest))
 
@@ -125,5 +125,5 @@ def counted(count: int, noun: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same words for a terminal that may know ASCII only."""
+    """The text in ASCII, for terminals that may know nothing else."""
     return text.replace(MINUS, "-").replace(_NARROW, " ").replace(NONE, "-").replace("×", "x")

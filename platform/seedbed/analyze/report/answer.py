@@ -1,4 +1,4 @@
-"""The answer in sentences: what moved the primary response, and what cannot be told."""
+"""The answer in sentences: what changed the primary response, and what the trials cannot tell."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MOST_FIELDS = 6  # named in one sentence; the design has them all
 
 
 def answer(findings: Findings) -> list[str]:
-    """The study's question answered: the first sentence by itself, then what supports it."""
+    """The answer to the study's question: its first sentence stands alone, the rest supports it."""
     if findings.num_completed == 0:
         return ["No trial has completed yet: there is nothing to report."]
     if findings.primary.fault:
         return [f"There is no answer yet. {findings.primary.fault}"]
-    # Where factors interact, averages over the other factor are the second thing to say.
+    # Where factors interact, main effects are averages over the other factor: they come second.
     sentences = _interactions(findings) + [_of_factor(findings, name) for name in findings.factors]
     prices = [words for name in findings.factors for words in _price(findings, name)]
     sentences += [*tally(findings), *truth_words(findings)]
@@ -76,7 +76,7 @@ def caveats(findings: Findings) -> list[str]:
 
 
 def _two_seeds(findings: Findings) -> list[str]:
-    """What intervals of two seeds rest on, or why there is none."""
+    """What the intervals of a two-seed study are based on, or why there are none."""
     table = findings.primary.contrasts
     if table.empty:
         return []
@@ -87,7 +87,7 @@ def _two_seeds(findings: Findings) -> list[str]:
 
 
 def _looks(findings: Findings) -> list[str]:
-    """Earlier reports of fewer seeds: going on after a look is a choice that the data made."""
+    """Interim looks: earlier reports of fewer seeds may have decided that more were run."""
     earlier = {look.num_seeds for look in findings.design.looks}
     fewer = sorted(seeds for seeds in earlier if 1 < seeds < findings.num_seeds)
     if not fewer:
@@ -110,7 +110,7 @@ def _depends_on_orders(findings: Findings) -> bool:
 
 
 def _bundles(findings: Findings) -> list[str]:
-    """The factors whose levels set more than one part of the recipe, each in a caution."""
+    """A caution for each confounded factor: its levels change more than one part of the recipe."""
     words = []
     for name, factor in findings.design.factors.items():
         moved = factor.also_moves
@@ -126,7 +126,7 @@ def _bundles(findings: Findings) -> list[str]:
 
 
 def _views(factor: PlannedFactor) -> str:
-    """What each level reads of a sample, where they differ in that; levels alike together."""
+    """Which views each level reads, where levels differ in them; equal levels are grouped."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for label, views in zip(factor.levels, factor.views, strict=False):
         alike.setdefault(views, []).append(label_text(label))
@@ -137,7 +137,7 @@ def _views(factor: PlannedFactor) -> str:
 
 
 def _of_factor(findings: Findings, factor: str) -> str:
-    """How each level differs from the baseline, told apart or not."""
+    """How each level differs from the baseline, and whether the difference is significant."""
     unit = findings.primary.unit
     table = findings.primary.contrasts
     rows = rows_of(table[table["factor"] == factor])
@@ -165,7 +165,7 @@ def _of_factor(findings: Findings, factor: str) -> str:
         untold = listed([f"{factor} {_label(row)} ({_inside(unit, row)})" for row in same])
         words = f"{untold} cannot be told from {'it' if moves else base}"
         if any(row["ci_low"] > 0 or row["ci_high"] < 0 for row in same):
-            # Its own interval excludes 0, Holm's p over the factor's levels does not.
+            # Significant by itself, but not after Holm's correction over the factor's levels.
             words += f" where all {len(measured)} comparisons are allowed for (Holm)"
         parts.append(words if moves else f"{unit.label} at {words}")
     return "; ".join(parts) + "."
@@ -187,7 +187,7 @@ def _gap(unit: Unit, row: dict[str, Any], unit_word: str = "") -> str:
 
 
 def _inside(unit: Unit, row: dict[str, Any]) -> str:
-    """The same, where it already stands in brackets."""
+    """The same, for use inside brackets."""
     return f"{unit.difference(row['difference'])}, {unit.interval(row['ci_low'], row['ci_high'])}"
 
 
@@ -216,7 +216,7 @@ def _price(findings: Findings, factor: str) -> list[str]:
 
 
 def _interactions(findings: Findings) -> list[str]:
-    """Which effects depend on another factor, each shown by the level where it does most."""
+    """Which effects depend on another factor, each shown by the level that interacts most."""
     told = []
     for a, b in itertools.combinations(findings.factors, 2):
         p = _interaction_p(findings, a, b)
@@ -227,7 +227,7 @@ def _interactions(findings: Findings) -> list[str]:
 
 
 def _interaction_p(findings: Findings, a: str, b: str) -> float:
-    """Of the F test, or of the surest change of an effect (Holm) where the error is not pooled."""
+    """The p of the F test; where the error is not pooled, the smallest Holm p of an interaction."""
     if findings.primary.error == "pooled":
         return float(findings.primary.anova["p"].get(f"{a}:{b}", math.nan))
     table = findings.primary.interactions

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of words, tables and figures; the templates only set them."""
+"""The parts of a page: sections of text, tables and figures, which the templates lay out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Table:
 
     @property
     def is_narrow(self) -> bool:
-        """Few columns of short cells: set as wide as the page they would be far apart."""
+        """Whether it has few columns of short cells, far apart if set at full page width."""
         longest = max((len(cell) for row in self.rows for cell in row), default=0)
         return len(self.header) < 4 and longest <= LONG
 
@@ -59,7 +59,7 @@ def noted_table(
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop; empty stays empty."""
+    """`words` with a capital letter and a full stop; empty stays empty."""
     return f"{words[0].upper()}{words[1:].rstrip('.')}." if words else ""
 
 

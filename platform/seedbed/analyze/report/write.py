@@ -43,13 +43,13 @@ from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.terminal import summary
 from seedbed.plan.design import Design
 
-# Ten digits: what is left of rounding differences between machines lies below.
+# Ten digits: machines round differently only beyond them.
 _FLOATS = "%.10g"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written, by name, and the plain text that says what it found."""
+    """The files that were written, by name, and the plain-text summary."""
 
     paths: dict[str, Path]
     summary: str
@@ -71,8 +71,9 @@ def write_report(
 
     `trials` is `trials_table(design, records)`; `provenance` is printed as given (nested mappings
     allowed) and is the only place a time may come from: the same input gives the same bytes.
-    `correct` has, by trial key, which test pictures were right (see `correct_by_trial`); `curves`
-    reads a trial's learning curve, and is asked for those that are drawn.
+    `correct` says, by trial key, which test pictures were classified correctly (see
+    `correct_by_trial`); `curves` reads a trial's learning curve, and is called for those that are
+    drawn.
     """
     findings = find(design, trials, correct)
     learned = learning_curves(findings, curves)
@@ -177,7 +178,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
 def _page(
     findings: Findings, drawn: Mapping[str, Figure], provenance: Mapping[str, Any], learned: Curves
 ) -> dict[str, Any]:
-    """What both templates set."""
+    """The values that both templates use."""
     return {
         "study": findings.design.study,
         "question": findings.design.question or findings.design.study,

@@ -1,4 +1,4 @@
-"""Analysis of variance by nested models, right also when cells are empty or effects aliased."""
+"""Analysis of variance by nested models, valid with empty cells and aliased effects too."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def anova(
 
     `order` is the largest number of factors in a term. `typ` 1 adds terms in their order, 2 takes
     each after all terms that do not contain it, 3 after all others (and raises AnalysisError on a
-    rank-deficient design, where that is no hypothesis on marginal means). What cannot be estimated
-    is NaN with a note. `partial_eta_sq` is SS / (SS + error SS), `omega_sq` is
-    (SS - df * error MS) / (total SS + error MS), at least 0.
+    rank-deficient design, where it tests no hypothesis about marginal means). What cannot be
+    estimated is NaN with a note. `partial_eta_sq` is SS / (SS + error SS), `omega_sq` is (SS - df *
+    error MS) / (total SS + error MS), at least 0.
 
     `whole_plot` names columns that together say which trials were run as one unit (one cohort, one
     data order). Terms that only change from unit to unit are then tested against the variation
@@ -120,7 +120,7 @@ def _refuse_deficient(seen: Observations, terms: list[Term], whole: Floats) -> N
 def _term_row(
     seen: Observations, term: Term, along: Floats, error: ErrorTerm
 ) -> tuple[float | str, ...]:
-    """The row of a term whose own directions have the coordinates `along` [df] of the response."""
+    """The row of a term; `along` [df] is the response projected onto what the term adds."""
     nan = float("nan")
     df, planned = len(along), full_df(seen, term)
     if planned == 0:

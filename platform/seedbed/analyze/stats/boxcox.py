@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from seedbed.analyze.stats.fit import Fit
 
-_REACH = 5.0  # powers beyond it describe no response
+_REACH = 5.0  # no realistic response needs a power beyond it
 _DROP = 0.5 * float(stats.chi2.ppf(0.95, 1))
 
 
@@ -62,7 +62,7 @@ def box_cox(fit: Fit) -> BoxCox:
 
 
 def profile(fit: Fit, power: float) -> float:
-    """The log-likelihood of a power, but for a constant."""
+    """The profile log-likelihood of a power, up to a constant."""
     raw = fit.seen.y + fit.seen.centre
     logs = np.log(raw)
     scaled = power * (logs - logs.mean())

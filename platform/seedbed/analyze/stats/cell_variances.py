@@ -1,11 +1,11 @@
-"""Standard errors from a variance of each cell's own, the seeds' shifts taken out.
+"""Standard errors with a variance for each cell, after the seeds' shifts are removed.
 
-The variances of the cells are those that give the squared residuals their expectation (unbiased
-for any variances and any shifts: Rao's MINQUE; in a complete table Grubbs' estimators), degrees of
-freedom are Satterthwaite's, and never fewer than one value per seed gives, which needs nothing of
-the other cells. Trials of one seed may share a shift, but not more: where they do, use the t test
-on one value per seed (`standard_errors`). Without a block this is Welch's test.
-Rao 1970 (JASA 65:161); Grubbs 1948 (JASA 43:243); Satterthwaite 1946; Welch 1947.
+The cells' variances equate the squared residuals with their expectations (Rao's MINQUE, unbiased
+for any variances and shifts; in a complete table Grubbs' estimators). Degrees of freedom are
+Satterthwaite's, but at least those of the t test on one value per seed, which assumes nothing about
+the other cells. Trials of one seed may share a shift and nothing else: where they share more, use
+that t test (`standard_errors`). Without a block this is Welch's test. Rao 1970 (JASA 65:161);
+Grubbs 1948 (JASA 43:243); Satterthwaite 1946; Welch 1947.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from scipy import linalg
 from seedbed.analyze.stats.standard_errors import FEWEST_BLOCKS, Spread, UnequalVariances
 from seedbed.analyze.trials.observations import Floats, Observations
 
-_NONE = 1e-9  # of a trial's squared residual: what rounding leaves where the fit is the trial
+_NONE = 1e-9  # of a squared residual: only rounding is left where the fit reproduces the trial
 _ROUNDING = 1e-14
 _OUT_OF_RANGE = 1e-6  # of a comparison's weight on the cells
 
 
 class CellVariances:
-    """The spread of any function of a model with the orthonormal `basis` [n, p].
+    """The standard error of any linear function of a model with the orthonormal `basis` [n, p].
 
-    `block_part` [n, p] is what the block adds to each row of `basis`: a row is its cell's part and
-    its block's, so that sums over pairs of trials are sums over pairs of cells. What belongs to the
-    model alone is worked out once, in num_cells**2 * (p + num_blocks) steps.
+    `block_part` [n, p] is what the block adds to each row of `basis`: a row is its cell's part plus
+    its block's, so that sums over pairs of trials reduce to sums over pairs of cells. What depends
+    on the model alone is computed once, in num_cells**2 * (p + num_blocks) steps.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CellVariances:
         self._by_seed = UnequalVariances(seen, basis, residuals)
 
     def of(self, loadings: Floats) -> Spread:
-        """The spread of `loadings` [n] @ response."""
+        """The standard error of `loadings` [n] @ response."""
         by_seed = self._by_seed.of(loadings)
         if self.seen.block is not None and self._counts.shape[1] < FEWEST_BLOCKS:
             return by_seed
@@ -56,20 +56,20 @@ class CellVariances:
         if counts is None or variance <= self.rounding(loadings):  # cells cannot be told apart
             return by_seed
         df = variance**2 / float(counts @ self.spread_squares @ counts)
-        # Satterthwaite's number rests on variances of few trials each, and may fall below that of
-        # the t test on one value per seed, which is sure of its own whatever the cells do.
+        # Satterthwaite's number comes from variances of few trials each, and may fall below that of
+        # the t test on one value per seed, which is valid whatever the cells' variances.
         least = 1.0 if by_seed.refusal else by_seed.df
         return Spread(float(np.sqrt(variance)), max(df, least), "")
 
     def rounding(self, loadings: Floats) -> float:
-        """A variance of `loadings` [n] @ response that is no more than rounding."""
+        """The variance of `loadings` [n] @ response that rounding alone can cause."""
         return _ROUNDING * float(loadings @ loadings) * float(self.residuals @ self.residuals)
 
     def weights(self, loadings: Floats) -> Floats:
-        """What each cell's variance counts [num_cells] in that of a comparison.
+        """The weight of each cell's variance in that of a comparison [num_cells].
 
-        A cell whose trials the model fits exactly, as a single one, says nothing of its variance:
-        it is taken to be that of the widest cell.
+        A cell that the model fits exactly, such as one of a single trial, has no estimate of its
+        variance: the largest variance of any cell stands in for it.
         """
         return self.weights_of(loadings[:, None])
 
@@ -81,14 +81,14 @@ class CellVariances:
         return own
 
     def counts(self, weights: Floats) -> Floats | None:
-        """What each cell's sum of squared residuals counts [num_cells]; None: not estimable."""
+        """The weight of each cell's sum of squared residuals [num_cells]; None if not estimable."""
         solved = self._solved(weights)
         missed = np.abs(self.squares @ solved - weights).max()
         return None if missed > _OUT_OF_RANGE * np.abs(weights).max() else solved
 
     @cached_property
     def variances(self) -> Floats:
-        """Of each cell [num_cells]; 0 for an estimate below it, or no more than rounding."""
+        """The variance of each cell [num_cells]; an estimate below 0, or within rounding, is 0."""
         least = _NONE * float(self._unbiased.max(initial=0.0))
         return np.where(self._unbiased > least, self._unbiased, 0.0)
 
@@ -105,8 +105,8 @@ class CellVariances:
     def spread_squares(self) -> Floats:
         """The same of the residuals' covariance, (I - H) V (I - H) [C, C].
 
-        With V the cells' variances it is V - (VH + HV) + HVH. Half of what the cells' sums of
-        squared residuals vary by, and go together by.
+        With V the cells' variances it is V - (VH + HV) + HVH. The result is half the covariance of
+        the cells' sums of squared residuals.
         """
         var = self.variances
         weighted = self.basis.T @ (var[self.cells][:, None] * self.basis)
@@ -124,7 +124,7 @@ class CellVariances:
         return summed
 
     def _parts(self, inner: Floats | None) -> tuple[Floats, Floats, Floats]:
-        """basis inner basis' by its parts: cell with cell, cell with block, block with block."""
+        """The parts of basis inner basis': cell with cell, cell with block, block with block."""
         cell, block = self._of_cell, self._of_block
         left, low = (cell, block) if inner is None else (cell @ inner, block @ inner)
         return left @ cell.T, left @ block.T, low @ block.T

@@ -1,10 +1,10 @@
-"""What a report's intervals rest on: decided by the design, never by the trials' values.
+"""Chooses the error behind a report's intervals: by the design, never by the trials' values.
 
-With three seeds or more every cell has a variance of its own: of the rules that keep their 95 %
-whatever the cells vary by, the narrowest (`tests/benchmarks/bench_coverage.py` has the widths of
-all). Where trials share more than their seed's shift, the seed is the unit. A pooled error is
-narrower still, and too narrow as soon as one cell varies more: it is used where the study stated it
-before its first trial, and with two seeds, which have nothing else.
+With three seeds or more every cell has a variance of its own: of the rules that cover 95 % whatever
+the cells' variances, this one gives the narrowest intervals (`tests/benchmarks/bench_coverage.py`
+has the widths of all). Where trials share more than their seed's shift, the seed is the unit of
+analysis. A pooled error is narrower still, but too narrow as soon as one cell varies more: it is
+used where the study preregistered it, and with two seeds, which allow nothing else.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def chosen_error(design: Design, trials: pd.DataFrame, response: str) -> str:
 def shares_orders(trials: pd.DataFrame) -> bool:
     """Whether trials of one seed read several orders of samples, each shared by some of them.
 
-    Then an order is a whole plot: what it does is done to all of its trials at once.
+    Then an order is a whole plot (as in a split-plot design): it affects all its trials at once.
     """
     if ORDER not in trials.columns:
         return False
@@ -54,7 +54,7 @@ def shares_orders(trials: pd.DataFrame) -> bool:
 
 
 def reason(design: Design, error: str, checks: Diagnostics, plots: bool) -> str:
-    """What a reader must know of that choice; empty where there is nothing to say."""
+    """What a reader must know about the choice of error; empty where there is nothing to say."""
     shared = "trials of the same data and seed share their order of samples"
     stated = design.error.kind == "pooled"
     if error == "unequal":

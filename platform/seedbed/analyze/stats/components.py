@@ -1,4 +1,4 @@
-"""How much of the spread of the response is the cells', the seeds' and neither's.
+"""Variance components: how much of the response's variance is the cells', seeds' and neither's.
 
 By the method of moments, which needs no normal distribution and no iteration: Henderson 1953
 (Biometrics 9:226), method 3. In balanced tables it is the classic (MS - MS error) / n.
@@ -27,8 +27,8 @@ def variance_components(
 
     Columns variance (the response's unit squared), sd, share (of the sum), df, mean_sq (each after
     the other), ci_low and ci_high (95 %, of the residual's variance only: chi-square), note. A
-    negative estimate is 0 with a note. `residual` is what repeating one cell on another seed
-    varies by, beyond the seed's shift of all cells.
+    negative estimate is 0 with a note. `residual` is the variance between runs of one cell on other
+    seeds, beyond a seed's shift of all cells.
     """
     seen = observe(trials, response, factors, block)
     ones = np.ones((len(seen.y), 1))
@@ -44,7 +44,7 @@ def variance_components(
         "seed": _component(seen.y, after_cells, per_cell, seeds, error.mean_sq),
         "residual": _residual(error.sum_sq, error.df),
     }
-    # Without a usable error nothing can be told apart: one seed's shift is every cell's.
+    # Without a usable error the components are confounded: one seed's shift is in every cell.
     for name in list(rows):
         if error.refusal and not (seen.is_constant and name == "residual"):
             nan = math.nan

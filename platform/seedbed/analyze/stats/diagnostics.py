@@ -1,7 +1,7 @@
-"""What the intervals assume, whether the trials bear it out, and what to do where they do not.
+"""Checks of what the intervals assume, and what to do where a check fails.
 
-Remedies come in a fixed order, so that none is picked for its result: look at the trials that
-stand out, transform, let variances differ, go by seed.
+Remedies come in a fixed order, so that none is picked for its result: inspect outliers, transform,
+allow unequal variances, analyse by seed.
 """
 
 from __future__ import annotations
@@ -114,10 +114,11 @@ def _outliers(fit: Fit, per_trial: pd.DataFrame) -> Check:
 
 
 def _equal_variances(fit: Fit) -> Check:
-    """Levene's test; with a block of both kinds, since each is blind where the other sees.
+    """Levene's test; with a block, on the response both with and without the block's part.
 
-    Less the blocks' parts, cells that vary a lot lend some of it to the others, of which the
-    blocks' parts are estimated too. As measured, blocks that vary a lot hide what the cells do.
+    Each misses what the other finds. Without the block's part, which is estimated from all cells,
+    the noise of one cell leaks into the others; with it, large differences between blocks hide the
+    cells' variances.
     """
     if fit.seen.block is None:
         return _levene(_cells(fit))
@@ -164,7 +165,7 @@ def _normal(fit: Fit) -> Check:
     if fit.error.df < 3:
         return (math.nan, "", math.nan, None, "too few degrees of freedom to see a shape")
     rest, note = fit.residuals, ""
-    if len(rest) > _MOST_FOR_SHAPIRO:  # beyond, its p is not accurate (Royston 1995)
+    if len(rest) > _MOST_FOR_SHAPIRO:  # with more, its p is inaccurate (Royston 1995)
         rest = rest[np.linspace(0, len(rest) - 1, _MOST_FOR_SHAPIRO).round().astype(int)]
         note = f"of {len(rest)} of the {len(fit.residuals)} trials, evenly through the table"
     value, p = stats.shapiro(rest)
@@ -198,7 +199,7 @@ def _remedies(draft: Diagnostics, seen: Observations, alpha: float) -> tuple[str
 
 
 def _transform(lam: BoxCox, seen: Observations) -> str:
-    """The transform that the trials ask for; empty when they are content with none."""
+    """The transform that the trials suggest; empty where none is needed."""
     if lam.note or lam.ci_low <= 1 <= lam.ci_high:
         return ""
     raw = seen.y + seen.centre

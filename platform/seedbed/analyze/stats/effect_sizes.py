@@ -1,7 +1,7 @@
 """Effect sizes with intervals: shares of variance, and differences in standard deviations.
 
-The intervals turn those of a noncentrality parameter (Steiger 2004, Psychol. Methods 9:164), which
-is where noncentral F and t put the observed statistic at their 2.5 and 97.5 %.
+The limits come from those of the noncentrality parameter (Steiger 2004, Psychol. Methods 9:164):
+the values at which the observed statistic is the 2.5 or 97.5 % quantile of noncentral F or t.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy import optimize, special, stats
 from seedbed.analyze.trials.observations import AnalysisError
 
 _TAIL = 0.025
-_MOST = 1e9  # a noncentrality that no study has
+_MOST = 1e9  # no study has a larger noncentrality
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _f_noncentrality(f: float, df: float, df_error: float, tail: float) -> float
 
 
 def _t_noncentrality(t: float, df: float, tail: float) -> float:
-    # Normal theory says about where; the series gives out far from there.
+    # The normal approximation brackets the root: scipy's series fails far from it.
     step = math.sqrt(1 + t**2 / (2 * df))
     low = high = t
     while not _t_share(t, df, low) > tail:
@@ -94,7 +94,7 @@ def _t_noncentrality(t: float, df: float, tail: float) -> float:
 def _t_share(t: float, df: float, noncentrality: float) -> float:
     """P(T < t) of the noncentral t distribution."""
     share = float(stats.nct.cdf(t, df, noncentrality))
-    if math.isnan(share):  # scipy's series gives out far from 0: mix normals over chi
+    if math.isnan(share):  # scipy's series fails far from 0: average normals over chi
         share = float(
             stats.chi.expect(
                 lambda chi: stats.norm.cdf(t * chi / math.sqrt(df) - noncentrality), (df,)

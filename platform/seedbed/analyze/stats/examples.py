@@ -1,4 +1,4 @@
-"""Two errors that are never mixed: that of the training seeds and that of the test set.
+"""Two standard errors that are never mixed: over training seeds and over test examples.
 
 More seeds do not make the test set larger. With the correctness of every example stored, the same
 comparison has both errors: over seeds from the trials' accuracies, over examples from how the
@@ -63,7 +63,7 @@ def two_errors(
         low = high = se = math.nan
         note = estimate.note
         if loadings is not None:
-            # The same weighted difference of trials, example by example.
+            # The same weighted difference between trials, example by example.
             per_example = loadings @ table[seen.rows]
             se = paired_error(per_example)
             half = float(stats.norm.ppf((1 + _CONFIDENCE) / 2)) * se

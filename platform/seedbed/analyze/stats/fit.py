@@ -1,7 +1,8 @@
 """The linear model behind every estimate: sum coding, rank-aware projections, estimability.
 
-A term is a tuple of factor names. Sums of squares come from projecting onto what a term adds to
-the terms before it (pivoted QR), so empty cells and aliases cost degrees of freedom, not truth.
+A term is a tuple of factor names. Sums of squares come from projecting onto what a term adds to the
+terms before it (pivoted QR), so empty cells and aliases cost degrees of freedom, but never give
+wrong sums.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def full_df(seen: Observations, term: Term) -> int:
 
 
 def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
-    """A residual, and whether tests and intervals may rest on it."""
+    """A residual, and whether tests and intervals may use it."""
     refusal = ""
     if seen.is_constant:
         sum_sq, refusal = 0.0, "the response is the same in every completed trial"
@@ -132,7 +133,7 @@ class Fit:
 
     @cached_property
     def unequal(self) -> CellVariances | UnequalVariances:
-        """What intervals rest on that do not pool."""
+        """The variance estimator of intervals that do not pool."""
         if self.kind == "unequal":
             return UnequalVariances(self.seen, self.basis, self.residuals)
         width = full_df(self.seen, self.terms[0]) if self.seen.block else 0
@@ -141,23 +142,23 @@ class Fit:
         return CellVariances(self.seen, self.basis, self.residuals, part)
 
     def space(self) -> Space:
-        """Every term in the coordinates of `basis`: comparisons need no trial any more."""
+        """Every term in the coordinates of `basis`: comparisons no longer need the trials."""
         widths = [1, *(full_df(self.seen, term) for term in self.terms)]
         parts = np.split(self._sizes[:, None] * self._right, np.cumsum(widths)[:-1], axis=1)
         return Space(parts[0], dict(zip(self.terms, parts[1:], strict=True)), self._along)
 
     @property
     def residuals(self) -> Floats:
-        """What the model leaves of the response [n]."""
+        """The residuals of the response [n]."""
         rest = self.seen.y
-        for _ in range(2):  # the second pass takes away what rounding left of the first
+        for _ in range(2):  # the second pass removes the rounding error of the first
             along = self._to_basis.T @ (self._design.T @ rest)
             rest = rest - self._design @ (self._to_basis @ along)
         return rest
 
     @property
     def leverage(self) -> Floats:
-        """How much of each trial's fitted value is the trial itself [n], 0 to 1."""
+        """The weight of each trial in its own fitted value [n], 0 to 1."""
         own: Floats = (self.basis**2).sum(axis=1)
         return own
 
@@ -177,7 +178,7 @@ class Fit:
         return np.concatenate(parts)
 
     def loadings(self, weights: Floats) -> Floats | None:
-        """What each trial counts [n] in a function of the parameters; None: not estimable."""
+        """The weight of each trial [n] in a function of the parameters; None if not estimable."""
         coordinates = self._coordinates(weights)
         if coordinates is None:
             return None
@@ -187,7 +188,7 @@ class Fit:
     def estimate(self, weights: Floats, shift: float = 0.0, seeds: str = "fixed") -> Estimate:
         """The value of a function of the parameters, plus `shift`, with its 95 % t interval.
 
-        `seeds` "random": over other seeds too, for a mean (see `random_seeds`).
+        With `seeds` "random" the interval of a mean holds for other seeds too (see `random_seeds`).
         """
         nan = float("nan")
         coordinates = self._coordinates(weights)

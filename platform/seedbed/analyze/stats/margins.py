@@ -1,4 +1,4 @@
-"""Against a margin: where an interval lies, and the p value of lying where it was claimed to."""
+"""Tests against a margin: superiority, non-inferiority and equivalence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def interval(estimate: Estimate, level: float) -> tuple[float, float]:
 
 
 def lies(low: float, high: float, direction: str, margin: float) -> bool:
-    """Whether all of an interval lies where a contrast was claimed to."""
+    """Whether the whole interval lies in the claimed region."""
     if direction == "above":
         return low > margin
     if direction == "below":
@@ -27,7 +27,7 @@ def lies(low: float, high: float, direction: str, margin: float) -> bool:
 
 
 def lies_outside(low: float, high: float, direction: str, margin: float) -> bool:
-    """Whether none of it does."""
+    """Whether the whole interval lies outside the claimed region."""
     if direction == "above":
         return high < margin
     if direction == "below":
@@ -36,7 +36,7 @@ def lies_outside(low: float, high: float, direction: str, margin: float) -> bool
 
 
 def p_against(estimate: Estimate, direction: str, margin: float) -> float:
-    """One-sided for "above" and "below"; for "within" the larger of two (Schuirmann 1987)."""
+    """The one-sided p of "above" or "below"; for "within" the larger of two (Schuirmann 1987)."""
     if math.isnan(estimate.se):
         return math.nan
     above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))

@@ -1,4 +1,4 @@
-"""What is missing, and what it may do to the conclusions."""
+"""Missing trials, and how they could change the conclusions."""
 
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ def fragile_levels(
 ) -> set[Level]:
     """Levels whose difference from the baseline can change sign with the diverged trials' values.
 
-    Each diverged trial is given the worst and the best value that any completed trial reached, to
-    the favour of the level and to its disfavour; the truth would have to lie outside both to
-    matter more.
+    A worst case: each diverged trial is imputed with the worst or the best value of any completed
+    trial, once all in favour of the level and once all against it.
     """
     diverged = trials["status"] == "diverged"
     if not diverged.any():
@@ -63,7 +62,7 @@ def fragile_levels(
     signs: dict[Level, set[bool]] = {}
     for at_level, at_baseline in ((low, high), (high, low)):
         filled = trials.copy()
-        # To the code below a filled trial is a completed one.
+        # `contrasts` reads completed trials only.
         filled.loc[diverged, "status"] = "completed"
         is_baseline = filled[of].astype(str) == str(baseline)
         filled[response] = filled[response].astype(float)

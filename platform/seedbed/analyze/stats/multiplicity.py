@@ -1,4 +1,4 @@
-"""p values adjusted for how many there are."""
+"""p values adjusted for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
 
 
 def _holm(p: Floats) -> Floats:
-    """As statsmodels' multipletests, whose `holm` collects the process's garbage at every call:
-    in a large process that takes longer than all the rest of a report."""
+    """Equal to statsmodels' multipletests, which runs the garbage collector at every call: in a
+    large process that takes longer than all the rest of a report."""
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     steps = p[order] * np.arange(len(p), 0, -1)

@@ -1,4 +1,4 @@
-"""What accuracy costs: the Pareto front, how sure it is, and accuracy per device-hour."""
+"""Accuracy against cost: the Pareto front with its uncertainty, and accuracy per device-hour."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def pareto_membership(
     block: str = "seed",
     num_resamples: int = 2_000,
 ) -> pd.DataFrame:
-    """How often each cell is on the Pareto front when the seeds are drawn again.
+    """How often each cell is on the Pareto front when seeds are resampled.
 
     One row per cell with a completed trial: the factors, num_trials, the mean of every named
     column, on_front (of the means) and probability: the share of seeded bootstrap draws of whole
@@ -109,7 +109,9 @@ def pareto_membership(
 
 
 def _share_on_front(grid: Floats, counts: Floats, draws: Floats) -> Floats:
-    """Over `draws` [r, seeds] of the cells' sums [cells, seeds, k] and counts [cells, seeds]."""
+    """The share of bootstrap draws in which each cell's mean is on the front [cells]: of `grid`
+    [cells, seeds, k] sums, `counts` [cells, seeds] trials, `draws` [r, seeds] copies of each
+    seed."""
     hits, tries = np.zeros(len(grid)), np.zeros(len(grid))
     for draw in draws:
         num = counts @ draw
@@ -122,13 +124,13 @@ def _share_on_front(grid: Floats, counts: Floats, draws: Floats) -> Floats:
 
 
 def _front(points: Floats) -> NDArray[np.bool_]:
-    """Which of `points` [n, k] no other one beats; more is better everywhere."""
+    """Which `points` [n, k] are not dominated; larger is better in every column."""
     if points.shape[1] != 2:
         beaten = [
             ((points >= own).all(axis=1) & (points > own).any(axis=1)).any() for own in points
         ]
         return ~np.array(beaten, dtype=bool)
-    # From the best of the first downwards: beaten is what the second of a better one reaches.
+    # By the first column, best first: a point is dominated if one before it has a better second.
     line = np.lexsort((-points[:, 1], -points[:, 0]))
     first, second = points[line, 0], points[line, 1]
     best = np.maximum.accumulate(second)
@@ -181,7 +183,7 @@ def fieller(top: Floats | Sequence[float], bottom: Floats | Sequence[float]) -> 
     n = len(a)
     q = float(stats.t.ppf((1 + _CONFIDENCE) / 2, n - 1)) ** 2 / n
     (saa, sab), (_, sbb) = np.cov(a, b)
-    # (mean a - r mean b)^2 <= q var(a - r b): a square inequality in r.
+    # (mean a - r mean b)^2 <= q var(a - r b): a quadratic inequality in r.
     square = float(b.mean() ** 2 - q * sbb)
     linear = float(a.mean() * b.mean() - q * sab)
     constant = float(a.mean() ** 2 - q * saa)

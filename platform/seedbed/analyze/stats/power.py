@@ -1,4 +1,4 @@
-"""The power of a t test, and the smallest difference that it finds.
+"""The power of a t test, and the smallest difference that it detects.
 
 Power is from the noncentral t distribution. Cohen 1988, chapter 2.
 """
@@ -13,13 +13,13 @@ from seedbed.analyze.trials.observations import AnalysisError
 
 
 def t_power(difference: float, se: float, df: float, *, alpha: float = 0.05) -> float:
-    """P that a two-sided t test finds a true `difference`, whose estimate has error `se`."""
+    """The power of a two-sided t test for a true `difference`, estimated with error `se`."""
     _positive(se=se, df=df)
     _fraction(alpha=alpha)
     critical = float(stats.t.isf(alpha / 2, df))
     shift = abs(difference) / se
     power = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
-    if not math.isfinite(power):  # scipy's series gives out far from 0: mix normals over chi
+    if not math.isfinite(power):  # scipy's series fails far from 0: average normals over chi
         power = stats.chi.expect(
             lambda chi: stats.norm.cdf(shift - critical * chi / math.sqrt(df)), (df,)
         )
@@ -29,7 +29,7 @@ def t_power(difference: float, se: float, df: float, *, alpha: float = 0.05) -> 
 def detectable_difference(
     se: float, df: float, *, power: float = 0.8, alpha: float = 0.05
 ) -> float:
-    """The smallest true difference that the test finds with probability `power`."""
+    """The smallest true difference that the test detects with probability `power`."""
     _fraction(power=power, alpha=alpha)
     if power <= alpha:
         return 0.0

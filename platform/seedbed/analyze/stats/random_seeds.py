@@ -1,10 +1,10 @@
-"""Standard errors of means over training seeds: other seeds would have shifted them too.
+"""Standard errors of means with seeds as a random effect: other seeds would shift the means.
 
 In a difference within seeds their shifts cancel; in a mean they do not. The seeds' variance is
-found by the method of moments (Henderson 1953, method 3), degrees of freedom are Satterthwaite's.
-In complete tables with one residual variance this is what R's emmeans says of
-`lmer(y ~ factors + (1 | seed))`, where that finds the seeds to vary at all. Where trials are lost
-the estimate is still the blocked model's, in which every seed counts the same.
+estimated by the method of moments (Henderson 1953, method 3), degrees of freedom are
+Satterthwaite's. In complete tables with one residual variance this is what R's emmeans gives for
+`lmer(y ~ factors + (1 | seed))`, unless that estimates the seeds' variance as 0. With missing
+trials the mean is still the blocked model's, in which every seed has equal weight.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def checked_seeds(seeds: str, block: str | None) -> str:
 
 
 class Fitted(Protocol):
-    """What of a `Fit` the spread of its means rests on."""
+    """The part of a `Fit` that standard errors of its means are computed from."""
 
     seen: Observations
     kind: str
@@ -53,7 +53,7 @@ class Fitted(Protocol):
 
 
 class RandomSeeds:
-    """The spread of means of `fit`, whose block is drawn at random from many."""
+    """The standard errors of means of `fit`, with its block as a random effect."""
 
     def __init__(self, fit: Fitted) -> None:
         assert fit.seen.block is not None
@@ -62,19 +62,19 @@ class RandomSeeds:
         self.num_seeds = int(self.seeds.max()) + 1
 
     def of(self, loadings: Floats) -> Spread:
-        """The spread of `loadings` [n] @ response."""
+        """The standard error of `loadings` [n] @ response."""
         if self.fit.error.refusal:
             return Spread(float("nan"), float("nan"), self.fit.error.refusal)
         by_seed = self._by_seed.of(self._within @ (self._within.T @ loadings))
         if self.fit.kind == "unequal":
             return by_seed
-        # The seeds' share of the mean's variance, in seeds' sums of squares: what these hold of
-        # the trials' own noise is taken off again.
+        # The seeds' part of the mean's variance, per unit of the seeds' sum of squares. That sum
+        # also contains the trials' own noise, which `part` subtracts.
         share = float((self._per_seed(loadings) ** 2).sum()) / self._size
         part = self._cells_part if self.fit.kind == "cells" else self._pooled_part
         least, noise, half_spread = part(loadings, share)
         half_spread += share**2 * self._half_spread
-        variance = max(share * self._sum_sq + noise, least)  # no seeds' variance below 0
+        variance = max(share * self._sum_sq + noise, least)  # the seeds' variance is at least 0
         if not (variance > 1e-14 * self.fit.error.sum_sq * float(loadings @ loadings) > 0):
             return by_seed
         df = variance**2 / half_spread
@@ -83,21 +83,21 @@ class RandomSeeds:
         return Spread(float(np.sqrt(variance)), df, "")
 
     def _pooled_part(self, loadings: Floats, share: float) -> tuple[float, float, float]:
-        """What the trials' own noise is in the mean's variance, what of it the seeds' part has not,
-        and half the spread of that."""
+        """The part of the mean's variance that is the trials' own noise, how much of it the seeds'
+        sum of squares does not contain already, and half the variance of that estimate."""
         error, weight = self.fit.error, float(loadings @ loadings)
         noise = (weight - share * self._added.shape[1]) * error.mean_sq
         return weight * error.mean_sq, noise, noise**2 / error.df
 
     def _cells_part(self, loadings: Floats, share: float) -> tuple[float, float, float]:
-        """The same with variances of the cells' own, which the seeds' sum of squares holds too."""
+        """The same with a variance for each cell; the seeds' sum of squares contains those too."""
         cells = self._cells
         own = cells.weights(loadings)
         weights = own - share * cells.weights_of(self._added)
         counts = cells.counts(weights)
         if counts is None:
             return self._pooled_part(loadings, share)
-        # (I - H) V of the directions between seeds: 0 where all cells vary alike.
+        # (I - H) V times the directions between seeds: 0 where all cells have one variance.
         mixed = cells.variances[cells.cells][:, None] * self._added
         mixed -= self.fit.basis @ (self.fit.basis.T @ mixed)
         together = float(counts @ cells.sums((mixed**2).sum(axis=1)))

@@ -1,4 +1,4 @@
-"""Several tasks at once, by ranks: their scales need not compare.
+"""Compares levels over several tasks by ranks, since the tasks' scales need not be comparable.
 
 Friedman 1937 (JASA 32:675); Iman & Davenport 1980; Nemenyi 1963; Demsar 2006 (JMLR 7:1).
 """
@@ -54,7 +54,7 @@ def rank_levels(
 ) -> Ranks:
     """Ranks the levels of `of` on every task by their mean over completed trials.
 
-    The tasks are the blocks: seeds of one task are no further tasks, so they are averaged. Every
+    The tasks are the blocks; seeds are not independent tasks, so they are averaged first. Every
     level needs a completed trial on every task.
     """
     names = _named(trials, responses)

@@ -18,7 +18,7 @@ def added_basis(basis: Floats, columns: Floats) -> Floats:
     if columns.shape[1] == 0:
         return np.zeros((len(basis), 0))
     rest = columns
-    for _ in range(2):  # the second pass takes away what rounding left of the first
+    for _ in range(2):  # the second pass removes the rounding error of the first
         rest = rest - basis @ (basis.T @ rest)
     q, r, _ = linalg.qr(rest, mode="economic", pivoting=True)
     scale = float(np.sqrt((columns**2).sum(axis=0)).max())
@@ -28,7 +28,7 @@ def added_basis(basis: Floats, columns: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Space:
-    """The columns [m, k] of every term in some coordinates, with the response [m] in the same."""
+    """Every term's columns [m, k] and the response [m], in common coordinates."""
 
     ones: Floats
     columns: Mapping[tuple[str, ...], Floats]

@@ -1,4 +1,4 @@
-"""Standard errors that allow every cell its own variance.
+"""Robust standard errors: the cells may have unequal variances.
 
 With a block (the seed) the blocks are the independent units, whatever the cells' variances and
 however trials of a block are correlated: the cluster-robust CR2 estimator with Satterthwaite's
@@ -35,16 +35,16 @@ def _refused(why: str) -> Spread:
 
 
 class UnequalVariances:
-    """The spread of any function of a model with the orthonormal `basis` [n, p].
+    """The standard error of any linear function of a model with the orthonormal `basis` [n, p].
 
-    What belongs to the model alone is worked out once, however many functions are asked for.
+    What depends on the model alone is computed once, however many functions are asked for.
     """
 
     def __init__(self, seen: Observations, basis: Floats, residuals: Floats) -> None:
         self.seen, self.basis, self.residuals = seen, basis, residuals
 
     def of(self, loadings: Floats) -> Spread:
-        """The spread of `loadings` [n] @ response."""
+        """The standard error of `loadings` [n] @ response."""
         if self.seen.block is not None:
             return self._by_block(loadings)
         return _by_trial(self.seen, self.basis, self.residuals, loadings)
@@ -53,8 +53,8 @@ class UnequalVariances:
     def _blocks(self) -> list[tuple[Ints, Floats, Floats]]:
         """Of each block: its rows, and the directions and singular values of its part of `basis`.
 
-        I - B B' of a block is the identity but for the directions of B: its inverse root needs
-        p columns, not as many as the block has rows.
+        I - B B' of a block is the identity except along B: its inverse square root needs p columns,
+        not one for each row of the block.
         """
         assert self.seen.block is not None
         codes = self.seen.codes[self.seen.block]
@@ -69,8 +69,9 @@ class UnequalVariances:
         steps, sizes, reach = [], [], []
         for rows, directions, lengths in self._blocks:
             left = 1 - lengths**2
-            # The inverse root puts back what the fit took out of this block's residuals; what the
-            # block's own level took is gone, and of no weight in a comparison within blocks.
+            # The inverse square root undoes how much the fit shrank this block's residuals. The
+            # direction of the block's own mean is lost, but has no weight in a comparison within
+            # blocks.
             stretch = np.where(left > _FULL_LEVERAGE, 1 / np.sqrt(np.maximum(left, 1e-300)), 0) - 1
             own = loadings[rows]
             pull = own + directions @ (stretch * (directions.T @ own))
@@ -85,7 +86,7 @@ class UnequalVariances:
                 f"{FEWEST_BLOCKS} needed"
             )
         variance = float(np.sum(np.square(steps)))
-        # Products of (I - H) pull: pulls of different blocks share no row.
+        # Products of (I - H) pull between blocks; pulls of different blocks share no row.
         overlap = np.diag(sizes) - np.array(reach) @ np.array(reach).T
         return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
 
@@ -98,7 +99,7 @@ def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Fl
     left = np.maximum(left, _FULL_LEVERAGE)
     shares = np.where(counts, loadings**2 / left, 0.0)
     variance = float(shares @ residuals**2)
-    # Degrees of freedom as Welch has them: with the variances found in the cells.
+    # Welch's degrees of freedom, from the variances estimated in the cells.
     cells = seen.cell_numbers
     sums = np.bincount(cells, weights=residuals**2)
     var = (sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE))[cells]

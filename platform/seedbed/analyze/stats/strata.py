@@ -1,7 +1,7 @@
-"""Two errors in one table: that between whole plots and that within them.
+"""Split-plot analysis: one error between whole plots, another within them.
 
-Trials that share a data order are one unit for whatever did not change among them: more of them do
-not make an effect between units more certain.
+Trials that share a data order are one unit for every factor that is constant among them: more such
+trials do not make an effect between units more certain.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Strata:
 def split(
     seen: Observations, trials: pd.DataFrame, terms: list[Term], whole_plot: str | Sequence[str]
 ) -> Strata:
-    """Projects response and terms on the whole plots' means and on what is left."""
+    """Projects response and terms onto the whole plots' means and onto the deviations from them."""
     plots = _plots(seen, trials, whole_plot)
     sizes = plots.sum(axis=0)
     unit = plots / np.sqrt(sizes)  # orthonormal: one column a whole plot
@@ -53,8 +53,8 @@ def split(
     basis = within.span(inner)
     rest = y - basis @ (basis.T @ y)
     df = len(y) - plots.shape[1] - basis.shape[1]
-    # What the trials of a plot owe to effects within plots is taken out of the plot's mean; with
-    # equal plots it is the same for all of them.
+    # Effects within plots are subtracted from the plots' means; in balanced plots they shift all
+    # means alike.
     columns = np.hstack([np.zeros((len(y), 0)), *(inside[term] for term in inner)])
     slopes = np.linalg.pinv(columns, rcond=_NOTHING_LEFT) @ y if columns.size else np.zeros(0)
     raw = np.hstack([np.zeros((len(y), 0)), *(full[term] for term in inner)])

@@ -34,11 +34,11 @@ def effects_two_level(
     se, df, t, p, ci_low, ci_high, judged_by, note; attrs PSE, ME, SME, df (all Lenth's), judged_by,
     defining_relation, note. Cells count equally however often they ran.
 
-    Where cells were run again, significance is judged by what that error says ("replicates":
-    `error` as in `contrasts`, the block's shifts taken out), for one effect and for all effects
-    together (Sidak). Without replicates it is Lenth's margins, which take most effects to be none.
-    Raises AnalysisError on other numbers of levels and on designs that are not orthogonal.
-    Lenth 1989 (Technometrics 31:469); Box, Hunter & Hunter 2005, chapter 5.
+    Where cells have replicates, significance is judged by their error ("replicates": `error` as in
+    `contrasts`, the block's shifts taken out), for one effect and for all effects together (Sidak).
+    Without replicates it is judged by Lenth's margins, which assume that most effects are 0. Raises
+    AnalysisError on other numbers of levels and on designs that are not orthogonal. Lenth 1989
+    (Technometrics 31:469); Box, Hunter & Hunter 2005, chapter 5.
     """
     seen = observe(trials, response, factors, block)
     _require_two_levels(seen)
@@ -47,7 +47,7 @@ def effects_two_level(
     half = len(means) / 2
     estimates = _estimates(seen, [column / half for column, _ in sets.values()], error)
     is_judged = any(np.isfinite(one.se) for one in estimates)
-    # Without a block a cell's mean is its mean; with one it is the block model's, if there is one.
+    # Without a block the plain cell means; with one, the block model's where they are estimable.
     values = [
         float(column @ means) / half if block is None or np.isnan(one.value) else one.value
         for one, (column, _) in zip(estimates, sets.values(), strict=True)
@@ -88,7 +88,7 @@ def _estimates(seen: Observations, weights: Sequence[Floats], error: str) -> lis
 
 
 def _margins(estimates: Sequence[Estimate], num_effects: int) -> tuple[Floats, Floats]:
-    """How far each effect must lie from 0 [m]: by itself, and for all effects together."""
+    """The margin of error of each effect [m]: for it alone, and simultaneous for all effects."""
     one, other = (
         np.array([stats.t.ppf((1 + level) / 2, e.df) * e.se for e in estimates])
         for level in (_CONFIDENCE, _CONFIDENCE ** (1 / num_effects))

@@ -1,7 +1,8 @@
-"""Hidden aliases: settings that changed together with a factor, beside what the factor sets.
+"""Hidden aliases: recipe fields that vary together with a factor that does not set them.
 
-A claim on such a factor is a claim on the bundle: with weight decay 0.5 for two objectives and
-0.1 for the others, the objectives' effect and the weight decay's cannot be told apart.
+A claim about such a factor is about everything that varies with it: with weight decay 0.5 for two
+objectives and 0.1 for the others, the objectives' effect and the weight decay's cannot be told
+apart.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def hidden_aliases(trials: pd.DataFrame, at: Mapping[str, tuple[str, ...]]) -> l
 
 
 def _is_within(path: str, parent: str) -> bool:
-    # What goes with a name (a tower's options at this scale) is a part of what it names.
+    # A tower's options at this scale go with its name: setting the name sets them.
     parent = parent.removesuffix(".name")
     return bool(parent) and (path == parent or path.startswith(f"{parent}."))
 

@@ -98,7 +98,7 @@ def observe(
     levels, codes = {}, {}
     for name in (*names, *([block] if block else [])):
         done = trials.loc[keep, name]
-        # A seed that never completed tells nothing of a block; a planned level stays in the grid.
+        # A seed without a completed trial is no block; a planned level stays in the grid.
         levels[name] = levels_of(done, name) if name == block else planned[name]
         categorical = pd.Categorical(done, categories=list(levels[name]))
         codes[name] = np.array(categorical.codes, dtype=np.int64)
@@ -217,7 +217,7 @@ def refuse_duplicates(trials: pd.DataFrame, response: str, factors: Sequence[str
 
 
 def _num_seeds(rows: pd.DataFrame, codes: dict[str, Ints], factors: tuple[str, ...]) -> int:
-    """How often the cells were repeated: the seeds, and never more than runs in one cell."""
+    """The number of replicates: of seeds, but at most the runs of one cell."""
     cells = np.stack([codes[name] for name in factors], axis=1)
     num_runs = int(np.unique(cells, axis=0, return_counts=True)[1].max())
     if "seed" in rows.columns and rows["seed"].notna().any():

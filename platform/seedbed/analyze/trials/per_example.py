@@ -11,7 +11,7 @@ from seedbed.evaluate.tasks import task_of
 from seedbed.metric import Metric
 from seedbed.storage.tables import read_table
 
-MOST_TRIALS = 500  # whose files are read: beyond, seeds are many and the test set is what it is
+MOST_TRIALS = 500  # with more, no files are read: reading them would dominate the report
 
 
 def correct_by_trial(

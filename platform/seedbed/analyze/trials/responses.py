@@ -1,7 +1,7 @@
 """Reads a response as exact numbers and centres it.
 
 Text and decimals are centred in rational arithmetic before any float is squared: with 13 equal
-leading digits (NIST StRD SmLs07) the usual sums keep no right digit.
+leading digits (NIST StRD SmLs07) the usual formula keeps no correct digit.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def centred(
 
 def _centred_floats(raw: Floats) -> tuple[Floats, float]:
     """As in rational arithmetic to the last digit or two: sums are exact, near numbers subtract
-    without rounding, and a second pass takes away what the rounded mean left."""
+    without rounding, and a second pass removes the rounding error of the mean."""
     if not len(raw):
         return raw, 0.0
     centre = math.fsum(raw) / len(raw)

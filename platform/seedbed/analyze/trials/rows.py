@@ -11,7 +11,7 @@ from seedbed.analyze.trials.observations import label_text
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as plain dictionaries."""
+    """The rows of `frame` as plain dictionaries."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
