@@ -1,9 +1,8 @@
-"""The one place where a value is refused: is it a number, whole, within bounds, one of these.
+"""The one place where values are validated: numbers, integers, bounds and choices.
 
 `number`, `count` and `one_of` take a value and what to call it in a message; `numbers`, `counts`,
-`choice` and `switches` do the same for fields of a frozen dataclass and keep them in one spelling
-(1 and 1.0 are one recipe, with one key). All raise `error` with the offending value, why, and how
-to mend it.
+`choice` and `switches` do the same for fields of a frozen dataclass and normalise them (1 and 1.0
+are one recipe, with one key). All raise `error` with the offending value, why, and how to mend it.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ Kind = type[SeedbedError]
 
 
 def is_number(value: object) -> bool:
-    """Whether `value` is a finite number; True and False are none."""
+    """Whether `value` is a finite number; True and False are not."""
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def is_integer(value: object) -> bool:
-    """Whether `value` is an integer by type; True and False are none."""
+    """Whether `value` is an integer by type; True and False are not."""
     return not isinstance(value, bool) and isinstance(value, Integral)
 
 
@@ -58,7 +57,7 @@ def count(
     mend: str = "",
     error: Kind = StudyError,
 ) -> int:
-    """`value` as an int from `least` to `most`. A float is refused, also one without a fraction."""
+    """`value` as an int from `least` to `most`. Any float is refused, 2.0 too."""
     if is_integer(value) and least <= value <= most:
         return int(value)
     words = _bounds(least, most, -INFINITY, INFINITY)
@@ -68,7 +67,7 @@ def count(
 def one_of(
     name: str, value: Any, known: Iterable[Any], *, why: str, error: Kind = StudyError
 ) -> None:
-    """Refuse a `value` that is none of `known`, with the nearest that is."""
+    """Refuse a `value` that is not among `known`; the message names the nearest one that is."""
     known = tuple(known)
     if value not in known:
         raise error(f"{name} is {value!r}", why=why, mend=nearest(value, known))
@@ -95,7 +94,7 @@ def counts(owner: Any, *names: str, **bounds: Any) -> None:
 def choice(
     owner: Any, name: str, known: Iterable[Any], *, why: str, error: Kind = StudyError
 ) -> None:
-    """Refuse a field that is none of `known`."""
+    """Refuse a field that is not among `known`."""
     one_of(_field(owner, name), getattr(owner, name), known, why=why, error=error)
 
 
@@ -123,7 +122,7 @@ def _field(owner: Any, name: str) -> str:
 
 
 def _bounds(least: float, most: float, above: float, below: float) -> str:
-    """How the bounds are said: ` of 0 or more`, ` above 0 and at most 1`."""
+    """The bounds in words: ` of 0 or more`, ` above 0 and at most 1`."""
     if math.isfinite(least) and math.isfinite(most):
         return f" from {least:g} to {most:g}"
     if math.isfinite(least) and not math.isfinite(below):

@@ -10,7 +10,7 @@
     │   ├── ResourceError          the cluster can never hold what was asked for
     │   └── TrackingError          the tracking server cannot be used as stated
     ├── TransientError             one request failed and may succeed when repeated: see `retry`
-    └── SampleFault                one sample cannot be used: counted, never an end by itself
+    └── SampleFault                one sample cannot be used: counted, never fatal by itself
 
 Every SeedbedError says what is wrong (with the offending value), why it matters, and how to mend
 it. They are raised before anything expensive starts, unless the fault shows only then. The last

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-COUNTS = "counts"  # of the parts of models: all that a plan leaves
+COUNTS = "counts"  # cached counts of models' parts: all that a plan leaves
 
 
 def home() -> Path:
@@ -18,10 +18,10 @@ def home() -> Path:
 
 
 def point_at_old_state() -> None:
-    """Say in one line that the folder of the package's old name is there, and not read."""
+    """Print one line if the folder of the package's old name exists: it is not read."""
     old = Path("~/.ablate").expanduser()
     if os.environ.get("SEEDBED_HOME") or not old.is_dir():
         return
     new = home()
-    if not new.exists() or {path.name for path in new.iterdir()} == {COUNTS}:  # of a plan alone
+    if not new.exists() or {path.name for path in new.iterdir()} == {COUNTS}:  # a plan's alone
         print(f"note    {old} is of an older name and not read: state is in {new}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""A metric: what a number that a trial leaves is, and which way is better.
+"""A metric: what a recorded number means, and which way is better.
 
-Whoever measures a number declares its `Metric`: an evaluation task its scores, an objective its
-losses, the record of a trial what the trial took. Everybody else asks the `Metric`; nothing is
-decided by a metric's name. A declaration must be cheap to import (no torch): a study is checked
-against all of them where it is written.
+The module that measures a number declares its `Metric`: an evaluation task its scores, an objective
+its losses, the record of a trial its cost. All other code asks the `Metric`; nothing is decided by
+a metric's name. A declaration must be cheap to import (no torch): a study is checked against all of
+them where it is written.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Metric:
 
     @property
     def is_cost(self) -> bool:
-        """Whether it says what the trial took, not what came of it."""
+        """Whether it is a cost of the trial, not a result."""
         return self.kind in ("cost", "time")
 
     def under(self, prefix: str, label: str = "") -> Metric:

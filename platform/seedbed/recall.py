@@ -47,7 +47,7 @@ def recall(
 
     uri = tracking_uri or default_tracking_uri(home())
     experiment = find_experiment(uri, name)
-    # One run for both: another may be opened meanwhile.
+    # Both are read from one run: a newer one may be opened between the two requests.
     identity, storage = run_marks(uri, name, scale, identity=identity, storage=storage)
     design = read_design(uri, name, scale, identity=identity, storage=storage)
     tracked = read_trials(uri, name, scale, identity=identity, storage=storage)

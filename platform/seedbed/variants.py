@@ -1,4 +1,4 @@
-"""The paper's five variants as sentences of supervision terms, and its two recipes.
+"""The paper's five variants as sums of supervision terms, and its two recipes.
 
 A weight or a choice without another source is that of the paper's released code,
 Sense-GVT/DeCLIP at 5d99a85, for YFCC15M (arXiv:2203.05796).
@@ -54,8 +54,8 @@ SWITCHES = Objective(
     finer=0.2 * LateInteraction(image=IMAGE_A, text=TEXT),
 )
 
-# The two recipes are levels for a factor: `Factor("supervision", levels=UNIFIED)`.
-# One recipe for all: only the objective differs.
+# The two recipes are levels for a factor: `Factor("supervision", levels=UNIFIED)`. One recipe for
+# all: only the objective differs.
 UNIFIED: dict[str, dict[str, Any]] = {
     "clip": {"objective": CLIP},
     "slip": {"objective": SLIP},
@@ -64,14 +64,14 @@ UNIFIED: dict[str, dict[str, Any]] = {
     "defilip": {"objective": DEFILIP},
 }
 
-# The pure effect of supervision: every level reads the views of DECLIP, two strong pictures and
-# the masked and the augmented caption. In UNIFIED, as in the paper, CLIP and FILIP read one weak
-# crop and the caption itself, SLIP two strong pictures besides, and DeCLIP and DeFILIP these four,
-# so that a level differs from another by its views too. Here CLIP's contrast is the mean over the
-# four pairs, and so is the finer alignment (the released code's `dense_aug`). What cannot be held
-# apart: multi-view supervision is the views, so that all five have it here; and no level reads
-# the caption itself, since DeCLIP's contrast has no place for it. Of equal views, levels still
-# differ in what their terms cost and in the sum of their weights.
+# The pure effect of supervision: every level reads the views of DECLIP, two strong pictures and the
+# masked and the augmented caption. In UNIFIED, as in the paper, CLIP and FILIP read one weak crop
+# and the caption itself, SLIP two strong pictures besides, and DeCLIP and DeFILIP these four, so
+# that a level differs from another by its views too. Here CLIP's contrast is the mean over the four
+# pairs, and so is the finer alignment (the released code's `dense_aug`). The limits: multi-view
+# supervision is the use of these views, so all five have it here; and no level reads the caption
+# itself, since DeCLIP's contrast does not. Even with equal views, levels differ in the cost of
+# their terms and in the sum of their weights.
 _FINER = LateInteraction(image=IMAGE_A, text=TEXT_MASKED, image_b=IMAGE_B, text_b=TEXT_AUG)
 _PAIRS = Objective(clip=1.0 * MultiView())
 COMMON_VIEWS: dict[str, dict[str, Any]] = {
@@ -84,7 +84,7 @@ COMMON_VIEWS: dict[str, dict[str, Any]] = {
 
 
 def _theta(name: str = "logit", cap: float | None = None) -> Temperature:
-    """Theta within [3, 6], which makes a start of ln(1 / 0.07) = 2.66 begin at 3."""
+    """Theta bounded to [3, 6], so that its start of ln(1 / 0.07) = 2.66 becomes 3."""
     return Temperature(name, least=math.exp(3), most=math.exp(6), floor_over_start=True, cap=cap)
 
 

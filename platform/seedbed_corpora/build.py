@@ -1,4 +1,4 @@
-"""A corpus folder that appears when it is whole: resumable, and built by one process at a time."""
+"""Builds a corpus folder: atomic, resumable, and by one process at a time."""
 
 from __future__ import annotations
 

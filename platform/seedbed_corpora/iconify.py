@@ -159,7 +159,7 @@ def flag(code: str, labels: Mapping[str, str]) -> str:
     return labels.get(points, f"flag: {place.replace('-', ' ')}")
 
 
-# Drawings of which nothing is seen: white, where pictures stand on white, or empty without motion.
+# Invisible drawings: white on the white of pictures, or empty without animation.
 BLANK: dict[str, str] = {
     "logos": """
         codex-dark deepgram-dark dokploy-dark google-aistudio-dark resend-icon-dark

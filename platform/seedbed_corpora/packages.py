@@ -1,4 +1,4 @@
-"""Published packages as files: fetched by npm, which honours the user's own registry settings."""
+"""Downloads published packages with npm, which honours the user's own registry settings."""
 
 from __future__ import annotations
 

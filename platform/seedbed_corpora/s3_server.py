@@ -1,4 +1,4 @@
-"""A real S3 server to play with: SeaweedFS on free ports, in a folder that goes with it.
+"""A real S3 server to try things on: SeaweedFS on free ports, in a temporary folder.
 
 `python -m seedbed_corpora.s3_server` serves until Ctrl-C; with `--copy NAME` it copies the
 demo corpus NAME into the bucket that the environment names, and ends.

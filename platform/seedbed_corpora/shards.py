@@ -1,4 +1,4 @@
-"""Pairs to webdataset shards: the same bytes every time, and none written twice."""
+"""Writes pairs as webdataset shards: the same bytes every time, finished ones kept."""
 
 from __future__ import annotations
 

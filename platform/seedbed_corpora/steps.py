@@ -1,4 +1,4 @@
-"""What a person sees while a corpus is built: bars on a terminal, lines in a log. On stderr."""
+"""Progress while a corpus is built, on stderr: bars on a terminal, lines in a log."""
 
 from __future__ import annotations
 

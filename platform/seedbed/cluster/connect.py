@@ -1,4 +1,4 @@
-"""The Ray that a driver works on: the cluster of RAY_ADDRESS, or a private one. Both want a token.
+"""Connects a driver to Ray: the cluster of RAY_ADDRESS, or a private one. Both need a token.
 
 Ray listens on every interface, a private one too, and whoever can reach its ports can run code. So
 nothing is started or joined without a token unless RAY_AUTH_MODE=disabled says so.
@@ -17,7 +17,7 @@ import ray
 from seedbed.errors import ResourceError
 
 RAY_SETTINGS = {
-    # The end of fit() waits for the next health check: 3 s by default, 0.3 s so.
+    # fit() returns at the next health check, which by default comes every 3 s.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -30,7 +30,7 @@ PROBE_SECONDS = 5.0
 
 
 def connect() -> str:
-    """Join the cluster of RAY_ADDRESS (a job's own, too), or start a private one. Says which.
+    """Join the cluster of RAY_ADDRESS (a job's own, too), or start a private one; returns which.
 
     Raises ResourceError where a cluster would be joined without a token, or refuses ours.
     """
@@ -39,7 +39,7 @@ def connect() -> str:
     if ray.is_initialized():
         return "the Ray that is already connected"
     address = os.environ.get("RAY_ADDRESS")
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its tables are not ours
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # silences Tune's own tables
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     authenticate(address)
     if address:
@@ -63,11 +63,12 @@ def connect() -> str:
 
 
 def authenticate(address: str | None) -> None:
-    """Turn token authentication on for this process and what it starts, before it has a Ray.
+    """Turn on token authentication for this process and its children; call it before Ray starts.
 
-    What RAY_AUTH_MODE says is left as it is. A private Ray gets a token of its own, which dies
-    with it. An open cluster is not joined, with a token or without: nobody said that it may be
-    open. A submitted job runs inside its cluster, with what the cluster gave it.
+    RAY_AUTH_MODE is left as it is where it is set. A private Ray gets a token of its own, valid
+    while it runs. A cluster without authentication is not joined, not even with a token: nobody has
+    said that it may be open. A submitted job runs inside its cluster, with what the cluster gave
+    it.
     """
     if os.environ.get(AUTH_MODE) or (address and os.environ.get(IN_JOB)):
         return
@@ -79,7 +80,7 @@ def authenticate(address: str | None) -> None:
             f"points or into ~/.ray/auth_token; {AUTH_MODE}=disabled joins an open cluster",
         )
     if address and is_open(address):
-        # Its workers could not call back a driver that wants a token of them.
+        # Its workers could not call back a driver that requires a token.
         raise ResourceError(
             f"the Ray cluster at {address} is open: it asks nobody for a token",
             why=OPEN,
@@ -88,14 +89,15 @@ def authenticate(address: str | None) -> None:
     if not address and not has_token():
         os.environ[TOKEN] = secrets.token_hex(32)
     os.environ[AUTH_MODE] = "token"
-    # Ray reads the mode when it is imported, which it was.
+    # Ray read the mode when it was imported, before it was set here: read it again.
     ray._raylet.Config.initialize("")
 
 
 def is_open(address: str) -> bool:
-    """Whether the cluster at `address` answers somebody without a token.
+    """Whether the cluster at `address` answers requests without a token.
 
-    False too where nothing answers, and for addresses of another kind: joining it will tell.
+    False too where nothing answers, and for addresses of another kind: joining then gives the
+    error.
     """
     import grpc
     from ray._private.services import canonicalize_bootstrap_address

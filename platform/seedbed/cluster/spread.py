@@ -1,4 +1,4 @@
-"""Work on many shards, spread over the cluster."""
+"""Runs many jobs, one for each shard, as Ray tasks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AHEAD = 4  # jobs in flight for each CPU: enough that none waits, few enough to 
 def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
     """`work` of each job as Ray tasks of one CPU; results in the order of the jobs.
 
-    A task lost with its node is run again; a store that is away is waited for as it is here. What
-    a job raises as an SeedbedError is raised here as that.
+    A task that is lost with its node is retried, and its storage requests are retried for as long
+    as the driver's. A SeedbedError of a job is raised here unchanged.
     """
     seconds = retry_seconds()
 

@@ -1,4 +1,4 @@
-"""The command `seedbed`: what is not a study of its own.
+"""The command `seedbed`: everything that a study's own file does not do.
 
 A command is a file of this room with `NAME`, `HELP`, `arguments(parser)` and `run(args)`. Its heavy
 imports are in `run`, so that `--help` waits for none.
@@ -18,7 +18,7 @@ from seedbed.errors import SeedbedError
 from seedbed.home import point_at_old_state
 
 WRONG = 2
-ORDER = ("prepare", "index", "report", "compare")  # as one comes to need them; others follow
+ORDER = ("prepare", "index", "report", "compare")  # in order of use; others follow
 
 
 def commands() -> list[ModuleType]:

@@ -19,13 +19,13 @@ class Corpus:
 
     `uri` is a folder of webdataset tars or parquet files, the same in a bucket
     (`s3://bucket/prefix`, a glob, or a brace range like `{00000..01242}.tar`), or the name of a
-    demo corpus (`demo:emoji`). `::` joins several; `@2` behind one has each of its pairs come
-    twice an epoch, `@0.5` half of them.
+    demo corpus (`demo:emoji`). `::` joins several; `@2` after a source repeats each of its
+    pairs twice an epoch, `@0.5` takes half of them.
     `caption` is a field of the sample's json member, or `txt` for its text member.
-    `test_split` names the evaluation split; a folder without one keeps a part of its rows, the
-    same whoever reads it.
+    `test_split` names the evaluation split; a folder without one holds out a fixed part
+    of its rows.
     `test_uri` evaluates on another corpus, and `test_caption` by another field ("" for the same).
-    What some trial of a study is tested on, none trains on.
+    No trial of a study trains on what any of its trials is tested on.
     `uids`, `filters`, `fraction` and `take` choose training pairs, in this order: see
     `Selection`. What is held out is never filtered.
     `window_shards` shards are shuffled together; more mixes better and holds more in memory.
@@ -46,7 +46,7 @@ class Corpus:
     max_bad_fraction: float = 0.01
 
     def __post_init__(self) -> None:
-        # One folder is one corpus, from whatever directory it is named.
+        # Absolute: a folder is one corpus, whatever the working directory.
         object.__setattr__(self, "uri", _canonical(self.uri))
         if self.test_uri:
             object.__setattr__(self, "test_uri", _canonical(self.test_uri))

@@ -1,4 +1,4 @@
-"""Samples that cannot be used: counted and named, never an end by themselves."""
+"""Bad samples: counted and named, never fatal by themselves."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Which rows are held out for testing: one rule for every corpus of a study.
 
-A source that brings the split asked for is tested on it. Any other is tested on a part of its
-rows where some corpus of the study trains on it, and as a whole where none does. What is tested
-is left out of training by every corpus that reads the same shards. The part is a function of the
-source alone (its shards' names and counts), so it is the same whoever names the source, beside
-whatever others, with whatever weights and filters.
+A source whose manifest has the test split is tested on it. Any other is tested on a part of its
+rows if some corpus of the study trains on it, and as a whole if none does. What is held out is
+excluded from training by every corpus that reads the same shards. The part is a function of the
+source alone (its shards' names and counts): it does not depend on the corpus that names the source,
+on the sources beside it, or on weights and filters.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from seedbed.data.rows import EVERY, NONE, row_hashes
 from seedbed.data.shards.source import OpenSource
 
 HOLDOUT_ONE_IN = 20  # of the rows, where that is neither too few nor too many:
-# Twice the 100 names that a picture is told apart from (some names come twice), but never more
-# than a quarter of the rows.
+# At least twice the 100 candidate names of a picture, since some names repeat, but never more than
+# a quarter of the rows.
 HOLDOUT_MIN, HOLDOUT_MIN_ONE_IN = 200, 4
-# Every rank holds its part of them in memory, 1.5 GB in all at 224 px, and each is compared with
-# the names of all; an accuracy of so many has a standard error of half a point at most.
+# Every rank keeps its part in memory, 1.5 GB in all at 224 px, and each picture is compared with
+# all names. An accuracy over so many has a standard error of half a point at most.
 HOLDOUT_MAX = 10_000
-# So much more than the wanted number of small hashes is sorted, not all of a source's.
+# Only the smallest hashes are sorted: this many times the number wanted, and this many more.
 SPARE, SPARE_ROWS = 4, 64
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is tested of a source: by the shard's name, up to which hash its rows are."""
+    """The held-out rows of a source: for each shard, those with a hash up to the limit."""
 
     source: OpenSource
     limits: Mapping[str, int]
 
     @property
     def in_part(self) -> bool:
-        """Whether nobody described a split, and a rule took some of the rows."""
+        """Whether there is no described split, and the rule held out some of the rows."""
         return any(limit != EVERY for limit in self.limits.values())
 
 
 def brings(source: OpenSource, split: str) -> bool:
-    """Whether whoever described `source` named `split`."""
+    """Whether `source` has a manifest, and that has the split `split`."""
     return not source.own and any(shard.split == split for shard in source.manifest.shards)
 
 
@@ -65,7 +65,7 @@ def num_held_out(num_rows: int) -> int:
 
 
 def smallest(counts: Mapping[str, int], wanted: int) -> int:
-    """The limit at which `wanted` rows of the shards (name to number of rows) are held out."""
+    """The hash limit that holds out `wanted` rows of the shards (name to number of rows)."""
     share = (SPARE * wanted + SPARE_ROWS) / max(1, sum(counts.values()))
     enough = np.uint64(min(EVERY, int(share * 2.0**64)))
     few = []
@@ -77,13 +77,13 @@ def smallest(counts: Mapping[str, int], wanted: int) -> int:
         return NONE
     limit = line[wanted - 1]
     below = line[line < limit]
-    # Shards of one name in several folders have equal hashes: none of them rather than too many.
+    # Shards of one name in several folders have equal hashes: hold out no tie rather than too many.
     too_many = np.searchsorted(line, limit, side="right") > wanted
     return int(below[-1] if too_many and len(below) else limit)
 
 
 def limits_by_place(every: Iterable[HeldOut]) -> dict[str, int]:
-    """Up to which hash the rows of each place are tested by anyone: a lower limit lies inside."""
+    """The highest hash limit of any source for each place: it contains the lower ones."""
     limits: dict[str, int] = {}
     for one in every:
         for name, limit in one.limits.items():
@@ -93,6 +93,6 @@ def limits_by_place(every: Iterable[HeldOut]) -> dict[str, int]:
 
 
 def in_order(sources: Sequence[OpenSource]) -> list[OpenSource]:
-    """Each source once, in an order of their contents: `a::b` is tested as `b::a@2` is."""
+    """Each source once, ordered by content, so that `a::b` and `b::a@2` are tested alike."""
     once = {source.uri: source for source in sources}
     return sorted(once.values(), key=lambda source: (source.manifest.fingerprint, source.uri))

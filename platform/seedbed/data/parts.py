@@ -23,7 +23,7 @@ Shards = list[tuple[int, str]]  # number of the part, name of the shard
 
 
 def shards_of_split(corpus: Corpus, parts: Sequence[Part]) -> Shards:
-    """The shards to train on, of all parts end to end: all of a source's that nobody described."""
+    """The shards to train on, part after part; a source without a manifest gives all its shards."""
     of_split: Shards = []
     for number, part in enumerate(parts):
         source, split = part.source, corpus.split

@@ -14,7 +14,7 @@ from seedbed.storage.address import Source, parse_sources
 
 @dataclass(frozen=True)
 class Peeked:
-    """The pairs to train on in an epoch, and those held out; None where nobody has counted.
+    """The pairs to train on in an epoch, and those held out; None where the number is unknown.
 
     `at_most` where filters or a list of uids will remove some of them.
     """
@@ -37,7 +37,7 @@ class Peeked:
 def peek(corpora: Iterable[Corpus], home: Path) -> list[Peeked]:
     """What is known of each distinct corpus of a study.
 
-    Raises DataError for a folder that is not there, and for a manifest that cannot be believed.
+    Raises DataError for a folder that is not there, and for an inconsistent manifest.
     """
     stated = list(dict.fromkeys(corpora))
     places = {s for c in stated for text in (c.uri, c.test_uri) if text for s in _uris(text)}

@@ -1,7 +1,7 @@
 """Corpora that code builds, `demo:NAME`: another package's, found by its entry point.
 
-This package knows no demo corpus and no registry. Whoever provides them names a module in the
-group `seedbed.corpora` under `demo`; ours is `seedbed_corpora`, of the same distribution.
+This package knows no demo corpus. A provider is a module that its distribution names in the
+entry-point group `seedbed.corpora` as `demo`; ours is `seedbed_corpora`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Provider(Protocol):
     """A module that builds corpora from published packages."""
 
     def resolve(self, uri: str, home: Path) -> Path:
-        """The folder of `demo:NAME` under `home`, built or not. Raises DataError for no such."""
+        """The folder of `demo:NAME` under `home`, built or not. Raises DataError if unknown."""
         ...
 
     def prepare(self, name: str, home: Path, progress: Progress | None = None) -> Path:

@@ -1,1 +1,1 @@
-"""What a trained model can do, example by example."""
+"""Evaluation of trained models, example by example."""

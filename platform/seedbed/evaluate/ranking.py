@@ -1,4 +1,4 @@
-"""Captions ranked for pictures, by what the model compares them with."""
+"""Ranks captions for each picture by the model's similarity."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def rank_captions(
 ) -> tuple[Counts, int] | None:
     """For each picture, how many captions did not score less than its own: 0 is the best.
 
-    images uint8 [n, S, S, 3], of which `own` [n] are the numbers of their captions. Counted
-    among all captions as `among_all`, and under each name of `among` [n, k] among the numbers
-    there, the own one with them. Returns the counts [n], and how many pictures have a score that
-    is not finite; None for a model that nothing taught to compare the two.
+    images uint8 [n, S, S, 3], `own` [n] are the indices of their captions. The rank is counted
+    among all captions as `among_all`, and under each name of `among` [n, k] among the captions of
+    those indices, the own one included. Returns the counts [n], and how many pictures have a score
+    that is not finite; None for a model that was not trained to compare the two.
     """
     similarity = model.similarity()
     if similarity is None:

@@ -1,4 +1,4 @@
-"""What a task found out about a model, example by example."""
+"""The scores of a model on a task, example by example."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 class Scores:
     """One row an example: its id [n], and what was counted of it, in `columns` [n] each.
 
-    An example is right by a metric where the metric's column is below its bound, so that NaN,
-    which is below nothing, is never right. `num_names` is among how many different captions the
-    examples were told apart, 0 where there is no such number. `num_not_finite` examples have a
-    score that is no number; a model of which that is true has diverged.
+    An example is right by a metric where the metric's column is below its bound, so that NaN, which
+    is below nothing, is never right. `num_names` is the number of different candidate captions, 0
+    where there are none. `num_not_finite` examples have a score that is not finite; then the model
+    has diverged.
     """
 
     ids: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Scores:
         )
 
     def share(self, column: str, below: float) -> float:
-        """Of how many of the examples `column` is below `below`."""
+        """The fraction of the examples whose `column` is below `below`."""
         return float((self.columns[column] < below).mean())
 
     def table(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a task is: a question that every trained model is asked, and what its answers are."""
+"""What a task is: an evaluation that is run on every trained model."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class Pairs:
     context: int
 
 
-Part = TypeVar("Part")  # what a task makes of a rank's pairs, once for all models
+Part = TypeVar("Part")  # what a task prepares of a rank's pairs, once for all models
 
 
 class Task(ABC, Generic[Part]):
-    """One evaluation. A file in `evaluate/tasks/` defines one, and no list has its name.
+    """One evaluation. A file in `evaluate/tasks/` defines one, and is found by walking the folder.
 
     The file must be cheap to import (no torch): a study is checked against its metrics where it
     is written. All numbers are counted from the `Scores` of all ranks, so that they do not depend
     on how many ranks there are.
     """
 
-    # All that `values` may hold. One counted example by example says in which column of `file`.
+    # All that `values` may return; one counted example by example names its column of `file`.
     metrics: ClassVar[tuple[Metric, ...]]
     file: ClassVar[str]  # beside a trial's record, with the examples one by one; its own
     examples: ClassVar[str]  # what an example is called, in the plural
-    # Whether it compares pictures with captions: only a model that learnt to can be asked.
+    # Whether it compares pictures with captions, which only a model trained to align them can.
     needs_alignment: ClassVar[bool] = False
-    # Of a metric, how many different captions it takes to be what it is called; else any number.
+    # By metric, how many different captions it needs (top-5 needs 6); any number if not named.
     names_needed: ClassVar[Mapping[str, int]] = {}
 
     @abstractmethod
@@ -59,13 +59,13 @@ class Task(ABC, Generic[Part]):
 
     @abstractmethod
     def run(self, model: Pretrainer, part: Part) -> Scores | None:
-        """Score one rank's part; None, on every rank, for a model that the task does not suit.
+        """Score one rank's part; None, on every rank, for a model that the task does not apply to.
 
         Leaves the model as it was: its mode, its weights and the random state.
         """
 
     def values(self, scores: Scores) -> dict[str, float]:
-        """The metrics of all ranks' scores, as far as there are names enough for them."""
+        """The metrics of all ranks' scores, without those that need more names than there are."""
         return {
             metric.name: scores.share(metric.column, metric.below)
             for metric in self.metrics

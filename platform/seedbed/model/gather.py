@@ -97,7 +97,7 @@ def largest_over_ranks(values: list[int], device: torch.device) -> list[int]:
 
 
 def of_every_rank(mine: T) -> list[T]:
-    """What each rank calls this with, in rank order; any value that can be pickled."""
+    """The value of every rank, in rank order; any value that can be pickled."""
     if not several_ranks():
         return [mine]
     every: list[Any] = [None] * world_size()

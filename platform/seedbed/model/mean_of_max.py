@@ -18,7 +18,7 @@ class MeanOfMax(torch.autograd.Function):
     back[i, j] = sum over l of other_share[j, l] * max over p of the same; both [n, m].
 
     The similarities [n, P, m, L] are made a few rows at a time, and of them only which token was
-    best is kept for the backward pass. Nothing else sees them: the place for a fused kernel.
+    best is kept for the backward pass. No other code sees them, so a fused kernel would go here.
     """
 
     @staticmethod
@@ -79,7 +79,7 @@ class MeanOfMax(torch.autograd.Function):
 
 
 def _places(like: Tensor, shape: tuple[int, ...], num_tokens: int) -> Tensor:
-    """Room for token numbers: a byte each, where they fit."""
+    """A buffer for token indices: a byte each, where they fit."""
     dtype = torch.uint8 if num_tokens <= 256 else torch.int32
     return torch.empty(shape, dtype=dtype, device=like.device)
 
@@ -97,6 +97,6 @@ def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:
 
 
 def _room(own: Tensor, other: Tensor) -> Tensor:
-    """Room for one chunk's similarities, used again by every chunk: on a CPU, asking the system
-    for fresh pages each time takes longer than the product itself."""
+    """A buffer for one chunk's similarities, reused by every chunk: on a CPU, allocating fresh
+    pages each time takes longer than the product itself."""
     return own.new_empty(_chunk_rows(own, other) * own.shape[1], other.shape[0] * other.shape[1])

@@ -1,4 +1,4 @@
-"""An objective: named, weighted supervision terms. A variant is a sentence of these."""
+"""An objective: a weighted sum of named supervision terms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Objective:
     def check(self) -> None:
         """Raise StudyError for an objective that cannot be trained as it stands.
 
-        Asked of a recipe's objective and not of every sum on the way to it.
+        Called for a recipe's objective, not for the partial sums that it is built from.
         """
         if not dict(self.present()):
             raise StudyError(
@@ -62,8 +62,8 @@ class Objective:
     def aligning(self) -> tuple[str, Compared] | None:
         """The term by which pictures and captions are compared, and the features it reads.
 
-        Embeddings before tokens, since they are the cheaper to compare; None where no present
-        term draws the two together, so that there is nothing to compare them by.
+        Embeddings before tokens, since they are the cheaper to compare; None where no present term
+        aligns the two, so that there is nothing to compare them by.
         """
         for kind in get_args(Compared):
             for name, weighted in self.present():
@@ -106,7 +106,7 @@ class Objective:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What its training records at every point: losses of all and of each term, and scales."""
+        """What training records at every point: total loss, each term's loss, scales."""
         losses = [
             Metric(f"loss_{name}", f"Loss of {name}", "loss", higher_is_better=False)
             for name, _ in self.present()

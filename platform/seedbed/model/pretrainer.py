@@ -1,4 +1,4 @@
-"""The model of one trial: what its objective demands, and nothing else."""
+"""The model of one trial: the parts that its objective needs, and no others."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Pretrainer(nn.Module):
     Each part is initialised from a seed of its own, so that the same tower starts from the same
     weights in every trial of a seed: what a study compares differs only where it says so.
 
-    `micro_batch` rows go through the towers at a time, their activations made again in the
-    backward pass (GradCache, Gao et al. 2021, arXiv:2101.06983): the losses still see the whole
-    batch, with all its negatives. 0 is the whole batch at once.
+    `micro_batch` rows go through the towers at a time, their activations recomputed in the backward
+    pass (GradCache, Gao et al. 2021, arXiv:2101.06983): the losses still see the whole batch, with
+    all its negatives. 0 is the whole batch at once.
     """
 
     def __init__(
@@ -127,8 +127,7 @@ class Pretrainer(nn.Module):
         return embedding
 
     def similarity(self) -> Similarity | None:
-        """How it compares pictures with captions, as its objective aligns them; None where
-        nothing has."""
+        """How it compares pictures with captions; None where no term has aligned them."""
         aligning = self.objective.aligning()
         if aligning is None:
             return None
@@ -137,7 +136,7 @@ class Pretrainer(nn.Module):
         return module.similarity(self)
 
     def forward(self, batch: Batch, gather: Gather | None = None) -> Losses:
-        """One batch of columns (see data.rendering.render) to its losses."""
+        """One batch of columns (see data/render/render.py) to its losses."""
         half = next(self.parameters()).device.type if self.precision == "bf16" else None
         scales = {t.name: self._scale(t.name, t.cap) for t in self.objective.temperatures}
         features = Features(self._features(batch, half), scales, gather or Gather(), half)
@@ -209,7 +208,7 @@ class Pretrainer(nn.Module):
         return {feature: value.float() for feature, value in out.items()}
 
     def compile_towers(self) -> None:
-        """Let torch.compile make the towers faster; their parameters keep their names."""
+        """Compile the towers with torch.compile; their parameters keep their names."""
         for tower in self.towers.values():
             tower.compile()
 

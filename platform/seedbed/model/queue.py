@@ -1,4 +1,4 @@
-"""What a term remembers of the batches before: a ring of rows."""
+"""A ring buffer of rows from earlier batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seedbed.model.gather import Gather
 
 
 class Queue(torch.nn.Module):
-    """A ring of the last texts of all ranks, saved with the model: [size, width], normalised.
+    """A ring buffer of all ranks' latest texts, saved with the model: [size, width], normalised.
 
     Every rank holds the same rows. A local queue is `size` rows for each rank, told apart by
     who pushed them.

@@ -22,10 +22,10 @@ class Encoders(Protocol):
 
 
 class Similarity(Protocol):
-    """Captions that have been read once, and pictures that are compared with all of them."""
+    """Encodes captions once, then compares pictures with all of them."""
 
     def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        """Take the captions, as batches of token ids [m, L] and lengths [m]."""
+        """Encode the captions, given as batches of token ids [m, L] and lengths [m]."""
 
     def scores(self, images: Tensor) -> Tensor:
         """uint8 [n, S, S, 3] to [n, number of captions]: the more alike, the higher."""

@@ -1,10 +1,10 @@
 """What a supervision term is: a frozen description that declares what it reads.
 
-Demand flows up: the union of the terms' needs decides which views are made, which towers run
-and which heads exist. A term with weight 0 is absent, and costs and changes nothing.
+The union of the terms' needs decides which views are made, which towers run and which heads exist.
+A term with weight 0 is absent: it costs and changes nothing.
 
-Descriptions do without torch, so that a plan does not wait for it: a term's file imports it for
-its types alone, and again in the functions that compute.
+A term's file does not import torch when it is loaded, so that a plan does not wait for it: only for
+type checking, and inside the functions that compute.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ LEARNED = frozenset(("embed", "pooled", "tokens", "context"))  # the others are 
 class Feature:
     """What a term can read of a view; made only where some term reads it.
 
-    `embed` [n, embed_dim] is the projected embedding, `pooled` [n, width] the tower's output
-    before that projection, `tokens` [n, L, width] its output by position. Of text views also
-    `context`, the tokens of a pass of its own whose attention goes both ways; `mask` bool
-    [n, L], true where a token is; and of masked ones `targets` int [n, L], -100 where nothing
-    was masked.
+    `embed` [n, embed_dim] is the projected embedding, `pooled` [n, width] the tower's output before
+    that projection, `tokens` [n, L, width] its output by position. Of text views also `context`,
+    the tokens of a separate pass with bidirectional attention; `mask` bool [n, L], true where a
+    token is; and of masked ones `targets` int [n, L], -100 where nothing was masked.
     """
 
     view: View
@@ -50,12 +49,12 @@ class Feature:
 
 @dataclass(frozen=True, order=True)
 class Temperature:
-    """A learnable scale of cosines, exp(theta), shared by all terms that name it.
+    """A learnable logit scale, exp(theta), shared by all terms that name it.
 
-    Starts at 1 / `start`; `least` and `most` bound the scale after every step. CLIP (Radford et
-    al. 2021, sec. 2.5): start 0.07, bound 100. The paper's code bounds theta to [3, 6], which
-    cancels that start at the first step: `floor_over_start` says that this is meant. `cap` also
-    limits the value that the terms read, its gradient left as it is (that code's second bound).
+    Starts at 1 / `start`; `least` and `most` bound the scale after every step. CLIP (Radford et al.
+    2021, sec. 2.5): start 0.07, bound 100. The paper's code bounds theta to [3, 6], which overrides
+    that start at the first step: `floor_over_start` allows it. `cap` also limits the value that the
+    terms read, without changing its gradient (a straight-through clamp, that code's second bound).
     """
 
     name: str = "logit"
@@ -94,8 +93,8 @@ class Features:
         self._half = half
 
     def heads(self) -> AbstractContextManager[Any]:
-        """In here a term's own layers run in the recipe's precision; losses stay outside, in
-        single precision."""
+        """A context in which a term's own layers run in the recipe's precision; losses are computed
+        outside it, in single precision."""
         if self._half is None:
             return nullcontext()
         import torch
@@ -129,7 +128,7 @@ class Term(ABC):
 
     @property
     def learns(self) -> frozenset[Feature]:
-        """Those of its needs that get a gradient from it; the rest it only looks at."""
+        """Those of its needs that get a gradient from it; the others are only read."""
         return frozenset(feature for feature in self.needs if feature.kind in LEARNED)
 
     @property
@@ -138,8 +137,8 @@ class Term(ABC):
         return frozenset()
 
     def layers(self, widths: Mapping[Feature, int]) -> Mapping[str, nn.Module]:
-        """What the term learns or remembers by itself, by name: for features of the given last
-        dimensions, drawn from torch's generator in this order."""
+        """The term's own layers and buffers by name, for features of the given last dimensions;
+        initialised from torch's generator in this order."""
         return {}
 
     @abstractmethod
@@ -159,12 +158,12 @@ class Term(ABC):
 
     @property
     def reads_padding(self) -> bool:
-        """Whether what stands after a caption's end counts in its loss."""
+        """Whether padding after a caption's end enters its loss."""
         return False
 
     @property
     def aligns(self) -> bool:
-        """Whether it draws pictures and their captions together, so that zero-shot can work."""
+        """Whether it aligns pictures with their captions, so that zero-shot can work."""
         return {feature.view.modality for feature in self.learns} == {"image", "text"}
 
     @property
@@ -172,7 +171,7 @@ class Term(ABC):
         """The features by which a trained model compares pictures with captions for this term.
 
         "embed" is the cosine of the embeddings; a term that says "tokens" gives its own way in
-        `comparison`. None where it does not draw the two together.
+        `comparison`. None where it does not align the two.
         """
         learns_embeddings = any(feature.kind == "embed" for feature in self.learns)
         return "embed" if self.aligns and learns_embeddings else None
@@ -181,7 +180,8 @@ class Term(ABC):
         """Floating-point operations of one sample's forward pass through the term itself.
 
         `shapes` are those of its computed features without the batch dimension; `batch` is the
-        number of samples that a sample is compared with. For plans: small parts are left out.
+        number of samples that a sample is compared with. An estimate for plans: small parts are
+        left out.
         """
         return 0.0
 
@@ -231,7 +231,7 @@ class Weighted:
 
 
 def _check_fields(term: Any) -> None:
-    """Raise StudyError for a choice that does not exist, or a size that is not one.
+    """Raise StudyError for an unknown choice or an invalid size.
 
     Here for every term at once: a misspelt level would otherwise pass for one of the others.
     """

@@ -11,7 +11,7 @@ from seedbed.model.similarity import Encoders, Similarity
 
 
 class Described(Protocol):
-    """What is asked of a term here; `Term` itself builds this module, and is above it."""
+    """The part of `Term` that is used here; `Term` itself imports this module."""
 
     def loss(self, features: Any, layers: nn.ModuleDict) -> Tensor:
         """The loss of a batch, []."""

@@ -1,4 +1,4 @@
-"""How alike two sides are by their tokens: means of best cosines, without keeping the cosines.
+"""Token-wise similarity: means of largest cosines, without storing all cosines.
 
 Of every pair of rows all tokens are compared, [n, P, m, L] numbers: a batch of 512 pairs at 50
 and 77 tokens has a billion. They are made a few rows at a time, in both directions at once.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def token_scores(
     own: Tensor, other: Tensor, other_mask: Tensor | None = None, *, own_mask: Tensor | None = None
 ) -> Tensor:
-    """For each pair the mean, over own tokens, of the best cosine with the other's.
+    """For each pair the mean, over own tokens, of the largest cosine with the other's tokens.
 
     own [n, P, D], other [m, L, D] normalised; masks bool [n, P], [m, L] -> [n, m].
     """
@@ -35,7 +35,7 @@ def both_scores(image: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor,
 
 
 def _shares(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """What each token counts in its row's mean: [n, P]."""
+    """The weight of each token in its row's mean [n, P]."""
     if mask is None:
         return tokens.new_full(tokens.shape[:2], 1 / tokens.shape[1])
     return mask.to(tokens.dtype) / mask.sum(1, keepdim=True).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Bundles: what the levels of a factor differ in beside what it is named for."""
+"""Confounded factors: what else the levels of a factor change beside its main part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Planned(Protocol):
     def trials(self) -> Sequence[Trial]: ...
 
 
-VIEWS = "views"  # among the fields that move: what the terms read, which is no field itself
+VIEWS = "views"  # stands among the fields for the views that the terms read
 
 
 def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> dict[str, list[str]]:
@@ -31,8 +31,8 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
     The main part is the recipe's at the root of the factor's first path: `objective` where its
     levels set the objective and a learning rate. Fields are compared as the scale leaves them,
     between trials that differ in this factor only. `views` is among them where the levels read
-    other views of a sample (`read`, if `views_read` was asked before). Factors that move one part
-    are not named.
+    different views of a sample (`read` is the answer of `views_read`, if known). Factors that
+    change one part only are left out.
     """
     read = views_read(plan) if read is None else read
     by_factor = {}
@@ -56,10 +56,10 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
 
 
 def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
-    """By factor whose levels read other views of a sample, the views that each level reads.
+    """For each factor whose levels read different views, the views that each level reads.
 
-    Compared between trials that differ in this factor only, or in a fraction, which has no such
-    trials, over all trials of each level.
+    Trials that differ in this factor only are compared; a fraction has no such trials, so there all
+    trials of each level are.
     """
     views = {t.key: frozenset(v.name for v in t.recipe.objective.views) for t in plan.trials}
     by_factor: dict[str, dict[Label, tuple[str, ...]]] = {}

@@ -48,7 +48,7 @@ class Cost:
 def estimate(recipe: Recipe) -> Cost:
     """Count a trial's samples, views, tokens, parameters and arithmetic.
 
-    Its parts are counted on torch's meta device, where they take no memory, or known from an
+    Its parts are counted on torch's meta device, where they take no memory, or were cached by an
     earlier plan; FLOPs are torch's own count of matrix products and convolutions, the terms' from
     their own arithmetic, a backward pass counted as two forward ones.
     """
@@ -102,7 +102,7 @@ def _estimated(
 
 
 def _pass_flops(part: Counts, kinds: set[str], embed_dim: int) -> int:
-    """Of one sample's view: its passes through the tower, and the projection of its embedding."""
+    """FLOPs of one view of a sample: passes through the tower, projection of the embedding."""
     computed = kinds & LEARNED
     flops = part.flops if computed != {"context"} else 0
     flops += part.both_ways_flops if "context" in computed else 0

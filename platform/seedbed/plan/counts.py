@@ -1,7 +1,7 @@
-"""Parameters and arithmetic of a model's parts: built on torch's meta device once, then known.
+"""Parameters and FLOPs of a model's parts: counted once on torch's meta device, then cached.
 
 A part is a tower with the outputs that are asked of it, or a term with the widths that it reads.
-Its counts are kept under the home folder, so that the next plan does not wait for torch.
+Its counts are cached under the home folder, so that the next plan does not wait for torch.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _passed(encoder: Any, columns: tuple[Any, ...], **options: bool) -> tuple[in
 
 
 def _ours(part: object) -> bool:
-    """Whether the package describes it: what is defined elsewhere may change under its name."""
+    """Whether this package defines it: code from elsewhere may change under the same name."""
     return type(part).__module__.startswith(f"{seedbed.__name__}.")
 
 
@@ -135,10 +135,10 @@ def _stock(name: str) -> bool:
 
 
 def _known(what: str, kept: bool, count: Callable[[], Counts]) -> Counts:
-    """The counts of a part, from the home folder or else by counting, which is then kept.
+    """The counts of a part, from the cache in the home folder or else counted and cached.
 
-    A file is only believed if it is of this very description, of the same code and libraries,
-    and whole: anything else is counted again.
+    A cached file is used only if it is whole and of this very description, code and libraries:
+    otherwise the part is counted again.
     """
     if not kept:
         return count()
@@ -154,7 +154,7 @@ def _known(what: str, kept: bool, count: Callable[[], Counts]) -> Counts:
     counted = count()
     counts = json.loads(json.dumps(asdict(counted)))
     body = {"of": of, "counts": counts, "check": _digest(counts)}
-    with contextlib.suppress(DataError):  # a home that cannot be written: the next plan counts too
+    with contextlib.suppress(DataError):  # the home cannot be written: no cache
         write_object(str(path), json.dumps(body, indent=1).encode())
     return counted
 

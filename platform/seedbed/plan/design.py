@@ -31,8 +31,8 @@ class PlannedFactor:
     """What a study varies: `levels` in the study's order, and the one to compare with.
 
     `at` are the recipe's fields that it sets, joined by ", "; `also_moves` what its levels differ
-    in beside that, None where nobody has looked; `views` what each level reads of a sample, where
-    that differs.
+    in beside that, None if not checked; `views` what each level reads of a sample, where that
+    differs.
     """
 
     name: str
@@ -108,7 +108,7 @@ class StatedClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class StatedError:
-    """What intervals rest on, one of ERRORS, and when it was stated, in words."""
+    """The error that intervals use, one of ERRORS, and when it was stated, in words."""
 
     kind: str = ERRORS[0]
     stated: str = ""
@@ -125,7 +125,7 @@ class StatedError:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What an earlier report of the study was written from."""
+    """An interim look: the seeds and trials of an earlier report."""
 
     num_seeds: int
     num_completed: int
@@ -135,9 +135,9 @@ class Look:
 class Design:
     """A study as it was planned; `responses` are metrics, the primary first.
 
-    `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers
-    of its trials are; `rehearsal` the surface of trials that only pretend; `looks` what earlier
-    reports were written from.
+    `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
+    its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
+    written from.
     """
 
     study: str

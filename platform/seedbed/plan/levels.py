@@ -1,4 +1,4 @@
-"""What the levels of a plan's factors come to once the scale has been applied."""
+"""What the levels of a plan's factors resolve to at its scale."""
 
 from __future__ import annotations
 

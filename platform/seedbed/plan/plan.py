@@ -36,7 +36,7 @@ class Cohort:
 
     @property
     def recipe(self) -> Recipe:
-        """A recipe whose data fields hold for every member."""
+        """A recipe with the data fields that all members share."""
         return self.trials[0].recipe
 
     @property
@@ -95,7 +95,7 @@ class Plan:
         return _design(self)
 
     def to_json(self) -> dict[str, Any]:
-        """What `--plan --json` prints: the design, and what each level and each trial comes to.
+        """What `--plan --json` prints: the design, and what each level and each trial resolves to.
 
         `resolved` lists the fields that a factor sets, a dictionary for each of its `levels`.
         """

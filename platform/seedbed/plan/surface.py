@@ -1,4 +1,4 @@
-"""A response surface: what the trials of a rehearsal measure instead of training. Pure."""
+"""A response surface: the simulated outcomes of a rehearsal's trials. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Surface:
     `hours` is what a trial costs in device-hours, NaN for the plan's estimate, with a relative
     spread of `cost_spread`. `random_state` draws another set of trials.
 
-    The other responses are drawn on their own, with shifts and noise of their own: `others` has
+    The other responses are drawn independently, with shifts and noise of their own: `others` has
     the effects of each by its name, {"zeroshot/top5": {"depth=3": -0.02}}, none where it has none.
     """
 
@@ -50,7 +50,7 @@ class Surface:
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def check(self, study: Study) -> Surface:
-        """Itself. Raises StudyError for what is no number, and for levels that `study` lacks."""
+        """Returns itself. Raises StudyError for non-numbers, and for levels that `study` lacks."""
         number("surface: mean", self.mean)
         for name in (*_SPREADS, *(["hours"] if self.hours is not None else [])):
             number(f"surface: {name}", getattr(self, name), least=0)

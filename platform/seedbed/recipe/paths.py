@@ -47,7 +47,7 @@ def value_at(value: Any, where: str, path: str) -> Any:
 
 
 def is_default(value: Any, path: str) -> bool:
-    """Whether the field at `path` beneath `value` is what its class has it at, unless told."""
+    """Whether the field at `path` beneath `value` has its class's default."""
     owner, _, name = path.rpartition(".")
     try:
         holder = value_at(value, "", owner) if owner else value
@@ -127,7 +127,7 @@ def _replaced(value: Any, fields: dict[str, Any]) -> Any:
 
 
 def _fitting(owner: Any, where: str, name: str, old: Any, new: Any) -> Any:
-    """`new` as the field's type: an int passes for a float; nothing else is bent."""
+    """`new` as the field's type: an int is taken for a float, nothing else is converted."""
     if isinstance(owner, Objective):  # a term is set whole, or by its weight
         if isinstance(new, Weighted | Term):
             return new if isinstance(new, Weighted) else Weighted(new)

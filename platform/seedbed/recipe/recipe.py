@@ -37,7 +37,7 @@ class AdamW:
     The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows a
     cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them;
     `decay_attention_bias` adds the biases of queries, keys and values, which the paper's code
-    decays because it finds biases by their layer's class and theirs is a bare parameter.
+    decays because it recognises biases by their layer's class, and these are bare parameters.
     """
 
     lr: float = 1e-3
@@ -91,7 +91,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Augment:
-    """What each view looks like, by its name; the raw caption has nothing to choose.
+    """What each view looks like, by its name; the raw caption has no options.
 
     The weak view and the two strong ones are the paper's released code's (Sense-GVT/DeCLIP).
     `test` is how a held-out picture is cropped: its whole short side, where that code takes
@@ -116,8 +116,8 @@ class Recipe:
     """Corpus, towers, objective, optimizer, budget, augmentation and seed of one trial.
 
     `micro_batch` rows pass the towers at a time (0: all), with the losses still over the whole
-    batch; `compile` hands the towers to torch.compile. Both change how, not what: the losses
-    agree to rounding.
+    batch (gradient caching); `compile` compiles the towers with torch.compile. With either the
+    losses agree to rounding.
     """
 
     objective: Objective
@@ -203,7 +203,7 @@ def flattened(path: str, value: Any) -> dict[str, Value]:
 
 
 def _flatten(prefix: str, value: Any, flat: dict[str, Value]) -> None:
-    """Put the fields of `value` into `found`. Once for each trial: no generators, no lookups."""
+    """Put the fields of `value` into `flat`. Runs for every trial: no generators, no lookups."""
     if isinstance(value, _PLAIN):
         flat[prefix] = value
     elif isinstance(value, Objective):

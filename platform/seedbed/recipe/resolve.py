@@ -1,17 +1,16 @@
-"""From a base recipe, a scale and what a study says to the recipe of one trial.
+"""Resolves a base recipe, a scale and a study's settings into the recipe of one trial.
 
-A scale shapes what nobody said. What a study's own patches, a factor's levels and `--set` say
-is what runs, each over the one before:
+A scale changes only what is not set explicitly. A study's own patches, a factor's levels and
+`--set` set fields explicitly, each overriding the one before:
 
-- A single field (`text.layers`) that is said is said, whatever its value.
-- A whole value (`objective`, `budget`) says the fields that are not at their class's default,
+- A single field (`text.layers`) is set explicitly, whatever its value.
+- A whole value (`objective`, `budget`) sets the fields that are not at their class's default,
   and those in which the whole levels of its factor differ: they are what it varies.
-- The base recipe says nothing of what the scale patches, and of its terms and its tower's
-  options what is not at the default.
-- A tower of the paper is named in the paper's terms: the scale's small sibling stands for it,
-  unless `--set` names it.
+- The base recipe yields to what the scale patches, except for those sizes of its terms and those
+  options of its tower that are not at the default.
+- A tower of the paper is replaced by the scale's small sibling, unless `--set` names it.
 
-All that is checked together, once, so that no order of patches can refuse what makes sense.
+All patches are checked together, once, so that no order of them can refuse a valid recipe.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from seedbed.recipe.scale import Scale
 class Said:
     """Patches from one place, which `who` names in words.
 
-    `varied` are fields of its whole values that are said though they may be at their default.
-    `literal` keeps a tower of the paper that is named here.
+    `varied` are fields of its whole values that are set even if they are at their default.
+    `literal` keeps a tower of the paper that is named here, instead of the scale's sibling.
     """
 
     who: str
@@ -44,7 +43,7 @@ class Said:
 def resolve(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     """`base` at `scale` with all of `said`, the last of which wins.
 
-    Raises StudyError, in the name of those who said what cannot be.
+    Raises StudyError, naming the places whose patches are to blame.
     """
     try:
         return _resolved(base, scale, said)
@@ -55,12 +54,12 @@ def resolve(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
 def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     by_path: dict[str, tuple[Any, Said]] = {}
     for one in said:
-        # Whole values first: a field said beside its whole is said of it.
+        # Whole values first: a field that is set beside its whole value overrides a part of it.
         for path in sorted(one.patches, key=lambda path: path.count(".")):
             kept = {p: v for p, v in by_path.items() if not beneath(p, path)}
             by_path = kept | {path: (one.patches[path], one)}
     patches = {path: value for path, (value, _) in by_path.items()}
-    # Whoever names the tower by `--set` means that one; its options may still be the sibling's.
+    # A tower that `--set` names is kept; its options may still be the sibling's.
     name = by_path.get("image.name")
     wishes = {**scale.patches} | _of_tower(base, scale, patches) | _of_terms(base, scale, patches)
     if name is not None and name[1].literal:
@@ -72,7 +71,7 @@ def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
 
 
 def _is_said(path: str, by_path: Mapping[str, tuple[Any, Said]]) -> bool:
-    """Whether the field at `path` is said, by itself or within a whole value."""
+    """Whether the field at `path` is set explicitly, by itself or within a whole value."""
     for root, (value, one) in by_path.items():
         if root == path and path != "image.name":
             return True
@@ -85,7 +84,7 @@ def _is_said(path: str, by_path: Mapping[str, tuple[Any, Said]]) -> bool:
 
 
 def _of_tower(base: Recipe, scale: Scale, patches: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scale has in place of the tower that is named; options that it had stay."""
+    """The scale's replacement for the tower that is named; options that were given stay."""
     image = patches.get("image", base.image)
     name = patches.get("image.name", getattr(image, "name", None))
     small = dict(scale.towers.get(name, {}))
@@ -110,7 +109,7 @@ def _of_terms(base: Recipe, scale: Scale, patches: Mapping[str, Any]) -> dict[st
 
 
 def _blamed(base: Recipe, scale: Scale, said: Sequence[Said], error: SeedbedError) -> StudyError:
-    """`error` in the name of the fewest whom it takes."""
+    """`error`, attributed to the smallest set of `said` that raises it."""
     needed = tuple(said)
     for one in said:
         fewer = tuple(other for other in needed if other is not one)

@@ -11,13 +11,13 @@ from seedbed.errors import StudyError, nearest
 
 @dataclass(frozen=True)
 class Scale:
-    """What a scale makes of what a study does not say, and how often it repeats each cell.
+    """Patches of the fields that a study does not set, and how often each cell is repeated.
 
     `patches` are fields of the base recipe. `terms` shrinks the terms' own heads and queues, by
     the term's class: `{"SimCLR": {"hidden": 256}}`. `towers` has a small sibling for a tower of
     the paper, by timm's name: its `image.name` or `image.options`. So a study is written in the
     paper's terms, and means the same question at every scale; `seedbed.recipe.resolve` has the
-    rule of what is said and what is not.
+    order of precedence.
     """
 
     name: str
@@ -28,8 +28,8 @@ class Scale:
     towers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-# In proportion to towers of an eighth of the paper's widths; a queue of a few batches, as 65,536
-# is of 4,096.
+# In proportion to towers of an eighth of the paper's widths; the queue holds several batches, as
+# the paper's 65,536 hold 16 of 4,096.
 _SMALL_TERMS: dict[str, dict[str, Any]] = {
     "SimCLR": {"hidden": 256, "out": 64},
     "SimSiam": {"hidden": 128, "out": 128, "bottleneck": 64},

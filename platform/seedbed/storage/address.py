@@ -1,4 +1,4 @@
-"""How a corpus's place is written: sources, weights, brace ranges and globs. Nothing is read.
+"""The syntax of a corpus's address: sources, weights, brace ranges, globs. Nothing is read.
 
     s3://a/{00000..01242}.tar@2::/data/b      two sources, the first drawn twice as often
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from seedbed.errors import DataError, nearest
 
 SCHEMES = ("s3", "file", "demo")
-MAX_EXPANDED = 1_000_000  # names in one brace range; more is a slip of the pen
+MAX_EXPANDED = 1_000_000  # names in one brace range; more is a typo
 
 _WEIGHT = re.compile(r"@([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf|nan)\Z")
 _BRACE = re.compile(r"\{([^{}]*)\}")

@@ -1,4 +1,4 @@
-"""The one client for buckets: boto3 under `retry`, its answers read by HTTP status and error code.
+"""The one client for buckets: boto3 under `retry`, with errors classified by status and code.
 
 Credentials and endpoint come from the usual environment (`AWS_*`, `AWS_ENDPOINT_URL`).
 """
@@ -79,8 +79,8 @@ def ask(
 ) -> T | None:
     """`request(client)` under `retry`; None for one of the HTTP statuses `expected`.
 
-    `request` must be safe to repeat. Raises UnavailableError, and DataError for what repeating
-    does not mend: refused credentials, no such bucket, a request that the server does not take.
+    `request` must be idempotent. Raises UnavailableError, and DataError for permanent errors:
+    refused credentials, no such bucket, a request that the server does not take.
     """
     from boto3.exceptions import Boto3Error
     from botocore import exceptions as boto
@@ -90,7 +90,7 @@ def ask(
         return DataError(f"{what} failed", why=plain(error), mend="check AWS_*")
 
     try:
-        made = client()  # before the clock of `retry` starts: it reads boto3's tables, and is slow
+        made = client()  # before the clock of `retry` starts: boto3 is slow to load its tables
     except (boto.BotoCoreError, ValueError) as error:
         raise failed(error) from error
 
@@ -116,7 +116,7 @@ def ask(
 
 
 def _fault(uri: str, status: int | None, code: str, error: object) -> Exception:
-    """TransientError, or the error for an answer that is the same when the request is repeated."""
+    """A TransientError to retry, or the error for an answer that is permanent."""
     if status in (401, 403) or code in REFUSED_CODES:
         return _refused(uri, plain(error))
     if code == "NoSuchBucket":

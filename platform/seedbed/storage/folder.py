@@ -22,10 +22,10 @@ MARK_NAME = "folder.json"
 class Folder:
     """Small files under `uri`, a local path or `s3://bucket/prefix`, written whole or not at all.
 
-    Layout: `trials/<key>/` holds a finished trial, `cohorts/<run>/` the checkpoints of one start
-    of a cohort and `cohorts/<run>.json` its members, `aside/` what trials left on data that have
-    changed since. Requests to a bucket are repeated as `retry` says. Raises DataError for what
-    repeating does not mend.
+    Layout: `trials/<key>/` holds a finished trial, `cohorts/<run>/` the checkpoints of one start of
+    a cohort and `cohorts/<run>.json` its members, `aside/` what trials left on data that have
+    changed since. Requests to a bucket are retried (see `retry`). Raises DataError for permanent
+    errors.
     """
 
     def __init__(self, uri: str) -> None:
@@ -64,7 +64,7 @@ class Folder:
         return "/".join([self.root, *parts])
 
     def parts(self, path: str) -> tuple[str, ...]:
-        """What `path` made of its path."""
+        """The parts from which `path` makes this path."""
         return Path(path).relative_to(self.root).parts
 
     def _find(self, *parts: str) -> Object | None:

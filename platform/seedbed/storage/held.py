@@ -1,4 +1,4 @@
-"""Who runs a study, as its lock says, and the refusal of whoever comes second."""
+"""Who holds a study's lock, and the error for a second process."""
 
 from __future__ import annotations
 

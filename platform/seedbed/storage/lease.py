@@ -1,13 +1,13 @@
-"""One driver at a time in a bucket: an object that says who, made only where none is, and renewed.
+"""A lease in a bucket, so that one driver at a time runs a study: a lock object, kept renewed.
 
-A bucket frees no lock when a process dies, so the lock is a lease: its holder writes it anew every
-BEAT_SECONDS, and one that stood still for LEASE_SECONDS belongs to nobody. Making and taking it
-over are conditional writes (`If-None-Match: *`, `If-Match: etag`; Amazon S3 since 2024, SeaweedFS,
-MinIO and others), so of two drivers at once one is refused. Ages are the server's: its date less
-the object's, whatever the clocks of two drivers say.
+A bucket frees no lock when a process dies, so the lock is a lease: its holder rewrites it every
+BEAT_SECONDS, and one that was not rewritten for LEASE_SECONDS has expired. Creating it and taking
+it over are conditional writes (`If-None-Match: *`, `If-Match: etag`; Amazon S3 since 2024,
+SeaweedFS, MinIO and others), so of two drivers at once one is refused. Ages are by the server's
+clock, its date less the object's: the drivers' clocks do not matter.
 
-A store that is away for longer than the lease is away for all; should another driver come first
-when it is back, the old one finds its lease taken at its next beat, and stops.
+An outage of the store that is longer than the lease affects all drivers alike; if another takes the
+lease first once the store is back, the old holder notices at its next beat, and stops.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from seedbed.storage.held import LOCK_NAME, Holder, held
 LEASE_SECONDS = 60.0
 BEAT_SECONDS = 15.0
 POLL_SECONDS = 1.0
-RELEASE_SECONDS = 5.0  # to give it back; a store that is away then will see it run out
+RELEASE_SECONDS = 5.0  # limit for deleting it at the end; if the store is unreachable, it expires
 
 
 @contextlib.contextmanager
@@ -100,12 +100,12 @@ class _Lease:
         self._probe()
 
     def keep(self) -> None:
-        """Renew the lease until it is given back or lost. A store that is away is waited for."""
+        """Renew the lease until it is released or lost; an unreachable store is retried."""
         while not self.ended.wait(self.beat_seconds):
             try:
                 kept = self._write(self._etag)
             except DataError:
-                continue  # at the next beat, then
+                continue  # tried again at the next beat
             if not kept and not self.ended.is_set():
                 self.lost = True
                 os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C: what runs is interrupted
@@ -140,7 +140,7 @@ class _Lease:
         else:
             s3.write(self.uri, content)
             new = ""
-        # An answer may be lost of a request that was carried out, and repeated in vain.
+        # A request may succeed with its answer lost; its retry then fails the condition.
         self._etag = new if new is not None else self._mine()
         return self._etag is not None
 
@@ -155,7 +155,7 @@ class _Lease:
         return None
 
     def _probe(self) -> None:
-        """Whether the server keeps conditions; one that does not would let two drivers in."""
+        """Check that the server honours conditional writes: else two drivers could hold it."""
         try:
             answer = s3.write_if(self.uri, b"{}", etag=None)
         except DataError:
@@ -172,7 +172,7 @@ class _Lease:
 
 
 def _lease_of(body: bytes, default: float) -> float:
-    """How long whoever wrote `body` may stand still."""
+    """The lease in seconds that the holder stated in `body`."""
     try:
         return float(json.loads(body)["lease_seconds"])
     except (ValueError, KeyError, TypeError):

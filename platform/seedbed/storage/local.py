@@ -47,7 +47,7 @@ def write(path: str | Path, content: bytes) -> None:
         with partial.open("wb") as out:
             out.write(content)
             out.flush()
-            os.fsync(out.fileno())  # else a crash may leave the new name with no content
+            os.fsync(out.fileno())  # otherwise a crash may leave the new name with no content
 
     _replace(Path(path), fill)
 

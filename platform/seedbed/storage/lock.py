@@ -1,4 +1,4 @@
-"""One process at a time: a file lock, and the lock of a study by it or by a lease in a bucket."""
+"""Locks: of a file, and of a study (a file lock in a local folder, a lease in a bucket)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME, Holder, held
 from seedbed.storage.lease import study_lease
 
-# What systems say of a file that another process has locked, and of a disk that has no locks.
+# errno for a file that another process has locked, and for a file system without locks.
 HELD = frozenset({errno.EACCES, errno.EAGAIN})
 WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -53,7 +53,7 @@ def file_lock(path: Path, *, held: Callable[[Holder | None], None] | None = None
 
 @contextlib.contextmanager
 def study_lock(folder: Folder) -> Iterator[None]:
-    """Hold the study whose results are in `folder`: two drivers would end each other's trials.
+    """Lock the study whose results are in `folder`: two drivers would end each other's trials.
 
     In a local folder by a file lock, in a bucket by a lease. Raises StudyHeldError when another
     process holds it.

@@ -16,7 +16,7 @@ from seedbed.storage.address import (
     matcher,
 )
 
-SUFFIXES = (".tar", ".parquet")  # what a plain folder is searched for
+SUFFIXES = (".tar", ".parquet")  # the files that count as shards in a plain folder
 MAX_NAMED = 5  # names in a message
 
 

@@ -20,8 +20,8 @@ from seedbed.errors import DataError, TransientError, UnavailableError
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 900.0  # SEEDBED_RETRY_SECONDS: how long one request is repeated
-# A server that has never answered is more often a wrong address, which should be said soon.
+RETRY_SECONDS = 900.0  # SEEDBED_RETRY_SECONDS: how long one request is retried
+# A server that has never answered is more likely a wrong address: fail soon.
 FIRST_SECONDS = 15.0
 BACKOFF_SECONDS = 0.5  # SEEDBED_READ_BACKOFF_SECONDS: before the second attempt, then doubled
 MAX_BACKOFF_SECONDS = 20.0
@@ -72,7 +72,7 @@ _process = _Process()
 
 @contextlib.contextmanager
 def retrying_for(seconds: float) -> Iterator[None]:
-    """In the block every request is repeated for `seconds`, whether the server answered or not.
+    """In the block every request is retried for `seconds`, even if the server has never answered.
 
     For workers and tasks on other machines: they lack the driver's environment, and the driver
     has reached the server already.

@@ -105,7 +105,7 @@ def upload(source: Path, uri: str) -> None:
     bucket, key = split(uri)
 
     def put(client: Any) -> None:
-        with source.open("rb") as opened:  # opened anew: a repeated request reads from the start
+        with source.open("rb") as opened:  # opened anew: a retry reads from the start
             client.upload_fileobj(opened, bucket, key)
 
     ask(uri, f"writing {uri}", put)
@@ -167,7 +167,7 @@ def delete(uri: str) -> None:
 
 
 def move(source: str, target: str) -> None:
-    """Copy the object over `target`, then delete it: each of the two may be repeated."""
+    """Copy the object over `target`, then delete it; both requests are idempotent."""
     (bucket, key), (to_bucket, to_key) = split(source), split(target)
     origin = {"Bucket": bucket, "Key": key}
     ask(source, f"moving {source} to {target}", lambda c: c.copy(origin, to_bucket, to_key))

@@ -1,4 +1,4 @@
-"""Folders for what nobody reads once its process has ended, however it ends."""
+"""Temporary folders that are removed even if their process is killed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PREFIX, NEW = "seedbed-scratch-", "seedbed-new-"
 @contextmanager
 def scratch_folder() -> Iterator[str]:
     """A folder in the temporary one, removed at the end, or by `remove_stale` after a kill."""
-    # It gets its name once it is held: one that has the name and nobody holds is stale.
+    # Renamed only once it is locked: a folder of that name that is not locked is stale.
     made = Path(tempfile.mkdtemp(prefix=NEW))
     held = os.open(made, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a disk without locks: nobody takes it for stale either
+        with suppress(OSError):  # no locks here: then nobody finds it stale either
             fcntl.flock(held, fcntl.LOCK_EX)
         folder = made.rename(made.with_name(made.name.replace(NEW, PREFIX)))
         try:

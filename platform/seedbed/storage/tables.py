@@ -16,9 +16,9 @@ def read_table(content: bytes, columns: Sequence[str] | None = None) -> pa.Table
 def opened(content: bytes) -> pq.ParquetFile:
     """The parquet file in `content`; its `read` takes `use_threads=False`.
 
-    `pyarrow.parquet.read_table` reads ahead in threads of Arrow's own. Such a thread may let go
-    of the last Python buffer after the interpreter has begun to end: it then waits for a lock
-    that is never given, is cancelled inside a C++ destructor, and the process aborts ("terminate
+    `pyarrow.parquet.read_table` reads ahead in threads of Arrow's own. Such a thread may release
+    the last Python buffer after the interpreter has begun to shut down: it then waits for the GIL,
+    which it never gets, is cancelled inside a C++ destructor, and the process aborts ("terminate
     called without an active exception"), though all its work is done.
     """
     return pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)

@@ -1,1 +1,1 @@
-"""What is asked: recipes, factors, studies, and the trials and cohorts that they plan."""
+"""The question: studies, their factors, levels, cells and claims, and the trials."""

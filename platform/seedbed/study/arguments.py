@@ -1,4 +1,4 @@
-"""What a study and a factor are given, checked: each mistake in words, with its mend."""
+"""Checks the arguments of a study and a factor, each with an error that says how to mend it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seedbed.checks import is_integer, one_of
 from seedbed.errors import StudyError, nearest
 from seedbed.recipe.recipe import Recipe
 
-ERRORS = ("cells", "pooled")  # what intervals may rest on, the default first
+ERRORS = ("cells", "pooled")  # of a study's intervals, the default first
 Item = TypeVar("Item")
 
 
@@ -31,7 +31,7 @@ def check_names(kind: type, fields: Mapping[str, Any], also: Iterable[str] = ())
 
 
 def several(value: Any, kind: type[Item], name: str) -> tuple[Item, ...]:
-    """`value` as a tuple. Raises StudyError for one thing in the place of several."""
+    """`value` as a tuple. Raises StudyError for a single one."""
     shown = kind.__name__ if kind is not str else "text"
     if isinstance(value, str | kind) or not isinstance(value, Sequence):
         letters = "; a text would be taken letter by letter" if isinstance(value, str) else ""
@@ -53,7 +53,7 @@ def several(value: Any, kind: type[Item], name: str) -> tuple[Item, ...]:
 
 
 def check_base(base: Recipe, scales: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise StudyError for what is no recipe, and for a seed that the study's own would hide."""
+    """Raise StudyError for a non-recipe, and for a seed that the study's seeds would override."""
     if not isinstance(base, Recipe):
         raise StudyError(
             f"the base is {base!r}",
@@ -73,8 +73,8 @@ def check_base(base: Recipe, scales: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds as a tuple. Raises StudyError for what is no whole number, for none, for a repeated
-    one and for a negative one."""
+    """Seeds as a tuple. Raises StudyError for seeds that are not integers, repeated or negative,
+    and where there are none."""
     given: Any = range(seeds) if isinstance(seeds, int) and is_integer(seeds) else seeds
     if not isinstance(given, Sequence) or not all(map(is_integer, given)):
         raise StudyError(
@@ -104,7 +104,7 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def checked_error(error: object) -> str:
-    """What a study's intervals rest on. Raises StudyError for a word that is none of `ERRORS`."""
+    """The error that a study's intervals use. Raises StudyError if it is not among `ERRORS`."""
     why = "the report's intervals rest on an error that it knows"
     one_of("Study.error", error, ERRORS, why=why)
     return str(error)

@@ -11,7 +11,7 @@ from seedbed.study.factor import Factor
 
 
 class CellDesign(ABC):
-    """One kind of design. A file in `study/designs/` defines one, and no list has its name.
+    """One kind of design: a file in `study/designs/`, found by walking the folder.
 
     `Study(NAME=given)` takes the design of the file `NAME.py`; `given` is what its `parse` reads.
     Without one, a study trains every combination. `str` of a design is what the plan shows.

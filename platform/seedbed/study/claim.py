@@ -1,4 +1,4 @@
-"""Claims: what a study expects to find, stated as data before its first trial."""
+"""Claims: a study's preregistered hypotheses, as data."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def check_claims(
         claim.check(factors, responses)
 
 
-ERROR_ID = ":error"  # under which a study's error is written down beside its claims
+ERROR_ID = ":error"  # the id of a study's choice of error, recorded beside its claims
 
 
 def digest_of(claim: Mapping[str, Any]) -> str:

@@ -111,7 +111,7 @@ class Factor:
     def varied(self) -> frozenset[str]:
         """The fields within whole values (`objective`) that the levels have different values of.
 
-        A field that only some of the levels have is none: it comes and goes with its term.
+        A field that only some of the levels have does not count: the others lack its term.
         """
         seen: dict[str, set[str]] = {}
         for patch in self.levels.values():

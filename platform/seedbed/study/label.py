@@ -1,7 +1,7 @@
 """Labels of levels, and the one way in which they are written and compared.
 
-A label passes through names, JSON, MLflow's tags and tables; it is the same label wherever its
-text here is the same.
+A label passes through names, JSON, MLflow's tags and tables; two labels are the same where their
+text by `label_text` is.
 """
 
 from __future__ import annotations

@@ -22,13 +22,13 @@ Value = str | int | float | bool | None
 class TrialRecord:
     """The outcome of one trial: what was asked, how it ended, and every number it left.
 
-    `metrics` are the finals; one that is NaN, infinite or null is not a number anybody can use,
-    so it is dropped and named in `missing_metrics`. `test_digest` tells the pictures and names
-    that it was scored on from others. `curve` holds points
-    {"samples": int, metric: float, ...} in order of samples; their non-finite values are dropped.
-    `order_schema` is that of the order of samples. `made_by` says by what it was trained, as
-    `device=cpu; workers=1; ...`, with " then " between those of a trial that went on elsewhere.
-    Raises TrackingError for a status that is not one of STATUSES and for a point without samples.
+    `metrics` are the finals; one that is NaN, infinite or null is dropped and named in
+    `missing_metrics`. `test_digest` identifies the pictures and names that it was scored on.
+    `curve` holds points {"samples": int, metric: float, ...} in order of samples; their non-finite
+    values are dropped. `order_schema` is that of the order of samples. `made_by` says on what it
+    was trained, as `device=cpu; workers=1; ...`, with " then " between those of a trial that went
+    on elsewhere. Raises TrackingError for a status that is not one of STATUSES and for a point
+    without samples.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""What every trial records, however it is evaluated: what it took, what it read, its losses."""
+"""What every trial records beside its evaluation: its cost, its data, its losses."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Study:
             self._check_cell(cell, recipes[-1])
         self.metrics = measured(recipes)
         if not self.metrics.keys() >= set(self.responses):
-            # What a selection removes is measured at the scales that select.
+            # What a selection removes is recorded at the scales whose patches select.
             self.metrics = self.metrics | measured(self._everywhere())
         check_responses(self.responses, self.metrics)
         check_claims(self.claims, self.factors, [self.metrics[name] for name in self.responses])
@@ -129,9 +129,9 @@ class Study:
             )
 
     def _somewhere(self, cell: Cell) -> Recipe:
-        """`cell` at the scale whose patches it needs: the first of the largest that can hold it.
+        """The recipe of `cell` at the largest scale at which it is valid.
 
-        Raises what the largest says where none can.
+        Raises the largest scale's error where it is valid at none.
         """
         refused: list[StudyError] = []
         for scale in reversed(SCALES.values()):
@@ -142,7 +142,7 @@ class Study:
         raise refused[0]
 
     def _everywhere(self) -> Iterator[Recipe]:
-        """Every cell at every scale that can hold it."""
+        """The recipe of every cell at every scale at which it is valid."""
         for cell, scale in itertools.product(self.cells(), SCALES.values()):
             with suppress(StudyError):
                 yield self.recipe(cell, scale)

@@ -1,4 +1,4 @@
-"""The seam between running and tracking: what is told to a ledger, and what one promises."""
+"""The interface between running and tracking: a ledger, and the entries that it takes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ File = Path | Remote
 class Unsent:
     """What a ledger could not keep, for people, and why. False when everything was kept.
 
-    `keys` are the trials concerned; a later `finish` with their records mends it.
+    `keys` are the trials concerned; a later `finish` with their records completes them.
     """
 
     what: tuple[str, ...] = ()
@@ -104,8 +104,8 @@ class Unsent:
 class Ledger(Protocol):
     """Where a study is written down. No method waits on a network, and none but `close` waits.
 
-    `open_study` comes first and once. Everything may be told again: a ledger holds one entry
-    for a key and one value for a metric and step, however often the driver starts anew.
+    `open_study` comes first and once. Every call is idempotent: a ledger holds one entry for a key
+    and one value for a metric and step, however often the driver restarts.
     """
 
     def open_study(self, entry: StudyEntry) -> None:
@@ -115,7 +115,7 @@ class Ledger(Protocol):
         """Begin a trial, or continue it when its key is known."""
 
     def log(self, key: str, samples: int, metrics: Mapping[str, float]) -> None:
-        """A point of a trial's curve. Never blocks and never raises; non-finite values go."""
+        """A point of a trial's curve. Never blocks or raises; drops non-finite values."""
 
     def finish(self, record: TrialRecord, files: Mapping[str, File] | None = None) -> None:
         """Write down a trial's outcome, whatever is missing of it: idempotent.
@@ -134,7 +134,7 @@ class Ledger(Protocol):
 
 
 class InMemoryLedger:
-    """A ledger of plain dictionaries, with MLflow's manners: for tests and dry runs.
+    """A ledger of plain dictionaries that behaves like MLflow's: for tests and dry runs.
 
     `statuses` holds running, interrupted or the record's status for each key.
     """

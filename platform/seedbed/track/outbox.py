@@ -1,4 +1,4 @@
-"""A queue with one writer: callers never wait, what fails is tried again, memory is bounded."""
+"""A queue with one writer: callers never wait, failures are retried, memory is bounded."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class CurvePoint(NamedTuple):
 class Delivery:
     """Something to send, once.
 
-    `key` is the trial it is about; `final` says that it tells all of it; `after_points` that the
-    trial's points, or without a key all points, go first.
+    `key` is the trial it is about; `final` says that it contains the trial's whole record;
+    `after_points` that the trial's points, or without a key all points, are sent first.
     """
 
     what: str
@@ -41,10 +41,10 @@ class Delivery:
 class Outbox:
     """Sends jobs in order and points in batches, from one thread of its own.
 
-    `send_points(key, points)` and every job must be safe to repeat. When one raises, `is_refused`
-    says whether to repeat is hopeless; otherwise `is_alive` says whether the other side answers
-    at all. While it does not, everything waits (points beyond `max_points` are dropped, oldest
-    first); when it does, a job is given up after `max_tries`.
+    `send_points(key, points)` and every job must be idempotent. When one raises, `is_refused` says
+    whether a retry is pointless; otherwise `is_alive` says whether the other side answers at all.
+    While it does not, everything waits (points beyond `max_points` are dropped, oldest first); when
+    it does, a job is given up after `max_tries`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Outbox:
         self._num_points = 0
         self._dropped: Counter[str] = Counter()
         self._given_up: list[tuple[Delivery, str]] = []
-        self._final: set[str] = set()  # keys whose whole story was sent
+        self._final: set[str] = set()  # keys whose whole record was sent
         self._reason = ""
         self._changed = threading.Condition()
         self._closing = self._stopped = False
@@ -125,7 +125,7 @@ class Outbox:
                 if self._stopped or (self._closing and not self._jobs and not self._num_points):
                     return
                 if not self._jobs and not self._closing:
-                    # So that points go out together, unless there is something else to do.
+                    # To send points in batches, unless there is something else to do.
                     self._changed.wait_for(
                         lambda: bool(self._jobs or self._closing or self._stopped), self._linger_s
                     )

@@ -1,1 +1,1 @@
-"""What a study's file does when it is run: `main`, and a file for each thing it can be asked."""
+"""The command line of a study's file: `main`, and one file for each thing that it can do."""

@@ -24,7 +24,7 @@ def explain_study_faults() -> None:
 
 
 def study_is_defined() -> None:
-    """From here on an error is no fault of the study's file."""
+    """Call once the study is defined: errors after that are not explained as the file's."""
     if isinstance(sys.excepthook, _Explained):
         sys.excepthook = sys.excepthook.before
 
@@ -48,7 +48,7 @@ class _Explained:
 
 def _is_study(file: object) -> bool:
     if hasattr(sys, "ps1") or sys.flags.interactive or not hasattr(file, "__file__"):
-        return False  # a person at a prompt, who stays there
+        return False  # an interactive prompt, which must not exit
     return any(getattr(value, "__module__", None) == MAIN for value in vars(file).values())
 
 

@@ -1,4 +1,4 @@
-"""What is said of a plan, a line for each thing: before it runs, and when it starts."""
+"""The lines that are printed about a plan, before it runs and when it starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
 
 
 def unchecked(corpora: Corpora) -> list[str]:
-    """Said where nobody knows whether held-out pictures are trained on under another name."""
+    """A warning where training data were not checked for copies of held-out pictures."""
     return [
         f"copies  of held-out pictures in {opened.num_unchecked:,} of the "
         f"{len(opened.train.paths):,} shards of {corpus.uri} were not looked for: no index has "
@@ -47,7 +47,7 @@ def unchecked(corpora: Corpora) -> list[str]:
 
 
 def bundles(chosen: Plan) -> list[str]:
-    """Said before anything runs: which factors move more than their main part of the recipe."""
+    """A warning for each confounded factor: its levels change more than one part of the recipe."""
     read = views_read(chosen)
     lines = []
     for name, fields in moved_together(chosen).items():
@@ -55,7 +55,7 @@ def bundles(chosen: Plan) -> list[str]:
             f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of "
             f"it is found of {' + '.join([name, *fields])}"
         )
-        # Levels that read the same stand together.
+        # Levels that read the same views are grouped.
         alike: dict[tuple[str, ...], list[str]] = {}
         for label, views in read.get(name, {}).items():
             alike.setdefault(views, []).append(label_text(label))
@@ -64,7 +64,7 @@ def bundles(chosen: Plan) -> list[str]:
 
 
 def level_lines(chosen: Plan) -> list[str]:
-    """What each level comes to at the plan's scale: what runs, whatever its label says."""
+    """What each level resolves to at the plan's scale, whatever its label says."""
     words = {
         f"{factor.name}={label_text(label)}": said
         for factor in chosen.study.factors
@@ -75,7 +75,7 @@ def level_lines(chosen: Plan) -> list[str]:
 
 
 def unjudged_claims(chosen: Plan) -> list[str]:
-    """Said before anything runs: which claims are about another scale than the plan's."""
+    """A warning for each claim about another scale than the plan's: it will get no verdict."""
     return [
         f"claim   {claim.id} is about the scale {' or '.join(claim.scale)}: at "
         f"{chosen.scale.name} the report says what is seen of it, and gives no verdict"

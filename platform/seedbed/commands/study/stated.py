@@ -1,4 +1,4 @@
-"""What was stated before it was seen: when each claim was, and each look at the results."""
+"""Preregistration: when each claim was stated, and each interim look at the results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def stated_claims(store: Folder, chosen: Plan, num_ended: int) -> dict[str, str]:
-    """When each claim was stated, by its id, in words; a new one is written down as of now.
+    """When each claim was stated, by its id, in words; a new one is recorded as stated now.
 
-    A claim is known by the digest of all that it says: one that was changed is a new one. So is
-    the error that intervals rest on (by `ERROR_ID`), where the study says another than the default.
+    A claim is identified by a digest of its content: one that was changed is a new one. The error
+    that intervals use is recorded likewise (as `ERROR_ID`) where the study sets it.
     """
     known: dict[str, int] = store.read_json(chosen.variation, "claims.json") or {}
     study = chosen.study
@@ -45,7 +45,7 @@ def looks_before(store: Folder, chosen: Plan) -> list[dict[str, int]]:
 
 
 def note_look(store: Folder, chosen: Plan, table: pd.DataFrame) -> None:
-    """Write down that a report was written; one of the same trials is the same look."""
+    """Record an interim look; reports of the same trials are one look."""
     done = table[table["status"] == "completed"]
     look = {"num_seeds": int(done["seed"].nunique()), "num_completed": len(done)}
     looks = looks_before(store, chosen)

@@ -1,4 +1,4 @@
-"""The report of a study that ran: written, handed to the ledger, and pointed at."""
+"""The report of a study that ran: writes it, hands it to the ledger, and says where it is."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Tracking:
 
 def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) -> None:
     """Write the report, send what is left to MLflow, and say where everything is."""
-    # Until the ledger has sent the files on.
+    # The files must exist until the ledger has sent them.
     with report_folder(store, chosen.variation) as folder:
         try:
             report = _reported(chosen, outcome, tracking, store, folder)
         finally:
-            # Whatever stops the report, no run is left behind that says it is running.
+            # Even if the report fails, no run may stay marked as running.
             unsent = tracking.ledger.close(timeout_s=CLOSE_SECONDS)
     print(report.summary)
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
@@ -81,14 +81,14 @@ def _reported(
     note_look(store, chosen, table)
     completed = sum(record.status == "completed" for record in outcome.records.values())
     tracking.ledger.attach({f"report/{report.page.name}": report.page})
-    # Each state of the study is an analysis of its own; the same state is the same run.
+    # One analysis run for each number of completed trials: the same report again reuses its run.
     of = f"{completed} of {len(chosen.trials)} trials"
     tracking.ledger.attach(dict(report.paths), analysis=of)
     return report
 
 
 def _records(chosen: Plan, outcome: Outcome) -> list[TrialRecord]:
-    """A record for each trial that has one, and for those that ended without."""
+    """A record for each trial that ended; those that left none get one here."""
     left = (t for t in chosen.trials if t.key not in outcome.records and t.key in outcome.reasons)
     return [
         *outcome.records.values(),
@@ -153,7 +153,7 @@ def _curves(outcome: Outcome) -> CurveReader:
 
 @contextmanager
 def report_folder(store: Folder, variation: str) -> Iterator[Path]:
-    """Where the report is written: in a bucket's stead, a folder that goes with the block."""
+    """Where the report is written; with results in a bucket, a temporary folder for the block."""
     if store.local:
         yield Path(store.path(variation, "report"))
         return

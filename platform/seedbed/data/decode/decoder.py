@@ -11,8 +11,8 @@ from PIL import Image
 class Decoder(ABC):
     """Decodes pictures of some formats.
 
-    A member of a sample is a picture if its extension is one of `extensions`; which decoder gets
-    its bytes is said by the bytes alone, since names of the web's pictures are often wrong.
+    A member of a sample is a picture if its extension is one of `extensions`; the decoder is chosen
+    by the bytes alone, since extensions on the web are often wrong.
     """
 
     formats: ClassVar[tuple[str, ...]]  # as messages name them
@@ -30,6 +30,6 @@ class Decoder(ABC):
     def decode(self, content: bytes, side: int = 0) -> Image.Image:
         """RGB picture, upright; transparency is laid on white.
 
-        With `side` it may come smaller than it is, as long as neither side falls below `side`.
-        Raises SampleFault, and nothing else, for what does not decode or is too large.
+        With `side` it may be downscaled, as long as neither side falls below `side`. Raises
+        SampleFault, and nothing else, for what does not decode or is too large.
         """

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from seedbed.data.decode.decoder import Decoder
 from seedbed.errors import SampleFault
 
-# Others are not asked for: Pillow's EPS decoder, for one, starts Ghostscript on the bytes.
+# No others are enabled: Pillow's EPS decoder, for one, starts Ghostscript on the bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 MAX_PIXELS = 64_000_000  # above it a picture is a decompression bomb, not a photograph
@@ -40,7 +40,7 @@ def _decoded(content: bytes, side: int) -> Image.Image:
     """The picture, turned upright as its EXIF says.
 
     With `side`, a JPEG may come at 1/2, 1/4 or 1/8 of its size, as long as neither side falls
-    below: the library then leaves out the frequencies that a smaller picture would lose anyway.
+    below: libjpeg then skips the frequencies that a smaller picture would lose anyway.
     """
     try:
         picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -64,7 +64,7 @@ def _decoded(content: bytes, side: int) -> Image.Image:
         return picture.convert("RGB")
     except SampleFault:
         raise
-    except UnidentifiedImageError:  # whose words hold an address in memory, another every time
+    except UnidentifiedImageError:  # its text has a memory address, so it differs every time
         raise SampleFault(
             f"picture does not decode: cannot be read as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         ) from None

@@ -40,7 +40,7 @@ class Augmentation:
 
     @property
     def assets(self) -> tuple[Asset, ...]:
-        """What it reads beside the sample: none, if it does not say otherwise."""
+        """What it reads beside the sample; nothing by default."""
         return ()
 
 

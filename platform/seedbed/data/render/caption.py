@@ -28,9 +28,9 @@ STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 class EDA(Augmentation):
     """One change to a caption: a synonym, a swap or deletions, equally likely.
 
-    As textaugment does it in the released code (Sense-GVT/DeCLIP): one word, wherever it stands,
-    becomes a synonym; two words change places; each word is left out with `deletion_p`. Words
-    are what white space parts. Without WordNet (`synonyms` none) only the latter two.
+    As textaugment does it in the released code (Sense-GVT/DeCLIP): every occurrence of one word
+    becomes a synonym; two words are swapped; each word is deleted with probability `deletion_p`.
+    Words are separated by white space. Without WordNet (`synonyms` none) only the latter two.
     """
 
     synonyms: Literal["wordnet", "none"] = "wordnet"
@@ -45,7 +45,7 @@ class EDA(Augmentation):
         return (WORDNET,) if self.synonyms == "wordnet" else ()
 
     def __call__(self, caption: str, rng: np.random.Generator) -> str:
-        """The changed caption, single spaces between words; as it is where nothing can be done."""
+        """The changed caption, single spaces between words; unchanged where nothing applies."""
         words = caption.split()
         if not words:
             return caption

@@ -29,12 +29,12 @@ class ImageAugmentation(Protocol):
     ) -> NDArray[np.uint8]: ...
 
     def needed_side(self, size: int) -> int:
-        """Pixels that a picture's shorter side must have for no crop to be enlarged by it."""
+        """The shorter side, in pixels, from which on no crop is upsampled."""
         ...
 
 
 def sample_rng(seed: int, sample_id: int, epoch: int, view: str) -> np.random.Generator:
-    """The generator of one view of one sample: the same whoever makes it, and whenever."""
+    """The generator of one view of one sample: the same in every process and at every time."""
     return np.random.Generator(np.random.Philox(key=derive(seed, sample_id, epoch, view)))
 
 

@@ -47,7 +47,7 @@ class Masking(Augmentation):
         lengths: NDArray[np.int32],
         rngs: Sequence[np.random.Generator],
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Masked ids [n, L] and targets [n, L], NOT_MASKED where nothing is to be told.
+        """Masked ids [n, L] and targets [n, L], NOT_MASKED where nothing is to be predicted.
 
         ids int32 [n, L], lengths int32 [n] with start and end of text counted, one generator a
         row. Start and end of text, the mask token and padding are never masked.

@@ -24,13 +24,13 @@ START, END, MASK = 49_406, 49_407, 49_408
 VOCABULARY = 49_409
 PAD = 0  # also the id of "!": lengths, not ids, tell padding from text
 _NUM_MERGES = 49_152 - 256 - 2
-# U+0345, alone of all characters, is in no class of CLIP's pattern, which ignores case: the mark's
-# upper case is a letter. There it vanishes, and so it does here.
+# U+0345 alone matches no part of CLIP's case-insensitive pattern, since the upper case of that mark
+# is a letter: CLIP drops it, and so does this pattern.
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}\x{345}]+"
 
 
 def clean(caption: str) -> str:
-    """CLIP's cleaning: repaired Unicode, HTML entities twice undone, single spaces, lower case."""
+    """CLIP's cleaning: repaired Unicode, HTML entities unescaped twice, one space, lower case."""
     if not (caption.isascii() and caption.isprintable()) or "&" in caption:
         caption = html.unescape(html.unescape(ftfy.fix_text(caption)))
     return re.sub(r"\s+", " ", caption).strip().lower()
@@ -39,7 +39,7 @@ def clean(caption: str) -> str:
 def encode(captions: Sequence[str], context: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Ids [n, context] with start and end of text, and lengths [n] that count both.
 
-    A caption too long keeps its first `context - 2` ids and its end of text.
+    A caption that is too long keeps its first `context - 2` ids and its end of text.
     """
     ids = np.full((len(captions), context), PAD, dtype=np.int32)
     lengths = np.empty(len(captions), dtype=np.int32)

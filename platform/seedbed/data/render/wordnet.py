@@ -26,8 +26,9 @@ MEND = (
     "apt install wordnet-base, or SEEDBED_WORDNET=<folder with index.noun, data.noun, ...>, or "
     "do without by --set augment.text_aug.synonyms=none"
 )
-# Inflections undone, as in WordNet's morphy(7WN). Its lists of exceptions (children, geese) are
-# left out: npm's package has none, and the views must not depend on where WordNet was found.
+# Rules that undo inflections, as in WordNet's morphy(7WN). Its lists of exceptions (children,
+# geese) are left out: npm's package has none, and the views must not depend on where WordNet was
+# found.
 ENDINGS = {
     "noun": (
         *(("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z")),
@@ -94,7 +95,7 @@ class WordNet:
 
 
 def stems(word: str, part: str) -> list[str]:
-    """What `word` may be an inflection of, known or not."""
+    """The words that `word` may be an inflection of, whether in WordNet or not."""
     return [
         word.removesuffix(end) + new
         for end, new in ENDINGS[part]

@@ -1,7 +1,7 @@
-"""What filters read of a source: captions, sizes, digests and hashes, one pass over its shards.
+"""The columns that filters read: captions, sizes, digests, hashes; one pass over the shards.
 
-Kept for each shard under SEEDBED_HOME by its etag, so that another filter costs no second pass;
-a perceptual hash needs the picture decoded, and is kept apart.
+Cached for each shard under SEEDBED_HOME by its etag, so that another filter needs no second pass;
+perceptual hashes, which need the pictures decoded, are cached apart.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from seedbed.storage.tables import read_table
 
 HASH_SIDE = 8  # of a dHash: 8 x 8 comparisons of neighbouring pixels
 NO_HASH = 0
-# What corpora call the similarity of a pair by CLIP (img2dataset's own, LAION's, DataComp's).
+# What corpora call a pair's CLIP similarity (img2dataset, LAION, DataComp).
 SCORES = ("clip_score", "similarity", "clip_l14_similarity_score", "clip_b32_similarity_score")
 SCHEMA = pa.schema(
     [
@@ -138,7 +138,7 @@ def _row(sample: RawSample, beside: dict[str, Any]) -> dict[str, Any]:
         content = sample.image()
         digest = hashlib.sha256(content).hexdigest()
         width, height = size_of(content)
-    except Exception:  # a fault of the sample: training counts it, and leaves it out
+    except Exception:  # a bad sample: training counts it, and leaves it out
         pass
     raw = sample.members.get("txt")
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seedbed.data.select.selection import Selection
 from seedbed.metric import Metric
 
-COPIES_STEP = "held_out_copies"  # of pictures that are tested on, taken away before the selection
+COPIES_STEP = "held_out_copies"  # training pairs with a held-out picture, removed first
 
 
 def removed(number: int, step: str) -> Metric:
@@ -19,7 +19,7 @@ def removed(number: int, step: str) -> Metric:
 
 
 def removed_by(selection: Selection) -> tuple[Metric, ...]:
-    """What trials on `selection` may record: its steps, first or after that of held-out copies."""
+    """What trials on `selection` may record: its steps, from 1, or from 2 after held-out copies."""
     first = [removed(number, step) for number, step in enumerate(selection.step_names, 1)]
     later = [removed(number, step) for number, step in enumerate(selection.step_names, 2)]
     return (removed(1, COPIES_STEP), *first, *later)

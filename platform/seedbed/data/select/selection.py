@@ -1,8 +1,8 @@
 """Which rows of a corpus a trial may see: a pure function of the rows and of what a study states.
 
-Every choice is made by a row's own hash, never by a random state: a smaller fraction lies inside
-a larger one, two trials that state the same see the same, and the order in which shards were
-listed is no matter. The hash is of the row's `uid` where it has one, else of its key.
+Rows are chosen by their own hashes, never by a random state: a smaller fraction is a subset of a
+larger one, equal selections choose equal rows, and the order of the shards does not matter. The
+hash is of the row's `uid` where it has one, else of its key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UID_DTYPE = np.dtype("u8,u8")  # DataComp (Gadre et al. 2023): 32 hex digits as 
 class RowTable:
     """Rows of a corpus: number of the shard [n], number of the row in it [n], columns of [n].
 
-    The column `key` is there always; keys that come twice are told apart by their shard's number.
+    The column `key` is always there; repeated keys are told apart by their shard's number.
     """
 
     shards: NDArray[np.int64]
@@ -116,7 +116,7 @@ class Selection:
 
     @property
     def is_all(self) -> bool:
-        """Whether every row stays, unseen."""
+        """Whether every row stays, so that no column need be read."""
         return self == Selection()
 
     @property
@@ -139,7 +139,7 @@ class Selection:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of what is chosen by, with the content of the list of uids; "" for all rows."""
+        """sha256 of the criteria, with the content of the list of uids; "" for all rows."""
         if self.is_all:
             return ""
         listed = sorted(set(read_uids(self.uids).tolist())) if self.uids else []
@@ -196,7 +196,7 @@ def within(identities: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
 
 
 def read_uids(path: str) -> NDArray[np.bytes_]:
-    """The uids listed in `path`, lower-case. Raises DataError where it is no such list."""
+    """The uids listed in `path`, lower-case. Raises DataError for an invalid list."""
     try:
         if path.endswith(".npy"):
             listed = np.load(path, allow_pickle=False)
@@ -222,8 +222,9 @@ def _as_bytes(uids: Sequence[Any]) -> NDArray[np.bytes_]:
 def copies(identities: NDArray[Any], weight: float) -> NDArray[np.int64]:
     """How often each row of a source with `weight` comes in an epoch: int64 [n].
 
-    Each row so often as the weight's whole part says, and of the rest a part by the smallest
-    hashes: at 2.5, every row twice, and half of them once more.
+    Each row as often as the weight's whole part says; its fraction is the share of rows, those of
+    the smallest hashes, that come once more: at 2.5, every row twice, and half of them a third
+    time.
     """
     drawn = np.full(len(identities), int(weight), np.int64)
     extra = round((weight - int(weight)) * len(identities))

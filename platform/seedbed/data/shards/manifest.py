@@ -16,7 +16,7 @@ from seedbed.storage import local
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "seedbed-corpus/1"
-# By what stands before a digest's `:`; a manifest that someone else wrote has a bare sha256.
+# By the prefix before a digest's `:`; a manifest that another tool wrote has a bare sha256.
 DIGESTS: dict[str, Callable[[], Any]] = {
     "": hashlib.sha256,
     "sha256": hashlib.sha256,
@@ -55,7 +55,7 @@ class Provenance:
 class Manifest:
     """A corpus: its shards, its sources (if known), and the fingerprint of the whole.
 
-    `captions` names the json fields that hold one; none for a folder that nobody described.
+    `captions` names the json fields that hold one; none for a folder without a manifest.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Manifest:
 
 
 def digest(content: bytes) -> str:
-    """What changes with any byte, at the speed of memory; no proof against one who means harm."""
+    """A fast digest of the content; not a cryptographic one."""
     return f"xxh3_128:{xxhash.xxh3_128(content).hexdigest()}"
 
 
@@ -78,13 +78,13 @@ def fingerprint(shards: Iterable[ShardEntry]) -> str:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write `folder`/manifest.json, whole or not at all."""
+    """Write `folder`/manifest.json atomically."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
     local.write(folder / MANIFEST_NAME, text.encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in `folder`. Raises DataError where there is none that can be believed."""
+    """The manifest in `folder`. Raises DataError if it is missing or inconsistent."""
     path = folder / MANIFEST_NAME
     try:
         return parse_manifest(path.read_bytes(), str(path))
@@ -144,7 +144,7 @@ def _check(path: str, manifest: Manifest) -> None:
         seen.add(shard.name)
     expected = fingerprint(manifest.shards)
     if manifest.fingerprint != expected:
-        # Results are paired by the fingerprint: one that lies would pair two different corpora.
+        # Results are paired by the fingerprint: a wrong one would pair two different corpora.
         raise DataError(
             f"{path} has the fingerprint {manifest.fingerprint!r}",
             why=f"its shards have {expected!r}: they were changed after it was written",

@@ -1,4 +1,4 @@
-"""Whether the pairs of a source can be used at all, as its index tells before they are read."""
+"""Checks from an index, before any sample is read, that a source has usable pairs at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_NAMED = 3  # reasons in a message
 
 
 def check_caption(source: OpenSource, caption: str, field: str) -> None:
-    """A caption field that no shard has would make every sample a bad one."""
+    """Raise DataError for a caption field that no shard has: every sample would be a bad one."""
     known = source.manifest.captions
     if known and caption not in known and not (caption == "txt" and not source.own):
         raise DataError(
@@ -25,9 +25,10 @@ def check_caption(source: OpenSource, caption: str, field: str) -> None:
 def check_usable(source: OpenSource) -> None:
     """Raise DataError where an index found every pair of `source` bad, or without a caption.
 
-    One fault stands for a kind of fault: a folder of classes, or of pictures that are none.
+    The folder is then of another kind: pictures with class numbers, say, or files that are not
+    pictures.
     """
-    if not source.own:  # whoever described it says what its captions are
+    if not source.own:  # its manifest declares the captions
         return
     num_pairs = sum(shard.num_samples for shard in source.manifest.shards)
     if not source.manifest.captions:

@@ -1,4 +1,4 @@
-"""The evaluations, one a file: what is defined here is asked of every trained model."""
+"""Evaluation tasks, one a file; every trained model is evaluated on all of them."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def task_of(metric: str) -> Task[Any] | None:
 
 
 def names_needed() -> dict[str, int]:
-    """Of each metric that has such a bound, how many different captions it needs."""
+    """The number of different captions that a metric needs, by metric."""
     return {name: n for task in all_tasks() for name, n in task.names_needed.items()}

@@ -80,7 +80,7 @@ class HeldOutCaptions(Task[Part]):
     file = "examples.parquet"
     examples = "held-out pictures"
     needs_alignment = True
-    # Of each accuracy, so many names that it is what it is called, and not certain.
+    # With fewer names an accuracy is not what its name says, or is certain to be 1.
     names_needed: ClassVar = {TOP1.name: 2, TOP5.name: 6, TOP1_OF_100.name: NUM_CANDIDATES}
 
     def prepare(self, pairs: Pairs) -> Part:

@@ -30,11 +30,11 @@ def late_interaction(
 ) -> Tensor:
     """Symmetric cross-entropy of token-wise similarities of matched pairs against all pairs.
 
-    image_tokens [n, P, D], text_tokens [n, L, D] un-normalised, text_mask bool [n, L] -> loss [].
-    A picture is like a caption by the mean, over its tokens, of each one's best cosine with the
-    caption's tokens, times `scale`; a caption is like a picture the same way round. With
-    `image_keep` or `text_keep`, what a pair is compared by on the other side are only its k
-    tokens that are most like its own match. Yao et al. 2021 (arXiv:2111.07783), eq. 3-5.
+    image_tokens [n, P, D], text_tokens [n, L, D] un-normalised, text_mask bool [n, L] -> loss []. A
+    picture's similarity to a caption is the mean, over the picture's tokens, of the largest cosine
+    with any of the caption's tokens, times `scale`; a caption's similarity to a picture likewise.
+    With `image_keep` or `text_keep` that maximum is only over the k tokens of that side most
+    similar to their own match. Yao et al. 2021 (arXiv:2111.07783), eq. 3-5.
     """
     import torch
     import torch.nn.functional as F
@@ -67,12 +67,12 @@ def late_interaction(
 def _most_alike(
     image: Tensor, text: Tensor, mask: Tensor, image_keep: int | None, text_keep: int | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Which tokens of each side to keep [n, k]: those most like the whole of their match."""
+    """Which tokens of each side to keep [n, k]: the most similar, summed over their match."""
     alike = (image.detach() @ text.detach().transpose(1, 2)) * mask[:, None]
     images = alike.sum(2).topk(min(image_keep, image.shape[1])).indices if image_keep else None
     if not text_keep:
         return images, None
-    # Masked before it is chosen: padding has no similarity to be chosen by.
+    # Masked before top-k, so that padding is not chosen.
     sums = alike.sum(1).masked_fill(~mask, -math.inf)
     return images, sums.topk(min(text_keep, text.shape[1])).indices
 
@@ -84,11 +84,11 @@ class LateInteraction(Term):
     With a second view of a side (`image_b`, `text_b`), the mean over all pairs of views, through
     the same maps: the released code's `dense_aug`.
 
-    `mask_padding`: what stands after a caption's end takes no part, as in the FILIP paper. The
-    paper's code lets all 77 positions take part (Sense-GVT/DeCLIP#31), so that a score depends on
-    the context's length; False is that. `image_keep` and `text_keep`, 0 for all: the code at its
-    last commit keeps 16 of each; at the time of the paper, and up to May 2022, it kept all. Which
-    of the two the published figures used cannot be told; the default is the code's of that time.
+    `mask_padding` leaves out the padding after a caption's end, as the FILIP paper does. The
+    paper's code includes all 77 positions (Sense-GVT/DeCLIP#31), so that a score depends on the
+    context's length: that is False. `image_keep` and `text_keep`, 0 for all: the code at its last
+    commit keeps 16 of each; at the time of the paper, and up to May 2022, it kept all. Which of the
+    two gave the published figures is not known; the default is the code's of that time.
     """
 
     image: View = IMAGE

@@ -1,4 +1,4 @@
-"""Text self-supervision: guess the masked tokens of a caption."""
+"""Text self-supervision: predict the masked tokens of a caption."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def masked_lm_loss(logits: Tensor, targets: Tensor, *, gather: Gather | None = N
     """Cross-entropy at the masked positions, averaged over all of the global batch.
 
     logits [..., V], targets int [...] with -100 where nothing was masked -> loss []; 0 where
-    nothing was masked at all. Devlin et al. 2019 (arXiv:1810.04805), sec. 3.1. (The paper's
-    code averages each rank by itself, which weighs a token by its rank's luck, and divides 0 by
-    0 in a rank without one.)
+    nothing was masked at all. Devlin et al. 2019 (arXiv:1810.04805), sec. 3.1. (The paper's code
+    averages on each rank, so that a token's weight depends on how many its rank has, and a rank
+    without one divides 0 by 0.)
     """
     import torch.nn.functional as F
 
@@ -42,10 +42,10 @@ def masked_lm_loss(logits: Tensor, targets: Tensor, *, gather: Gather | None = N
 class MaskedLM(Term):
     """`masked_lm_loss` through a linear map to the vocabulary, untied from the embedding.
 
-    `attention="causal"` is the released code's (Sense-GVT/DeCLIP): the masked caption passes
-    the text tower once, for this term and for the contrastive ones, so that a token is guessed
-    from what stands before it. "both_ways" is BERT's, in a pass of its own; the default is the
-    cheaper one, with which the published figures were reached.
+    `attention="causal"` is the released code's (Sense-GVT/DeCLIP): the masked caption passes the
+    text tower once, for this term and for the contrastive ones, so that a token is predicted from
+    those before it. "both_ways" is BERT's bidirectional attention, in a separate pass; the default
+    is the cheaper one, with which the published figures were reached.
     """
 
     text: View = TEXT_MASKED

@@ -92,7 +92,7 @@ class NearestText(Term):
 
     @property
     def learns(self) -> frozenset[Feature]:
-        """The pictures alone: the caption only says where to look."""
+        """The pictures alone: the caption is only used for the look-up."""
         return frozenset(Feature(view) for view in self.images)
 
     @property
@@ -137,7 +137,7 @@ class NearestText(Term):
             for text in self.texts
         ]
         if layers.training:
-            # After every view has asked, so that no caption finds itself.
+            # After every look-up, so that no caption is its own neighbour.
             for text in reversed(self.texts):
                 queue.push(gather.rows(features[Feature(text)].detach()), gather)
         return torch.stack(losses).mean()

@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 class ImageTower:
     """A timm model without its classifier.
 
-    `name` is timm's: `vit_base_patch32_clip_quickgelu_224` and `resnet50_clip` are CLIP's own
-    two. `size` is the side of the input in pixels; `options` go to timm as they are
-    (`{"depth": 4}`), where it takes them. `freeze_patch_embed` leaves the patch embedding as it
-    was drawn: MoCo v3's remedy (Chen et al. 2021, arXiv:2104.02057, sec. 4.2), in every ViT run
-    of the paper's code and there only because a module's mode is switched; its author saw no
-    significant gain (Sense-GVT/DeCLIP#9), and a ResNet has none, so that the default is to train
-    all of a tower. `init` draws the start as timm does, or as that code does (see
-    `draw_as_released`), which knows both kinds of tower: with it, a tower without a patch
-    embedding has none to freeze, and is not refused. `norm` says whose rows a batch norm
-    averages: "local" is the paper's code with CLIP's ResNet, where the result depends on the
-    number of ranks.
+    `name` is timm's: `vit_base_patch32_clip_quickgelu_224` and `resnet50_clip` are CLIP's own two.
+    `size` is the side of the input in pixels; `options` go to timm as they are (`{"depth": 4}`),
+    where it takes them. `freeze_patch_embed` keeps the patch embedding at its initialisation (MoCo
+    v3, Chen et al. 2021, arXiv:2104.02057, sec. 4.2). The paper's code does so in every ViT run, as
+    a side effect of switching a module's mode; its author saw no significant gain
+    (Sense-GVT/DeCLIP#9), so the default trains the whole tower. `init` is timm's initialisation, or
+    that code's (see `draw_as_released`); with the latter `freeze_patch_embed` is ignored for a
+    tower without a patch embedding, not refused. `norm` says over whose rows a batch norm averages:
+    "local" is the paper's code with CLIP's ResNet, where the result depends on the number of ranks.
     """
 
     name: str = "vit_base_patch32_clip_quickgelu_224"
@@ -49,11 +47,10 @@ class ImageTower:
         choice(self, "init", ("timm", "released"), why=why)
 
     def build(self, *, pooled: bool = True, tokens: bool = False) -> ImageEncoder:
-        """The encoder of the outputs asked for, its start drawn from torch's generator.
+        """The encoder of the outputs asked for, initialised from torch's generator.
 
-        What only another output needs is left out, so that every parameter gets a gradient.
-        Raises StudyError when timm does not know the name, refuses the options, or gives no
-        tokens.
+        Layers that only other outputs need are left out, so that every parameter gets a gradient.
+        Raises StudyError when timm does not know the name, refuses the options, or gives no tokens.
         """
         from seedbed.model.norm import sync_tower
         from seedbed.model.towers.released import draw_as_released

@@ -1,4 +1,4 @@
-"""CLIP's ModifiedResNet at a size for a laptop, under a name that timm then knows.
+"""CLIP's ModifiedResNet at laptop size, registered with timm.
 
 timm's `resnet50_clip` is the one of the paper. This one keeps what makes it CLIP's (three
 convolutions for a stem, average pooling before strided convolutions and shortcuts, attention

@@ -1,4 +1,4 @@
-"""How the paper's code draws its image towers at the start (Sense-GVT/DeCLIP at 5d99a85)."""
+"""The paper's code's initialisation of image towers (Sense-GVT/DeCLIP at 5d99a85)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from seedbed.errors import StudyError
 
 
 def draw_as_released(model: nn.Module, name: str) -> None:
-    """Draw the weights of a timm model anew, from torch's generator, as the released code does.
+    """Reinitialise a timm model from torch's generator, as the released code does.
 
-    A ViT as CLIP's: class token, positions and blocks by their widths and depth, where timm has
-    one spread of 0.02 for all. A ModifiedResNet keeps what its layers draw by themselves, but for
-    the attention pool's weights and the last scale of each block, where timm draws convolutions
-    by their outputs. Raises StudyError for other models.
+    A ViT as CLIP's: the standard deviations of class token, positions and blocks follow from width
+    and depth, where timm uses 0.02 for all. A ModifiedResNet keeps its layers' own initialisation,
+    where timm scales convolutions by their outputs, except for the attention pool's weights and the
+    last scale of each block. Raises StudyError for other models.
     """
     if hasattr(model, "blocks") and hasattr(model, "cls_token"):
         _draw_vit(model)
@@ -43,7 +43,7 @@ def _draw_vit(model: Any) -> None:
             (block.mlp.fc1, wide),
             (block.mlp.fc2, deep),
         ):
-            linear.reset_parameters()  # the biases of the MLP stay as they are drawn here
+            linear.reset_parameters()  # the MLP's biases keep this initialisation
             nn.init.normal_(linear.weight, std=std)
         nn.init.zeros_(block.attn.qkv.bias)
         nn.init.zeros_(block.attn.proj.bias)

@@ -55,7 +55,7 @@ class TextEncoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a layer norm and beside a residual path: [n, L, width].
+    """Attention and MLP, each with a layer norm before and a residual path: [n, L, width].
 
     Causal, or to where `attend_to` (bool, broadcast to [n, heads, L, L]) is true.
     """

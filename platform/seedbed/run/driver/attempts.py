@@ -1,4 +1,4 @@
-"""A cohort's worker groups, one after another, until it is trained or gets no further."""
+"""Retries a cohort's training until it is complete or makes no more progress."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from seedbed.plan.plan import Cohort
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
 
-MAX_FAILURES = 3  # of a cohort's workers or nodes one after another, none of them any further
+MAX_FAILURES = 3  # of a cohort's workers or nodes in a row, without any progress between
 
 
 def one_attempt() -> ray.train.FailureConfig:
-    """Ray's own part: preempted nodes, which are nobody's fault, as often as they come.
+    """Ray's own retries: for preempted nodes only, without a limit.
 
-    All else is decided in `attempts`: Ray counts over a run's whole life, and knows no error that
-    trying again does not mend.
+    All else is decided in `attempts`: Ray counts failures over a run's whole life, and would retry
+    permanent errors too.
     """
     known = inspect.signature(ray.train.FailureConfig).parameters
     apart = {"max_preemption_failures": -1} if "max_preemption_failures" in known else {}
@@ -29,7 +29,7 @@ def one_attempt() -> ray.train.FailureConfig:
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a cohort has come, as its folder tells: its last checkpoint, its ended trials."""
+    """How far a cohort has come, by its folder: its last checkpoint and its ended trials."""
 
     checkpoint: str
     ended: tuple[str, ...]
@@ -38,17 +38,17 @@ class Reached:
 def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
     """What the Ray Train run `run` of `cohort` has left so far.
 
-    Raises UnavailableError where the store is away for longer than it is waited for.
+    Raises UnavailableError where the store is unreachable for longer than it is retried.
     """
 
     def checkpoint() -> str:
-        # By our own client first: it knows the errors that are the same however often one asks.
+        # By our own client first: it tells permanent errors from transient ones.
         store.names("cohorts", run)
         try:
             latest = ray.train.Result.from_path(store.place("cohorts", run)).checkpoint
         except RuntimeError:  # nothing was kept yet
             return ""
-        except OSError as error:  # Ray's own file system repeats nothing
+        except OSError as error:  # Ray's own file system retries nothing
             raise TransientError(plain(error)) from error
         return latest.path if latest is not None else ""
 
@@ -59,12 +59,11 @@ def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
 def attempts(
     fit: Callable[[], object], look: Callable[[], Reached], most: int = MAX_FAILURES
 ) -> str:
-    """Call `fit` until it succeeds (""), or until it is of no more use (the reason, in words).
+    """Call `fit` until it succeeds (""), or until retrying is pointless (the reason, in words).
 
-    Each call goes on from the last checkpoint. One of our own errors ends it at once: the data or
-    the study must change, or whatever passes was waited for already. Other failures end it after
-    `most` + 1 in a row between which `look` saw nothing new; a failure that comes after some
-    progress is the first of a new row.
+    Each call resumes from the last checkpoint. A SeedbedError ends it at once: the data or the
+    study must change, or transient errors were retried already. Other failures end it after `most`
+    + 1 in a row without progress, as `look` sees it; progress resets the count.
     """
     failures = 0
     try:
@@ -76,7 +75,7 @@ def attempts(
                 known = ours(error)
                 if known is not None:
                     return str(known)
-                now = look()  # and so waits for a store that is away, which may be why
+                now = look()  # waits for an unreachable store too, which may be the cause
                 failures = failures + 1 if now == before else 1
                 before = now
                 if failures > most:
@@ -88,7 +87,7 @@ def attempts(
 
 
 def root_cause(error: BaseException | None) -> str:
-    """Our own words, or the last line of what was raised, without the frames of Ray around it."""
+    """The SeedbedError's text, or the last line of the error, without Ray's frames around it."""
     if error is None:
         return "the cohort's workers failed; Ray's log has the reason"
     known = ours(error)

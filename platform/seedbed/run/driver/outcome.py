@@ -25,7 +25,7 @@ class Outcome:
     """What became of every planned trial, by key.
 
     `reasons` are those of trials that were started and have no record; of these `stopped` were
-    stopped, and the others failed. `stale` are the data of records that are not believed.
+    stopped, and the others failed. `stale` are the data of records that do not count.
     """
 
     records: dict[str, TrialRecord] = field(default_factory=dict)
@@ -48,8 +48,8 @@ def read_outcome(
 ) -> Outcome:
     """The records that the results folder holds for `trials`.
 
-    A record of other data (another fingerprint behind the same address), or of the same in
-    another order, is not one of them.
+    A record of other data (another fingerprint behind the same address), or of the same data in
+    another order, does not count.
     """
     outcome = Outcome()
     for trial in trials:
@@ -68,10 +68,10 @@ def read_outcome(
 
 
 def set_aside(store: Folder, stale: Mapping[str, str]) -> str:
-    """Put what trials left on other data out of the way of new records; says where it is now."""
+    """Move what trials left on other data out of the way of new records; returns where it is."""
     for key, fingerprint in stale.items():
         names = store.names("trials", key)
-        # First the record: without it nothing beside it is believed, should we be cut off here.
+        # The record first: without it the files beside it do not count, should this be interrupted.
         for name in sorted(names, key=lambda name: name != "record.json"):
             store.move(("trials", key, name), (ASIDE, f"{key}-{fingerprint[:12]}", name))
     return store.place(ASIDE)

@@ -76,7 +76,7 @@ class StudyProgress:
         pace.update(samples)
         rate = pace.rate
         left = (cohort.samples - samples) / rate if rate else float("nan")
-        # The first samples wait for processes to start, and tell nothing of the pace.
+        # The first samples include the start of processes, and tell nothing of the pace.
         begun = self._timed and rate and samples > cohort.samples / 20
         note = (
             f"{rate:,.0f} samples/s · {_clock(left)} left"

@@ -42,7 +42,7 @@ class Watcher(ray.tune.Callback):
         self.data = data  # the fingerprint of each corpus; none where trials only pretend
         self._opened: set[str] = set()
         self._steps: dict[str, int] = {}  # the last that each was seen at
-        # Why a cohort ended early, by its id, where whoever held its workers has said it.
+        # Why a cohort ended early, by its id, where the holder of its workers has reported it.
         self.reason_of: Callable[[str], str] = lambda cohort: ""
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -94,14 +94,14 @@ class Watcher(ray.tune.Callback):
         self._settle(trial, root_cause(getattr(trial, "get_error", lambda: None)()))
 
     def _settle(self, trial: Any, reason: str) -> None:
-        """A report may be lost with its worker, a record may not: look into the folder."""
+        """Settle by the results folder: a report may be lost with its worker, a record may not."""
         start = self.starts[trial.config["cohort"]]
         cohort = start.cohort
         for member in cohort.trials:
             self._finish(cohort, member.key)
         recorded = all(member.key in self.outcome.records for member in cohort.trials)
         if recorded or not has_checkpoint(self.store, start.run):
-            remove_run(self.store, start.run)  # nothing will ever go on from it
+            remove_run(self.store, start.run)  # nothing will resume from it
         self._fail(cohort, reason)
 
     def _finish(self, cohort: Cohort, key: str) -> None:
@@ -154,18 +154,18 @@ class Watcher(ray.tune.Callback):
 
 @contextmanager
 def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
-    """Ctrl-C and SIGTERM (a job's stop) end a study: it is said at once, and statuses come true.
+    """Ctrl-C and SIGTERM (a job's stop) end a study: printed at once, trials become interrupted.
 
-    After Ctrl-C Tune ends its step and takes its workers down; SIGTERM leaves that to whoever
-    ends the driver in a moment. A second one of either ends the driver on the spot.
+    After Ctrl-C Tune ends its step and stops its workers; after SIGTERM the sender does, who is
+    about to kill the driver. A second signal of either kind ends the driver at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, frame: Any) -> None:
-        # The thread may be anywhere, in the middle of a print or with a lock: nothing that
-        # needs one is done here.
+        # A signal handler: the thread may be inside a print or hold a lock, so nothing here may
+        # need one.
         if watcher.outcome.interrupted:
             os.write(2, b"stopped at once; the same command goes on\n")
             os._exit(128 + signum)
@@ -177,7 +177,7 @@ def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
         else:
             raise KeyboardInterrupt
 
-    # Tune's own answer to Ctrl-C says nothing; the same answer is to be had by SIGUSR1.
+    # Tune handles Ctrl-C without a word; its handler of SIGUSR1 does the same, and is called above.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     before: dict[signal.Signals, Any] = {signal.SIGUSR1: signal.getsignal(signal.SIGUSR1)}
     before |= {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
@@ -189,7 +189,7 @@ def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
         watcher.stop()
     finally:
         for name, handler in before.items():
-            if handler is not None:  # nobody in Python set it, nor can set it again
+            if handler is not None:  # None: not set by Python, which cannot restore it
                 signal.signal(name, handler)
 
 

@@ -67,7 +67,7 @@ class Fraction(CellDesign):
 
     @property
     def resolution(self) -> int:
-        """The length of the shortest product of words; 5 keeps pairs apart from each other."""
+        """The length of the shortest product of words; at 5 no two pairs of factors are aliased."""
         shortest: float = math.inf
         for number in range(1, len(self.words) + 1):
             for some in itertools.combinations(self.words, number):

@@ -36,7 +36,7 @@ RECIPE_ROOTS = frozenset(
         "text",
     }
 )
-# What of them a person asks for when nobody varies it; the rest is in the run's recipe.json. At
+# Fields that are params even where no factor varies them; the rest is in the run's recipe.json. At
 # 10,000 trials every param is 10,000 rows of a database.
 _ASKED_FOR = re.compile(
     r"budget\.|optimizer\.|text\.|image\.|embed_dim$|precision$|micro_batch$|compile$"
@@ -48,8 +48,8 @@ SECRET = re.compile(r"secret|token$|password|passwd|credential|api_?key|access_?
 
 
 def send_metrics(mlflow: Any, run_id: str, metrics: Sequence[tuple[str, float, int, int]]) -> None:
-    """Log (name, value, unix_ms, samples) in batches. To repeat it is safe: MLflow keeps one row
-    for the same name, value, time and step."""
+    """Log (name, value, unix_ms, samples) in batches. Idempotent: MLflow keeps one row for the same
+    name, value, time and step."""
     for chunk in _chunks(metrics, MAX_METRICS):
         mlflow.log_batch(run_id, metrics=[Metric(*metric) for metric in chunk])
 
@@ -85,7 +85,7 @@ def constants(params: Mapping[str, Value]) -> dict[str, str]:
 
 
 def recipe_params(recipe: Mapping[str, Value], varying: Collection[str]) -> dict[str, str]:
-    """What of a trial's recipe goes on its run: the fields in `varying`, and those asked for.
+    """The params of a trial's run: the recipe's fields in `varying`, and those always kept.
 
     By path, the seed left out (it has a param of its own); without what is empty, None or too long
     to be typed, and never more than one request takes beside the factors: the varying come first.

@@ -14,7 +14,7 @@ from seedbed.study.recorded import DEVICE_HOURS, TRAINING_LOSS
 MOST_RUNS = 100  # that a bar chart or a scatter shows
 CARD_HEIGHT = 400  # pixels
 _COST, _LOSS = DEVICE_HOURS.name, TRAINING_LOSS.name
-_SPACE = uuid.UUID("6f1d3f0a-6f0b-5f0e-9d2b-5b8f0c5a7c11")  # any: names are made unique in it
+_SPACE = uuid.UUID("6f1d3f0a-6f0b-5f0e-9d2b-5b8f0c5a7c11")  # an arbitrary namespace for uuid5
 
 
 def charts(

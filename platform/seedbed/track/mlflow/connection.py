@@ -65,12 +65,12 @@ def prepare_store(uri: str, experiment: str, *, timeout_s: float = 5.0) -> str:
 
 
 def find_experiment(uri: str, name: str, *, timeout_s: float = 5.0) -> str:
-    """The id of the experiment `name`, for whoever only reads: nothing is created.
+    """The id of the experiment `name`, for readers: nothing is created.
 
     Raises TrackingError where there is none.
     """
     path = sqlite_path(uri)
-    # Before anything looks at it: MLflow would make the database that it does not find.
+    # Checked first: MLflow would create a missing database.
     if path is not None and path.is_absolute() and _is_missing(path):
         raise _never_ran(name, uri, f"there is no database {path}")
     check_tracking(uri, timeout_s=timeout_s)

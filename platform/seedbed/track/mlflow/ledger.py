@@ -17,7 +17,7 @@ from seedbed.track.outbox import CurvePoint, Delivery, Outbox
 
 logger = logging.getLogger(__name__)
 
-# Answers that repeating a request does not change (mlflow/protos/databricks.proto).
+# Permanent errors: a retry gets the same answer (mlflow/protos/databricks.proto).
 REFUSALS = frozenset(
     {
         "BAD_REQUEST",
@@ -102,7 +102,7 @@ def _now_ms() -> int:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether `error` would come again however often the request is repeated."""
+    """Whether `error` is permanent: a retry would get the same answer."""
     if isinstance(error, SeedbedError | FileNotFoundError | TypeError | ValueError):
         return True
     return getattr(error, "error_code", "") in REFUSALS

@@ -115,7 +115,7 @@ def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) ->
         for run in runs
         if scale in ("", run.tags.get("seedbed.scale"))
         and identity in ("", run.tags.get("seedbed.study_run"))
-        # One without a mark is from before results folders were told apart.
+        # Runs without a mark are of an older version, which did not tell results folders apart.
         and (not storage or run.tags.get("seedbed.storage", "") in ("", storage))
     ]
     if not wanted:

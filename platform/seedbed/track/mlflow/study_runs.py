@@ -61,7 +61,7 @@ class MlflowRuns:
                 trial.set_status("interrupted", "the driver ended before the trial")
 
     def _of_storage(self, entry: StudyEntry) -> Run:
-        """The study's run of this results folder; one from before folders were told apart is it.
+        """The study's run for this results folder; an older version's run without a mark is taken.
 
         The same study in another folder is another run, with trials of its own: its driver may be
         at work, and neither may end, or write into, what is the other's.

@@ -1,4 +1,4 @@
-"""One run in MLflow: how to find it, and to write to it so that repeating changes nothing."""
+"""One run in MLflow: finds it, and writes to it idempotently."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedbed.track.outbox import CurvePoint
 
 PARENT = "mlflow.parentRunId"
 
-# How a run of MLflow ends for each of our statuses; what neither ended well nor broke was ended.
+# MLflow's run status for each of ours; a trial that neither completed nor broke was KILLED.
 RUN_STATUS = {
     "running": "RUNNING",
     "completed": "FINISHED",

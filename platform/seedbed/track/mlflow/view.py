@@ -104,7 +104,7 @@ def _by_cell(names: list[str]) -> dict[str, Any]:
 
 
 def _name_width(factors: Mapping[str, PlannedFactor]) -> int:
-    """Pixels that show the name of a group, which alone tells the levels that are words."""
+    """The width in pixels of a group's name, the only place that shows levels which are words."""
     letters = sum(
         len(f"{name}: , ") + max((len(label_text(level)) for level in factor.levels), default=0)
         for name, factor in factors.items()

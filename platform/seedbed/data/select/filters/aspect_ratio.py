@@ -1,4 +1,4 @@
-"""Pictures that are not strips."""
+"""A limit on the aspect ratio of pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seedbed.data.select.filters.filter import Filter, Mask, Rows, column
 
 @dataclass(frozen=True)
 class AspectRatio(Filter):
-    """Pictures whose longer side is at most `most` times the shorter; one without sides goes.
+    """Pictures whose longer side is at most `most` times the shorter; unknown sizes are removed.
 
     Ours: the paper's V1 to V2 rule is not known. 3 is DataComp's basic filter (Gadre et al.
     2023, "basic filtering").

@@ -1,4 +1,4 @@
-"""Pairs that another model finds fitting."""
+"""Pairs that another model scores as matching."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seedbed.errors import DataError
 
 @dataclass(frozen=True)
 class ClipScore(Filter):
-    """Pairs whose `clip_score` is at least `least`; a pair without a score (NaN) goes.
+    """Pairs whose `clip_score` is at least `least`; a pair without a score (NaN) is removed.
 
     The column comes with the corpus (img2dataset and DataComp bring one); it is not computed.
     Not in the paper. 0.3 is LAION-400M's threshold, of ViT-B/32 (Schuhmann et al. 2021).

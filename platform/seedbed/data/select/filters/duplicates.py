@@ -1,4 +1,4 @@
-"""One row of each picture: the same bytes."""
+"""One row of each picture, by its exact bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedbed.data.select.filters.filter import Filter, Mask, Rows, by_hash, colu
 class ExactDuplicates(Filter):
     """One row of each `sha256` (of the picture's bytes): the one of the smallest hash of `key`.
 
-    A row without a sha256 (its picture could not be read) is nobody's duplicate, and stays.
+    A row without a sha256 (its picture could not be read) is not a duplicate, and stays.
     """
 
     columns: ClassVar[frozenset[str]] = frozenset({"sha256", "key"})

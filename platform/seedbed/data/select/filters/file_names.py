@@ -1,4 +1,4 @@
-"""Captions that a camera or a disk wrote, not a person."""
+"""Captions that describe the picture, not its file."""
 
 from __future__ import annotations
 

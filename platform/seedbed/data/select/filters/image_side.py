@@ -1,4 +1,4 @@
-"""Pictures large enough to be shown to the tower."""
+"""Pictures that are large enough for the image tower."""
 
 from __future__ import annotations
 

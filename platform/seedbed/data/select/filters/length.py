@@ -1,4 +1,4 @@
-"""Captions that are neither a stub nor a page."""
+"""Captions that are neither too short nor too long."""
 
 from __future__ import annotations
 

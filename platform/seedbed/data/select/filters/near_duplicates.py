@@ -1,4 +1,4 @@
-"""One row of each look: pictures whose difference hashes nearly agree."""
+"""One row of each group of near-duplicate pictures, by their difference hashes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ MOST = 3  # bits; beyond it, bands are so short that most pictures would share o
 class NearDuplicates(Filter):
     """No two rows whose `phash` (uint64, a dHash) differ in `distance` bits or fewer.
 
-    Rows pass in the order of their keys' hashes; one that is near to a row that stays goes. So of
-    a chain a-b-c with only neighbours near, a and c stay. Exact: two hashes that differ in at
-    most d bits agree in at least one of d + 1 bands, so only rows that share a band are compared.
+    Greedy, in the order of the keys' hashes: a row that is near to one already kept is removed. Of
+    a chain a, b, c in that order with only neighbours near, a and c stay. No pair is missed: two
+    hashes that differ in at most d bits agree in at least one of d + 1 bands, so only rows that
+    share a band are compared.
     """
 
     distance: int = 3

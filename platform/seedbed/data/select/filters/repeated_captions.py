@@ -1,4 +1,4 @@
-"""At most so many rows of one caption."""
+"""A limit on the rows with the same caption."""
 
 from __future__ import annotations
 
