@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seedbed.analyze import anova, contrasts, interaction_contrast
+from seedbed.analyze import anova, contrasts
 from seedbed.analyze.findings.outlook import Outlook, look_ahead, next_steps
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import crossed_contrasts, level_contrasts
+from seedbed.analyze.trials.observations import observe
 
 FACTORS = {"a": ["0", "1", "2"], "b": ["0", "1"]}
 
@@ -33,17 +36,11 @@ def table(num_seeds: int, *, noise: float = 0.01, state: int = 0) -> pd.DataFram
 def ahead(trials: pd.DataFrame, **more: str) -> Outlook:
     names = list(FACTORS)
     error = more.pop("error", "pooled")
-    gaps = [
-        contrasts(
-            trials, "top1", names, of=name, baseline="0", block="seed", error=error
-        ).assign(factor=name)
-        for name in names
-    ]  # fmt: skip
-    crossed = interaction_contrast(
-        trials, "top1", "a", "b", block="seed", factors=names, error=error
-    ).assign(a="a", b="b")
+    fit = Fit(observe(trials, "top1", names, "seed"), 2, error)
+    comparisons = [one for name in names for one in level_contrasts(fit, name, "0")]
+    interactions, _ = crossed_contrasts(fit, "a", "b")
     return look_ahead(
-        trials, "top1", names, pd.concat(gaps), crossed, cost="cost/device_hours", **more
+        trials, "top1", names, [*comparisons, *interactions], cost="cost/device_hours", **more
     )
 
 

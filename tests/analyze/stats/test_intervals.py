@@ -24,7 +24,8 @@ from scipy import stats
 
 from seedbed.analyze import AnalysisError, contrasts, marginal_means
 from seedbed.analyze.stats.cell_variances import CellVariances
-from seedbed.analyze.stats.fit import Estimate, Fit
+from seedbed.analyze.stats.comparison import Estimate
+from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.trials.observations import observe
 
 HERE = Path(__file__).parent
@@ -117,7 +118,7 @@ def test_every_rule_is_its_dense_formula_with_trials_lost(
             for name, weights in effects.items():
                 found = estimate(fit, weights, simulated.CELLS, seeds)
                 variance, df = (part[i] for part in spreads[name])
-                assert [found.se, found.df] == pytest.approx(
+                assert [found.std_error, found.df] == pytest.approx(
                     [math.sqrt(variance), df], rel=1e-6, nan_ok=True
                 ), (name, i)
 
@@ -240,7 +241,7 @@ def test_a_cell_with_one_trial_is_taken_to_vary_as_the_widest() -> None:
     expected[1] = 0
     assert cells.weights(loadings) == pytest.approx(expected)
     found = fit.estimate(fit.cell_weights({"A": 1}) - fit.cell_weights({"A": 0}))
-    assert found.se == pytest.approx(math.sqrt(float(expected @ cells.variances)))
+    assert found.std_error == pytest.approx(math.sqrt(float(expected @ cells.variances)))
 
 
 def test_ten_thousand_trials_take_no_square_of_their_number() -> None:

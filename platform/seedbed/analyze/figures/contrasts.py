@@ -18,8 +18,8 @@ from seedbed.analyze.figures.marks import (
 )
 from seedbed.analyze.figures.points import MOST_RAW, thinned
 from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import completed, label_text
-from seedbed.analyze.trials.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,19 @@ class Difference:
 
 def contrast_figure(findings: Findings, factor: str) -> Figure:
     unit = findings.primary.unit
-    table = findings.primary.contrasts
     rows = []
-    for row in rows_of(table[table["factor"] == factor]):
-        interval = unit.interval(row["ci_low"], row["ci_high"])
-        words = unit.difference(row["difference"])
+    for one in of_term(findings.primary.contrasts, factor):
+        words = unit.difference(one.estimate)
+        if one.has_interval:
+            words += f"  [{unit.interval(one.conf_low, one.conf_high)}]"
         rows.append(
             Difference(
-                label=f"{factor} {label_text(row['level'])}",
-                text=words if math.isnan(row["ci_low"]) else f"{words}  [{interval}]",
-                mean=row["difference"],
-                low=row["ci_low"],
-                high=row["ci_high"],
-                raw=seed_differences(findings, factor, row["level"])
-                if findings.num_seeds > 1
-                else [],
+                label=f"{factor} {one.label}",
+                text=words,
+                mean=one.estimate,
+                low=one.conf_low,
+                high=one.conf_high,
+                raw=seed_differences(findings, factor, one.level) if findings.num_seeds > 1 else [],
             )
         )
     base = f"{factor} {label_text(findings.baselines[factor])}"

@@ -15,9 +15,7 @@ from seedbed.analyze.figures.marks import (
     text,
     x_axis,
 )
-from seedbed.analyze.findings.effects import effect_table
 from seedbed.analyze.findings.study import Findings
-from seedbed.analyze.trials.rows import rows_of
 
 MOST_BARS = 15
 
@@ -44,11 +42,11 @@ def effects_figure(findings: Findings) -> Figure | None:
         )
     bars = [
         Bar(
-            f"{row['term'].replace(':', ' × ')}: {row['comparison']}",
-            unit.difference(row["difference"]),
-            row["difference"],
+            f"{one.term.replace(':', ' × ')}: {one.words}",
+            unit.difference(one.estimate),
+            one.estimate,
         )
-        for row in rows_of(effect_table(findings.primary))
+        for one in (*findings.primary.contrasts, *findings.primary.interactions)
     ]
     return effect_pareto(bars, scale=axis_scale(findings), title=title)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.stats.chosen_error import chosen_error
-from seedbed.analyze.stats.means import contrasts
-from seedbed.analyze.trials.observations import AnalysisError
+from seedbed.analyze.stats.comparison import Comparison
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import level_contrasts
+from seedbed.analyze.trials.observations import AnalysisError, observe
 from seedbed.errors import nearest
 from seedbed.plan.design import Design
 from seedbed.study.label import label_text
@@ -60,44 +61,37 @@ def _lines(first: Study, second: Study, response: str, factor: str) -> list[dict
     if baselines[0] != baselines[1]:
         note = f"the baselines differ: {baselines[0]} and {baselines[1]}"
         return [{"factor": factor, "baseline": " / ".join(baselines), "note": note}]
-    tables = [_contrasts(design, trials, response, factor) for design, trials in (first, second)]
-    levels = [level for level in tables[0] if level in tables[1]]
-    lines = []
-    for level in levels:
-        a, b = (table[level] for table in tables)
-        line = {"factor": factor, "level": level, "baseline": baselines[0]}
-        line |= {"first": a["difference"], "second": b["difference"]}
-        lines.append(line | _difference(a, b))
-    return lines
+    effects, others = (_effects(*study, response, factor) for study in (first, second))
+    return [
+        {"factor": factor, "level": level, "baseline": baselines[0]}
+        | _difference(effects[level], others[level])
+        for level in effects
+        if level in others
+    ]
 
 
-def _contrasts(design: Design, trials: pd.DataFrame, response: str, factor: str) -> dict[str, Any]:
+def _effects(
+    design: Design, trials: pd.DataFrame, response: str, factor: str
+) -> dict[str, Comparison]:
+    """By its label, each level of a factor against the baseline."""
     block = "seed" if trials["seed"].nunique() > 1 else None
-    table = contrasts(
-        trials,
-        response,
-        list(design.factors),
-        of=factor,
-        baseline=design.factors[factor].baseline,
-        block=block,
-        adjust="none",
-        error=chosen_error(design, trials, response),
-    )
-    return {label_text(row["level"]): row for row in table.to_dict("records")}
+    seen = observe(trials, response, list(design.factors), block)
+    fit = Fit(seen, 2, chosen_error(design, trials, response))
+    comparisons = level_contrasts(fit, factor, design.factors[factor].baseline)
+    return {one.label: one for one in comparisons}
 
 
-def _difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """The second less the first, with what is known of its error."""
-    difference = b["difference"] - a["difference"]
-    found = {"difference": difference, "note": ""}
-    if not all(math.isfinite(row["se"]) and row["df"] > 0 for row in (a, b)):
-        note = a.get("note") or b.get("note") or "a study has no error to judge it by"
-        return found | {"note": note}
-    variances = [row["se"] ** 2 for row in (a, b)]
+def _difference(a: Comparison, b: Comparison) -> dict[str, Any]:
+    """Both, and the second less the first with what is known of its error."""
+    difference = b.estimate - a.estimate
+    line = {"first": a.estimate, "second": b.estimate, "difference": difference, "note": ""}
+    if not all(math.isfinite(one.std_error) and one.df > 0 for one in (a, b)):
+        return line | {"note": a.note or b.note or "a study has no error to judge it by"}
+    variances = [one.std_error**2 for one in (a, b)]
     se = math.sqrt(sum(variances))
     if se == 0:
-        return found | {"note": "neither study shows any error"}
-    df = se**4 / sum(v**2 / row["df"] for v, row in zip(variances, (a, b), strict=True))
+        return line | {"note": "neither study shows any error"}
+    df = se**4 / sum(v**2 / one.df for v, one in zip(variances, (a, b), strict=True))
     half = float(stats.t.ppf(0.975, df)) * se
     p = 2 * float(stats.t.sf(abs(difference) / se, df))
-    return found | {"ci_low": difference - half, "ci_high": difference + half, "p": p}
+    return line | {"ci_low": difference - half, "ci_high": difference + half, "p": p}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
 
 from seedbed.analyze.findings.response import ResponseFindings
+from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.effect_sizes import Size, hedges_g, partial_eta_sq, partial_omega_sq
-from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
 COLUMNS = (
@@ -28,16 +27,8 @@ def effect_table(response: ResponseFindings) -> pd.DataFrame:
     if response.fault:
         return pd.DataFrame(columns=list(COLUMNS))
     sigma = math.sqrt(float(response.anova["mean_sq"]["Residual"]))
-    rows = [
-        _row(str(row["factor"]), _of(row), row, sigma, response)
-        for row in rows_of(response.contrasts)
-    ]
-    if len(response.interactions):
-        crossed = response.interactions[response.interactions["kind"] == "interaction"]
-        rows += [
-            _row(f"{row['a']}:{row['b']}", _crossed(row), row, sigma, response)
-            for row in rows_of(crossed)
-        ]
+    comparisons = [*response.contrasts, *response.interactions]
+    rows = [_row(one, sigma, response) for one in comparisons]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -67,25 +58,16 @@ def _whole_df(table: pd.DataFrame) -> float:
     return float(table["df"].get("Residual (whole plot)", math.nan))
 
 
-def _row(
-    term: str, comparison: str, row: dict[str, Any], sigma: float, response: ResponseFindings
-) -> tuple[object, ...]:
+def _row(one: Comparison, sigma: float, response: ResponseFindings) -> tuple[object, ...]:
     size = _NONE
-    if sigma > 0 and not math.isnan(row["se"]):
+    if sigma > 0 and one.has_interval:
         if response.error == "pooled":
-            size = hedges_g(float(row["t"]), float(row["df"]), float(row["se"]) / sigma)
+            size = hedges_g(one.statistic, one.df, one.std_error / sigma)
         else:
             df = float(response.anova["df"]["Residual"])
-            value = hedges_g(float(row["difference"]) / sigma, df, 1.0).value
+            value = hedges_g(one.estimate / sigma, df, 1.0).value
             size = Size(value, math.nan, math.nan)
-    values = [row[name] for name in ("difference", "se", "df", "ci_low", "ci_high", "p")]
-    values += [row["p_adjusted"], size.value, size.ci_low, size.ci_high]
-    return (term, comparison, *values, row["note"])
-
-
-def _of(row: dict[str, Any]) -> str:
-    return f"{label_text(row['level'])} minus {label_text(row['baseline'])}"
-
-
-def _crossed(row: dict[str, Any]) -> str:
-    return f"{label_text(row['a_level'])} at {label_text(row['b_level'])}"
+    return (
+        one.term, one.words, one.estimate, one.std_error, one.df, one.conf_low, one.conf_high,
+        one.p_value, one.p_adjusted, size.value, size.ci_low, size.ci_high, one.note,
+    )  # fmt: skip

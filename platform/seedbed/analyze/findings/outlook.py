@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.fit import MIN_POOLED_DF, Fit
 from seedbed.analyze.stats.power import detectable_difference
 from seedbed.analyze.trials.observations import AnalysisError, completed, observe
@@ -40,14 +41,13 @@ def look_ahead(
     trials: pd.DataFrame,
     response: str,
     factors: Sequence[str],
-    contrasts: pd.DataFrame,
-    interactions: pd.DataFrame,
+    comparisons: Sequence[Comparison],
     *,
     block: str = "seed",
     cost: str = "",
     error: str = "pooled",
 ) -> Outlook:
-    """What further seeds would bring, from the errors of `contrasts` and `interactions`.
+    """What further seeds would bring, from the errors of `comparisons`.
 
     `error` is what those rest on: their degrees of freedom grow with it. An effect's error is that
     of its least certain comparison; it falls with the root of the seeds.
@@ -55,7 +55,7 @@ def look_ahead(
     done = completed(trials)
     num_seeds = int(trials.loc[done, block].nunique())
     per_cell, missing = _hours(trials, factors, cost)
-    errors = _errors(contrasts, interactions)
+    errors = _errors(comparisons)
     fit = _fitted(trials, response, factors, block)
     rows: list[tuple[object, ...]] = []
     reach = _reach(num_seeds)
@@ -80,23 +80,13 @@ def look_ahead(
     return Outlook(pd.DataFrame(rows, columns=list(COLUMNS)), num_seeds, per_cell, missing)
 
 
-def _errors(contrasts: pd.DataFrame, interactions: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def _errors(comparisons: Sequence[Comparison]) -> dict[str, tuple[float, float]]:
     """By effect, the largest standard error of its comparisons, and its degrees of freedom."""
-    found: dict[str, tuple[float, float]] = {}
-    for name, own in contrasts.groupby("factor", sort=False, observed=True):
-        _take(found, str(name), own)
-    if len(interactions):
-        crossed = interactions[interactions["kind"] == "interaction"]
-        for (a, b), own in crossed.groupby(["a", "b"], sort=False, observed=True):
-            _take(found, f"{a}:{b}", own)
-    return found
-
-
-def _take(found: dict[str, tuple[float, float]], name: str, table: pd.DataFrame) -> None:
-    known = table.dropna(subset=["se"])
-    if len(known):
-        worst = int(np.argmax(known["se"].to_numpy(dtype=float)))
-        found[name] = (float(known["se"].iloc[worst]), float(known["df"].iloc[worst]))
+    errors: dict[str, tuple[float, float]] = {}
+    for one in comparisons:
+        if one.has_interval and one.std_error > errors.get(one.term, (0.0,))[0]:
+            errors[one.term] = (one.std_error, one.df)
+    return errors
 
 
 def _fitted(trials: pd.DataFrame, response: str, factors: Sequence[str], block: str) -> Fit | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,28 +13,30 @@ from seedbed.analyze.numbers import Unit, unit_of
 from seedbed.analyze.stats.anova import anova
 from seedbed.analyze.stats.chosen_error import BLOCK as BLOCK
 from seedbed.analyze.stats.chosen_error import ORDER, chosen_error, reason, shares_orders
+from seedbed.analyze.stats.comparison import Comparison, adjusted
 from seedbed.analyze.stats.diagnostics import Diagnostics, diagnose
-from seedbed.analyze.stats.means import contrasts, interaction_contrast, marginal_means
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import crossed_contrasts, level_contrasts, marginal_means
 from seedbed.analyze.stats.missing import fragile_levels
-from seedbed.analyze.trials.observations import AnalysisError
+from seedbed.analyze.trials.observations import AnalysisError, observe
 from seedbed.plan.design import Design
 
 
 @dataclass(frozen=True)
 class ResponseFindings:
-    """One response: `means` and `contrasts` hold the rows of every factor (column `factor`).
+    """One response: `means` (column `factor`) and `contrasts` are those of every factor.
 
-    Contrasts also have the limits that rest on one value per seed (by_seed_low and _high), where
-    the first do not. `error` is what the intervals rest on (see `chosen_error`), and `error_why`
-    what is to be said of it. Means are over other seeds too. `whole_plots` says that trials share
-    data orders within a seed.
+    `simple_effects` and `interactions` are those of every pair of factors. `error` is what the
+    intervals rest on (see `chosen_error`), and `error_why` what is to be said of it. Means are
+    over other seeds too. `whole_plots` says that trials share data orders within a seed.
     """
 
     unit: Unit
     means: pd.DataFrame
-    contrasts: pd.DataFrame
+    contrasts: Sequence[Comparison]
+    simple_effects: Sequence[Comparison]
+    interactions: Sequence[Comparison]
     anova: pd.DataFrame
-    interactions: pd.DataFrame
     fault: str
     diagnostics: Diagnostics | None = None
     error: str = "pooled"
@@ -47,7 +49,6 @@ def find_response(
 ) -> ResponseFindings:
     """All tables of one response; when nothing can be computed `fault` says why."""
     factors = list(baselines)
-    empty = pd.DataFrame()
     try:
         checks = diagnose(trials, response, factors, block=BLOCK)
         plots = shares_orders(trials)
@@ -55,29 +56,29 @@ def find_response(
         means = [
             marginal_means(
                 trials, response, factors, name, block=BLOCK, error=error, seeds="random"
-            ).assign(factor=name)
+            )
             for name in factors
         ]
-        differences = [
-            _contrasts(trials, response, factors, name, baselines[name], error) for name in factors
+        fit = Fit(observe(trials, response, factors, BLOCK), 2, error)
+        contrasts = [
+            one for name in factors for one in _contrasts(fit, trials, name, baselines[name])
         ]
         table = _anova(trials, response, factors, plots)
-        crossed = [
-            interaction_contrast(trials, response, a, b, block=BLOCK, factors=factors, error=error)
+        by_pair = [
+            crossed_contrasts(_led_by(a, b, fit), a, b)
             for a, b in itertools.combinations(factors, 2)
         ]
-        interactions = [frame.assign(a=frame.attrs["a"], b=frame.attrs["b"]) for frame in crossed]
     except AnalysisError as fault:
         unit = unit_of(design.metric(response), _floats(trials[response]))
-        return ResponseFindings(unit, empty, empty, empty, empty, fault.what)
-    joined = pd.concat(differences, ignore_index=True)
-    widths = (joined["ci_high"] - joined["ci_low"]) / 2
+        return ResponseFindings(unit, pd.DataFrame(), (), (), (), pd.DataFrame(), fault.what)
+    half_widths = [one.half_width for one in contrasts]
     return ResponseFindings(
-        unit=unit_of(design.metric(response), trials[response].astype(float), widths),
-        means=pd.concat(means, ignore_index=True),
-        contrasts=joined,
+        unit=unit_of(design.metric(response), trials[response].astype(float), half_widths),
+        means=pd.concat(means, keys=factors, names=["factor"]).reset_index("factor"),
+        contrasts=contrasts,
+        simple_effects=[one for _, simple_effects in by_pair for one in simple_effects],
+        interactions=[one for interactions, _ in by_pair for one in interactions],
         anova=table,
-        interactions=pd.concat(interactions, ignore_index=True) if interactions else empty,
         fault="",
         diagnostics=checks,
         error=error,
@@ -100,26 +101,27 @@ def _floats(column: pd.Series[Any]) -> list[float]:
     return [float(value) for value in pd.to_numeric(column, errors="coerce")]
 
 
-def _contrasts(
-    trials: pd.DataFrame,
-    response: str,
-    factors: list[str],
-    name: str,
-    baseline: Any,
-    error: str,
-) -> pd.DataFrame:
-    found = contrasts(
-        trials, response, factors, of=name, baseline=baseline, block=BLOCK, error=error
+def _led_by(a: str, b: str, fit: Fit) -> Fit:
+    """The same model, these factors first, as `interaction_contrast` has it: the same rounding."""
+    factors = tuple(dict.fromkeys((a, b, *fit.seen.factors)))
+    return Fit(replace(fit.seen, factors=factors), 2, fit.kind)
+
+
+def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> list[Comparison]:
+    """The levels of one factor against its baseline; a family of p values (Holm)."""
+    seen = fit.seen
+    fragile = fragile_levels(
+        trials, seen.response, seen.factors, of=factor, baseline=baseline, block=BLOCK
     )
-    fragile = fragile_levels(trials, response, factors, of=name, baseline=baseline, block=BLOCK)
     words = "fragile: its sign can flip with the values of the diverged trials"
-    found["note"] = [
-        "; ".join(part for part in (note, words if level in fragile else "") if part)
-        for level, note in zip(found["level"], found["note"], strict=True)
+    comparisons = [
+        one.noted(words if one.level in fragile else "")
+        for one in adjusted(level_contrasts(fit, factor, baseline), "holm")
     ]
-    if error != "unequal":
-        by_seed = contrasts(
-            trials, response, factors, of=name, baseline=baseline, block=BLOCK, error="unequal"
-        )
-        found["by_seed_low"], found["by_seed_high"] = by_seed["ci_low"], by_seed["ci_high"]
-    return found.assign(factor=name, baseline=baseline)
+    if fit.kind == "unequal":
+        return comparisons
+    by_seed = level_contrasts(Fit(seen, 2, "unequal"), factor, baseline)
+    return [
+        replace(one, by_seed_low=own.conf_low, by_seed_high=own.conf_high)
+        for one, own in zip(comparisons, by_seed, strict=True)
+    ]

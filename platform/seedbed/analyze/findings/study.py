@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +19,10 @@ from seedbed.analyze.findings.response import ResponseFindings as ResponseFindin
 from seedbed.analyze.findings.response import find_response
 from seedbed.analyze.findings.verdicts import judge
 from seedbed.analyze.numbers import Unit, unit_of
+from seedbed.analyze.stats.comparison import adjusted
 from seedbed.analyze.stats.components import variance_components
 from seedbed.analyze.stats.examples import two_errors
 from seedbed.analyze.stats.missing import missing_trials
-from seedbed.analyze.stats.multiplicity import adjust
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
@@ -143,14 +144,14 @@ def _claims(
     aliases: list[Alias],
 ) -> list[Judged]:
     """The verdicts on the design's claims, in their order."""
-    by_name = {found.unit.name: found for found in responses}
+    by_name = {response.unit.name: response for response in responses}
     judged = []
     for stated in design.claims:
-        found = by_name.get(stated.claim.response, responses[0])
+        response = by_name.get(stated.claim.response, responses[0])
         judged.append(
             judge(
-                stated, trials, list(design.factors), found.unit,
-                block=BLOCK, error=found.error, aliases=aliases, scale=scale_of(design),
+                stated, trials, list(design.factors), response.unit,
+                block=BLOCK, error=response.error, aliases=aliases, scale=scale_of(design),
             )
         )  # fmt: skip
     return judged
@@ -160,7 +161,7 @@ def _outlook(
     trials: pd.DataFrame, response: ResponseFindings, factors: list[str], cost: str | None
 ) -> Outlook:
     return look_ahead(
-        trials, response.unit.name, factors, response.contrasts, response.interactions,
+        trials, response.unit.name, factors, [*response.contrasts, *response.interactions],
         block=BLOCK, cost=cost or "", error=response.error,
     )  # fmt: skip
 
@@ -177,7 +178,7 @@ def _finely(
     response: ResponseFindings, trials: pd.DataFrame, two_level: pd.DataFrame | None
 ) -> ResponseFindings:
     """With as many decimals as Lenth's margin carries, where there is no interval to say."""
-    if two_level is None or response.fault or response.contrasts["se"].notna().any():
+    if two_level is None or response.fault or any(one.has_interval for one in response.contrasts):
         return response
     values = trials[response.unit.name].astype(float)
     return replace(response, unit=unit_of(response.unit.metric, values, [two_level.attrs["ME"]]))
@@ -235,10 +236,7 @@ def _baseline_first(trials: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.Da
 
 def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindings]:
     """Secondary responses are one family: their contrasts' p values by Benjamini & Hochberg."""
-    tables = [found.contrasts for found in responses if not found.fault]
-    p = [float(value) for table in tables for value in table["p"]]
-    adjusted, place = adjust(p, "bh"), 0
-    for table in tables:
-        table["p_adjusted"] = adjusted[place : place + len(table)]
-        place += len(table)
-    return responses
+    family = iter(adjusted([one for r in responses for one in r.contrasts], "bh"))
+    return [
+        replace(r, contrasts=list(itertools.islice(family, len(r.contrasts)))) for r in responses
+    ]

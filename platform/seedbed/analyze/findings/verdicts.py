@@ -31,7 +31,8 @@ from seedbed.analyze.findings.judged import (
     is_about,
 )
 from seedbed.analyze.numbers import Unit, listed
-from seedbed.analyze.stats.fit import Estimate, Fit
+from seedbed.analyze.stats.comparison import Estimate
+from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_against
 from seedbed.analyze.trials.confounds import Alias
 from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
@@ -108,7 +109,7 @@ def _judged_contrast(
 ) -> JudgedContrast:
     estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
     direction, margin = one.direction, one.margin
-    if math.isnan(estimate.value):
+    if math.isnan(estimate.estimate):
         verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
         nan = math.nan
         return JudgedContrast(one, nan, nan, nan, nan, nan, nan, verdict, note)
@@ -121,7 +122,7 @@ def _judged_contrast(
     elif lies_outside(wide_low, wide_high, direction, margin):
         verdict = REFUTED
     return JudgedContrast(
-        one, estimate.value, estimate.se, estimate.df,
+        one, estimate.estimate, estimate.std_error, estimate.df,
         p_against(estimate, direction, margin), low, high, verdict, estimate.note,
     )  # fmt: skip
 
@@ -166,7 +167,7 @@ def _why_not(
     """Whether all planned trials together could have told: if not, the design aliases it."""
     whole = trials.drop(columns=["status"], errors="ignore").copy()
     whole[response] = np.arange(len(whole), dtype=float) ** 2 % 17
-    if math.isnan(estimated(one, whole, factors, response, block=block).value):
+    if math.isnan(estimated(one, whole, factors, response, block=block).estimate):
         return ALIASED, "the planned cells cannot tell it apart from other effects"
     return NOT_ESTIMABLE, note.removeprefix("not estimable: ")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import Unit, counted, listed, p_value
 from seedbed.analyze.report.page import sentence
 from seedbed.analyze.report.sections.claims import tally
 from seedbed.analyze.report.sections.planted_claims import truth_words
+from seedbed.analyze.stats.comparison import Comparison, of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 from seedbed.plan.design import PlannedFactor
@@ -69,20 +69,19 @@ def caveats(findings: Findings) -> list[str]:
             "few to take that into the intervals: those of the data's effects may be too narrow."
         )
     words += _looks(findings)
-    notes = [str(note) for note in findings.primary.contrasts.get("note", []) if note]
-    if any("fragile" in note for note in notes):
+    if any("fragile" in one.note for one in findings.primary.contrasts):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words
 
 
 def _two_seeds(findings: Findings) -> list[str]:
     """What the intervals of a two-seed study are based on, or why there are none."""
-    table = findings.primary.contrasts
-    if table.empty:
+    contrasts = findings.primary.contrasts
+    if not contrasts:
         return []
-    if table["ci_low"].notna().any():
+    if any(one.has_interval for one in contrasts):
         return ["Two seeds: intervals rest on the error pooled over all cells."]
-    why = next((str(note) for note in table["note"] if note), "two seeds: no error to judge by")
+    why = next((one.note for one in contrasts if one.note), "two seeds: no error to judge by")
     return [sentence(f"{why}: no interval and no p is given")]
 
 
@@ -106,7 +105,7 @@ def _depends_on_orders(findings: Findings) -> bool:
         and findings.primary.error == "pooled"
         and findings.num_seeds > 1
     )
-    return rests and bool(findings.primary.contrasts["ci_low"].notna().any())
+    return rests and any(one.has_interval for one in findings.primary.contrasts)
 
 
 def _bundles(findings: Findings) -> list[str]:
@@ -139,60 +138,50 @@ def _views(factor: PlannedFactor) -> str:
 def _of_factor(findings: Findings, factor: str) -> str:
     """How each level differs from the baseline, and whether the difference is significant."""
     unit = findings.primary.unit
-    table = findings.primary.contrasts
-    rows = rows_of(table[table["factor"] == factor])
     base = f"{factor} {label_text(findings.baselines[factor])}"
-    measured = [row for row in rows if not math.isnan(row["difference"])]
+    contrasts = of_term(findings.primary.contrasts, factor)
+    measured = [one for one in contrasts if not math.isnan(one.estimate)]
     if not measured:
         return f"What {factor} does cannot be estimated from the completed trials."
-    if all(math.isnan(row["p_adjusted"]) for row in measured):
-        sizes = [unit.difference(row["difference"]) for row in measured]
+    if all(math.isnan(one.p_adjusted) for one in measured):
+        sizes = [unit.difference(one.estimate) for one in measured]
         sizes[0] = f"{sizes[0]} {unit.difference_unit}".rstrip()
-        parts = [f"{s} at {factor} {_label(r)}" for s, r in zip(sizes, measured, strict=True)]
+        parts = [f"{s} at {factor} {one.label}" for s, one in zip(sizes, measured, strict=True)]
         return f"Against {base}, {unit.spoken()} differs as measured by {listed(parts)}."
-    apart = [row for row in measured if row["p_adjusted"] < _ALPHA]
-    same = [row for row in measured if not row["p_adjusted"] < _ALPHA]
+    apart = [one for one in measured if one.p_adjusted < _ALPHA]
+    same = [one for one in measured if not one.p_adjusted < _ALPHA]
     moves = []
-    for verb, rows in (
-        ("falls", [row for row in apart if row["difference"] < 0]),
-        ("rises", [row for row in apart if row["difference"] >= 0]),
+    for verb, moved in (
+        ("falls", [one for one in apart if one.estimate < 0]),
+        ("rises", [one for one in apart if one.estimate >= 0]),
     ):
-        sizes = [_size(unit, row, factor, with_unit=i == 0) for i, row in enumerate(rows)]
+        sizes = [_size(unit, one, with_unit=i == 0) for i, one in enumerate(moved)]
         if sizes:
             moves.append(f"{verb} {listed(sizes)}")
     parts = [f"Against {base}, {unit.spoken()} {' and '.join(moves)}"] if moves else []
     if same:
-        untold = listed([f"{factor} {_label(row)} ({_inside(unit, row)})" for row in same])
+        untold = listed([f"{factor} {one.label} ({_inside(unit, one)})" for one in same])
         words = f"{untold} cannot be told from {'it' if moves else base}"
-        if any(row["ci_low"] > 0 or row["ci_high"] < 0 for row in same):
+        if any(one.excludes_zero for one in same):
             # Significant by itself, but not after Holm's correction over the factor's levels.
             words += f" where all {len(measured)} comparisons are allowed for (Holm)"
         parts.append(words if moves else f"{unit.label} at {words}")
     return "; ".join(parts) + "."
 
 
-def _size(unit: Unit, row: dict[str, Any], factor: str, *, with_unit: bool) -> str:
+def _size(unit: Unit, one: Comparison, *, with_unit: bool) -> str:
     """`by 6.30 points [5.78 to 6.82] at depth 1`; the sign is in the verb."""
-    size = unit.difference(abs(row["difference"])).lstrip("+")
-    sign = 1 if row["difference"] > 0 else -1
-    ends = sorted(sign * row[end] for end in ("ci_low", "ci_high"))
+    size = unit.difference(abs(one.estimate)).lstrip("+")
+    sign = 1 if one.estimate > 0 else -1
+    ends = sorted(sign * end for end in (one.conf_low, one.conf_high))
     limits = " to ".join(unit.difference(end).lstrip("+") for end in ends)
     points = f" {unit.difference_unit}" if with_unit and unit.difference_unit else ""
-    return f"by {size}{points} [{limits}] at {factor} {_label(row)}"
+    return f"by {size}{points} [{limits}] at {one.factor} {one.label}"
 
 
-def _gap(unit: Unit, row: dict[str, Any], unit_word: str = "") -> str:
-    size = f"{unit.difference(row['difference'])}{unit_word}"
-    return f"{size} [{unit.interval(row['ci_low'], row['ci_high'])}]"
-
-
-def _inside(unit: Unit, row: dict[str, Any]) -> str:
-    """The same, for use inside brackets."""
-    return f"{unit.difference(row['difference'])}, {unit.interval(row['ci_low'], row['ci_high'])}"
-
-
-def _label(row: dict[str, Any]) -> str:
-    return label_text(row["level"])
+def _inside(unit: Unit, one: Comparison) -> str:
+    """Estimate and interval, for use inside brackets."""
+    return f"{unit.difference(one.estimate)}, {unit.interval(one.conf_low, one.conf_high)}"
 
 
 def _price(findings: Findings, factor: str) -> list[str]:
@@ -230,25 +219,24 @@ def _interaction_p(findings: Findings, a: str, b: str) -> float:
     """The p of the F test; where the error is not pooled, the smallest Holm p of an interaction."""
     if findings.primary.error == "pooled":
         return float(findings.primary.anova["p"].get(f"{a}:{b}", math.nan))
-    table = findings.primary.interactions
-    own = table[(table["a"] == a) & (table["b"] == b) & (table["kind"] == "interaction")]
-    return float(own["p_adjusted"].astype(float).min())
+    interactions = of_term(findings.primary.interactions, a, b)
+    return min((one.p_adjusted for one in interactions if one.has_interval), default=math.nan)
 
 
 def _simple_effects(findings: Findings, a: str, b: str) -> str:
     """The effect, at every level of `b`, of the level of `a` that interacts most."""
-    unit, table = findings.primary.unit, findings.primary.interactions
-    rows = rows_of(table[(table["a"] == a) & (table["b"] == b)])
-    crossed = [r for r in rows if r["kind"] == "interaction" and not math.isnan(r["difference"])]
-    if not crossed:
+    unit = findings.primary.unit
+    interactions = of_term(findings.primary.interactions, a, b)
+    measured = [one for one in interactions if not math.isnan(one.estimate)]
+    if not measured:
         return "read the simple effects, not the averages alone"
-    most = max(crossed, key=lambda row: abs(row["difference"]))["a_level"]
-    simple = [r for r in rows if r["kind"] == "simple" and r["a_level"] == most]
-    gaps = [
-        _gap(unit, row, unit_word=f" {unit.difference_unit}".rstrip() if i == 0 else "")
-        for i, row in enumerate(simple)
-    ]
-    parts = [f"by {g} at {label_text(r['b_level'])}" for g, r in zip(gaps, simple, strict=True)]
-    base = label_text(findings.baselines[a])
-    start = f"{a} {label_text(most)} against {base} changes {unit.spoken()}"
+    most = max(measured, key=lambda one: abs(one.estimate))
+    parts: list[str] = []
+    for one in of_term(findings.primary.simple_effects, a, b):
+        if one.level == most.level:
+            points = "" if parts else f" {unit.difference_unit}".rstrip()
+            interval = unit.interval(one.conf_low, one.conf_high)
+            size = f"{unit.difference(one.estimate)}{points} [{interval}]"
+            parts.append(f"by {size} at {label_text(one.at[b])}")
+    start = f"{a} {most.label} against {label_text(most.baseline)} changes {unit.spoken()}"
     return f"{start} {listed(parts)}"

@@ -7,6 +7,7 @@ import textwrap
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import p_value, plain, significant
 from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
 
@@ -38,19 +39,18 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _effects(findings: Findings, factor: str) -> list[str]:
-    unit, table = findings.primary.unit, findings.primary.contrasts
-    rows = rows_of(table[table["factor"] == factor])
+    unit, contrasts = findings.primary.unit, of_term(findings.primary.contrasts, factor)
     base = label_text(findings.baselines[factor])
     size = f" in {unit.difference_unit}" if unit.difference_unit else ""
-    adjusted = ", p by Holm" if len(rows) > 1 else ""
+    adjusted = ", p by Holm" if len(contrasts) > 1 else ""
     lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]{adjusted}"]
-    width = max(len(label_text(row["level"])) for row in rows)
-    for row in rows:
-        line = f"  {label_text(row['level']):<{width}}  {unit.difference(row['difference']):>7}"
-        if row["ci_low"] == row["ci_low"]:
-            interval = unit.interval(row["ci_low"], row["ci_high"])
-            line += f"  [{interval}]  p {p_value(row['p_adjusted'])}"
-        lines.append(f"{line}  {row['note']}".rstrip())
+    width = max(len(one.label) for one in contrasts)
+    for one in contrasts:
+        line = f"  {one.label:<{width}}  {unit.difference(one.estimate):>7}"
+        if one.has_interval:
+            interval = unit.interval(one.conf_low, one.conf_high)
+            line += f"  [{interval}]  p {p_value(one.p_adjusted)}"
+        lines.append(f"{line}  {one.note}".rstrip())
     return lines
 
 

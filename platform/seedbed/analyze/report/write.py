@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from seedbed.analyze.report.sections.trials import trial_rows
 from seedbed.analyze.report.sections.two_errors import two_errors
 from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.terminal import summary
+from seedbed.analyze.stats.comparison import comparison_table
 from seedbed.plan.design import Design
 
 # Ten digits: machines round differently only beyond them.
@@ -110,24 +111,36 @@ def write_report(
 def _tables(findings: Findings) -> dict[str, str]:
     """The numbers of every response in long form."""
     responses = [findings.primary, *findings.secondary]
-    anovas = [(r, r.anova.reset_index()) for r in responses if not r.fault]
     return {
-        "means.csv": _stacked([(r, r.means) for r in responses], ["factor"]),
-        "contrasts.csv": _stacked([(r, r.contrasts) for r in responses], ["factor", "baseline"]),
-        "anova.csv": _stacked(anovas, []),
-        "effects.csv": _stacked([(r, effect_table(r)) for r in responses], ["term"]),
-        "effect_sizes.csv": _stacked([(r, share_table(r)) for r in responses], ["term"]),
-        "interactions.csv": _stacked([(r, r.interactions) for r in responses], ["a", "b"]),
+        "means.csv": _stacked(responses, lambda response: response.means),
+        "contrasts.csv": _stacked(responses, _contrasts),
+        "anova.csv": _stacked(responses, lambda response: response.anova.reset_index()),
+        "effects.csv": _stacked(responses, effect_table),
+        "effect_sizes.csv": _stacked(responses, share_table),
+        "interactions.csv": _stacked(responses, _interactions),
     }
 
 
-def _stacked(parts: list[tuple[ResponseFindings, pd.DataFrame]], leading: list[str]) -> str:
-    frames = [frame.assign(response=response.unit.name) for response, frame in parts if len(frame)]
-    if not frames:
+def _contrasts(response: ResponseFindings) -> pd.DataFrame:
+    by_seed = () if response.error == "unequal" else ("by_seed_low", "by_seed_high")
+    return comparison_table(response.contrasts, ["factor", "baseline", "level"], by_seed)
+
+
+def _interactions(response: ResponseFindings) -> pd.DataFrame:
+    """Of every pair of factors the interactions, then the simple effects."""
+    pairs = list(dict.fromkeys(one.term for one in response.interactions))
+    both = [*response.interactions, *response.simple_effects]
+    both.sort(key=lambda one: pairs.index(one.term))
+    return comparison_table(both, ["a", "b", "kind", "a_level", "b_level"])
+
+
+def _stacked(
+    responses: list[ResponseFindings], table_of: Callable[[ResponseFindings], pd.DataFrame]
+) -> str:
+    tables = {one.unit.name: table for one in responses if len(table := table_of(one))}
+    if not tables:
         return "response\n"
-    whole = pd.concat(frames, ignore_index=True)
-    first = ["response", *leading]
-    return _csv(whole[[*first, *(name for name in whole.columns if name not in first)]])
+    return _csv(pd.concat(tables, names=["response"]).reset_index("response"))
 
 
 def _json(value: Any) -> str:

@@ -151,7 +151,7 @@ def _cells(fit: Fit) -> list[Floats]:
     if seen.block is not None:
         weights = [fit.cell_weights({seen.block: i}) for i in range(len(seen.levels[seen.block]))]
         whole = np.mean(weights, axis=0)
-        shifts = [fit.estimate(weight - whole).value for weight in weights]
+        shifts = [fit.estimate(weight - whole).estimate for weight in weights]
         own -= np.nan_to_num(np.array(shifts))[seen.codes[seen.block]]
     return _by_cell(fit, own)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import level_contrasts
 from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
 
 COLUMNS = (
@@ -49,37 +50,27 @@ def two_errors(
     keep = completed(trials)
     scored = trials.assign(**{_RESPONSE: np.where(keep, table.mean(axis=1), np.nan)})
     seen = observe(scored, _RESPONSE, factors, block)
-    if of not in seen.factors:
-        raise AnalysisError(f"'{of}' is not among the factors of the model.")
-    start = seen.code_of(of, baseline)
     fit = Fit(seen, order, error)
-    base = fit.cell_weights({of: start})
+    contrasts = level_contrasts(fit, of, baseline)
+    start = fit.cell_weights({of: seen.code_of(of, baseline)})
     rows: list[tuple[object, ...]] = []
-    for code, level in enumerate(seen.levels[of]):
-        if code == start:
-            continue
-        weights = fit.cell_weights({of: code}) - base
-        estimate, loadings = fit.estimate(weights), fit.loadings(weights)
+    for one in contrasts:
+        loadings = fit.loadings(fit.cell_weights({of: seen.code_of(of, one.level)}) - start)
         low = high = se = math.nan
-        note = estimate.note
         if loadings is not None:
             # The same weighted difference between trials, example by example.
             per_example = loadings @ table[seen.rows]
             se = paired_error(per_example)
             half = float(stats.norm.ppf((1 + _CONFIDENCE) / 2)) * se
-            low, high = estimate.value - half, estimate.value + half
+            low, high = one.estimate - half, one.estimate + half
             if len(per_example) < _FEWEST_EXAMPLES:
                 low = high = math.nan
                 few = f"{len(per_example)} examples are too few for an interval over examples"
-                note = "; ".join(part for part in (note, few) if part)
+                one = one.noted(few)
         rows.append(
-            (level, estimate.value, estimate.se, estimate.df, estimate.ci_low, estimate.ci_high,
-             se, low, high, table.shape[1], note)
+            (one.level, one.estimate, one.std_error, one.df, one.conf_low, one.conf_high,
+             se, low, high, table.shape[1], one.note)
         )  # fmt: skip
-    if not rows:
-        raise AnalysisError(
-            f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with."
-        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

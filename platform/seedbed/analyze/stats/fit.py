@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import linalg, stats
 
 from seedbed.analyze.stats.cell_variances import CellVariances
+from seedbed.analyze.stats.comparison import Estimate
 from seedbed.analyze.stats.error_term import ErrorTerm
 from seedbed.analyze.stats.random_seeds import RandomSeeds
 from seedbed.analyze.stats.space import RANK_TOLERANCE, Space
@@ -78,20 +78,6 @@ def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
     elif sum_sq <= _ZERO_RESIDUAL * float(seen.y @ seen.y):
         refusal = "the seeds agree exactly: there is no error to test against"
     return ErrorTerm(sum_sq, df, refusal)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One estimable function of a model; NaN where the note says why."""
-
-    value: float
-    se: float
-    df: float
-    t: float
-    p: float
-    ci_low: float
-    ci_high: float
-    note: str
 
 
 class Fit:
@@ -200,9 +186,9 @@ class Fit:
         if spread.refusal:
             return Estimate(value, nan, nan, nan, nan, nan, nan, spread.refusal)
         half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, spread.df)) * spread.se
-        p = float(2 * stats.t.sf(abs(value / spread.se), spread.df))
-        low, high = value - half, value + half
-        return Estimate(value, spread.se, spread.df, value / spread.se, p, low, high, "")
+        t = value / spread.se
+        p = float(2 * stats.t.sf(abs(t), spread.df))
+        return Estimate(value, spread.se, spread.df, t, p, value - half, value + half, "")
 
     def _spread(self, scaled: Floats) -> Spread:
         if self.error.refusal:

@@ -6,15 +6,15 @@ import math
 
 from scipy import stats
 
-from seedbed.analyze.stats.fit import Estimate
+from seedbed.analyze.stats.comparison import Estimate
 
 
 def interval(estimate: Estimate, level: float) -> tuple[float, float]:
     """The t interval of confidence `level`; NaN where there is no error."""
-    if math.isnan(estimate.se):
+    if math.isnan(estimate.std_error):
         return math.nan, math.nan
-    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.se
-    return estimate.value - half, estimate.value + half
+    half = float(stats.t.ppf((1 + level) / 2, estimate.df)) * estimate.std_error
+    return estimate.estimate - half, estimate.estimate + half
 
 
 def lies(low: float, high: float, direction: str, margin: float) -> bool:
@@ -37,13 +37,13 @@ def lies_outside(low: float, high: float, direction: str, margin: float) -> bool
 
 def p_against(estimate: Estimate, direction: str, margin: float) -> float:
     """The one-sided p of "above" or "below"; for "within" the larger of two (Schuirmann 1987)."""
-    if math.isnan(estimate.se):
+    if math.isnan(estimate.std_error):
         return math.nan
-    above = float(stats.t.sf((estimate.value - margin) / estimate.se, estimate.df))
+    above = float(stats.t.sf((estimate.estimate - margin) / estimate.std_error, estimate.df))
     if direction == "above":
         return above
-    below = float(stats.t.cdf((estimate.value - margin) / estimate.se, estimate.df))
+    below = float(stats.t.cdf((estimate.estimate - margin) / estimate.std_error, estimate.df))
     if direction == "below":
         return below
-    low_side = float(stats.t.sf((estimate.value + margin) / estimate.se, estimate.df))
+    low_side = float(stats.t.sf((estimate.estimate + margin) / estimate.std_error, estimate.df))
     return max(low_side, below)

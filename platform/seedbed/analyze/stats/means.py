@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import pandas as pd
 
+from seedbed.analyze.stats.comparison import Comparison, adjusted, comparison_table
 from seedbed.analyze.stats.crossed import other_factors
-from seedbed.analyze.stats.families import family_table
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.random_seeds import checked_seeds
-from seedbed.analyze.trials.observations import AnalysisError, Observations, observe, several_names
+from seedbed.analyze.trials.observations import (
+    AnalysisError,
+    Observations,
+    observe,
+    several_names,
+)
 from seedbed.errors import nearest
 
 
@@ -50,12 +55,10 @@ def marginal_means(
     rows = []
     for codes in itertools.product(*(range(len(seen.levels[name])) for name in names)):
         weights = fit.cell_weights(dict(zip(names, codes, strict=True)))
-        found = fit.estimate(weights, seen.centre, kind)
+        mean = fit.estimate(weights, seen.centre, kind)
         values = tuple(seen.levels[name][i] for name, i in zip(names, codes, strict=True))
         level = values[0] if isinstance(at, str) else values
-        rows.append(
-            (level, found.value, found.se, found.df, found.ci_low, found.ci_high, found.note)
-        )
+        rows.append({"level": level, "mean": mean.estimate, **mean.row()})
     columns = ["level", "mean", "se", "df", "ci_low", "ci_high", "note"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -80,17 +83,32 @@ def contrasts(
     AnalysisError when there is nothing to compare.
     """
     seen = observe(trials, response, factors, block)
-    _require_factor(seen, of)
-    start = seen.code_of(of, baseline)
-    others = [code for code in range(len(seen.levels[of])) if code != start]
-    if not others:
-        raise _nothing_to_compare(of, baseline)
-    fit = Fit(seen, order, error)
+    warning = _seeds_in_error(trials, seen)
+    comparisons = level_contrasts(Fit(seen, order, error), of, baseline)
+    noted = [one.noted(warning) for one in comparisons]
+    return comparison_table(adjusted(noted, adjust), ["level"])
+
+
+def level_contrasts(fit: Fit, of: str, baseline: object) -> list[Comparison]:
+    """Each level of `of` minus its baseline level; p values are not adjusted yet."""
+    _require_factor(fit.seen, of)
+    start, levels = fit.seen.code_of(of, baseline), fit.seen.levels[of]
+    if len(levels) < 2:
+        raise AnalysisError(
+            f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with.",
+            mend="Name a factor with two levels or more.",
+        )
     base = fit.cell_weights({of: start})
-    table = family_table(fit, [fit.cell_weights({of: code}) - base for code in others], adjust)
-    table["note"] = _with_seeds(trials, seen, table["note"])
-    table.insert(0, "level", [seen.levels[of][code] for code in others])
-    return table
+    return [
+        Comparison(
+            **vars(fit.estimate(fit.cell_weights({of: code}) - base)),
+            factor=of,
+            level=level,
+            baseline=levels[start],
+        )
+        for code, level in enumerate(levels)
+        if code != start
+    ]
 
 
 def interaction_contrast(
@@ -119,51 +137,59 @@ def interaction_contrast(
     observe(trials, response, (a, b), block)  # faults of the columns named come first
     others = other_factors(trials, response, (a, b), block) if factors is None else factors
     seen = observe(trials, response, tuple(dict.fromkeys((a, b, *others))), block)
-    for name in (a, b):
-        if len(seen.levels[name]) < 2:
-            raise AnalysisError(
-                f"Factor '{name}' has one level, {seen.levels[name][0]!r}: it cannot interact.",
-                mend="Name two factors with two levels or more.",
-            )
-    fit = Fit(seen, order=2, error=error)
-    a_levels, b_levels = seen.levels[a], seen.levels[b]
-    simple = {
-        (i, j): fit.cell_weights({a: i, b: j}) - fit.cell_weights({a: 0, b: j})
-        for i in range(1, len(a_levels))
-        for j in range(len(b_levels))
-    }
-    interactions = {(i, j): simple[i, j] - simple[i, 0] for i, j in simple if j > 0}
-    labels = [("interaction", a_levels[i], b_levels[j]) for i, j in interactions]
-    labels += [("simple", a_levels[i], b_levels[j]) for i, j in simple]
-    families = [list(interactions.values()), list(simple.values())]
-    table = pd.concat([family_table(fit, own, "holm") for own in families], ignore_index=True)
-    for place, column in enumerate(("kind", "a_level", "b_level")):
-        table.insert(place, column, [label[place] for label in labels])
-    table.attrs.update(a=a, b=b, a_baseline=a_levels[0], b_baseline=b_levels[0])
+    interactions, simple_effects = crossed_contrasts(Fit(seen, 2, error), a, b)
+    table = comparison_table([*interactions, *simple_effects], ["kind", "a_level", "b_level"])
+    table.attrs.update(a=a, b=b, a_baseline=seen.levels[a][0], b_baseline=seen.levels[b][0])
     table.attrs["averaged_over"] = [name for name in seen.factors if name not in (a, b)]
     return table
 
 
-def _with_seeds(trials: pd.DataFrame, seen: Observations, notes: pd.Series[Any]) -> list[str]:
-    """Notes, with a warning where seeds' shifts are in the error: a block would remove them.
+def crossed_contrasts(fit: Fit, a: str, b: str) -> tuple[list[Comparison], list[Comparison]]:
+    """The interactions of two factors, and the simple effects of `a`; each is a family (Holm)."""
+    a_levels, b_levels = fit.seen.levels[a], fit.seen.levels[b]
+    for name, levels in ((a, a_levels), (b, b_levels)):
+        if len(levels) < 2:
+            raise AnalysisError(
+                f"Factor '{name}' has one level, {levels[0]!r}: it cannot interact.",
+                mend="Name two factors with two levels or more.",
+            )
+    interactions: list[Comparison] = []
+    simple_effects: list[Comparison] = []
+    for i, level in enumerate(a_levels[1:], 1):
+        effects = [
+            fit.cell_weights({a: i, b: j}) - fit.cell_weights({a: 0, b: j})
+            for j in range(len(b_levels))
+        ]
+        simple = [
+            Comparison(
+                **vars(fit.estimate(effect)),
+                factor=a,
+                level=level,
+                baseline=a_levels[0],
+                at={b: at},
+            )
+            for at, effect in zip(b_levels, effects, strict=True)
+        ]
+        simple_effects += simple
+        interactions += [
+            replace(one, **vars(fit.estimate(effect - effects[0])), less_at=simple[0].at)
+            for one, effect in zip(simple[1:], effects[1:], strict=True)
+        ]
+    return adjusted(interactions, "holm"), adjusted(simple_effects, "holm")
+
+
+def _seeds_in_error(trials: pd.DataFrame, seen: Observations) -> str:
+    """A warning where seeds' shifts are in the error: a block would remove them.
 
     That is so where the trials of one seed are in several cells, and nothing is the block.
     """
     done = trials.iloc[seen.rows]
     if seen.block is not None or "seed" not in done.columns or done["seed"].isna().any():
-        return list(notes)
+        return ""
     cells = pd.Series(seen.cell_numbers).groupby(done["seed"].to_numpy()).nunique()
     if len(cells) < 2 or cells.max() < 2:
-        return list(notes)
-    words = 'the seeds\' shifts are in the error: block="seed" takes them out'
-    return ["; ".join(part for part in (note, words) if part) for note in notes]
-
-
-def _nothing_to_compare(factor: str, level: object) -> AnalysisError:
-    return AnalysisError(
-        f"Factor '{factor}' has one level, {level!r}: there is nothing to compare it with.",
-        mend="Name a factor with two levels or more.",
-    )
+        return ""
+    return 'the seeds\' shifts are in the error: block="seed" takes them out'
 
 
 def _require_factor(seen: Observations, name: str) -> None:

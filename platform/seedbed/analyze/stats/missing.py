@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy import stats
 
-from seedbed.analyze.stats.means import contrasts
-from seedbed.analyze.trials.observations import AnalysisError, Level, completed, levels_of
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import level_contrasts
+from seedbed.analyze.trials.observations import (
+    AnalysisError,
+    Level,
+    completed,
+    levels_of,
+    observe,
+)
 
 
 def missing_trials(trials: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
@@ -69,11 +76,10 @@ def fragile_levels(
         filled.loc[diverged & is_baseline, response] = at_baseline
         filled.loc[diverged & ~is_baseline, response] = at_level
         try:
-            table = contrasts(filled, response, factors, of=of, baseline=baseline, block=block)
+            fit = Fit(observe(filled, response, factors, block), 2)
+            comparisons = level_contrasts(fit, of, baseline)
         except AnalysisError:
             return set()
-        for level, difference in zip(
-            table["level"], table["difference"].astype(float), strict=True
-        ):
-            signs.setdefault(level, set()).add(difference > 0)
-    return {level for level, seen in signs.items() if len(seen) > 1}
+        for one in comparisons:
+            signs.setdefault(one.level, set()).add(one.estimate > 0)
+    return {level for level, both in signs.items() if len(both) > 1}

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.numbers import counted
-from seedbed.analyze.stats.fit import Estimate, Fit, Term
+from seedbed.analyze.stats.comparison import Estimate
+from seedbed.analyze.stats.fit import Fit, Term
 from seedbed.analyze.trials.observations import AnalysisError, Floats, Level, Observations, observe
 
 _CONFIDENCE = 0.95
@@ -46,10 +47,10 @@ def effects_two_level(
     sets, intercept = _alias_sets(seen.factors, signs)
     half = len(means) / 2
     estimates = _estimates(seen, [column / half for column, _ in sets.values()], error)
-    is_judged = any(np.isfinite(one.se) for one in estimates)
+    is_judged = any(np.isfinite(one.std_error) for one in estimates)
     # Without a block the plain cell means; with one, the block model's where they are estimable.
     values = [
-        float(column @ means) / half if block is None or np.isnan(one.value) else one.value
+        float(column @ means) / half if block is None or np.isnan(one.estimate) else one.estimate
         for one, (column, _) in zip(estimates, sets.values(), strict=True)
     ]
     table = pd.DataFrame(
@@ -65,10 +66,10 @@ def effects_two_level(
     for column, margin in zip(("significant_me", "significant_sme"), margins, strict=True):
         known = is_judged or note == ""
         table[column] = size > margin if known else pd.array([pd.NA] * num_effects, "boolean")
-    for name in ("se", "df", "t", "p", "ci_low", "ci_high"):
-        table[name] = [getattr(one, name) for one in estimates]
+    rows = pd.DataFrame([one.row() for one in estimates], index=table.index)
+    table = table.join(rows[["se", "df", "t", "p", "ci_low", "ci_high"]])
     table["judged_by"] = judged_by = "replicates" if is_judged else "Lenth"
-    table["note"] = [one.note for one in estimates]
+    table["note"] = rows["note"]
     table.attrs.update(
         PSE=pse, ME=me, SME=sme, df=num_effects / 3, judged_by=judged_by,
         defining_relation=intercept, note=note,
@@ -90,7 +91,7 @@ def _estimates(seen: Observations, weights: Sequence[Floats], error: str) -> lis
 def _margins(estimates: Sequence[Estimate], num_effects: int) -> tuple[Floats, Floats]:
     """The margin of error of each effect [m]: for it alone, and simultaneous for all effects."""
     one, other = (
-        np.array([stats.t.ppf((1 + level) / 2, e.df) * e.se for e in estimates])
+        np.array([stats.t.ppf((1 + level) / 2, e.df) * e.std_error for e in estimates])
         for level in (_CONFIDENCE, _CONFIDENCE ** (1 / num_effects))
     )
     return one, other

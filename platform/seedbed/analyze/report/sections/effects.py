@@ -8,8 +8,8 @@ from seedbed.analyze.findings.study import Findings, ResponseFindings
 from seedbed.analyze.numbers import NONE, p_value
 from seedbed.analyze.report.page import Section, Table, noted_table
 from seedbed.analyze.stats.chosen_error import WORDS
+from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text
-from seedbed.analyze.trials.rows import rows_of
 
 
 def effects(findings: Findings) -> Section:
@@ -35,22 +35,21 @@ def effects(findings: Findings) -> Section:
 
 
 def contrast_table(response: ResponseFindings, factor: str) -> Table:
-    unit, table = response.unit, response.contrasts
-    picked = rows_of(table[table["factor"] == factor])
-    both = any(not math.isnan(row.get("by_seed_low", math.nan)) for row in picked)
+    unit, contrasts = response.unit, of_term(response.contrasts, factor)
+    both = any(not math.isnan(one.by_seed_low) for one in contrasts)
     rows = [
         [
-            label_text(row["level"]),
-            unit.difference(row["difference"]),
-            unit.interval(row["ci_low"], row["ci_high"]),
-            *([unit.interval(row["by_seed_low"], row["by_seed_high"])] if both else []),
-            NONE if math.isnan(row["df"]) else f"{row['df']:.3g}",
-            p_value(row["p_adjusted"]),
+            one.label,
+            unit.difference(one.estimate),
+            unit.interval(one.conf_low, one.conf_high),
+            *([unit.interval(one.by_seed_low, one.by_seed_high)] if both else []),
+            NONE if math.isnan(one.df) else f"{one.df:.3g}",
+            p_value(one.p_adjusted),
         ]
-        for row in picked
+        for one in contrasts
     ]
     suffix = f", {unit.difference_unit}" if unit.difference_unit else ""
-    difference = f"Difference from {label_text(picked[0]['baseline'])}{suffix}"
+    difference = f"Difference from {label_text(contrasts[0].baseline)}{suffix}"
     header = [factor, difference, "95 % interval", *(["by seed"] if both else []), "df", "p (Holm)"]
     numeric = frozenset(range(1, len(header)))
-    return noted_table(header, rows, numeric, [row["note"] for row in picked])
+    return noted_table(header, rows, numeric, [one.note for one in contrasts])

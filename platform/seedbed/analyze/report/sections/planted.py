@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, listed
 from seedbed.analyze.report.page import Section, Table
-from seedbed.analyze.report.sections.planted_claims import mean_at, planted_claims
+from seedbed.analyze.report.sections.planted_claims import (
+    mean_at,
+    planted_claims,
+    planted_effect,
+)
+from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 from seedbed.plan.surface import Surface
@@ -43,32 +46,18 @@ def planted(findings: Findings) -> list[Section]:
 def _differences(findings: Findings, surface: Surface) -> list[list[str]]:
     """Each difference from a baseline, and each interaction, with its truth."""
     rows = []
-    for row in rows_of(findings.primary.contrasts):
-        name, base = row["factor"], row["baseline"]
-        truth = mean_at(findings, surface, {name: row["level"]}) - mean_at(
-            findings, surface, {name: base}
+    for one in findings.primary.contrasts:
+        words = f"{one.factor} {one.words}"
+        truth = planted_effect(findings, surface, one.factor, one.level, one.baseline, {})
+        rows.append(_line(words, truth, one, findings))
+    for one in findings.primary.interactions:
+        (at,) = (f"{name} {label_text(level)}" for name, level in one.at.items())
+        words = f"{one.factor} {one.label} at {at}, interaction"
+        there, here = (
+            planted_effect(findings, surface, one.factor, one.level, one.baseline, levels)
+            for levels in (one.at, one.less_at)
         )
-        words = f"{name} {label_text(row['level'])} minus {label_text(base)}"
-        rows.append(_line(words, truth, row, findings))
-    crossed = findings.primary.interactions
-    for row in rows_of(crossed[crossed["kind"] == "interaction"]) if len(crossed) else []:
-        a, b = row["a"], row["b"]
-        truth = sum(
-            sign
-            * mean_at(
-                findings,
-                surface,
-                {
-                    a: row["a_level"] if upper else findings.baselines[a],
-                    b: row["b_level"] if right else findings.baselines[b],
-                },
-            )
-            for sign, (upper, right) in zip(
-                (1, -1, -1, 1), ((1, 1), (0, 1), (1, 0), (0, 0)), strict=True
-            )
-        )
-        words = f"{a} {label_text(row['a_level'])} at {b} {label_text(row['b_level'])}, interaction"
-        rows.append(_line(words, truth, row, findings))
+        rows.append(_line(words, there - here, one, findings))
     return rows
 
 
@@ -83,7 +72,7 @@ def _means(findings: Findings, surface: Surface) -> Table:
                 unit.value(truth),
                 unit.value(row["mean"]),
                 unit.interval(row["ci_low"], row["ci_high"], signed=False),
-                _holds(truth, row),
+                _holds(truth, row["ci_low"], row["ci_high"]),
             ]
         )
     known = [row[-1] for row in rows if row[-1] != NONE]
@@ -94,20 +83,20 @@ def _means(findings: Findings, surface: Surface) -> Table:
     return Table(header, rows, frozenset({1, 2, 3}), title="Means by level", remark=remark)
 
 
-def _holds(truth: float, row: Mapping[str, Any]) -> str:
-    if math.isnan(row["ci_low"]):
+def _holds(truth: float, low: float, high: float) -> str:
+    if math.isnan(low):
         return NONE
-    return "yes" if row["ci_low"] <= truth <= row["ci_high"] else "no"
+    return "yes" if low <= truth <= high else "no"
 
 
-def _line(words: str, truth: float, row: Mapping[str, Any], findings: Findings) -> list[str]:
+def _line(words: str, truth: float, one: Comparison, findings: Findings) -> list[str]:
     unit = findings.primary.unit
     return [
         words,
         unit.difference(truth),
-        unit.difference(row["difference"]),
-        unit.interval(row["ci_low"], row["ci_high"]),
-        _holds(truth, row),
+        unit.difference(one.estimate),
+        unit.interval(one.conf_low, one.conf_high),
+        _holds(truth, one.conf_low, one.conf_high),
     ]
 
 

@@ -88,11 +88,19 @@ def _effects_of(findings: Findings, surface: Surface, response: str) -> Surface 
 def _truth(findings: Findings, surface: Surface, one: Contrast) -> float:
     """The planted value of a claim's contrast."""
 
-    def effect(where: Mapping[str, Any]) -> float:
-        upper = mean_at(findings, surface, {**where, one.of: one.level})
-        return upper - mean_at(findings, surface, {**where, one.of: one.over})
+    there, here = (
+        planted_effect(findings, surface, one.of, one.level, one.over, levels)
+        for levels in (one.at, one.less_at)
+    )
+    return there - (here if one.less_at else 0.0)
 
-    return effect(one.at) - (effect(one.less_at) if one.less_at else 0.0)
+
+def planted_effect(
+    findings: Findings, surface: Surface, of: str, level: Any, over: Any, at: Mapping[str, Any]
+) -> float:
+    """The planted difference of two levels of a factor where other factors are held `at` theirs."""
+    upper = mean_at(findings, surface, {**at, of: level})
+    return upper - mean_at(findings, surface, {**at, of: over})
 
 
 def mean_at(findings: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:

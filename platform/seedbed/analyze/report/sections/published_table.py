@@ -12,8 +12,9 @@ import pandas as pd
 from seedbed.analyze.numbers import listed, unit_of
 from seedbed.analyze.report.page import Table, sentence
 from seedbed.analyze.stats.anova import anova
-from seedbed.analyze.stats.means import interaction_contrast
-from seedbed.analyze.trials.observations import AnalysisError, label_text
+from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.means import crossed_contrasts
+from seedbed.analyze.trials.observations import AnalysisError, label_text, observe
 from seedbed.analyze.trials.rows import rows_of
 from seedbed.metric import Metric
 from seedbed.study.published import Published
@@ -94,21 +95,18 @@ def _crossings(table: pd.DataFrame, metric: Metric, factors: list[str]) -> list[
     if len(factors) != 2:
         return []
     a, b = factors
-    found = interaction_contrast(table, metric.name, a, b)
-    crossed = [row for row in rows_of(found) if row["kind"] == "interaction"]
-    row = max(crossed, key=lambda one: abs(one["difference"]))
-    simple = {
-        one["b_level"]: one["difference"]
-        for one in rows_of(found)
-        if one["kind"] == "simple" and one["a_level"] == row["a_level"]
-    }
+    interactions, simple_effects = crossed_contrasts(
+        Fit(observe(table, metric.name, factors), 2), a, b
+    )
+    largest = max(interactions, key=lambda one: abs(one.estimate))
+    effect_at = {one.at[b]: one.estimate for one in simple_effects if one.level == largest.level}
     unit = unit_of(metric, table[metric.name])
-    first = found.attrs["b_baseline"]
+    first, second = largest.less_at[b], largest.at[b]
     words = (
-        f"{a} {label_text(row['a_level'])} against {label_text(found.attrs['a_baseline'])} changes "
-        f"by {unit.difference(simple[first])} {unit.difference_unit} at {label_text(first)} and "
-        f"by {unit.difference(simple[row['b_level']])} at {label_text(row['b_level'])}: a "
-        f"difference of {unit.difference(abs(row['difference'])).lstrip('+')} "
+        f"{a} {largest.label} against {label_text(largest.baseline)} changes "
+        f"by {unit.difference(effect_at[first])} {unit.difference_unit} at {label_text(first)} and "
+        f"by {unit.difference(effect_at[second])} at {label_text(second)}: a "
+        f"difference of {unit.difference(abs(largest.estimate)).lstrip('+')} "
         f"{unit.difference_unit}"
     )
     return [sentence(" ".join(words.split()))]

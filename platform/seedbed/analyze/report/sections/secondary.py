@@ -5,6 +5,7 @@ from __future__ import annotations
 from seedbed.analyze.findings.study import Findings, ResponseFindings
 from seedbed.analyze.numbers import p_value
 from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
@@ -32,17 +33,17 @@ def secondary(findings: Findings) -> Section:
 
 
 def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
-    unit, found = response.unit, response.contrasts
-    gaps = {row["level"]: row for row in rows_of(found[found["factor"] == factor])}
+    unit = response.unit
+    contrasts = {one.level: one for one in of_term(response.contrasts, factor)}
     rows = []
     for i, row in enumerate(rows_of(response.means[response.means["factor"] == factor])):
         mean = f"{unit.value(row['mean'])} {unit.value_unit}".strip()
         cells = [unit.label if i == 0 else "", label_text(row["level"]), mean]
-        gap = gaps.get(row["level"])
-        if gap is None:
+        contrast = contrasts.get(row["level"])
+        if contrast is None:
             cells += ["baseline", "", ""]
         else:
-            interval = unit.interval(gap["ci_low"], gap["ci_high"])
-            cells += [unit.difference(gap["difference"]), interval, p_value(gap["p_adjusted"])]
+            interval = unit.interval(contrast.conf_low, contrast.conf_high)
+            cells += [unit.difference(contrast.estimate), interval, p_value(contrast.p_adjusted)]
         rows.append(cells)
     return rows
