@@ -1,4 +1,4 @@
-"""Where state lives: `SEEDBED_HOME`, or `~/.seedbed`; never the working directory.
+"""The folder for state: `SEEDBED_HOME`, or `~/.seedbed`; never the working directory.
 
 Under a Ray job the working directory is a temporary copy, so whatever is written there is lost.
 """

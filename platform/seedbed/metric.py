@@ -17,7 +17,7 @@ from seedbed.errors import StudyError, nearest
 Kind = Literal["share", "count", "loss", "cost", "time", "rate", "number"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
-_ALWAYS = ("name", "label", "kind", "higher_is_better")  # said of every metric in a design
+_ALWAYS = ("name", "label", "kind", "higher_is_better")  # written for every metric in a design
 
 
 @dataclass(frozen=True)

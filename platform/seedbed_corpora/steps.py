@@ -25,7 +25,7 @@ def steps(about: str, total: int, progress: Progress | None) -> Iterator[Advance
     They are drawn on `progress`; without one, on a bar of their own if stderr is a terminal,
     else `about` is said once.
     """
-    # Here, because whoever only asks where a corpus lies draws nothing.
+    # Imported here: code that only asks where a corpus lies draws nothing.
     from rich.console import Console
     from rich.progress import Progress as Bars
 

@@ -1,4 +1,4 @@
-"""The command `seedbed`: everything that a study's own file does not do.
+"""Prepares corpora and reports on studies; a study itself runs as its own file.
 
 A command is a file of this room with `NAME`, `HELP`, `arguments(parser)` and `run(args)`. Its heavy
 imports are in `run`, so that `--help` waits for none.

@@ -12,8 +12,8 @@ from seedbed.model.gather import Gather
 class Queue(torch.nn.Module):
     """A ring buffer of all ranks' latest texts, saved with the model: [size, width], normalised.
 
-    Every rank holds the same rows. A local queue is `size` rows for each rank, told apart by
-    who pushed them.
+    Every rank holds the same rows. A local queue is `size` rows for each rank, by the rank that
+    pushed them.
     """
 
     rows: Tensor

@@ -17,7 +17,7 @@ from seedbed.errors import StudyError, nearest
 from seedbed.study.label import Label, label_text, same_label
 from seedbed.study.study import Study
 
-STEP = 0.01  # between the levels of a surface that nobody stated: a point, if it is a share
+STEP = 0.01  # between levels of the default surface: a point, if it is a share
 _SHARES = ("failure_rate", "divergence_rate")
 _SPREADS = ("noise", "seed_spread", "cost_spread")
 

@@ -133,8 +133,8 @@ class Folder:
     def mark(self, *, make: bool = True) -> str:
         """16 hex digits that tell this folder from any other, wherever it is moved.
 
-        Made at the first call, for whoever holds the study's lock; "" where there is none and
-        `make` is False.
+        Made at the first call, by the holder of the study's lock; "" where there is none and `make`
+        is False.
         """
         known = self.read_json(MARK_NAME)
         if known is None and make:

@@ -28,7 +28,7 @@ class Holder:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Holder | None:
-        """Who wrote `text`; None where that cannot be told (it is just starting, or ending)."""
+        """The holder that wrote `text`; None where it is incomplete (at its start, or its end)."""
         try:
             values = json.loads(text)
             return cls(values["pid"], values["host"], values["since"])

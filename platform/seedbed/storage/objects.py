@@ -55,7 +55,7 @@ def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
 
 
 def etag_of(uri: str) -> str:
-    """What tells this content of `uri` from another; as in `Object`. Raises DataError if gone."""
+    """The etag of `uri`, which changes with its content; see `Object`. Raises DataError if gone."""
     uri = absolute(uri)
     entry: Object | None = at(uri).find(uri)
     if entry is None:

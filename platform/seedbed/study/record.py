@@ -1,4 +1,4 @@
-"""What became of one trial, as one frozen value and as plain JSON."""
+"""The record of one trial's outcome, as a frozen value and as plain JSON."""
 
 from __future__ import annotations
 

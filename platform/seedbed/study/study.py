@@ -38,16 +38,16 @@ RESPONSES = (TOP1_OF_100.name, TOP1.name, DEVICE_HOURS.name)
 class Study:
     """A question, a base recipe, and the factors that are crossed to answer it.
 
-    `responses` are metrics, the primary first: at every scale, so choose one that the smallest
-    can resolve (top-1 of 100 tells models apart that name hardly any picture right among all
-    names). A claim about another response names it. `seeds` is a number (0 to n - 1) or the seeds
-    themselves; without it the scale decides. `scales` adds to a scale's patches for this study:
+    `responses` are metrics, the primary first: at every scale, so choose one that the smallest can
+    resolve (top-1 of 100 separates models that name hardly any picture right among all names). A
+    claim about another response names it. `seeds` is a number (0 to n - 1) or the seeds themselves;
+    without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. A design of `study/designs/`, given by its name, trains
     a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors.
     `published` are values of others that the report sets beside the study's own; `claims` are what
-    the study expects, judged in the report. `error` is what its intervals rest on: "cells" (every
-    cell varies in its own way) or "pooled" (all alike: narrower, and too narrow where they do not),
-    which the report takes only if it was stated before the first trial. Everything is checked here,
+    the study expects, judged in the report. `error` is what its intervals use: "cells" (a variance
+    for each cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
+    which the report uses only if it was stated before the first trial. Everything is checked here,
     at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
 
@@ -178,7 +178,7 @@ class Study:
         scale: Scale,
         overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        """What runs in `cell` at `scale`. Raises StudyError, naming who said what cannot be."""
+        """What runs in `cell` at `scale`. Raises StudyError, naming whose patches fail."""
         by_name = {factor.name: factor for factor in self.factors}
         levels = [(by_name[name], label) for name, label in cell.items()]
         said = [

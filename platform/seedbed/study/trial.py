@@ -24,7 +24,7 @@ class Trial:
 
     @cached_property
     def flat(self) -> dict[str, Value]:
-        """The recipe's fields by path, kept: keys, cohorts and the design are made of them."""
+        """The recipe's fields by path, cached: keys, cohorts and the design are made of them."""
         return self.recipe.flatten()
 
     @cached_property

@@ -77,7 +77,7 @@ class TrialEntry:
 
 @dataclass(frozen=True)
 class Remote:
-    """A small file that lies elsewhere: its size tells whether it is known, `read` gets it."""
+    """A small file that lies elsewhere: its size identifies it, `read` gets it."""
 
     num_bytes: int
     read: Callable[[], bytes]

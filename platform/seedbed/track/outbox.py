@@ -202,4 +202,4 @@ class Outbox:
                 was_closing = self._closing
                 self._changed.wait(left)
                 if self._closing and not was_closing:
-                    return  # whoever closes waits for us: try at once
+                    return  # `close` is waiting: try at once

@@ -53,7 +53,7 @@ class CellVariances:
         weights = self.weights(loadings)
         variance = float(weights @ self.variances)
         counts = self.counts(weights)
-        if counts is None or variance <= self.rounding(loadings):  # cells cannot be told apart
+        if counts is None or variance <= self.rounding(loadings):  # no estimate by cells
             return by_seed
         df = variance**2 / float(counts @ self.spread_squares @ counts)
         # Satterthwaite's number comes from variances of few trials each, and may fall below that of

@@ -1,4 +1,4 @@
-"""The residual that tests and intervals rest on."""
+"""The residual that tests and intervals use."""
 
 from __future__ import annotations
 

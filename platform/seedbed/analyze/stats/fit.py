@@ -83,9 +83,9 @@ def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
 class Fit:
     """A least-squares fit that knows which functions of its parameters the trials determine.
 
-    `error` says what the intervals rest on: "pooled" is one residual variance for all trials,
-    "cells" lets every cell have its own (see `cell_variances`), "unequal" allows any correlation
-    within a block, so that each block is one value (see `standard_errors`).
+    `error` says what the intervals use: "pooled" is one residual variance for all trials, "cells"
+    lets every cell have its own (see `cell_variances`), "unequal" allows any correlation within a
+    block, so that each block is one value (see `standard_errors`).
     """
 
     def __init__(self, seen: Observations, order: int, error: str = "pooled") -> None:

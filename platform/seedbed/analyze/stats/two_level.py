@@ -33,7 +33,7 @@ def effects_two_level(
     Indexed by term (the lowest-order member of its alias set); columns effect, alias (the other
     members, `-` where the sign turns), half_normal_quantile, significant_me, significant_sme, then
     se, df, t, p, ci_low, ci_high, judged_by, note; attrs PSE, ME, SME, df (all Lenth's), judged_by,
-    defining_relation, note. Cells count equally however often they ran.
+    defining_relation, note. Cells have equal weight, whatever their number of replicates.
 
     Where cells have replicates, significance is judged by their error ("replicates": `error` as in
     `contrasts`, the block's shifts taken out), for one effect and for all effects together (Sidak).

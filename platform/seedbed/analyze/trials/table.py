@@ -1,4 +1,4 @@
-"""The trials table: one row per planned trial, whatever became of it."""
+"""The trials table: one row per planned trial, whatever its outcome."""
 
 from __future__ import annotations
 

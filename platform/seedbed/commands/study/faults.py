@@ -1,8 +1,8 @@
 """A study file that raises while it defines its study: explained in words, with status 2.
 
-Python asks `sys.excepthook` about an error that nobody caught. Importing `seedbed` puts one there
-that looks at the error only where the file that is run is a study's, which is to say that it has
-`seedbed.main`, and has not called it yet. All else goes to the hook that was there before.
+Python calls `sys.excepthook` for an uncaught error. Importing `seedbed` installs a hook that
+explains the error only if the file that is run is a study's, which it is if it has imported
+`seedbed.main`, and has not called it yet. All other errors go to the previous hook.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAIN = f"{__package__}.main"  # which imports this module
 
 
 def explain_study_faults() -> None:
-    """Put the hook before the present one; more than once is the same as once."""
+    """Install the hook before the present one; idempotent."""
     if not isinstance(sys.excepthook, _Explained):
         sys.excepthook = _Explained()
 

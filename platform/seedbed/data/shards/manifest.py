@@ -28,8 +28,8 @@ DIGESTS: dict[str, Callable[[], Any]] = {
 class ShardEntry:
     """One tar: its file name, the split it belongs to, and what it holds.
 
-    `sha256` is the content's: 64 digits, or another digest with its name ("xxh3_128:…", as an
-    index has it). It may be "" where nobody has read the content; the size then stands for it.
+    `sha256` is the content's: 64 digits, or another digest with its name ("xxh3_128:…", as an index
+    has it). It is "" where the content was not read; the fingerprint then uses the size.
     """
 
     name: str

@@ -61,7 +61,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Part:
-    """A rank's pictures, and the names that each is to be told from."""
+    """A rank's pictures, and the candidate names of each."""
 
     pairs: Pairs
     candidates: Candidates

@@ -1,4 +1,4 @@
-"""What became of the trials of a plan, as the results folder tells it."""
+"""The outcome of a plan's trials, read from the results folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASIDE = "aside"  # the folder of what was recorded on other data
 
 @dataclass
 class Outcome:
-    """What became of every planned trial, by key.
+    """The outcome of every planned trial, by key.
 
     `reasons` are those of trials that were started and have no record; of these `stopped` were
     stopped, and the others failed. `stale` are the data of records that do not count.

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: bars on a terminal, lines in a log. On stderr."""
+"""Progress while a study runs, on stderr: bars on a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOG_SECONDS = 30.0  # between lines on a cohort's progress where there is no ter
 class StudyProgress:
     """A bar for each cohort on a terminal; in a log, a line now and then and one for each trial.
 
-    `timed` is False where trials only pretend to take their time: it is not told then.
+    `timed` is False where trials are simulated: then no times are shown.
     """
 
     def __init__(self, total_trials: int, done_trials: int, *, timed: bool = True) -> None:

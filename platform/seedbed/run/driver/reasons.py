@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Reasons:
-    """Why cohorts ended without all their records, by id, as whoever held their workers says."""
+    """Why cohorts ended without all their records, by id, as their workers' holders report."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}

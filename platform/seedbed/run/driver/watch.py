@@ -1,4 +1,4 @@
-"""Follows the cohorts while they run: what they report goes to the ledger and to a person."""
+"""Follows running cohorts: passes their reports to the ledger and to the progress bars."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from seedbed.track.ledger import Ledger, TrialEntry
 
 
 class Watcher(ray.tune.Callback):
-    """Carries what cohorts report to the ledger and to the person who watches."""
+    """Passes what cohorts report to the ledger and to the progress bars."""
 
     def __init__(
         self,

@@ -212,7 +212,7 @@ class MlflowRuns:
     def _supersede(self, key: str, data: str) -> None:
         """Put the trial's run aside where its curve is that of other data than `data`.
 
-        The trial has begun anew, and gets a run of its own.
+        The trial has started again, and gets a new run.
         """
         known = self._trials.get(key)
         if data and known is not None and known.tags.get("seedbed.trial_data", data) != data:
