@@ -12,7 +12,7 @@ from seedbed.model.term import Term, Weighted
 
 
 def patched(value: Any, where: str, patches: Mapping[str, Any]) -> Any:
-    """`value` with all `patches` {path: value}; `where` names it in what is raised.
+    """`value` with all `patches` {path: value}; `where` names it in errors.
 
     A path may lie beneath another: the shorter one's value is set, and patched in turn. Each
     value on the way is rebuilt once, so that a change is checked with all the others: a smaller

@@ -127,7 +127,7 @@ class Folder:
         self._at.remove(self.place(*parts))
 
     def move(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-        """Move a file, over what is there."""
+        """Move a file; an existing target is overwritten."""
         self._at.move(self.place(*source), self.place(*target))
 
     def mark(self, *, make: bool = True) -> str:

@@ -58,7 +58,7 @@ def upload(source: Path, path: str) -> None:
 
 
 def _replace(target: Path, fill: Callable[[Path], object]) -> None:
-    # A name of its own for every writer: rename is atomic, so concurrent ones do not collide.
+    # A unique name for every writer: rename is atomic, so concurrent writers do not collide.
     partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def remove(path: str) -> None:
 
 
 def move(source: str, target: str) -> None:
-    """Move a file, over what is there."""
+    """Move a file; an existing target is overwritten."""
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(source).replace(target)
 

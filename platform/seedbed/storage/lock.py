@@ -86,7 +86,7 @@ def study_lock(folder: Folder) -> Iterator[None]:
 
 
 def _write(opened: IO[str], text: str) -> None:
-    """Say who holds the lock. It is held without that too, so a full disk is no fault here."""
+    """Record who holds the lock. It is held even if this fails, so a full disk is ignored here."""
     with contextlib.suppress(OSError):
         os.ftruncate(opened.fileno(), 0)
         os.write(opened.fileno(), text.encode())

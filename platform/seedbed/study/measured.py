@@ -1,4 +1,4 @@
-"""All that the trials of a study measure: what it can ask for as a response.
+"""All metrics that a study's trials record: any of them can be a response.
 
 Only the list is made here: each metric is declared by the module that measures it.
 """

@@ -33,7 +33,7 @@ class Published:
     test_set: str = ""
 
     def __post_init__(self) -> None:
-        self.cells  # noqa: B018  a key that is no cell is refused here, where it is written
+        self.cells  # noqa: B018  a key that is not a cell is refused here, where it is written
 
     @cached_property
     def cells(self) -> tuple[tuple[Cell, float], ...]:

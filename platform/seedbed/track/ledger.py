@@ -124,7 +124,7 @@ class Ledger(Protocol):
         """
 
     def interrupt(self, key: str, reason: str) -> None:
-        """A trial stops here and may go on later; one that has ended stays as it is."""
+        """A trial stops here and may be resumed later; one that has ended is not changed."""
 
     def attach(self, files: Mapping[str, Path], *, analysis: str = "") -> None:
         """Files for the study's own run, or for its child run of the name `analysis`."""

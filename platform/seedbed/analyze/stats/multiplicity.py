@@ -15,7 +15,7 @@ METHODS = ("none", "holm", *_THEIR_NAMES)
 
 
 def adjust(p_values: Iterable[float], method: str = "holm") -> Floats:
-    """Adjusted p values [n] in the order given; NaN stays NaN and is no member of the family.
+    """Adjusted p values [n] in the order given; NaN stays NaN and does not count.
 
     holm: Holm 1979; bh: Benjamini & Hochberg 1995 (false discovery rate); bonferroni; none.
     """

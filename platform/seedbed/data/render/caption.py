@@ -57,7 +57,7 @@ class EDA(Augmentation):
 
 
 def replace(words: list[str], rng: np.random.Generator) -> list[str]:
-    """One word that has synonyms and is no function word, replaced by one of them everywhere."""
+    """Every occurrence of one word, not a function word, replaced by one of its synonyms."""
     candidates = sorted(set(words) - STOP_WORDS)
     for pick in rng.permutation(len(candidates)).tolist():
         if synonyms := open_wordnet().synonyms(candidates[pick]):
@@ -67,7 +67,7 @@ def replace(words: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def swap(words: list[str], rng: np.random.Generator) -> list[str]:
-    """Two words at different places exchanged."""
+    """Two words at different places swapped."""
     if len(words) < 2:
         return words
     one = int(rng.integers(len(words)))
@@ -78,7 +78,7 @@ def swap(words: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def delete(words: list[str], rng: np.random.Generator, probability: float) -> list[str]:
-    """Each word left out with `probability`; at least one stays."""
+    """Each word deleted with `probability`; at least one stays."""
     if len(words) < 2:
         return words
     kept = [

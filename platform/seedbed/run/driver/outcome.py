@@ -78,7 +78,7 @@ def set_aside(store: Folder, stale: Mapping[str, str]) -> str:
 
 
 def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
-    """The record of a trial that ended without one of its own."""
+    """A record for a trial that ended without leaving one."""
     return TrialRecord(
         key=trial.key,
         study=plan.study.name,

@@ -65,7 +65,7 @@ class StudyProgress:
             self._tasks[cohort.id] = self._bars.add_task(name, total=cohort.samples, note=STALL)
 
     def goes_on(self, cohort: Cohort, step_number: int) -> None:
-        """A cohort goes on from a checkpoint of an earlier start."""
+        """A cohort resumes from a checkpoint of an earlier start."""
         steps = cohort.samples // cohort.recipe.budget.batch
         names = ", ".join(trial.name for trial in cohort.trials)
         self.say(f"goes on from step {step_number:,} of {steps:,}: {names}")

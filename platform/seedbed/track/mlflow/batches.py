@@ -1,4 +1,4 @@
-"""What MLflow takes in one request, and the names and values that it takes at all."""
+"""MLflow's limits on requests, names and values."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _finals(run: Run) -> dict[str, float]:
 
 
 def _artifact(run: Run, name: str) -> bytes:
-    # MLflow leaves what it fetches from a server where it is not given a folder.
+    # Without a folder given, MLflow does not remove the files that it downloads.
     with tempfile.TemporaryDirectory() as scratch:
         return Path(run.mlflow.download_artifacts(run.id, name, scratch)).read_bytes()
 

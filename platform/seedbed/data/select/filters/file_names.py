@@ -22,7 +22,7 @@ CAMERA = re.compile(
 
 @dataclass(frozen=True)
 class FileNames(Filter):
-    """Captions that are no file name and not mostly digits.
+    """Captions that are neither a file name nor mostly digits.
 
     Refused are a camera's names (IMG_1234, DSC00012), a name with a picture's extension where
     `refuse_extensions`, and captions of which more than `max_digit_share` of the characters,
