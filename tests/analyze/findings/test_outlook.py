@@ -38,7 +38,7 @@ def ahead(trials: pd.DataFrame, **more: str) -> Outlook:
     error = more.pop("error", "pooled")
     fit = Fit(observe(trials, "top1", names, "seed"), 2, error)
     comparisons = [one for name in names for one in level_contrasts(fit, name, "0")]
-    interactions, _ = crossed_contrasts(fit, "a", "b")
+    interactions, _ = crossed_contrasts(fit.seen, "a", "b", error)
     return look_ahead(
         trials, "top1", names, [*comparisons, *interactions], cost="cost/device_hours", **more
     )

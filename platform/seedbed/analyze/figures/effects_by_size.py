@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 from seedbed.analyze.figures.axes import axis_scale, in_unit
 from seedbed.analyze.figures.limits import Limit, lenth_limits
-from seedbed.analyze.figures.marks import (
-    Axis,
-    Figure,
-    line,
-    text,
-    x_axis,
-)
+from seedbed.analyze.figures.marks import Axis, Figure, line, text, x_axis
 from seedbed.analyze.findings.study import Findings
 
 MOST_BARS = 15

@@ -27,8 +27,7 @@ def effect_table(response: ResponseFindings) -> pd.DataFrame:
     if response.fault:
         return pd.DataFrame(columns=list(COLUMNS))
     sigma = math.sqrt(float(response.anova["mean_sq"]["Residual"]))
-    comparisons = [*response.contrasts, *response.interactions]
-    rows = [_row(one, sigma, response) for one in comparisons]
+    rows = [_row(one, sigma, response) for one in (*response.contrasts, *response.interactions)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -58,7 +57,7 @@ def _whole_df(table: pd.DataFrame) -> float:
     return float(table["df"].get("Residual (whole plot)", math.nan))
 
 
-def _row(one: Comparison, sigma: float, response: ResponseFindings) -> tuple[object, ...]:
+def _row(one: Comparison, sigma: float, response: ResponseFindings) -> dict[str, object]:
     size = _NONE
     if sigma > 0 and one.has_interval:
         if response.error == "pooled":
@@ -67,7 +66,5 @@ def _row(one: Comparison, sigma: float, response: ResponseFindings) -> tuple[obj
             df = float(response.anova["df"]["Residual"])
             value = hedges_g(one.estimate / sigma, df, 1.0).value
             size = Size(value, math.nan, math.nan)
-    return (
-        one.term, one.words, one.estimate, one.std_error, one.df, one.conf_low, one.conf_high,
-        one.p_value, one.p_adjusted, size.value, size.ci_low, size.ci_high, one.note,
-    )  # fmt: skip
+    sizes = {"hedges_g": size.value, "g_low": size.ci_low, "g_high": size.ci_high}
+    return {"term": one.term, "comparison": one.words, **one.row(), **sizes}

@@ -65,8 +65,7 @@ def find_response(
         ]
         table = _anova(trials, response, factors, plots)
         by_pair = [
-            crossed_contrasts(_led_by(a, b, fit), a, b)
-            for a, b in itertools.combinations(factors, 2)
+            crossed_contrasts(fit.seen, a, b, error) for a, b in itertools.combinations(factors, 2)
         ]
     except AnalysisError as fault:
         unit = unit_of(design.metric(response), _floats(trials[response]))
@@ -99,12 +98,6 @@ def _anova(trials: pd.DataFrame, response: str, factors: list[str], plots: bool)
 def _floats(column: pd.Series[Any]) -> list[float]:
     """What of a column are numbers: a table that is refused may hold anything."""
     return [float(value) for value in pd.to_numeric(column, errors="coerce")]
-
-
-def _led_by(a: str, b: str, fit: Fit) -> Fit:
-    """The same model, these factors first, as `interaction_contrast` has it: the same rounding."""
-    factors = tuple(dict.fromkeys((a, b, *fit.seen.factors)))
-    return Fit(replace(fit.seen, factors=factors), 2, fit.kind)
 
 
 def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> list[Comparison]:

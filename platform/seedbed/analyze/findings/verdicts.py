@@ -10,7 +10,7 @@ trials gets no verdict: what was seen is said, and no more.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,11 +31,12 @@ from seedbed.analyze.findings.judged import (
     is_about,
 )
 from seedbed.analyze.numbers import Unit, listed
-from seedbed.analyze.stats.comparison import Estimate
+from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_against
+from seedbed.analyze.stats.means import compared
 from seedbed.analyze.trials.confounds import Alias
-from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
+from seedbed.analyze.trials.observations import AnalysisError, completed, observe
 from seedbed.plan.design import StatedClaim
 from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast
@@ -107,23 +108,21 @@ def _judged_contrast(
     error: str,
     claim: Claim,
 ) -> JudgedContrast:
-    estimate = estimated(one, trials, factors, unit.name, block=block, error=error)
+    measured = estimated(one, trials, factors, unit.name, block=block, error=error)
     direction, margin = one.direction, one.margin
-    if math.isnan(estimate.estimate):
-        verdict, note = _why_not(one, trials, factors, unit.name, block, estimate.note)
-        nan = math.nan
-        return JudgedContrast(one, nan, nan, nan, nan, nan, nan, verdict, note)
     level = 1 - (2 if direction == "within" else 1) * claim.alpha
-    low, high = interval(estimate, level)
-    wide_low, wide_high = interval(estimate, 1 - claim.alpha / len(claim.contrasts))
-    verdict = INCONCLUSIVE
-    if lies(low, high, direction, margin):
+    low, high = interval(measured, level)
+    wide_low, wide_high = interval(measured, 1 - claim.alpha / len(claim.contrasts))
+    verdict, note = INCONCLUSIVE, measured.note
+    if math.isnan(measured.estimate):
+        verdict, note = _why_not(one, trials, factors, unit.name, block, note)
+    elif lies(low, high, direction, margin):
         verdict = SUPPORTED
     elif lies_outside(wide_low, wide_high, direction, margin):
         verdict = REFUTED
     return JudgedContrast(
-        one, estimate.estimate, estimate.std_error, estimate.df,
-        p_against(estimate, direction, margin), low, high, verdict, estimate.note,
+        one, measured.estimate, measured.std_error, measured.df,
+        p_against(measured, direction, margin), low, high, verdict, note,
     )  # fmt: skip
 
 
@@ -135,25 +134,14 @@ def estimated(
     *,
     block: str | None = "seed",
     error: str = "pooled",
-) -> Estimate:
-    """A contrast's estimate, in the model that holds as many crossed factors as it names."""
+) -> Comparison:
+    """A claim's contrast, in the model that holds as many crossed factors as it names."""
     seen = observe(trials, response, factors, block)
     for name in _factors_of(one):
         if name not in seen.factors:
             raise AnalysisError(f"The study has no factor '{name}'.")
-    at = {name: seen.code_of(name, label) for name, label in one.at.items()}
-    less_at = {name: seen.code_of(name, label) for name, label in one.less_at.items()}
-    level, over = (seen.code_of(one.of, label) for label in (one.level, one.over))
-    fit = Fit(seen, max(2, 1 + len(at)), error)
-
-    def effect(where: Mapping[str, int]) -> Floats:
-        upper = fit.cell_weights({one.of: level, **where})
-        return upper - fit.cell_weights({one.of: over, **where})
-
-    weights = effect(at)
-    if less_at:
-        weights = weights - effect(less_at)
-    return fit.estimate(weights)
+    fit = Fit(seen, max(2, 1 + len(one.at)), error)
+    return compared(fit, one.of, one.level, one.over, one.at, one.less_at)
 
 
 def _why_not(

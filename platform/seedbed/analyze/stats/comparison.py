@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import pandas as pd
 
 from seedbed.analyze.stats.multiplicity import adjust
 from seedbed.analyze.trials.observations import Level, label_text
+from seedbed.study.cell import Cell
 
 # By field, the column of the public tables.
 COLUMNS = {
@@ -76,8 +77,8 @@ class Comparison(Estimate):
     factor: str
     level: Level
     baseline: Level
-    at: Mapping[str, Level] = field(default_factory=dict)
-    less_at: Mapping[str, Level] = field(default_factory=dict)
+    at: Mapping[str, Level] = Cell()
+    less_at: Mapping[str, Level] = Cell()
     p_adjusted: float = math.nan
     by_seed_low: float = math.nan
     by_seed_high: float = math.nan

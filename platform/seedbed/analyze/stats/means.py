@@ -10,7 +10,7 @@ trials of a block vary independently, at the price of width.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -21,11 +21,14 @@ from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.random_seeds import checked_seeds
 from seedbed.analyze.trials.observations import (
     AnalysisError,
+    Floats,
+    Level,
     Observations,
     observe,
     several_names,
 )
 from seedbed.errors import nearest
+from seedbed.study.cell import Cell
 
 
 def marginal_means(
@@ -92,23 +95,34 @@ def contrasts(
 def level_contrasts(fit: Fit, of: str, baseline: object) -> list[Comparison]:
     """Each level of `of` minus its baseline level; p values are not adjusted yet."""
     _require_factor(fit.seen, of)
-    start, levels = fit.seen.code_of(of, baseline), fit.seen.levels[of]
+    levels = fit.seen.levels[of]
+    start = levels[fit.seen.code_of(of, baseline)]
     if len(levels) < 2:
         raise AnalysisError(
             f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with.",
             mend="Name a factor with two levels or more.",
         )
-    base = fit.cell_weights({of: start})
-    return [
-        Comparison(
-            **vars(fit.estimate(fit.cell_weights({of: code}) - base)),
-            factor=of,
-            level=level,
-            baseline=levels[start],
-        )
-        for code, level in enumerate(levels)
-        if code != start
-    ]
+    return [compared(fit, of, level, start) for level in levels if level != start]
+
+
+def compared(
+    fit: Fit,
+    of: str,
+    level: Level,
+    baseline: Level,
+    at: Mapping[str, Level] = Cell(),
+    less_at: Mapping[str, Level] = Cell(),
+) -> Comparison:
+    """`level` minus `baseline` of a factor `at` levels of others, less the same at `less_at`."""
+
+    def effect(where: Mapping[str, Level]) -> Floats:
+        codes = {name: fit.seen.code_of(name, held) for name, held in where.items()}
+        upper, lower = (fit.seen.code_of(of, one) for one in (level, baseline))
+        return fit.cell_weights({of: upper, **codes}) - fit.cell_weights({of: lower, **codes})
+
+    weights = effect(at) - effect(less_at) if less_at else effect(at)
+    estimate = vars(fit.estimate(weights))
+    return Comparison(**estimate, factor=of, level=level, baseline=baseline, at=at, less_at=less_at)
 
 
 def interaction_contrast(
@@ -137,45 +151,32 @@ def interaction_contrast(
     observe(trials, response, (a, b), block)  # faults of the columns named come first
     others = other_factors(trials, response, (a, b), block) if factors is None else factors
     seen = observe(trials, response, tuple(dict.fromkeys((a, b, *others))), block)
-    interactions, simple_effects = crossed_contrasts(Fit(seen, 2, error), a, b)
+    interactions, simple_effects = crossed_contrasts(seen, a, b, error)
     table = comparison_table([*interactions, *simple_effects], ["kind", "a_level", "b_level"])
     table.attrs.update(a=a, b=b, a_baseline=seen.levels[a][0], b_baseline=seen.levels[b][0])
     table.attrs["averaged_over"] = [name for name in seen.factors if name not in (a, b)]
     return table
 
 
-def crossed_contrasts(fit: Fit, a: str, b: str) -> tuple[list[Comparison], list[Comparison]]:
+def crossed_contrasts(
+    seen: Observations, a: str, b: str, error: str = "pooled"
+) -> tuple[list[Comparison], list[Comparison]]:
     """The interactions of two factors, and the simple effects of `a`; each is a family (Holm)."""
-    a_levels, b_levels = fit.seen.levels[a], fit.seen.levels[b]
-    for name, levels in ((a, a_levels), (b, b_levels)):
-        if len(levels) < 2:
+    for name in (a, b):
+        if len(seen.levels[name]) < 2:
             raise AnalysisError(
-                f"Factor '{name}' has one level, {levels[0]!r}: it cannot interact.",
+                f"Factor '{name}' has one level, {seen.levels[name][0]!r}: it cannot interact.",
                 mend="Name two factors with two levels or more.",
             )
-    interactions: list[Comparison] = []
-    simple_effects: list[Comparison] = []
-    for i, level in enumerate(a_levels[1:], 1):
-        effects = [
-            fit.cell_weights({a: i, b: j}) - fit.cell_weights({a: 0, b: j})
-            for j in range(len(b_levels))
-        ]
-        simple = [
-            Comparison(
-                **vars(fit.estimate(effect)),
-                factor=a,
-                level=level,
-                baseline=a_levels[0],
-                at={b: at},
-            )
-            for at, effect in zip(b_levels, effects, strict=True)
-        ]
-        simple_effects += simple
-        interactions += [
-            replace(one, **vars(fit.estimate(effect - effects[0])), less_at=simple[0].at)
-            for one, effect in zip(simple[1:], effects[1:], strict=True)
-        ]
-    return adjusted(interactions, "holm"), adjusted(simple_effects, "holm")
+    fit = Fit(replace(seen, factors=tuple(dict.fromkeys((a, b, *seen.factors)))), 2, error)
+    (a_first, *others), b_levels = seen.levels[a], seen.levels[b]
+    interactions = [
+        compared(fit, a, level, a_first, {b: at}, {b: b_levels[0]})
+        for level in others
+        for at in b_levels[1:]
+    ]
+    simple = [compared(fit, a, level, a_first, {b: at}) for level in others for at in b_levels]
+    return adjusted(interactions, "holm"), adjusted(simple, "holm")
 
 
 def _seeds_in_error(trials: pd.DataFrame, seen: Observations) -> str:

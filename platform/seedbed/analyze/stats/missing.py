@@ -9,13 +9,7 @@ from scipy import stats
 
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.means import level_contrasts
-from seedbed.analyze.trials.observations import (
-    AnalysisError,
-    Level,
-    completed,
-    levels_of,
-    observe,
-)
+from seedbed.analyze.trials.observations import AnalysisError, Level, completed, levels_of, observe
 
 
 def missing_trials(trials: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:

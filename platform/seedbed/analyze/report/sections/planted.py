@@ -7,11 +7,7 @@ import math
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, listed
 from seedbed.analyze.report.page import Section, Table
-from seedbed.analyze.report.sections.planted_claims import (
-    mean_at,
-    planted_claims,
-    planted_effect,
-)
+from seedbed.analyze.report.sections.planted_claims import mean_at, planted_claims, planted_effect
 from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of

@@ -12,7 +12,6 @@ import pandas as pd
 from seedbed.analyze.numbers import listed, unit_of
 from seedbed.analyze.report.page import Table, sentence
 from seedbed.analyze.stats.anova import anova
-from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.means import crossed_contrasts
 from seedbed.analyze.trials.observations import AnalysisError, label_text, observe
 from seedbed.analyze.trials.rows import rows_of
@@ -95,9 +94,7 @@ def _crossings(table: pd.DataFrame, metric: Metric, factors: list[str]) -> list[
     if len(factors) != 2:
         return []
     a, b = factors
-    interactions, simple_effects = crossed_contrasts(
-        Fit(observe(table, metric.name, factors), 2), a, b
-    )
+    interactions, simple_effects = crossed_contrasts(observe(table, metric.name, factors), a, b)
     largest = max(interactions, key=lambda one: abs(one.estimate))
     effect_at = {one.at[b]: one.estimate for one in simple_effects if one.level == largest.level}
     unit = unit_of(metric, table[metric.name])
