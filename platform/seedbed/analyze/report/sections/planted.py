@@ -42,18 +42,14 @@ def planted(findings: Findings) -> list[Section]:
 def _differences(findings: Findings, surface: Surface) -> list[list[str]]:
     """Each difference from a baseline, and each interaction, with its truth."""
     rows = []
-    for one in findings.primary.contrasts:
+    for one in (*findings.primary.contrasts, *findings.primary.interactions):
         words = f"{one.factor} {one.words}"
-        truth = planted_effect(findings, surface, one.factor, one.level, one.baseline, {})
-        rows.append(_line(words, truth, one, findings))
-    for one in findings.primary.interactions:
-        (at,) = (f"{name} {label_text(level)}" for name, level in one.at.items())
-        words = f"{one.factor} {one.label} at {at}, interaction"
-        there, here = (
-            planted_effect(findings, surface, one.factor, one.level, one.baseline, levels)
-            for levels in (one.at, one.less_at)
+        for name, level in one.at.items():
+            words = f"{one.factor} {one.label} at {name} {label_text(level)}, interaction"
+        truth = planted_effect(
+            findings, surface, one.factor, one.level, one.baseline, one.at, one.less_at
         )
-        rows.append(_line(words, there - here, one, findings))
+        rows.append(_line(words, truth, one, findings))
     return rows
 
 

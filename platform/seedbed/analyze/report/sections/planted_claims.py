@@ -86,21 +86,25 @@ def _effects_of(findings: Findings, surface: Surface, response: str) -> Surface 
 
 
 def _truth(findings: Findings, surface: Surface, one: Contrast) -> float:
-    """The planted value of a claim's contrast."""
-
-    there, here = (
-        planted_effect(findings, surface, one.of, one.level, one.over, levels)
-        for levels in (one.at, one.less_at)
-    )
-    return there - (here if one.less_at else 0.0)
+    return planted_effect(findings, surface, one.of, one.level, one.over, one.at, one.less_at)
 
 
 def planted_effect(
-    findings: Findings, surface: Surface, of: str, level: Any, over: Any, at: Mapping[str, Any]
+    findings: Findings,
+    surface: Surface,
+    of: str,
+    level: Any,
+    baseline: Any,
+    at: Mapping[str, Any],
+    less_at: Mapping[str, Any],
 ) -> float:
-    """The planted difference of two levels of a factor where other factors are held `at` theirs."""
-    upper = mean_at(findings, surface, {**at, of: level})
-    return upper - mean_at(findings, surface, {**at, of: over})
+    """The planted difference of two levels of a factor `at` levels of others, less `less_at`."""
+
+    def effect(where: Mapping[str, Any]) -> float:
+        upper = mean_at(findings, surface, {**where, of: level})
+        return upper - mean_at(findings, surface, {**where, of: baseline})
+
+    return effect(at) - (effect(less_at) if less_at else 0.0)
 
 
 def mean_at(findings: Findings, surface: Surface, fixed: Mapping[str, Any]) -> float:
