@@ -334,7 +334,9 @@ def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
     broken = {"final/loss": float("inf"), "cost/device_hours": float("nan")}
     spoilt = [replace(records[0], metrics={**records[0].metrics, **broken}), *records[1:]]
     report = report_of((design, spoilt), tmp_path, provenance)
-    assert not re.search(r"\b(inf|nan)\b", report.paths["report.md"].read_text(encoding="utf-8"))
+    page = report.paths["report.md"].read_text(encoding="utf-8")
+    page = page.replace("train/loss was nan", "")  # why a trial is missing, in its own words
+    assert not re.search(r"\b(inf|nan)\b", page)
     assert read(report, "pareto.csv")[1]["num_trials"] == "2"
 
 
