@@ -26,7 +26,8 @@ from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.folder import Folder
-from seedbed.study.record import TrialRecord
+from seedbed.study.cell import Cell
+from seedbed.study.record import Status, TrialRecord
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 
@@ -139,11 +140,21 @@ def test_the_digest_tells_which_pictures_and_names_were_scored(
 
 
 def test_a_study_whose_trials_were_scored_on_different_pictures_is_refused() -> None:
-    rows = [
-        {"key": f"k{n}", "status": "completed", "test_digest": digest}
-        for n, digest in enumerate(["a", "a", "b", "a", ""])
-    ]
-    failed = {"key": "f", "status": "failed", "test_digest": "c"}
+    def record(key: str, digest: str, status: Status = "completed") -> TrialRecord:
+        cell = Cell({"n": key})
+        return TrialRecord(
+            key=key,
+            study="s",
+            scale="smoke",
+            cell=cell,
+            seed=0,
+            cohort="c",
+            status=status,
+            test_digest=digest,
+        )
+
+    rows = [record(f"k{n}", digest) for n, digest in enumerate(["a", "a", "b", "a", ""])]
+    failed = record("f", "c", "failed")
     with pytest.raises(StudyError, match=r"3 of them on those of k0, and 1 on others: k2\n"):
         check_scored_alike([*rows, failed])
-    check_scored_alike([row for row in rows if row["key"] != "k2"] + [failed])
+    check_scored_alike([row for row in rows if row.key != "k2"] + [failed])
