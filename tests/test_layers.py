@@ -23,7 +23,9 @@ storage
 data.fault  data.provided
 data.decode
 data.shards
-data.select  data.views  data.rows  data.order
+data.order
+data.select  data.views  data.rows
+data.reads
 data.render
 data
 model.gather  model.mean_of_max  model.similarity

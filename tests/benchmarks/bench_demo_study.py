@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from seedbed.data.opening import open_corpus
-from seedbed.data.render.render import Columns, Span, render, render_test_set
+from seedbed.data.order import Span
+from seedbed.data.render.render import Columns, render_span, render_test_set
 from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.home import home
@@ -72,9 +73,8 @@ def plain_loop(trial: Trial) -> None:
     batch = recipe.budget.batch
     span = Span(0, recipe.budget.steps * batch, batch)
     device, rest = torch.device("cpu"), dict[str, object]()
-    for window in order.between(span.start, span.stop):
-        for part in render(corpus.train, order, window, span, rendering, 1024):
-            rest = {n: np.concatenate([rest[n], part[n]]) for n in part} if rest else part
+    for part in render_span(corpus.train, order, span, rendering, 1024):
+        rest = {n: np.concatenate([rest[n], part[n]]) for n in part} if rest else part
         while rest and len(rest["id"]) >= batch:  # type: ignore[arg-type]
             columns: Columns = {n: c[:batch] for n, c in rest.items()}  # type: ignore[index]
             rest = {n: c[batch:] for n, c in rest.items()}  # type: ignore[index]

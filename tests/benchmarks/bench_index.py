@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 from table import Row, run
 
-from seedbed.data.shards.index import in_threads, index_source, shards_of
+from seedbed.data.shards.index import index_source, shards_of
 from seedbed.data.shards.shard_index import IndexJob, Read
+from seedbed.data.shards.spread import in_threads
 from seedbed.storage.objects import read_object, write_object
 from seedbed_corpora.s3_server import serve
 
@@ -48,7 +49,7 @@ def reading(uri: str) -> float:
         return None  # type: ignore[return-value]
 
     began = time.perf_counter()
-    jobs = [IndexJob(name, found, "") for name, found in shards_of(uri).items()]
+    jobs = [IndexJob(name, found) for name, found in shards_of(uri).items()]
     for _ in in_threads(only_read, jobs):
         pass
     return len(jobs) / (time.perf_counter() - began)
@@ -56,7 +57,7 @@ def reading(uri: str) -> float:
 
 def indexing(uri: str, kept: Path) -> float:
     began = time.perf_counter()
-    index = index_source(uri, (), (str(kept),), members=True)
+    index = index_source(uri, (), (str(kept),))
     return len(index.shards) / (time.perf_counter() - began)
 
 

@@ -30,10 +30,10 @@ from table import Row, run
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
 from seedbed.data.render import tokenizer
 from seedbed.data.render.image import STANDARD_SLIP, sample_rng
-from seedbed.data.render.render import Rendering, Span
+from seedbed.data.render.render import Rendering
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.views import IMAGE, TEXT
 
@@ -117,7 +117,7 @@ def webdataset(corpus: OpenCorpus, processes: int, epochs: int) -> float:
 def ours(corpus: OpenCorpus, processes: int, epochs: int) -> float:
     from seedbed.data.stream import stream
 
-    order = Order(corpus.train.counts, fingerprint="bench", seed=0, window_shards=4)
+    order = Order(corpus.train.blocks, fingerprint="bench", seed=0, lanes=8, window_rows=1_024)
     rendering = Rendering(
         {IMAGE: STANDARD_SLIP},
         (TEXT,),

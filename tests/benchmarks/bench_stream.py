@@ -24,9 +24,9 @@ from table import Row, run
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
 from seedbed.data.render.image import STANDARD_SLIP
-from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.render.render import Rendering, render_span
 from seedbed.data.views import IMAGE, TEXT
 
 TOY = ("--shards", "1", "--many", "2", "--repeats", "1")
@@ -35,7 +35,7 @@ RENDERING = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), SIZE, CONTEXT, "txt", see
 
 
 def order_of(corpus: OpenCorpus) -> Order:
-    return Order(corpus.train.counts, fingerprint="bench", seed=0, window_shards=4)
+    return Order(corpus.train.blocks, fingerprint="bench", seed=0, lanes=8, window_rows=1_024)
 
 
 def first_batch(corpus: OpenCorpus, at: float) -> float:
@@ -56,10 +56,8 @@ def peak(folder: Path) -> float:
     """MB of this process after an epoch of `folder`."""
     corpus = open_corpus(Corpus(uri=str(folder), caption="txt"), folder.parent / "home")
     order = order_of(corpus)
-    span = Span(0, order.num_samples, order.num_samples)
-    for window in order.between(span.start, span.stop):
-        for _ in render(corpus.train, order, window, span, RENDERING, 256):
-            pass
+    for _ in render_span(corpus.train, order, Span(0, order.num_samples, BATCH), RENDERING, 256):
+        pass
     # Not getrusage: it would tell the parent's peak, which a child inherits.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1e3

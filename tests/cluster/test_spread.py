@@ -9,7 +9,8 @@ import pytest
 import ray
 
 from seedbed.cluster.spread import over_ray
-from seedbed.data.shards.index import in_threads, index_source
+from seedbed.data.shards.index import index_source
+from seedbed.data.shards.spread import in_threads
 from seedbed.errors import DataError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(300)]
@@ -23,8 +24,8 @@ def cluster() -> Iterator[None]:
 
 
 def test_an_index_over_ray_is_that_of_threads(cluster: None, shapes: Path, tmp_path: Path) -> None:
-    ours = index_source(str(shapes), (), (str(tmp_path / "a"),), spread=over_ray, members=True)
-    theirs = index_source(str(shapes), (), (str(tmp_path / "b"),), spread=in_threads, members=True)
+    ours = index_source(str(shapes), (), (str(tmp_path / "a"),), spread=over_ray)
+    theirs = index_source(str(shapes), (), (str(tmp_path / "b"),), spread=in_threads)
     assert ours.shards == theirs.shards
     for path in (tmp_path / "b").rglob("*.parquet"):
         assert (tmp_path / "a" / path.relative_to(tmp_path / "b")).read_bytes() == path.read_bytes()

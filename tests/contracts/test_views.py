@@ -25,10 +25,11 @@ from PIL import Image
 
 import seedbed.data.render
 from seedbed.data import views as views_module
+from seedbed.data.reads import Numbered
 from seedbed.data.render.augmentation import Augmentation
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import sample_rng
-from seedbed.data.render.render import Columns, Numbered, Rendering, columns
+from seedbed.data.render.render import Columns, Rendering, columns
 from seedbed.data.shards.samples import RawSample
 from seedbed.data.views import TEXT, View
 from seedbed.errors import StudyError

@@ -19,15 +19,14 @@ from seedbed.data.decode import decode
 from seedbed.data.decode.pillow import MAX_PIXELS
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
+from seedbed.data.reads import Numbered
 from seedbed.data.render.image import CenterCrop
 from seedbed.data.render.render import (
     Columns,
-    Numbered,
     Rendering,
-    Span,
     columns,
-    render,
+    render_span,
     render_test_set,
 )
 from seedbed.data.select.columns import ColumnJob, read_job
@@ -204,13 +203,9 @@ def test_a_json_member_without_the_caption_is_named(json: bytes, words: str) -> 
 
 
 def stream(corpus: OpenCorpus) -> Columns:
-    order = Order(corpus.train.counts, fingerprint="one", seed=0, window_shards=2)
-    span = Span(0, order.num_samples, order.num_samples)
-    parts = [
-        part
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, RENDERING, 7)
-    ]
+    order = Order(corpus.train.blocks, fingerprint="one", seed=0, lanes=1, window_rows=64)
+    span = Span(0, order.num_samples, 1)
+    parts = list(render_span(corpus.train, order, span, RENDERING, 7))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -469,7 +464,7 @@ def test_a_picture_of_another_format_is_a_bad_sample_and_starts_no_program(
     out = columns([Numbered(1, "s.tar", sample)], RENDERING, 0)
     assert Fault.parse(out["fault"][0]).key == "k"
     write_tar(tmp_path / "x.tar", [("k", {"jpg": content, "txt": b"words"})])
-    read_job(ColumnJob(str(tmp_path / "x.tar"), "", "", "columns"))
+    read_job(ColumnJob(str(tmp_path / "x.tar"), "", 0, "", "columns"))
     assert not started.exists()
 
 

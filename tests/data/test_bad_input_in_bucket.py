@@ -18,9 +18,9 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
 from seedbed.data.render.image import CenterCrop
-from seedbed.data.render.render import Columns, Rendering, Span, render
+from seedbed.data.render.render import Columns, Rendering, render_span
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
 from seedbed.storage.objects import write_object
@@ -119,13 +119,9 @@ def opened(uri: str, home: Path) -> OpenCorpus:
 
 
 def rendered(corpus: OpenCorpus) -> Columns:
-    order = Order(corpus.train.counts, fingerprint="one", seed=0, window_shards=2)
-    span = Span(0, order.num_samples, order.num_samples)
-    parts = [
-        part
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, RENDERING, 50)
-    ]
+    order = Order(corpus.train.blocks, fingerprint="one", seed=0, lanes=1, window_rows=64)
+    span = Span(0, order.num_samples, 1)
+    parts = list(render_span(corpus.train, order, span, RENDERING, 50))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -17,11 +17,9 @@ from seedbed.data.holdout import HOLDOUT_MAX, num_held_out, smallest
 from seedbed.data.opening import OpenCorpus, open_corpora
 from seedbed.data.rows import Rows, held_out
 from seedbed.data.select.filters.length import Length
-from seedbed.data.shards import pictures as stored
-from seedbed.data.shards.index import index_source
 from seedbed.data.shards.manifest import Manifest, ShardEntry, fingerprint, write_manifest
 from seedbed.data.shards.samples import read_shard
-from seedbed.data.shards.source import index_places, open_source
+from seedbed.data.shards.source import open_source
 from seedbed.errors import DataError, StudyError
 from seedbed.run.driver.launch import check_one_test
 
@@ -80,7 +78,6 @@ def assert_none_is_tested_on_what_it_trained_on(opened: Sequence[OpenCorpus]) ->
     assert all(test == tests[0] and test for test in tests)
     for corpus in opened:
         assert not images(corpus.train) & tests[0]
-        assert corpus.num_unchecked == 0
 
 
 def test_the_advice_names_no_training_corpus_and_obeying_it_tests_on_new_pictures(
@@ -193,19 +190,6 @@ def test_a_split_that_is_trained_on_by_another_name_is_left_out(a: str, home: Pa
     assert [len(images(c.train)) for c in opened] == [250, 250]
     with pytest.raises(DataError, match=r"has 0 samples to train on(.|\n)*never trained on"):
         study(home, a, test_split="train")
-
-
-def test_digests_that_no_index_has_are_said_to_be_missing_where_reading_would_take_long(
-    a: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    described(Path(a), ["train"] * 5 + ["test"], home)
-    with monkeypatch.context() as patched:
-        patched.setattr(stored, "READ_BYTES", 1000)
-        assert study(home, a)[0].num_unchecked == 5
-        places = index_places(a, home)
-        index_source(a, places, places, members=True)
-        assert study(home, a)[0].num_unchecked == 0  # the index has them
-    assert not (home / "indexes").exists()
 
 
 @pytest.mark.parametrize(

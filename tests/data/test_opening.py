@@ -13,9 +13,9 @@ from PIL import Image
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpora, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
 from seedbed.data.render.image import STANDARD_SLIP
-from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.render.render import Rendering, render_span
 from seedbed.data.select.filters.duplicates import ExactDuplicates
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.near_duplicates import NearDuplicates
@@ -57,16 +57,12 @@ def two(tmp_path: Path) -> str:
 def epoch(corpus: OpenCorpus, epoch: int = 0) -> list[int]:
     """The ids of an epoch's samples, in stream order."""
     order = Order(
-        corpus.train.counts, fingerprint=corpus.train.fingerprint, seed=0, window_shards=2
+        corpus.train.blocks, fingerprint=corpus.train.fingerprint, seed=0, lanes=1, window_rows=64
     )
     n = order.num_samples
     rendering = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), 8, 12, "txt", seed=0)
-    span = Span(epoch * n, (epoch + 1) * n, n)
-    parts = [
-        part["id"]
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, rendering, 64)
-    ]
+    span = Span(epoch * n, (epoch + 1) * n, 1)
+    parts = [part["id"] for part in render_span(corpus.train, order, span, rendering, 64)]
     return [int(number) for number in np.concatenate(parts)]
 
 
@@ -101,14 +97,10 @@ def test_a_weight_repeats_a_sources_pairs_each_as_another_sample(
 
 def test_copies_of_a_row_are_augmented_each_in_its_own_way(one: str, home: Path) -> None:
     twice = at(home, uri=f"{one}@2")
-    order = Order(twice.train.counts, fingerprint="f", seed=0, window_shards=3)
+    order = Order(twice.train.blocks, fingerprint="f", seed=0, lanes=1, window_rows=64)
     n = order.num_samples
     rendering = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), 8, 12, "txt", seed=0)
-    parts = [
-        part
-        for window in order.between(0, n)
-        for part in render(twice.train, order, window, Span(0, n, n), rendering, 1000)
-    ]
+    parts = list(render_span(twice.train, order, Span(0, n, 1), rendering, 1000))
     images = {int(i): image for p in parts for i, image in zip(p["id"], p["image"], strict=True)}
     pairs = [(images[i], images[i | 1 << 24]) for i in images if not i >> 24 & 0xFF]
     assert len(pairs) == n // 2

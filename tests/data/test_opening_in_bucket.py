@@ -9,9 +9,9 @@ import pytest
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order
+from seedbed.data.order import Order, Span
 from seedbed.data.render.image import STANDARD_SLIP
-from seedbed.data.render.render import Rendering, Span, render
+from seedbed.data.render.render import Rendering, render_span
 from seedbed.data.shards import shard_index
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
@@ -30,15 +30,11 @@ def bucket(s3: dict[str, str], shapes: Path, request: pytest.FixtureRequest) -> 
 
 def rendered(opened: OpenCorpus) -> dict[str, np.ndarray]:
     order = Order(
-        opened.train.counts, fingerprint=opened.train.fingerprint, seed=0, window_shards=2
+        opened.train.blocks, fingerprint=opened.train.fingerprint, seed=0, lanes=1, window_rows=64
     )
     rendering = Rendering({IMAGE: STANDARD_SLIP}, (TEXT,), 32, 12, "txt", seed=0)
-    span = Span(0, 64, 64)
-    parts = [
-        part
-        for window in order.between(0, 64)
-        for part in render(opened.train, order, window, span, rendering, 64)
-    ]
+    span = Span(0, 64, 1)
+    parts = list(render_span(opened.train, order, span, rendering, 64))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -27,7 +27,8 @@ from seedbed.analyze import (
 )
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
-from seedbed.data.render.render import Span, render, render_test_set
+from seedbed.data.order import Span
+from seedbed.data.render.render import render_span, render_test_set
 from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.towers.image import ImageTower
@@ -77,11 +78,7 @@ def trained(shapes: Path, home: Path) -> dict[str, Any]:
     corpus = open_corpus(cohort.recipe.corpus, home)
     order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
     span = Span(0, STEPS * BATCH, BATCH)
-    parts = [
-        part
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, rendering, 50)
-    ]
+    parts = list(render_span(corpus.train, order, span, rendering, 50))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     training = CohortTraining(cohort, CPU)
     losses: dict[str, list[float]] = {trial.key: [] for trial in cohort.trials}

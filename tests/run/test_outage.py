@@ -15,7 +15,8 @@ import ray
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora
-from seedbed.data.render.render import Span, render
+from seedbed.data.order import Span
+from seedbed.data.render.render import render_span
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
@@ -113,11 +114,7 @@ def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
     order, rendering = order_of(opened, cohort.recipe), rendering_of(cohort)
     span = Span(0, SAMPLES, cohort.recipe.budget.batch)
     ids = np.concatenate(
-        [
-            part["id"]
-            for window in order.between(span.start, span.stop)
-            for part in render(opened.train, order, window, span, rendering, 64)
-        ]
+        [part["id"] for part in render_span(opened.train, order, span, rendering, 64)]
     )
     digest = hashlib.sha256(b"").hexdigest()
     for batch in ids.reshape(-1, span.batch):

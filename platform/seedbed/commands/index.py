@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> None:
     from seedbed.data.select import columns as table
     from seedbed.data.shards import index as indexing
     from seedbed.data.shards.source import index_places, open_source
+    from seedbed.data.shards.spread import in_threads
     from seedbed.storage.address import parse_sources
 
-    spread: Callable[..., Any] = indexing.in_threads
+    spread: Callable[..., Any] = in_threads
     if os.environ.get("RAY_ADDRESS"):
         from seedbed.cluster.connect import connect
         from seedbed.cluster.spread import over_ray
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     for source in parse_sources(args.uri):
         places = index_places(source.uri, home())
         index = indexing.index_source(
-            source.uri, places, places, spread=_with_bar(spread, "indexing"), members=True
+            source.uri, places, places, spread=_with_bar(spread, "indexing")
         )
         _say(source.uri, index, places)
         _say_held_out(source.uri)

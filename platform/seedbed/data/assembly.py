@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
-from seedbed.data.overlap import HeldOutPictures, Pictures, Seen, refusal
+from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, refusal
 from seedbed.data.parts import Part, Shards
-from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
+from seedbed.data.rows import EVERY, NONE, Chosen, Rows, Starts, held_out
 from seedbed.data.select.columns import read_columns
 from seedbed.data.select.removed import COPIES_STEP
 from seedbed.data.select.selection import Removal, RowTable, Selected, copies
 from seedbed.data.shards.source import SPLIT
+from seedbed.data.shards.spread import Spread
 from seedbed.data.shards.usable import check_caption, check_usable
 from seedbed.errors import DataError
 
@@ -45,15 +46,15 @@ class Assembly:
         for test in tests:
             check_caption(test.source, corpus.held_out_caption, "test_caption")
 
-    def rows(self, pictures: Pictures) -> tuple[Rows, Rows, tuple[Removal, ...], int]:
-        """What is trained on and what is tested on, the steps of the choice, and how many shards
-        could not be compared with the held-out pictures."""
+    def rows(self, indexes: RowIndexes) -> tuple[Rows, Rows, tuple[Removal, ...]]:
+        """What is trained on and what is tested on, and the steps of the choice."""
         corpus, selection = self.corpus, self.corpus.selection
-        test = self._test()
-        seen, held, num_unchecked = self._seen(pictures)
-        train, steps = self._train(seen)
+        test = self._test(indexes)
+        held = HeldOutPictures.of(self.tests, indexes)
+        seen = self._seen(held, indexes)
+        train, steps = self._train(seen, indexes)
         if not selection.is_all or any(part.weight != 1 for part in self.parts):
-            chosen, more = self._chosen(train)
+            chosen, more = self._chosen(train, indexes.spread)
             train, steps = replace(train, chosen=chosen), (*steps, *more)
         if mark := selection.fingerprint:
             # Another selection is another order of its own, and other data.
@@ -65,8 +66,8 @@ class Assembly:
             if len(rows := np.intersect1d(train.of_shard(shard), found.rows))
         ]
         if left:
-            raise refusal(corpus.uri, left, held, test.num_samples, pictures)
-        return train, test, steps, num_unchecked
+            raise refusal(corpus.uri, left, held, test.num_samples, indexes)
+        return train, test, steps
 
     def fingerprint(self, train: Rows, test: Rows) -> str:
         """Of the content that is trained on, and of what is tested where another corpus is."""
@@ -97,7 +98,9 @@ class Assembly:
             return self.parts[0].source.manifest.fingerprint
         return _digest(*(f"{p.source.manifest.fingerprint}@{p.weight:g}" for p in self.parts))
 
-    def _train(self, seen: Mapping[int, Seen]) -> tuple[Rows, tuple[Removal, ...]]:
+    def _train(
+        self, seen: Mapping[int, Seen], indexes: RowIndexes
+    ) -> tuple[Rows, tuple[Removal, ...]]:
         """All rows but those that are held out, and the copies of those in the same source."""
         sources = [part.source for part in self.parts]
         split = SPLIT if len(sources) == 1 and sources[0].own else self.corpus.split
@@ -115,6 +118,7 @@ class Assembly:
             paths=tuple(self._place(shard) for shard in self.shards),
             num_rows=tuple(counts[number][name] for number, name in self.shards),
             fingerprint=hashlib.sha256(words.encode()).hexdigest(),
+            starts=Starts.of([indexes.of(sources[n])[name].starts for n, name in self.shards]),
             holdout=False if some else None,
             limits=self.limits if some else (),
             etags=tuple(sources[number].etags[name] for number, name in self.shards),
@@ -124,7 +128,7 @@ class Assembly:
         num_removed = sum(map(len, apart.values()))
         return replace(train, apart=apart), (Removal(COPIES_STEP, train.num_samples, num_removed),)
 
-    def _test(self) -> Rows:
+    def _test(self, indexes: RowIndexes) -> Rows:
         shards = [(test, name) for test in self.tests for name in sorted(test.limits)]
         limits = tuple(test.limits[name] for test, name in shards)
         counts = [{s.name: s.num_samples for s in t.source.manifest.shards} for t in self.tests]
@@ -137,31 +141,26 @@ class Assembly:
             paths=tuple(test.source.places[name] for test, name in shards),
             num_rows=tuple(by_source[test.source.uri][name] for test, name in shards),
             fingerprint=_digest("test", contents, *splits, _mark(limits)),
+            starts=Starts.of([indexes.of(test.source)[name].starts for test, name in shards]),
             holdout=True if some else None,
             limits=limits if some else (),
             etags=tuple(test.source.etags[name] for test, name in shards),
         )
 
-    def _seen(self, pictures: Pictures) -> tuple[dict[int, Seen], HeldOutPictures, int]:
-        """By the shard's number, rows not held out whose pictures are; and what was not seen."""
-        held = HeldOutPictures.of(self.tests, pictures)
+    def _seen(self, held: HeldOutPictures, indexes: RowIndexes) -> dict[int, Seen]:
+        """By the shard's number, rows that are not held out, of pictures that are."""
         seen: dict[int, Seen] = {}
-        num_unchecked = 0
         for shard, (number, name) in enumerate(self.shards):
             source = self.parts[number].source
-            digests = pictures.of(source).get(name)
-            num_unchecked += digests is None or not held.whole
-            if digests is None:
-                continue
-            rows = held.among(digests)
+            rows = held.among(indexes.of(source)[name].digests)
             rows = rows[~held_out(name, rows, self.limits[shard])]
             if len(rows):
                 seen[shard] = Seen(source, name, rows)
-        return seen, held, num_unchecked
+        return seen
 
-    def _chosen(self, train: Rows) -> tuple[Chosen, tuple[Removal, ...]]:
+    def _chosen(self, train: Rows, spread: Spread) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""
-        table = self._table(train)
+        table = self._table(train, spread)
         selected = self.corpus.selection.apply(table)
         if not len(selected.shards):
             removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in selected.steps)
@@ -173,12 +172,14 @@ class Assembly:
         shards, rows = self._copied(table, selected)
         return Chosen.of(shards, rows, len(self.shards)), selected.steps
 
-    def _table(self, train: Rows) -> RowTable:
+    def _table(self, train: Rows, spread: Spread) -> RowTable:
         names = self.corpus.selection.columns | {"key", "uid"}
         columns: list[dict[str, NDArray[Any]]] = []
         for number, part in enumerate(self.parts):
             mine = [name for own, name in self.shards if own == number]
-            columns += read_columns(part.source, mine, names, self.corpus.caption, self.home)
+            columns += read_columns(
+                part.source, mine, names, self.corpus.caption, self.home, spread=spread
+            )
         rows = [train.of_shard(shard) for shard in range(len(self.shards))]
         kept = [
             {n: c[own] for n, c in cols.items()} for cols, own in zip(columns, rows, strict=True)

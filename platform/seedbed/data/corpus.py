@@ -28,7 +28,9 @@ class Corpus:
     No trial of a study trains on what any of its trials is tested on.
     `uids`, `filters`, `fraction` and `take` choose training pairs, in this order: see
     `Selection`. What is held out is never filtered.
-    `window_shards` shards are shuffled together; more mixes better and holds more in memory.
+    An epoch's rows are read in `lanes`, of which each gives an equal part of every batch, and
+    shuffled in windows of `window_rows` of a lane: more mixes better and holds more in memory.
+    `lanes` divides the batch, and any number of workers that divides it sees the same batches.
     `max_bad_fraction` of the samples read may be unreadable before the trial stops.
     """
 
@@ -42,7 +44,8 @@ class Corpus:
     fraction: float = 1.0
     uids: str = ""
     take: int = 0
-    window_shards: int = 4
+    lanes: int = 8
+    window_rows: int = 1_024
     max_bad_fraction: float = 0.01
 
     def __post_init__(self) -> None:
@@ -50,8 +53,10 @@ class Corpus:
         object.__setattr__(self, "uri", _canonical(self.uri))
         if self.test_uri:
             object.__setattr__(self, "test_uri", _canonical(self.test_uri))
-        why = "shards are shuffled in windows of one or more"
-        counts(self, "window_shards", why=why, error=DataError)
+        why = "an epoch is read in one lane or more"
+        counts(self, "lanes", why=why, error=DataError)
+        why = "rows are shuffled in windows of one or more"
+        counts(self, "window_rows", why=why, error=DataError)
         why = "it is a fraction of the samples read"
         shares(self, "max_bad_fraction", why=why, error=DataError)
         chosen = self.selection  # checked here, before anything starts

@@ -9,12 +9,13 @@ from pathlib import Path
 from seedbed.data.assembly import Assembly
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
-from seedbed.data.overlap import Pictures
+from seedbed.data.overlap import RowIndexes
 from seedbed.data.parts import Part, shards_of_split
 from seedbed.data.rows import Rows
 from seedbed.data.select.selection import Removal
 from seedbed.data.shards.manifest import Provenance
 from seedbed.data.shards.source import OpenSource, open_source
+from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.storage.address import parse_sources
 
 
@@ -23,9 +24,7 @@ class OpenCorpus:
     """A corpus whose shards have been found and counted.
 
     `steps` are what the selection removed, and `sources` where the pairs came from, where known.
-    Of `num_unchecked` of the shards to train on nobody knows the pictures' digests: whether they
-    hold copies of the held-out ones was not looked at. The shards to be tested on have
-    `test_bytes`.
+    The shards to be tested on have `test_bytes`.
     """
 
     corpus: Corpus
@@ -34,7 +33,6 @@ class OpenCorpus:
     fingerprint: str
     sources: tuple[Provenance, ...]
     steps: tuple[Removal, ...] = ()
-    num_unchecked: int = 0
     test_bytes: int = 0
 
 
@@ -43,18 +41,20 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
     return open_corpora([corpus], home)[corpus]
 
 
-def open_corpora(corpora: Iterable[Corpus], home: Path) -> dict[Corpus, OpenCorpus]:
+def open_corpora(
+    corpora: Iterable[Corpus], home: Path, *, spread: Spread = in_threads
+) -> dict[Corpus, OpenCorpus]:
     """Each distinct corpus of a study, opened; a source that several name is looked at once.
 
-    Raises DataError where one is not as stated, or where pictures that are tested on are also
-    trained on.
+    `spread` reads the shards of which nobody knows where their rows begin. Raises DataError where
+    one is not as stated, or where pictures that are tested on are also trained on.
     """
     stated = list(dict.fromkeys(corpora))
     sources: dict[str, OpenSource] = {}
 
     def at(uri: str) -> OpenSource:
         if uri not in sources:
-            sources[uri] = open_source(uri, home)
+            sources[uri] = open_source(uri, home, spread=spread)
         return sources[uri]
 
     parts = {c: [Part(at(s.uri), s.weight) for s in parse_sources(c.uri)] for c in stated}
@@ -68,15 +68,15 @@ def open_corpora(corpora: Iterable[Corpus], home: Path) -> dict[Corpus, OpenCorp
             for s in in_order(named or [part.source for part in parts[c]])
         ]
     limits = limits_by_place(one for every in tests.values() for one in every)
-    pictures = Pictures()
+    indexes = RowIndexes(spread)
     return {
-        c: _opened(Assembly(c, parts[c], shards[c], tests[c], limits, home), pictures)
+        c: _opened(Assembly(c, parts[c], shards[c], tests[c], limits, home), indexes)
         for c in stated
     }
 
 
-def _opened(assembly: Assembly, pictures: Pictures) -> OpenCorpus:
-    train, test, steps, num_unchecked = assembly.rows(pictures)
+def _opened(assembly: Assembly, indexes: RowIndexes) -> OpenCorpus:
+    train, test, steps = assembly.rows(indexes)
     fingerprint = assembly.fingerprint(train, test)
     sources = tuple(s for part in assembly.parts for s in part.source.manifest.sources)
     return OpenCorpus(
@@ -86,6 +86,5 @@ def _opened(assembly: Assembly, pictures: Pictures) -> OpenCorpus:
         fingerprint,
         sources,
         steps,
-        num_unchecked,
         assembly.test_bytes,
     )

@@ -10,55 +10,59 @@ from numpy.typing import NDArray
 
 from seedbed.data.holdout import HeldOut
 from seedbed.data.rows import held_out
-from seedbed.data.shards.pictures import NO_PICTURE, Digests, digests_by_shard
+from seedbed.data.shards.row_index import (
+    NO_PICTURE,
+    Digests,
+    RowIndex,
+    Shard,
+    row_indexes,
+)
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.source import OpenSource
+from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError
 
 MAX_NAMED = 3  # examples in a message
 
 
 @dataclass
-class Pictures:
-    """The pictures' digests of the sources of a study, each read once."""
+class RowIndexes:
+    """What is known of the rows of a study's sources, each read once; `spread` reads the rest."""
 
-    _by_uri: dict[str, dict[str, Digests]] = field(default_factory=dict)
+    spread: Spread = in_threads
+    _by_uri: dict[str, dict[str, RowIndex]] = field(default_factory=dict)
 
-    def of(self, source: OpenSource) -> dict[str, Digests]:
-        """By the shard's name, the digests [n] of its rows; without those that nobody knows."""
+    def of(self, source: OpenSource) -> dict[str, RowIndex]:
+        """By the shard's name, for every shard of `source`."""
         if source.uri not in self._by_uri:
             shards = [
-                (s.name, source.places[s.name], source.etags[s.name], s.num_bytes)
+                Shard(s.name, source.places[s.name], source.etags[s.name], s.num_bytes)
                 for s in source.manifest.shards
             ]
-            self._by_uri[source.uri] = digests_by_shard(shards, source.kept_in)
+            self._by_uri[source.uri] = row_indexes(shards, source.kept_in, spread=self.spread)
         return self._by_uri[source.uri]
 
 
 @dataclass(frozen=True)
 class HeldOutPictures:
-    """The digests of what is tested, ascending [n]; `whole` where they are known of every shard.
+    """The digests of what is tested, ascending [n].
 
     At most so many as a test set has: what is trained on is compared with them shard by shard.
     """
 
     tests: Sequence[HeldOut]
     digests: Digests
-    whole: bool
 
     @classmethod
-    def of(cls, tests: Sequence[HeldOut], pictures: Pictures) -> HeldOutPictures:
-        found, whole = [np.empty(0, np.uint64)], True
+    def of(cls, tests: Sequence[HeldOut], indexes: RowIndexes) -> HeldOutPictures:
+        tested = [np.empty(0, np.uint64)]
         for one in tests:
-            known = pictures.of(one.source)
+            known = indexes.of(one.source)
             for name, limit in one.limits.items():
-                if name in known:
-                    rows = np.arange(len(known[name]))
-                    found.append(known[name][held_out(name, rows, limit)])
-                else:
-                    whole = False
-        digests = np.unique(np.concatenate(found))
-        return cls(tests, digests[digests != NO_PICTURE], whole)
+                digests = known[name].digests
+                tested.append(digests[held_out(name, np.arange(len(digests)), limit)])
+        unique = np.unique(np.concatenate(tested))
+        return cls(tests, unique[unique != NO_PICTURE])
 
     def among(self, digests: Digests) -> NDArray[np.int64]:
         """The row numbers of a shard with such `digests` whose pictures are tested."""
@@ -68,12 +72,12 @@ class HeldOutPictures:
         place[place == len(self.digests)] = 0
         return np.flatnonzero(self.digests[place] == digests)
 
-    def where(self, digest: int, pictures: Pictures) -> str:
+    def where(self, digest: int, indexes: RowIndexes) -> str:
         """Shard and key of one tested picture."""
         for one in self.tests:
-            known = pictures.of(one.source)
+            known = indexes.of(one.source)
             for name, limit in one.limits.items():
-                for row in np.flatnonzero(known.get(name, np.empty(0)) == digest).tolist():
+                for row in np.flatnonzero(known[name].digests == digest).tolist():
                     if held_out(name, np.array([row]), limit)[0]:
                         return named(one.source, name, row)
         raise LookupError(f"no tested picture has the digest {digest}")
@@ -95,18 +99,17 @@ class Seen:
 
 
 def refusal(
-    uri: str, seen: Sequence[Seen], tested: HeldOutPictures, num_tested: int, pictures: Pictures
+    uri: str, seen: Sequence[Seen], tested: HeldOutPictures, num_tested: int, indexes: RowIndexes
 ) -> DataError:
     """The error for a corpus `uri` that trains on rows `seen`."""
-    digests = np.concatenate([pictures.of(s.source)[s.shard][s.rows] for s in seen])
+    by_part = [indexes.of(one.source)[one.shard].digests[one.rows] for one in seen]
+    digests = np.concatenate(by_part)
     examples: dict[int, str] = {}
-    for one in seen:
-        for row, digest in zip(
-            one.rows.tolist(), pictures.of(one.source)[one.shard][one.rows].tolist(), strict=True
-        ):
+    for one, part in zip(seen, by_part, strict=True):
+        for row, digest in zip(one.rows.tolist(), part.tolist(), strict=True):
             if len(examples) < MAX_NAMED and digest not in examples:
                 ours = named(one.source, one.shard, row)
-                examples[digest] = f"{ours} is {tested.where(digest, pictures)}"
+                examples[digest] = f"{ours} is {tested.where(digest, indexes)}"
     return DataError(
         f"{len(np.unique(digests)):,} of the {num_tested:,} pictures to be tested on are among "
         f"those that '{uri}' trains on",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seedbed.data.order import BLOCK_ROWS, Blocks
 
 NONE, EVERY = -1, (1 << 64) - 1  # limits below and above every row's hash
 
@@ -41,6 +43,23 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """Where the rows of each shard begin, as `RowIndex` has it: of all shards end to end."""
+
+    values: NDArray[np.uint32]
+    stops: NDArray[np.int64]  # [shards]: where each shard's part of `values` ends
+
+    @classmethod
+    def of(cls, parts: Sequence[NDArray[np.uint32]]) -> Starts:
+        stops = np.cumsum([len(part) for part in parts], dtype=np.int64)
+        return cls(np.concatenate(parts), stops)
+
+    def of_shard(self, shard: int) -> NDArray[np.int64]:
+        first = int(self.stops[shard - 1]) if shard else 0
+        return self.values[first : int(self.stops[shard])].astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Rows:
     """The rows of a split: per shard its path and the row numbers that belong to it.
 
@@ -54,6 +73,7 @@ class Rows:
     paths: tuple[str, ...]
     num_rows: tuple[int, ...]  # rows in the shard, whether they belong to the split or not
     fingerprint: str
+    starts: Starts
     holdout: bool | None = None
     limits: tuple[int, ...] = ()
     etags: tuple[str, ...] = ()
@@ -82,6 +102,20 @@ class Rows:
         if self.holdout is None and not self.apart:
             return self.num_rows
         return tuple(len(self.of_shard(shard)) for shard in range(len(self.paths)))
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The rows of the split in blocks: of a parquet file whole row groups."""
+        counts = np.array(self.counts)
+        grouped = [n for n, path in enumerate(self.paths) if path.endswith(".parquet")]
+        counts[grouped] = 0
+        parts = [Blocks.of_counts(counts.tolist())]
+        for shard in grouped:
+            groups = self.starts.of_shard(shard)
+            at_least = max(1, BLOCK_ROWS * (len(groups) - 1) // max(1, int(groups[-1])))
+            edges = np.append(groups[:-1:at_least], groups[-1])
+            parts.append(Blocks.of_edges(shard, np.searchsorted(self.of_shard(shard), edges)))
+        return Blocks.joined(parts)
 
     @property
     def num_samples(self) -> int:

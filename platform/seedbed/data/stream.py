@@ -1,12 +1,14 @@
-"""The stream of batches, as Ray Data tasks: one fused task per window of shards.
+"""The stream of batches, as Ray Data tasks: one fused task for each round of the order.
 
-Each rank runs a dataset of its own over the same pure order and decodes only its part. A task
-reads its shards whole, picks and decodes this rank's rows, and emits uint8 images and token ids;
-`preserve_order` keeps the blocks in line, so a batch is the same whatever the tasks' timing.
+Each rank plans its own rounds and runs a dataset over them. A task reads the ranges of bytes that
+hold its round's rows, decodes these, and emits uint8 images and token ids; it is told the ranges
+and the rows, and knows nothing of the corpus. `preserve_order` keeps the blocks in line, so a
+batch is the same whatever the tasks' timing.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -16,16 +18,20 @@ import numpy as np
 import ray
 import ray.data
 
-from seedbed.data.order import Order
-from seedbed.data.render.render import Columns, Rendering, Span, render
+from seedbed.data.order import Order, Span, rounds
+from seedbed.data.reads import Reads, plan_reads
+from seedbed.data.render.render import Columns, Rendering, render
 from seedbed.data.rows import Rows
 from seedbed.errors import ours
 from seedbed.storage.retry import RETRY_SECONDS, retrying_for
 
-LEG_WINDOWS = 512  # windows in one dataset: bounds the plan in memory, whatever the budget
+# Rounds in one dataset, the first and at most: bounds the plan in memory, whatever the budget.
+FIRST_LEG, LEG_ROUNDS = 8, 128
 # Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
 CHUNK_BYTES = 120_000_000
 CHUNK_ROWS = 2_048
+# Of a task beside the bytes it reads: its modules, and a chunk as arrays and as Ray's block.
+TASK_BYTES = 300_000_000 + 2 * CHUNK_BYTES
 NO_ASSETS: Mapping[str, Any] = MappingProxyType({})
 STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
 
@@ -57,8 +63,8 @@ def stream(
     context.print_on_execution_start = False
     local = span.batch // span.world
     rest: Columns | None = None
-    for leg in _legs(order, span):
-        for block in _blocks(leg, rows, order, span, rendering, num_tasks, assets, retry_seconds):
+    for leg in _legs(rows, order, span):
+        for block in _blocks(leg, rendering, num_tasks, assets, retry_seconds):
             first, size = 0, len(block["id"])
             if rest is not None:
                 first = local - len(rest["id"])
@@ -80,22 +86,21 @@ def chunk_rows(rendering: Rendering) -> int:
     return max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, image + text)))
 
 
-def _legs(order: Order, span: Span) -> Iterator[list[dict[str, int]]]:
-    leg: list[dict[str, int]] = []
-    for window in order.between(span.start, span.stop):
-        leg.append({"epoch": window.epoch, "window": window.index})
-        if len(leg) == LEG_WINDOWS:
+def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
+    """The rounds of a span, a few at first, so that the first batch does not wait for a plan."""
+    leg: list[Reads] = []
+    most = FIRST_LEG
+    for one in rounds(order, span):
+        leg.append(plan_reads(rows, one.picks))
+        if len(leg) == most:
             yield leg
-            leg = []
+            leg, most = [], min(LEG_ROUNDS, 4 * most)
     if leg:
         yield leg
 
 
 def _blocks(
-    leg: list[dict[str, int]],
-    rows: Rows,
-    order: Order,
-    span: Span,
+    leg: list[Reads],
     rendering: Rendering,
     num_tasks: int,
     assets: Mapping[str, Any],
@@ -103,17 +108,17 @@ def _blocks(
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
-    def task(plan: dict[str, Any]) -> Iterator[Columns]:
+    def task(item: dict[str, Any]) -> Iterator[Columns]:
         for asset in rendering.assets:
             if asset.name in assets:
                 asset.install(partial(ray.get, assets[asset.name]))
-        epoch, index = int(plan["epoch"][0]), int(plan["window"][0])
-        window = next(w for w in order.windows(epoch) if w.index == index)
         with retrying_for(retry_seconds):
-            yield from render(rows, order, window, span, rendering, chunk)
+            yield from render(pickle.loads(item["reads"][0]), rendering, chunk)
 
-    dataset = ray.data.from_items(leg, override_num_blocks=len(leg)).map_batches(
-        task, batch_size=1, concurrency=num_tasks
+    plans = [{"reads": pickle.dumps(reads)} for reads in leg]
+    held = max(reads.num_bytes for reads in leg)
+    dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
+        task, batch_size=1, concurrency=num_tasks, memory=held + TASK_BYTES
     )
     # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
     blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))

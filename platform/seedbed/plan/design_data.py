@@ -43,13 +43,11 @@ class BadSamples:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignData:
-    """The data that was found. `num_unchecked_shards` are those in which copies of held-out
-    pictures were not looked for; fingerprint and number are of a study with one training set."""
+    """The data that was found; fingerprint and number are of a study with one training set."""
 
     uri: str = ""
     num_test_samples: int | None = None
     sources: tuple[str, ...] = ()
-    num_unchecked_shards: int | None = None
     fingerprint: str = ""
     num_samples: int | None = None
     selections: tuple[SelectedData, ...] = ()

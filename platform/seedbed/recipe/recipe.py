@@ -25,7 +25,7 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.recipe.paths import patched, value_at
 
-SCHEMA = 3  # part of every key: raised when the same fields come to mean something else
+SCHEMA = 4  # part of every key: raised when the same fields come to mean something else
 
 Value = str | int | float | bool | None
 

@@ -106,6 +106,7 @@ PAPER = Scale(
     name="paper",
     about="the paper's: ViT-B/32 at 224 px, batch 4,096, 524 M samples",
     num_seeds=3,
+    patches={"corpus.lanes": 64},  # as many GPUs as it may have
 )
 
 SCALES = {scale.name: scale for scale in (SMOKE, DEMO, SMALL, PAPER)}

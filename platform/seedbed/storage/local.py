@@ -25,10 +25,15 @@ def find(path: str) -> Object | None:
     return Object(path, status.st_size, _etag(status)) if stat.S_ISREG(status.st_mode) else None
 
 
-def read(path: str, start: int = 0, stop: int | None = None) -> bytes | None:
-    """Bytes `start` to `stop` - 1 of the file, or to its end; None where there is none."""
+def read(path: str, start: int = 0, stop: int | None = None, *, etag: str = "") -> bytes | None:
+    """Bytes `start` to `stop` - 1 of the file, or to its end.
+
+    None where there is none, or another than the one with `etag` ("" for any).
+    """
     try:
         with Path(path).open("rb") as opened:
+            if etag and _etag(os.fstat(opened.fileno())) != etag:
+                return None
             opened.seek(start)
             return opened.read() if stop is None else opened.read(stop - start)
     except (FileNotFoundError, NotADirectoryError):

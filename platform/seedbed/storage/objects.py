@@ -43,24 +43,37 @@ def list_objects(uri: str) -> list[Object]:
     return sorted(set(objects), key=lambda entry: entry.uri)
 
 
-def read_object(uri: str, *, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes `start` to `stop` - 1 of `uri`, or to its end. Raises DataError where it is gone."""
+def read_object(uri: str, *, start: int = 0, stop: int | None = None, etag: str = "") -> bytes:
+    """Bytes `start` to `stop` - 1 of `uri`, or to its end.
+
+    Raises DataError where it is gone, or is not the one that had `etag` ("" for any).
+    """
     if start < 0 or (stop is not None and stop < start):
         raise ValueError(f"bytes {start} to {stop} of {uri}")
     uri = absolute(uri)
-    content: bytes | None = at(uri).read(uri, start, stop)
+    content: bytes | None = at(uri).read(uri, start, stop, etag=etag)
     if content is None:
-        raise _gone(uri)
+        now = etag_of(uri)
+        raise DataError(
+            f"shard {uri} has changed since the corpus was indexed",
+            why=f"it was {etag} then and is {now} now: these samples are not those of the others",
+            mend="restore the shard, or start the study again, as one on another corpus",
+        )
     return content
 
 
-def etag_of(uri: str) -> str:
-    """The etag of `uri`, which changes with its content; see `Object`. Raises DataError if gone."""
+def find_object(uri: str) -> Object:
+    """The size and etag of `uri`. Raises DataError if it is gone."""
     uri = absolute(uri)
     entry: Object | None = at(uri).find(uri)
     if entry is None:
         raise _gone(uri)
-    return entry.etag
+    return entry
+
+
+def etag_of(uri: str) -> str:
+    """What tells this content of `uri` from another; as in `Object`. Raises DataError if gone."""
+    return find_object(uri).etag
 
 
 def write_object(uri: str, content: bytes) -> None:

@@ -14,6 +14,7 @@ from seedbed.storage.client import ask, split
 MAX_PUT_BYTES = 5_000_000_000  # of one request; S3's own limit is 5 GiB
 ABSENT = frozenset({404})
 OUT_OF_RANGE = 416  # the range begins at or after the object's end
+CHANGED = 412  # it has another etag
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,28 @@ def find(uri: str) -> Object | None:
     return Object(uri, int(answer["ContentLength"]), _etag(answer))
 
 
-def read(uri: str, start: int = 0, stop: int | None = None) -> bytes | None:
-    """Bytes `start` to `stop` - 1 of the object, or to its end; None where there is none."""
+def read(uri: str, start: int = 0, stop: int | None = None, *, etag: str = "") -> bytes | None:
+    """Bytes `start` to `stop` - 1 of the object, or to its end.
+
+    None where there is none, or another than the one with `etag` ("" for any).
+    """
     if stop is not None and stop <= start:
         return b""
     bucket, key = split(uri)
     request: dict[str, Any] = {"Bucket": bucket, "Key": key}
     if start or stop is not None:
         request["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+    if etag:
+        request["IfMatch"] = f'"{etag}"'
 
     def get(client: Any) -> bytes:
         return bytes(client.get_object(**request)["Body"].read())
 
-    content = ask(uri, f"reading {uri}", get, expected=ABSENT | {OUT_OF_RANGE})
-    if content is None and "Range" in request and find(uri) is not None:
-        return b""
+    content = ask(uri, f"reading {uri}", get, expected=ABSENT | {OUT_OF_RANGE, CHANGED})
+    if content is None and "Range" in request:
+        found = find(uri)
+        if found is not None and etag in ("", found.etag):
+            return b""
     return content
 
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seedbed.data.decode import decode
+from seedbed.data.reads import Numbered
 from seedbed.data.render import render as rendering_module
 from seedbed.data.render import tokenizer
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, SLIP, sample_rng
 from seedbed.data.render.masking import NOT_MASKED, Masking
-from seedbed.data.render.render import Columns, Numbered, Rendering, columns
+from seedbed.data.render.render import Columns, Rendering, columns
 from seedbed.data.shards.samples import RawSample
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED, View
 

@@ -40,11 +40,16 @@ def test_it_finds_what_the_library_finds(
     except ValueError:  # USTAR has no room for such a name
         return
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        theirs = [(m.name, m.offset_data, m.offset_data + m.size) for m in tar if m.isfile()]
+        theirs = [
+            (m.name, m.offset, m.offset_data, m.offset_data + m.size) for m in tar if m.isfile()
+        ]
     assert list(zip(*columns("x.tar", content), strict=True)) == theirs
-    _, starts, stops = columns("x.tar", content)
+    _, headers, starts, stops = columns("x.tar", content)
     found = [content[start:stop] for start, stop in zip(starts, stops, strict=True)]
     assert found == [c for _, c in files]
+    for first, header in enumerate(headers):  # from any member on, and to any other
+        names, *_ = columns("x.tar", content[header : stops[-1] + -stops[-1] % BLOCK], part=True)
+        assert names == [name for name, *_ in theirs][first:]
 
 
 @given(st.data())

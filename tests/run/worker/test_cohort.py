@@ -14,7 +14,8 @@ import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.render.render import Columns, Span, render
+from seedbed.data.order import Span
+from seedbed.data.render.render import Columns, render_span
 from seedbed.errors import DataError
 from seedbed.model.gather import Gather
 from seedbed.model.pretrainer import Pretrainer
@@ -52,16 +53,12 @@ LOOPS: dict[str, dict[str, torch.Tensor]] = {}
 
 
 def batches(corpus: OpenCorpus, members: Cohort, start: int = 0) -> Iterator[Columns]:
-    """The stream without Ray: every window rendered in turn, cut into batches."""
+    """The stream without Ray: every round rendered in turn, cut into batches."""
     order, rendering = order_of(corpus, members.recipe), rendering_of(members)
     span = Span(start * BATCH, STEPS * BATCH, BATCH)
     of = (corpus.fingerprint, members.recipe.seed, repr(rendering), start)
     if of not in RENDERED:
-        parts = [
-            part
-            for window in order.between(span.start, span.stop)
-            for part in render(corpus.train, order, window, span, rendering, 50)
-        ]
+        parts = list(render_span(corpus.train, order, span, rendering, 50))
         RENDERED[of] = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
     whole = {name: column.copy() for name, column in RENDERED[of].items()}  # a test may change them
     for step in range(STEPS - start):

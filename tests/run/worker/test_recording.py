@@ -12,7 +12,8 @@ import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.render.render import Span, render
+from seedbed.data.order import Span
+from seedbed.data.render.render import render_span
 from seedbed.evaluate import tasks
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
@@ -150,11 +151,7 @@ def test_a_record_holds_the_declared_metrics_and_no_other(
     cohort = left.assignment.cohort
     order, rendering = order_of(corpus, one), rendering_of(cohort)
     span = Span(0, STEPS * BATCH, BATCH)
-    parts = [
-        part
-        for window in order.between(span.start, span.stop)
-        for part in render(corpus.train, order, window, span, rendering, BATCH)
-    ]
+    parts = list(render_span(corpus.train, order, span, rendering, BATCH))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for step in range(STEPS):
         left.training.step({n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()})

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.render.render import Columns, Span, render
+from seedbed.data.order import Span
+from seedbed.data.render.render import Columns, render_span
 from seedbed.data.render.wordnet import WORDNET
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
@@ -34,7 +35,6 @@ def trial(name: str, tower: str) -> Trial:
         "budget.samples": BATCH * STEPS,
         "budget.warmup_samples": 2 * BATCH,
         "budget.batch": BATCH,
-        "corpus.window_shards": 2,
         "image.name": TOWERS[tower],
         # The data is the cohort's: all its members draw their random tokens alike.
         **{k: v for k, v in LEVELS[name].items() if not k.startswith("augment.")},
@@ -62,12 +62,7 @@ def cohort() -> Cohort:
 def batches(corpus: OpenCorpus, cohort: Cohort) -> list[Columns]:
     order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
     span = Span(0, STEPS * BATCH, BATCH)
-
-    def parts() -> Iterator[Columns]:
-        for window in order.between(span.start, span.stop):
-            yield from render(corpus.train, order, window, span, rendering, 256)
-
-    made = list(parts())
+    made = list(render_span(corpus.train, order, span, rendering, 256))
     whole = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
     return [
         {name: column[step * BATCH : (step + 1) * BATCH] for name, column in whole.items()}

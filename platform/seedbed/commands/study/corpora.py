@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seedbed.home import home
 from seedbed.plan.plan import Plan
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
+    from seedbed.data.shards.spread import ShardJob
 
     Corpora = Mapping[Corpus, OpenCorpus]
+
+READ_HERE_BYTES = 512_000_000  # a second or two of this machine
 
 
 def opened_corpora(options: Options) -> Corpora:
@@ -27,13 +30,31 @@ def opened_corpora(options: Options) -> Corpora:
     stated = [trial.recipe.corpus for trial in chosen.trials]
     _prepare(stated)
     _prepare_assets(chosen)
-    corpora = open_corpora(stated, home())
+    corpora = open_corpora(stated, home(), spread=_spread)
     check_one_test(corpora.values())
     check_names(corpora.values(), chosen.responses)
     pairs = {corpus: opened.train.num_samples for corpus, opened in corpora.items()}
     for warning in check_epochs(chosen, pairs, options.max_epochs):
         print(warning, file=sys.stderr)
     return corpora
+
+
+def _spread(work: Callable[[Any], Any], jobs: Sequence[ShardJob]) -> Iterable[Any]:
+    """Shards that nobody has indexed are read here, or where they are many, on the cluster."""
+    from seedbed.data.shards.spread import in_threads
+
+    num_bytes = sum(job.num_bytes for job in jobs)
+    if num_bytes <= READ_HERE_BYTES:
+        return in_threads(work, jobs)
+    from seedbed.cluster.connect import connect
+    from seedbed.cluster.spread import over_ray
+
+    print(f"ray     {connect()}", file=sys.stderr)
+    print(
+        f"index   {len(jobs):,} shards of {num_bytes / 1e9:,.1f} GB are read once, on the cluster",
+        file=sys.stderr,
+    )
+    return over_ray(work, jobs)
 
 
 def _prepare_assets(chosen: Plan) -> None:

@@ -73,7 +73,6 @@ def _data_of(chosen: Plan, opened: Sequence[OpenCorpus]) -> DesignData:
         uri=uris(chosen),
         num_test_samples=opened[0].test.num_samples,
         sources=tuple(sorted({source.name for corpus in opened for source in corpus.sources})),
-        num_unchecked_shards=sum(corpus.num_unchecked for corpus in opened) or None,
     )
     if len(opened) > 1 or opened[0].steps:
         return replace(data, selections=tuple(_selection(chosen, corpus) for corpus in opened))

@@ -30,20 +30,9 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
         f"results {store.uri}",
     ]
     print(
-        "\n".join([*say, *unchecked(corpora), *bundles(chosen), *unjudged_claims(chosen)]),
+        "\n".join([*say, *bundles(chosen), *unjudged_claims(chosen)]),
         file=sys.stderr,
     )
-
-
-def unchecked(corpora: Corpora) -> list[str]:
-    """A warning where training data were not checked for copies of held-out pictures."""
-    return [
-        f"copies  of held-out pictures in {opened.num_unchecked:,} of the "
-        f"{len(opened.train.paths):,} shards of {corpus.uri} were not looked for: no index has "
-        f"their digests (seedbed index {corpus.uri})"
-        for corpus, opened in corpora.items()
-        if opened.num_unchecked
-    ]
 
 
 def bundles(chosen: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a window of shards to arrays: read, untar, decode, augment and tokenise, in stream order.
+"""From samples to arrays: read, decode, augment and tokenise, in stream order.
 
 No Ray in here: a Ray task, a plain loop and a test call the same functions.
 """
@@ -6,29 +6,28 @@ No Ray in here: a Ray task, a plain loop and a test call the same functions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
-from seedbed.data.order import Order, Window, owned, sample_id
+from seedbed.data.order import Order, Picks, Span, rounds
+from seedbed.data.reads import Numbered, Reads, plan_reads, samples
 from seedbed.data.render import tokenizer
 from seedbed.data.render.augmentation import Asset
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import CenterCrop, ImageAugmentation, sample_rng
 from seedbed.data.render.masking import Masking
 from seedbed.data.rows import Rows
-from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
 from seedbed.errors import SampleFault
 
 Columns = dict[str, NDArray[Any]]
-MAX_READS = 4  # shards of a window that are read at a time
+TEST_ROWS = 512  # of a test set that are held as they were read, at a time
 
 
 @dataclass(frozen=True)
@@ -58,78 +57,34 @@ class Rendering:
         object.__setattr__(self, "test_caption", self.test_caption or self.caption)
 
 
-@dataclass(frozen=True)
-class Span:
-    """Samples start to stop - 1 of the stream, in global batches, and one rank's part of them."""
-
-    start: int
-    stop: int
-    batch: int
-    rank: int = 0
-    world: int = 1
-
-
-def render(
-    rows: Rows, order: Order, window: Window, span: Span, rendering: Rendering, chunk: int
-) -> Iterator[Columns]:
-    """This rank's samples of `window`, in stream order, at most `chunk` rows at a time.
+def render(reads: Reads, rendering: Rendering, chunk: int) -> Iterator[Columns]:
+    """The samples of `reads` in their order, at most `chunk` rows at a time.
 
     Columns: each image view uint8 [n, S, S, 3], each text view int32 [n, context] with its
     lengths [n] (a masked one with its targets too), `id` int64 [n], and `fault` str [n], empty
     for a sound sample (see `Fault.line`). A faulty sample keeps its place, blank, so that it
     shifts no other; whoever trains leaves it out.
     """
-    positions = owned(
-        window,
-        start=span.start,
-        stop=span.stop,
-        batch=span.batch,
-        rank=span.rank,
-        world=span.world,
-    )
-    if not len(positions):
-        return
-    picks = order.rows(window)[positions]
-    shards = _Shards(rows, sorted(set(picks[:, 0].tolist())))
-    for first in range(0, len(picks), chunk):
-        part = picks[first : first + chunk]
-        samples = [shards.sample(shard, position) for shard, position in part.tolist()]
-        yield columns(samples, rendering, window.epoch)
+    asked = samples(reads)
+    for first in range(0, len(reads.picks), chunk):
+        epochs = reads.picks[first : first + chunk, 0]
+        yield columns(list(islice(asked, chunk)), rendering, epochs)
 
 
-class _Shards:
-    """Some shards in memory, their samples addressed by position among the rows of the split."""
-
-    def __init__(self, rows: Rows, shards: Sequence[int]) -> None:
-        self._rows = {shard: rows.of_shard(shard) for shard in shards}
-        self._names = {shard: PurePosixPath(rows.paths[shard]).name for shard in shards}
-
-        def read(shard: int) -> list[RawSample]:
-            return read_shard(rows.paths[shard], rows.etag(shard))
-
-        # A bucket answers several requests in the time of one.
-        with ThreadPoolExecutor(MAX_READS) as pool:
-            self._samples = dict(zip(shards, pool.map(read, shards), strict=True))
-
-    def sample(self, shard: int, position: int) -> Numbered:
-        rows = self._rows[shard]
-        row = int(rows[position])
-        copy = position - int(np.searchsorted(rows, row))
-        number = sample_id(shard, row, copy)
-        return Numbered(number, self._names[shard], self._samples[shard][row])
+def render_span(
+    rows: Rows, order: Order, span: Span, rendering: Rendering, chunk: int
+) -> Iterator[Columns]:
+    """What a rank reads of `span`, in this process: the stream without Ray."""
+    for part in rounds(order, span):
+        yield from render(plan_reads(rows, part.picks), rendering, chunk)
 
 
-class Numbered(NamedTuple):
-    """A sample with its id and the name of its shard."""
-
-    id: int
-    shard: str
-    sample: RawSample
-
-
-def columns(samples: Sequence[Numbered], rendering: Rendering, epoch: int) -> Columns:
-    """Arrays of `samples` as described at `render`."""
+def columns(
+    samples: Sequence[Numbered], rendering: Rendering, epoch: int | NDArray[np.int64]
+) -> Columns:
+    """Arrays of `samples` as described at `render`; `epoch` is that of all, or of each [n]."""
     n, size = len(samples), rendering.image_size
+    epochs = np.broadcast_to(epoch, n).tolist()
     images = {view: np.zeros((n, size, size, 3), np.uint8) for view in rendering.images}
     captions, faults = [""] * n, [""] * n
     for i, (number, shard, sample) in enumerate(samples):
@@ -137,23 +92,26 @@ def columns(samples: Sequence[Numbered], rendering: Rendering, epoch: int) -> Co
             picture = decode(sample.image(), rendering.decode_side)
             captions[i] = sample.caption(rendering.caption)
             for view, augmentation in rendering.images.items():
-                rng = sample_rng(rendering.seed, number, epoch, view.name)
+                rng = sample_rng(rendering.seed, number, epochs[i], view.name)
                 images[view][i] = augmentation(picture, size, rng)
         except SampleFault as fault:
             captions[i], faults[i] = "", Fault(shard, sample.key, str(fault)).line
     out: Columns = {view.name: array for view, array in images.items()}
-    out |= _texts([number for number, _, _ in samples], captions, rendering, epoch)
+    out |= _texts([number for number, _, _ in samples], captions, rendering, epochs)
     out["id"] = np.array([number for number, _, _ in samples], np.int64)
     out["fault"] = np.array(faults, dtype=object)
     return out
 
 
-def _texts(sample_ids: list[int], captions: list[str], rendering: Rendering, epoch: int) -> Columns:
+def _texts(
+    sample_ids: list[int], captions: list[str], rendering: Rendering, epochs: list[int]
+) -> Columns:
     """The columns of the text views; a blank caption stays blank in each, with no target."""
     views, out = rendering.texts, Columns()
 
     def rngs(view: View) -> list[np.random.Generator]:
-        return [sample_rng(rendering.seed, number, epoch, view.name) for number in sample_ids]
+        numbered = zip(sample_ids, epochs, strict=True)
+        return [sample_rng(rendering.seed, number, epoch, view.name) for number, epoch in numbered]
 
     if TEXT in views or TEXT_MASKED in views:
         plain = text_columns(TEXT, captions, rendering.context)
@@ -192,17 +150,11 @@ def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: i
     captions: list[str] = []
     ids: list[int] = []
     faults: list[Fault] = []
-    number = 0
     needed = crop.needed_side(rendering.image_size)
-    for shard in range(len(rows.paths)):
-        if not rows.counts[shard]:
-            continue
-        held = _Shards(rows, [shard])
-        for position in range(rows.counts[shard]):
-            number += 1
-            if (number - 1) % world != rank:
-                continue
-            sample_id, name, sample = held.sample(shard, position)
+    mine = Picks.of_all(rows.counts).at(slice(rank, None, world))
+    for first in range(0, len(mine), TEST_ROWS):
+        reads = plan_reads(rows, mine.at(slice(first, first + TEST_ROWS)))
+        for sample_id, name, sample in samples(reads):
             try:
                 picture = decode(sample.image(), needed)
                 caption = tokenizer.clean(sample.caption(rendering.test_caption))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from PIL import Image
 from seedbed.data.decode import decode, size_of
 from seedbed.data.shards.samples import RawSample, read_shard
 from seedbed.data.shards.source import OpenSource
+from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import SampleFault
 from seedbed.storage import local
 from seedbed.storage.objects import exists, read_object
@@ -45,8 +45,6 @@ SCHEMA = pa.schema(
     ]
 )
 
-Spread = Callable[[Callable[["ColumnJob"], bytes], Sequence["ColumnJob"]], Iterable[bytes]]
-
 
 @dataclass(frozen=True)
 class ColumnJob:
@@ -54,13 +52,9 @@ class ColumnJob:
 
     path: str
     etag: str
+    num_bytes: int
     kept: str
     what: str
-
-
-def in_threads(work: Callable[[ColumnJob], bytes], jobs: Sequence[ColumnJob]) -> Iterable[bytes]:
-    with ThreadPoolExecutor() as pool:
-        yield from pool.map(work, jobs)
 
 
 def read_columns(
@@ -97,10 +91,11 @@ def _stored(
     source: OpenSource, shards: Sequence[str], folder: Path, what: str, spread: Spread
 ) -> list[bytes]:
     jobs = []
+    sizes = {shard.name: shard.num_bytes for shard in source.manifest.shards}
     for name in shards:
         mark = hashlib.sha256(f"{name}/{source.etags[name]}".encode()).hexdigest()[:24]
         kept = str(folder / f"{mark}.{what}")
-        jobs.append(ColumnJob(source.places[name], source.etags[name], kept, what))
+        jobs.append(ColumnJob(source.places[name], source.etags[name], sizes[name], kept, what))
     left = [job for job in jobs if not Path(job.kept).exists()]
     for job, content in zip(left, spread(read_job, left), strict=True):
         local.write(job.kept, content)

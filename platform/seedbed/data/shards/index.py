@@ -1,8 +1,8 @@
-"""What one pass over a source's shards finds: counts, contents, offsets, and bad samples.
+"""What one pass over a source's shards finds: counts, contents, rows, and bad samples.
 
-Kept as `index.json` (a list of shards), `members/SHARD.parquet` (where each sample's members
-lie), `bad_samples.parquet` and `pictures.parquet` (a digest of every picture), in `_seedbed/`
-beside the shards or under SEEDBED_HOME. A shard is read again only when its etag has changed.
+Kept as `index.json` (a list of shards), `bad_samples.parquet` and `rows.parquet` (where each row
+begins, and a digest of its picture), in `_seedbed/` beside the shards or under SEEDBED_HOME. A
+shard is read again only when its etag has changed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seedbed.data.shards.pictures import read_known, write_known
-from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, Read, read_shard_index
+from seedbed.data.shards.row_index import Known, read_known, write_known
+from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, read_shard_index
+from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError
 from seedbed.storage.address import Object, has_braces, literal_prefix
 from seedbed.storage.objects import list_objects, read_object, write_object
 from seedbed.storage.tables import read_table
 
-FORMAT, OLDER = "seedbed-index/2", ("seedbed-index/1",)
+FORMAT, OLDER = "seedbed-index/3", ("seedbed-index/1", "seedbed-index/2")
 FOLDER, INDEX_NAME, BAD_NAME = "_seedbed", "index.json", "bad_samples.parquet"
 BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
-THREADS = 8  # shards read at a time where nobody else spreads the work
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,6 @@ class Index:
     @property
     def num_samples(self) -> int:
         return sum(shard.num_samples for shard in self.shards)
-
-
-Spread = Callable[[Callable[[IndexJob], Read], Sequence[IndexJob]], Iterable[Read]]
-
-
-def in_threads(work: Callable[[IndexJob], Read], jobs: Sequence[IndexJob]) -> Iterator[Read]:
-    """`work` of each job, in their order: reading and hashing leave Python's lock."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(work, jobs)
 
 
 def shards_of(uri: str) -> dict[str, Object]:
@@ -85,14 +75,12 @@ def index_source(
     write_to: Sequence[str],
     *,
     spread: Spread = in_threads,
-    members: bool = False,
 ) -> Index:
     """The index of `uri`, of which only new and changed shards are read.
 
     What is known is looked up in all of `read_from`; what was read is written to the first of
-    `write_to` that can be written. With `members` the offsets are, too, and a shard is also read
-    where its pictures' digests are not known. Raises DataError for a source without shards, and
-    for a shard that is damaged.
+    `write_to` that can be written. Raises DataError for a source without shards, and for a shard
+    that is damaged.
     """
     shards = shards_of(uri)
     if not shards:
@@ -111,13 +99,11 @@ def index_source(
         same |= taken
         if any(shard.num_bad for shard in taken.values()):
             kept += [fault for fault in read_bad(place) if fault[0] in taken]
-    pictures: dict[tuple[str, str], Any] = {}
-    if members or len(same) < len(shards):
+    rows: Known = {}
+    if len(same) < len(shards):  # what is known is written again with the rest
         for known in map(read_known, read_from):
-            pictures |= {key: known[key] for key in known if key[0] in same}
-        pictures = {key: pictures[key] for key in pictures if same[key[0]].etag == key[1]}
-    if members:
-        same = {name: shard for name, shard in same.items() if (name, shard.etag) in pictures}
+            rows |= {k: known[k] for k in known if k[0] in same and same[k[0]].etag == k[1]}
+        same = {name: shard for name, shard in same.items() if (name, shard.etag) in rows}
         kept = [fault for fault in kept if fault[0] in same]
     left = [name for name in shards if name not in same]
     if not left:
@@ -132,15 +118,14 @@ def index_source(
     # Writing what is known tries the place, and shows the time by its disk's clock.
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
-    inside = f"{place}/members" if place and members else ""
-    for read in spread(read_shard_index, [IndexJob(n, shards[n], inside) for n in left]):
+    for read in spread(read_shard_index, [IndexJob(name, shards[name]) for name in left]):
         same[read.shard.name] = read.shard
         kept += read.bad
-        pictures[read.shard.name, read.shard.etag] = read.pictures
+        rows[read.shard.name, read.shard.etag] = read.rows
     index = Index(tuple(same[name] for name in sorted(shards)), place, len(left))
     if place:
         _written(place, sorted(kept))
-        write_known(place, pictures)
+        write_known(place, rows)
         write_index(index, begun_ns)
     return index
 

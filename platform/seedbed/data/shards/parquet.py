@@ -7,6 +7,7 @@ Read are a binary column named as below, or the struct {bytes, path} that Huggin
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -25,19 +26,42 @@ def count(path: str, content: bytes) -> int:
     return _opened(path, content).metadata.num_rows
 
 
-def samples(path: str, content: bytes) -> list[tuple[str, dict[str, bytes]]]:
+Samples = list[tuple[str, dict[str, bytes]]]
+
+
+def samples(path: str, content: bytes) -> Samples:
     """Key and members (`img`, `txt`, `json`) of each row, in order.
 
     The picture is the member `img`, absent where the row has none. Text and number columns
     become the `json` member. Raises DataError for a file without a column of pictures.
     """
-    table = _opened(path, content).read(use_threads=False)
+    return _samples(path, _opened(path, content).read(use_threads=False), 0)
+
+
+def group_starts(path: str, content: bytes) -> list[int]:
+    """The first row of each row group, and the number of rows."""
+    metadata = _opened(path, content).metadata
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return [0, *accumulate(sizes)]
+
+
+def samples_in(path: str, source: Any, group: int, first_row: int) -> Samples:
+    """The rows of one row group, of which `first_row` is the first, of a file that can seek."""
+    try:
+        opened = pq.ParquetFile(source, pre_buffer=False)
+        table = opened.read_row_group(group, use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise cut_short(path, str(error)) from error
+    return _samples(path, table, first_row)
+
+
+def _samples(path: str, table: pa.Table, first_row: int) -> Samples:
     pictures = _pictures(path, table)
     plain = [f.name for f in table.schema if _is_plain(f.type)]
     rows = table.select(plain).to_pylist()
     key = next((name for name in KEYS if name in plain), None)
     found = []
-    for number, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+    for number, (row, picture) in enumerate(zip(rows, pictures, strict=True), first_row):
         members = {"json": json.dumps(row, default=str).encode()}
         if picture is not None:
             members["img"] = picture

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seedbed.data.decode import image_extensions
 from seedbed.data.shards import parquet, tar
 from seedbed.errors import DataError, SampleFault
-from seedbed.storage.objects import etag_of, read_object
+from seedbed.storage.objects import read_object
 
 PARQUET_IMAGE = "img"  # what `parquet.samples` calls the picture of a row
 MAX_CAPTION_BYTES = 20_000  # longer is a scraping accident, not a caption
@@ -87,20 +88,31 @@ def read_shard(path: str, etag: str = "") -> list[RawSample]:
     Raises DataError when it is missing or cut short, and when it is not the one that had `etag`
     ("" for any).
     """
-    if etag and (now := etag_of(path)) != etag:
-        raise DataError(
-            f"shard {path} has changed since the corpus was indexed",
-            why=f"it was {etag} then and is {now} now: these samples are not those of the others",
-            mend="restore the shard, or start the study again, as one on another corpus",
-        )
-    return samples_of(path, read_object(path))
+    return samples_of(path, read_object(path, etag=etag))
 
 
 def samples_of(path: str, content: bytes) -> list[RawSample]:
     """The samples of a shard in memory; `path` is for messages, and its end says the format."""
+    return [one.sample for one in indexed_samples(path, content)]
+
+
+class Indexed(NamedTuple):
+    """A sample, and in a tar its first byte and the one past its last member (0 elsewhere)."""
+
+    sample: RawSample
+    start: int
+    stop: int
+
+
+def indexed_samples(path: str, content: bytes) -> Iterator[Indexed]:
+    """The samples of a shard in memory, and where they lie."""
     if path.endswith(".parquet"):
-        return [RawSample(key, members) for key, members in parquet.samples(path, content)]
-    return [sample_at(key, content, spans) for key, spans in spans_of(path, content)]
+        for key, members in parquet.samples(path, content):
+            yield Indexed(RawSample(key, members), 0, 0)
+    else:
+        for key, start, spans in places_of(path, content):
+            stop = max(last for _, last in spans.values())
+            yield Indexed(sample_at(key, content, spans), start, stop)
 
 
 def sample_at(key: str, content: bytes, spans: Spans) -> RawSample:
@@ -127,15 +139,23 @@ class _Slices(Mapping[str, bytes]):
         return len(self._spans)
 
 
-def spans_of(path: str, content: bytes) -> Iterator[tuple[str, Spans]]:
-    """Key and members of each sample of a tar.
+class Place(NamedTuple):
+    """Where a sample lies in a tar: its key, the first byte of its first header, its members."""
+
+    key: str
+    header: int
+    spans: Spans
+
+
+def places_of(path: str, content: bytes, *, part: bool = False) -> Iterator[Place]:
+    """The samples of a tar, or with `part` of some neighbouring members of one.
 
     The members of one key stand together: one that comes back is two samples under one name.
     Raises DataError for it, and for a tar that is damaged.
     """
     seen: set[str] = set()
-    current, spans = "", Spans()
-    for name, start, stop in zip(*tar.columns(path, content), strict=True):
+    current, first, spans = "", 0, Spans()
+    for name, header, start, stop in zip(*tar.columns(path, content, part=part), strict=True):
         key, extension = split_name(name)
         begins = not spans or key != current
         if key in seen if begins else extension in spans:
@@ -146,9 +166,9 @@ def spans_of(path: str, content: bytes) -> Iterator[tuple[str, Spans]]:
             )
         if begins:
             if spans:
-                yield current, spans
-            current, spans = key, Spans()
+                yield Place(current, first, spans)
+            current, first, spans = key, header, Spans()
             seen.add(key)
         spans[extension] = (start, stop)
     if spans:
-        yield current, spans
+        yield Place(current, first, spans)

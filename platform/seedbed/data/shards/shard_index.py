@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from seedbed.data.decode import decode
-from seedbed.data.shards import parquet
 from seedbed.data.shards.manifest import digest
-from seedbed.data.shards.pictures import digests_of
-from seedbed.data.shards.samples import MAX_CAPTION_BYTES, RawSample, Spans, sample_at, spans_of
+from seedbed.data.shards.row_index import RowIndex, row_index_of
+from seedbed.data.shards.samples import MAX_CAPTION_BYTES, RawSample, indexed_samples
 from seedbed.data.shards.tar import cut_short
 from seedbed.errors import SampleFault
 from seedbed.storage.address import Object
-from seedbed.storage.objects import read_object, write_object
+from seedbed.storage.objects import read_object
 
 Bad = tuple[str, str, str]  # shard, key, reason
 
@@ -42,69 +36,33 @@ class IndexedShard:
 
 @dataclass(frozen=True)
 class IndexJob:
-    """One shard to be read; its members' offsets are written under `members`, if that is set."""
+    """One shard to be read."""
 
     name: str
     found: Object
-    members: str
 
-
-class Offsets:
-    """Per member: the sample's row and key, the extension, first byte and the one past it."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.keys: list[str] = []
-        self.extensions: list[str] = []
-        self.starts: list[int] = []
-        self.stops: list[int] = []
-
-    def add(self, row: int, key: str, spans: Spans) -> None:
-        for extension, (start, stop) in spans.items():
-            self.rows.append(row)
-            self.keys.append(key)
-            self.extensions.append(extension)
-            self.starts.append(start)
-            self.stops.append(stop)
-
-    def file(self) -> bytes:
-        """As a parquet file."""
-        table = pa.table(
-            {
-                "row": self.rows,
-                "key": self.keys,
-                "extension": self.extensions,
-                "start": self.starts,
-                "stop": self.stops,
-            }
-        )
-        out = io.BytesIO()
-        # Only extensions come back: for the rest a dictionary is time, and twice the size.
-        pq.write_table(table, out, compression="zstd", use_dictionary=["extension"])
-        return out.getvalue()
+    @property
+    def num_bytes(self) -> int:
+        return self.found.num_bytes
 
 
 class Read(NamedTuple):
-    """What was found in a shard: `pictures` are the digests of its samples' pictures, as bytes."""
+    """What was found in a shard."""
 
     shard: IndexedShard
     bad: list[Bad]
-    pictures: bytes
+    rows: RowIndex
 
 
 def read_shard_index(job: IndexJob) -> Read:
     """Read one shard whole. Raises DataError where it is damaged, or holds nothing."""
     uri = job.found.uri
     content = read_object(uri)
-    places = Offsets()
-    samples: list[RawSample] = []
-    for row, (key, spans, sample) in enumerate(_samples(uri, content)):
-        samples.append(sample)
-        places.add(row, key, spans)
+    indexed = list(indexed_samples(uri, content))
+    samples = [one.sample for one in indexed]
     if not samples:
         raise cut_short(uri, "it holds no samples")
-    if job.members and not uri.endswith(".parquet"):
-        write_object(f"{job.members}/{job.name}.parquet", places.file())
+    bounds = [*(one.start for one in indexed), indexed[-1].stop]
     faults = _faults(job.name, samples)
     shard = IndexedShard(
         job.name,
@@ -115,17 +73,7 @@ def read_shard_index(job: IndexJob) -> Read:
         len(faults),
         next((fields for sample in samples if (fields := _captions(sample))), ()),
     )
-    return Read(shard, faults, digests_of(samples))
-
-
-def _samples(uri: str, content: bytes) -> Iterator[tuple[str, Spans, RawSample]]:
-    """Key, members' places (none in a parquet file) and members of each sample."""
-    if uri.endswith(".parquet"):
-        for key, members in parquet.samples(uri, content):
-            yield key, {}, RawSample(key, members)
-    else:
-        for key, spans in spans_of(uri, content):
-            yield key, spans, sample_at(key, content, spans)
+    return Read(shard, faults, row_index_of(uri, content, samples, bounds))
 
 
 def _faults(shard: str, samples: list[RawSample]) -> list[Bad]:

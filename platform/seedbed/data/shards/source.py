@@ -10,9 +10,7 @@ from pathlib import Path
 from seedbed.data.provided import PREFIX, provider
 from seedbed.data.shards.index import (
     FOLDER,
-    Spread,
     folder_of,
-    in_threads,
     index_source,
     read_shards,
 )
@@ -25,6 +23,7 @@ from seedbed.data.shards.manifest import (
     parse_manifest,
     read_manifest,
 )
+from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError, nearest
 from seedbed.storage.address import has_braces, has_glob
 from seedbed.storage.objects import etag_of, exists, list_objects, read_object

@@ -24,14 +24,16 @@ PLAIN, IGNORED = (
 )  # regular files; folders, links and devices
 
 
-Columns = tuple[list[str], list[int], list[int]]  # names, starts, stops
+# Names, where each one's header begins, and where its content begins and ends.
+Columns = tuple[list[str], list[int], list[int], list[int]]
 
 
-def columns(path: str, content: bytes) -> Columns:
-    """Names, starts and stops of the regular files; `path` is for messages.
+def columns(path: str, content: bytes, *, part: bool = False) -> Columns:
+    """Names, headers, starts and stops of the regular files; `path` is for messages.
 
-    Three lists of plain values: an object for each member would wake the garbage collector.
-    Raises DataError where it is no tar, is damaged, or does not end as a tar ends.
+    Lists of plain values: an object for each member would wake the garbage collector. With `part`
+    the content is some whole members of a tar. Raises DataError where it is no tar, is damaged,
+    or does not end as a tar ends.
     """
     if not content:
         raise cut_short(path, "it has zero bytes")
@@ -41,6 +43,8 @@ def columns(path: str, content: bytes) -> Columns:
     stops: list[int] = []
     place, end = 0, len(content)
     while True:
+        if part and place == end:
+            break
         if place + BLOCK > end:
             # Cut between two members, a tar reads to its end without complaint.
             raise cut_short(path, "it does not end with a tar's two blocks of zeros")
@@ -50,9 +54,9 @@ def columns(path: str, content: bytes) -> Columns:
         try:
             length = int(content[place + 124 : place + 135], 8)
         except ValueError:
-            return _by_library(path, content)
+            return _by_library(path, content, part=part)
         if kind not in PLAIN and kind not in IGNORED:
-            return _by_library(path, content)
+            return _by_library(path, content, part=part)
         if length < 0:  # it would lead back
             raise cut_short(path, f"the header at byte {place:,} is damaged")
         places.append(place)
@@ -66,7 +70,8 @@ def columns(path: str, content: bytes) -> Columns:
                 name = _checked(path, content, places)[-1]
                 raise cut_short(path, f"member {name} ends at byte {place:,} of {end:,}: it is cut")
             place += -length % BLOCK
-    return list(compress(_checked(path, content, places), regular)), starts, stops
+    names = list(compress(_checked(path, content, places), regular))
+    return names, list(compress(places, regular)), starts, stops
 
 
 def _checked(path: str, content: bytes, places: list[int]) -> list[str]:
@@ -103,8 +108,9 @@ def _name(content: bytes, place: int) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _by_library(path: str, content: bytes) -> Columns:
+def _by_library(path: str, content: bytes, *, part: bool) -> Columns:
     names: list[str] = []
+    headers: list[int] = []
     starts: list[int] = []
     stops: list[int] = []
     try:
@@ -118,13 +124,14 @@ def _by_library(path: str, content: bytes) -> Columns:
                 if stop > len(content):
                     raise tarfile.ReadError(f"member {member.name} ends early")
                 names.append(member.name)
+                headers.append(member.offset)  # of the extended header, where it has one
                 starts.append(member.offset_data)
                 stops.append(stop)
     except (tarfile.TarError, EOFError) as error:
         raise cut_short(path, str(error)) from error
-    if any(content[-BLOCK:]):
+    if not part and any(content[-BLOCK:]):
         raise cut_short(path, "it does not end with a tar's two blocks of zeros")
-    return names, starts, stops
+    return names, headers, starts, stops
 
 
 def cut_short(path: str, why: str) -> DataError:

@@ -14,12 +14,12 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render import tokenizer
 from seedbed.data.rows import Rows
-from seedbed.data.shards.pictures import READ_BYTES
 from seedbed.data.shards.samples import read_shard
 from seedbed.errors import SampleFault, StudyError
 from seedbed.evaluate.tasks import names_needed
 from seedbed.plan.plan import Plan
 
+NAMES_BYTES = 512_000_000  # of shards that are read for their names before anything starts
 # Above so many (the paper: 35) pairs are learned by heart, which may be the question.
 MANY_EPOCHS = 100
 
@@ -129,7 +129,7 @@ def count_names(rows: Rows, caption: str, num_bytes: int) -> int:
 
     The number of rows, which is no fewer, where their shards have too many bytes to be read.
     """
-    if num_bytes > READ_BYTES:
+    if num_bytes > NAMES_BYTES:
         return rows.num_samples
     shards = [shard for shard, count in enumerate(rows.counts) if count]
     names: set[str] = set()

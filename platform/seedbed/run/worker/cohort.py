@@ -206,10 +206,11 @@ def to_tensors(columns: Columns, recipe: Recipe, device: torch.device) -> dict[s
 def order_of(corpus: OpenCorpus, recipe: Recipe) -> Order:
     """The order in which `recipe`'s seed reads the training rows."""
     return Order(
-        corpus.train.counts,
+        corpus.train.blocks,
         fingerprint=corpus.train.fingerprint,
         seed=recipe.seed,
-        window_shards=recipe.corpus.window_shards,
+        lanes=recipe.corpus.lanes,
+        window_rows=recipe.corpus.window_rows,
     )
 
 

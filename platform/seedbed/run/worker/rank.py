@@ -10,7 +10,7 @@ import ray.train
 import torch
 import torch.distributed as dist
 
-from seedbed.data.render.render import Span
+from seedbed.data.order import Span
 from seedbed.data.stream import stream
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.checkpoint import (

@@ -1,0 +1,185 @@
+"""Which bytes of which shards some rows are, and those bytes read: no shard is read whole.
+
+A `Reads` is planned by whoever knows the corpus and carried out by a task that knows nothing of
+it, anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.data.order import Picks, sample_id
+from seedbed.data.rows import Rows
+from seedbed.data.shards import parquet
+from seedbed.data.shards.samples import RawSample, places_of, sample_at
+from seedbed.data.shards.tar import BLOCK
+from seedbed.errors import DataError
+from seedbed.storage.objects import find_object, read_object
+
+# Fewer bytes between two rows are read and dropped: a bucket takes as long to answer once more.
+GAP_BYTES = 65_536
+THREADS = 16  # ranges that are read at a time: a bucket answers several in the time of one
+
+
+class Range(NamedTuple):
+    """Neighbouring rows of one shard: which of `Reads.shards`, rows `first` to `last` - 1.
+
+    They are the bytes `start` to `stop` - 1 of a tar; of a parquet file `group` is their row
+    group, and the bytes are known when its footer has been read.
+    """
+
+    shard: int
+    first: int
+    last: int
+    start: int
+    stop: int
+    group: int = -1
+
+
+class ShardAt(NamedTuple):
+    """A shard to read from: its number in the split, where it lies, and its etag."""
+
+    number: int
+    path: str
+    etag: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Rows in the order in which they are asked for, and the ranges that hold them.
+
+    `picks` [n, 4]: a row's epoch, which of `shards` it lies in, its number there, and which copy.
+    """
+
+    shards: tuple[ShardAt, ...]
+    ranges: tuple[Range, ...]
+    picks: NDArray[np.int64]
+
+    @property
+    def num_bytes(self) -> int:
+        """To be read, of tars."""
+        return sum(one.stop - one.start for one in self.ranges)
+
+
+class Numbered(NamedTuple):
+    """A sample with its id and the name of its shard."""
+
+    id: int
+    shard: str
+    sample: RawSample
+
+
+def plan_reads(rows: Rows, picks: Picks) -> Reads:
+    """Where `picks` of `rows` lie; each byte once, however often a row comes."""
+    numbers, inverse = np.unique(picks.shard, return_inverse=True)
+    line = np.argsort(inverse, kind="stable")
+    ends = np.searchsorted(inverse[line], np.arange(len(numbers)), side="right")
+    planned = np.stack([picks.epoch, inverse, np.zeros_like(inverse), np.zeros_like(inverse)], 1)
+    shards: list[ShardAt] = []
+    ranges: list[Range] = []
+    first = 0
+    for which, (number, end) in enumerate(zip(numbers.tolist(), ends.tolist(), strict=True)):
+        mine, first = line[first:end], end
+        kept = rows.of_shard(number)
+        row = kept[picks.position[mine]]
+        planned[mine, 2] = row
+        planned[mine, 3] = picks.position[mine] - np.searchsorted(kept, row)
+        shards.append(ShardAt(number, rows.paths[number], rows.etag(number)))
+        find = _groups if rows.paths[number].endswith(".parquet") else _ranges
+        ranges += find(which, np.unique(row), rows.starts.of_shard(number))
+    return Reads(tuple(shards), tuple(ranges), planned)
+
+
+def _ranges(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Range]:
+    """The ranges of a tar that hold `rows` [n], ascending."""
+    begins, stops = starts[rows] * BLOCK, starts[rows + 1] * BLOCK
+    apart = np.flatnonzero(begins[1:] - stops[:-1] > GAP_BYTES) + 1
+    firsts, lasts = np.append(0, apart), np.append(apart, len(rows)) - 1
+    found = (rows[firsts], rows[lasts] + 1, begins[firsts], stops[lasts])
+    return [Range(which, *values) for values in zip(*(v.tolist() for v in found), strict=True)]
+
+
+def _groups(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Range]:
+    """The row groups of a parquet file that hold `rows`."""
+    groups = np.unique(np.searchsorted(starts, rows, side="right") - 1).tolist()
+    return [Range(which, int(starts[g]), int(starts[g + 1]), 0, 0, g) for g in groups]
+
+
+def samples(reads: Reads) -> Iterator[Numbered]:
+    """The samples of `reads` in the order of its picks. Raises DataError as `read_range` does."""
+    held: dict[tuple[int, int], RawSample] = {}
+
+    def read(one: Range) -> list[RawSample]:
+        return read_range(reads.shards[one.shard], one)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for one, found in zip(reads.ranges, pool.map(read, reads.ranges), strict=True):
+            held |= {(one.shard, one.first + n): sample for n, sample in enumerate(found)}
+    for _, which, row, copy in reads.picks.tolist():
+        shard = reads.shards[which]
+        yield Numbered(sample_id(shard.number, row, copy), shard.name, held[which, row])
+
+
+def read_range(shard: ShardAt, one: Range) -> list[RawSample]:
+    """The samples of one range. Raises DataError for a shard that is gone, or has changed."""
+    if one.group >= 0:
+        opened = _RangeFile(shard.path, shard.etag)
+        found = parquet.samples_in(shard.path, opened, one.group, one.first)
+        samples = [RawSample(key, members) for key, members in found]
+    else:
+        content = read_object(shard.path, start=one.start, stop=one.stop, etag=shard.etag)
+        places = places_of(shard.path, content, part=True)
+        samples = [sample_at(place.key, content, place.spans) for place in places]
+    if len(samples) != one.last - one.first:
+        raise DataError(
+            f"shard {shard.path} has {len(samples)} samples where its index says "
+            f"{one.last - one.first}",
+            why=f"in the bytes {one.start:,} to {one.stop:,}: the index is of another shard",
+            mend="remove the index (`_seedbed` beside the shards, or in SEEDBED_HOME/indexes)",
+        )
+    return samples
+
+
+class _RangeFile(io.RawIOBase):
+    """An object as a file that can seek, of which only what is asked for is read."""
+
+    def __init__(self, path: str, etag: str) -> None:
+        super().__init__()
+        self._path, self._etag, self._place = path, etag, 0
+        self._size = find_object(path).num_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = base + offset
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        most = self._size - self._place
+        length = most if size is None or size < 0 else min(size, most)
+        if length <= 0:
+            return b""
+        stop = self._place + length
+        content = read_object(self._path, start=self._place, stop=stop, etag=self._etag)
+        self._place += len(content)
+        return content
