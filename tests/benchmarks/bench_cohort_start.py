@@ -38,6 +38,7 @@ from table import Row, run
 from conftest import shape_shards
 from seedbed import Factor, Recipe, Study
 from seedbed.cluster.connect import RAY_SETTINGS, connect
+from seedbed.cluster.layout import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.data.render import tokenizer
 from seedbed.data.shards.samples import read_shard
@@ -86,7 +87,7 @@ def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
             corpora,
             Folder(folder),
             InMemoryLedger(),
-            num_workers=1,
+            asked=Asked(1),
             checkpoint_seconds=30,
             code_version={"seedbed": "bench", "git_commit": ""},
         )

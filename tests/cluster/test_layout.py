@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.cluster.layout import check_batch, check_disk, lay_out
+from seedbed.cluster.layout import Asked, Shares, check_batch, check_disk, lay_out
 from seedbed.errors import ResourceError
 from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import Plan, plan
@@ -19,27 +19,31 @@ from seedbed.variants import CLIP
 
 @pytest.fixture
 def small() -> Plan:
+    return at()
+
+
+def at(**overrides: int) -> Plan:
     study = Study(
         name="s",
         question="?",
         base=Recipe.paper(objective=CLIP, image=ImageTower("test_resnet")),
         factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
     )
-    return plan(study, SCALES["smoke"])
+    return plan(study, SCALES["smoke"], overrides=overrides)
 
 
 def test_one_worker_and_its_data_task_fit_two_cpus() -> None:
-    layout = lay_out({"CPU": 2.0}, num_workers=1, num_cohorts=3)
+    layout = lay_out({"CPU": 2.0}, Asked(1), num_cohorts=3)
     assert (layout.concurrent, layout.threads, layout.data_tasks) == (1, 2, 1)
 
 
 def test_eight_cpus_run_as_many_cohorts_as_there_are_and_share_out_the_rest() -> None:
-    layout = lay_out({"CPU": 8.0}, num_workers=1, num_cohorts=2)
+    layout = lay_out({"CPU": 8.0}, Asked(1), num_cohorts=2)
     assert (layout.concurrent, layout.threads, layout.data_tasks) == (2, 4, 3)
 
 
 def test_gpus_bound_how_many_cohorts_run_at_a_time() -> None:
-    layout = lay_out({"CPU": 64.0, "GPU": 4.0}, num_workers=2, num_cohorts=9)
+    layout = lay_out({"CPU": 64.0, "GPU": 4.0}, Asked(2, 2), num_cohorts=9)
     assert (layout.concurrent, layout.use_gpu) == (2, True)
 
 
@@ -55,14 +59,45 @@ def test_what_never_fits_is_refused_with_the_arithmetic(
     cluster: dict[str, float], workers: int, sentence: str
 ) -> None:
     with pytest.raises(ResourceError, match=sentence):
-        lay_out(cluster, workers, 1)
+        lay_out(cluster, Asked(workers), num_cohorts=1)
 
 
 def test_a_batch_that_does_not_divide_names_numbers_that_do(small: Plan) -> None:
-    with pytest.raises(ResourceError, match=r"batch of 64 does not divide by 3") as caught:
+    with pytest.raises(ResourceError, match=r"8 lanes of the order do not divide by 3") as caught:
         check_batch(small, 3)
     assert "--workers 2" in caught.value.mend
-    assert "budget.batch=66" in caught.value.mend
+    with pytest.raises(ResourceError, match=r"8 lanes of the order do not divide by 16") as caught:
+        check_batch(small, 16)
+    assert "--workers 8, or for another order --set corpus.lanes=16" in caught.value.mend
+
+
+def test_lanes_that_do_not_divide_a_batch_name_numbers_that_do() -> None:
+    with pytest.raises(ResourceError, match=r"batch of 60 does not divide by 8 lanes") as caught:
+        check_batch(at(**{"budget.batch": 60}), 1)
+    assert caught.value.mend == "--set corpus.lanes=6, or --set budget.batch=64"
+    with pytest.raises(ResourceError, match=r"window of 100 rows is not a multiple of 8") as caught:
+        check_batch(at(**{"corpus.window_rows": 100}), 1)
+    assert caught.value.mend == "--set corpus.window_rows=96"
+
+
+def test_a_cohort_is_split_by_its_variants_where_nobody_said_how() -> None:
+    eight = Shares((1, 2, 4, 8))
+    two_cores = lay_out({"CPU": 2.0}, Asked(), num_cohorts=3, shares=eight)
+    assert (two_cores.num_workers, two_cores.threads, two_cores.cpus_per_worker) == (2, 1, 0.5)
+    laptop = lay_out({"CPU": 8.0}, Asked(), num_cohorts=1, shares=eight)
+    assert (laptop.num_workers, laptop.threads, laptop.cpus_per_worker) == (8, 1, 7 / 8)
+    node = lay_out({"CPU": 64.0, "GPU": 8.0}, Asked(), num_cohorts=3, shares=eight)
+    assert (node.num_workers, node.concurrent, node.data_parallel) == (2, 3, 1)
+    pairs = lay_out({"CPU": 64.0, "GPU": 8.0}, Asked(0, 2), num_cohorts=1, shares=eight)
+    assert (pairs.num_workers, pairs.data_parallel) == (8, 2)
+    said = lay_out({"CPU": 8.0}, Asked(1), num_cohorts=1, shares=eight)
+    assert (said.num_workers, said.threads) == (1, 8)
+
+
+def test_workers_that_make_no_whole_groups_are_refused() -> None:
+    with pytest.raises(ResourceError, match="3 workers cannot train each variant on 2") as caught:
+        Asked(3, 2)
+    assert caught.value.mend == "--workers 4, or --data-parallel 1"
 
 
 def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None:

@@ -118,6 +118,7 @@ def test_rows_that_lie_close_are_one_request(
     corpus = opened(tars, home)
     last = len(corpus.train.of_shard(0)) - 1
     picks = Picks(*(np.array(values) for values in ([0, 0, 0], [0, 0, 0], [0, 1, last])))
+    monkeypatch.setattr(reading, "GAP_BYTES", 1_000_000)
     assert len(plan_reads(corpus.train, picks).ranges) == 1
     monkeypatch.setattr(reading, "GAP_BYTES", 1_024)
     near, far = plan_reads(corpus.train, picks).ranges

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import ray
 
+from seedbed.cluster.layout import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -67,7 +68,7 @@ def run(
         open_corpora([what.trials[0].recipe.corpus], folder / "home"),
         Folder(str(folder / results)),
         ledger,
-        num_workers=1,
+        asked=Asked(1),
         checkpoint_seconds=checkpoint_seconds,
         code_version={"seedbed": "test", "git_commit": "test"},
     )

@@ -14,6 +14,7 @@ import ray
 import ray.train
 from ray.cluster_utils import Cluster
 
+from seedbed.cluster.layout import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.errors import DataError, ours
 from seedbed.plan.plan import Plan, plan
@@ -85,7 +86,7 @@ def run(
         open_corpora([what.trials[0].recipe.corpus], folder / "home"),
         Folder(str(folder / "results")),
         ledger or InMemoryLedger(),
-        num_workers=num_workers,
+        asked=Asked(num_workers, num_workers),
         checkpoint_seconds=0,
         code_version={"git_commit": "test"},
     )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import ray
 
+from seedbed.cluster.layout import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora
 from seedbed.data.order import Span
@@ -99,7 +100,7 @@ def run(what: Plan, folder: Path, results: str, flaky_s3: Any = None) -> tuple[O
         corpora,
         Folder(str(folder / results)),
         ledger,
-        num_workers=1,
+        asked=Asked(1),
         checkpoint_seconds=0,
         code_version={"git_commit": "test"},
     )
@@ -195,7 +196,7 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
         corpora,
         Folder(str(tmp_path / "results")),
         ledger,
-        num_workers=1,
+        asked=Asked(1),
         checkpoint_seconds=0,
         code_version={"git_commit": "test"},
     )

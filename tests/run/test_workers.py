@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import ray
 
+from seedbed.cluster.layout import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.order import SHARD_BIT
@@ -73,7 +74,7 @@ def run(
         corpora,
         Folder(str(folder / (results or f"results-{num_workers}"))),
         ledger,
-        num_workers=num_workers,
+        asked=Asked(num_workers, num_workers),
         checkpoint_seconds=checkpoint_seconds,
         code_version=VERSION,
     )

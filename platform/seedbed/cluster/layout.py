@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seedbed.errors import ResourceError
-from seedbed.plan.plan import Plan
+from seedbed.plan.plan import Cohort, Plan
 
 DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read
 # Adam keeps two moments beside each weight, and a record keeps the weights once more.
 CHECKPOINT_COPIES = 3
 KEPT_CHECKPOINTS = 2
+# Of one core of a laptop in fp32 (measured: 10 to 40), and how long a cohort must take for
+# another worker, which starts in about 10 s, to be worth it.
+CORE_FLOPS, WORTH_SECONDS = 20e9, 60.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is said of a cohort's workers: how many (0: by rule), and how many to one variant."""
+
+    workers: int = 0
+    data_parallel: int = 1
+
+    def __post_init__(self) -> None:
+        if self.workers % self.data_parallel:
+            raise ResourceError(
+                f"{self.workers} workers cannot train each variant on {self.data_parallel}",
+                why="the workers of a cohort are so many groups of as many",
+                mend=f"--workers {self.workers + -self.workers % self.data_parallel}, or "
+                f"--data-parallel {_nearest_divisor(self.workers, self.data_parallel)}",
+            )
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How cohorts are laid on the cluster."""
+    """How cohorts are laid on the cluster; `words` say it, with the reason."""
 
     num_workers: int
-    cpus_per_worker: int
+    data_parallel: int  # workers that train one variant together
+    cpus_per_worker: float
     use_gpu: bool
     concurrent: int
     threads: int  # of torch, in each worker
     data_tasks: int  # of each worker, at a time
+    words: str = ""
 
 
-def lay_out(cluster: Mapping[str, Any], num_workers: int, num_cohorts: int) -> Layout:
-    """Fit cohorts of `num_workers` workers on `cluster` (Ray's resources: CPU, GPU).
+@dataclass(frozen=True)
+class Shares:
+    """Into how many shares a cohort's variants may be split, ascending, and why no further."""
 
-    Raises ResourceError with the arithmetic where not even one cohort fits; Ray itself would
-    wait for ever, and say nothing.
+    allowed: tuple[int, ...] = (1,)
+    why: str = "one was asked for"
+
+
+def shares_of(plan: Plan, cohorts: Sequence[Cohort], data_parallel: int = 1) -> Shares:
+    """Of the largest of `cohorts`. A worker more takes seconds to start, and must be worth it."""
+    largest = max(cohorts, key=lambda cohort: len(cohort.trials))
+    costs = plan.costs()
+    seconds = max(sum(costs[t.key].train_flops for t in c.trials) / CORE_FLOPS for c in cohorts)
+    if seconds < WORTH_SECONDS:
+        return Shares(why=f"a cohort takes about {seconds:.0f} s of one core")
+    lanes = {trial.recipe.corpus.lanes for cohort in cohorts for trial in cohort.trials}
+    most = len(largest.trials)
+    fitting = [n for n in range(1, most + 1) if all(x % (n * data_parallel) == 0 for x in lanes)]
+    return Shares(tuple(fitting) or (1,), f"a cohort has up to {most} variants")
+
+
+def lay_out(
+    cluster: Mapping[str, Any], asked: Asked, *, num_cohorts: int, shares: Shares = Shares()
+) -> Layout:
+    """Fit cohorts on `cluster` (Ray's resources: CPU, GPU), with the workers that were asked for.
+
+    Where none were, as many as `shares` and the cluster allow, each with some of a cohort's
+    variants: small models gain more by that than by threads. Raises ResourceError with the
+    arithmetic where not even one cohort fits; Ray itself would wait for ever, and say nothing.
     """
     cpus, gpus = int(cluster.get("CPU", 0)), int(cluster.get("GPU", 0))
     use_gpu = gpus > 0
+    num_workers = asked.workers or asked.data_parallel
     need = num_workers + DATA_CPUS
     if need > cpus:
         raise ResourceError(
@@ -51,14 +98,26 @@ def lay_out(cluster: Mapping[str, Any], num_workers: int, num_cohorts: int) -> L
     concurrent = min(cpus // need, gpus // num_workers if use_gpu else cpus, num_cohorts)
     concurrent = max(1, concurrent)
     share = cpus // concurrent
+    cpus_per_worker, why = 1.0, "asked for"
+    if not asked.workers:
+        room = (gpus // concurrent if use_gpu else share) // asked.data_parallel
+        num_shares = max((n for n in shares.allowed if n <= room), default=1)
+        num_workers = num_shares * asked.data_parallel
+        why = f"{shares.why}, and there is room for {room} workers"
+        if num_workers + DATA_CPUS > share:  # data tasks come in bursts, between steps
+            cpus_per_worker = (share - DATA_CPUS) / num_workers
+    threads = max(1, share // num_workers)
     return Layout(
         num_workers=num_workers,
-        cpus_per_worker=1,
+        data_parallel=asked.data_parallel,
+        cpus_per_worker=cpus_per_worker,
         use_gpu=use_gpu,
         concurrent=concurrent,
         # Data tasks come in bursts between steps, so a worker computes with the whole share.
-        threads=max(1, share // num_workers),
-        data_tasks=max(1, (share - num_workers) // num_workers),
+        threads=threads,
+        data_tasks=max(1, int(share - num_workers * cpus_per_worker) // num_workers),
+        words=f"{concurrent} cohort(s) at a time, each on {num_workers} worker(s) of {threads} "
+        f"thread(s), {asked.data_parallel} to a variant ({why})",
     )
 
 

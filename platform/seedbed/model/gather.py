@@ -7,6 +7,7 @@ number of ranks (the paper's code divides by W and sums instead; the two agree).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,32 @@ import torch.distributed as dist
 from torch import Tensor
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Together:
+    """The processes that train the same variants: a process group, how many, and which is this.
+
+    Without one all processes do. One for each process, set before anything trains.
+    """
+
+    group: Any = None
+    world: int = 0
+    rank: int = 0
+
+
+_together = _Together()
+
+
+def gather_over(group: Any, world: int, rank: int) -> None:
+    """Gather and average over the `world` processes of `group` from now on, of which this is
+    number `rank`."""
+    _together.group, _together.world, _together.rank = group, world, rank
+
+
+def data_group() -> Any:
+    """The process group that gradients are averaged over; None for all processes."""
+    return _together.group
 
 
 class Gather:
@@ -63,10 +90,10 @@ class Gather:
         """The gather of this step: ranks tell each other how many rows they hold."""
         if not several_ranks():
             return cls()
-        counts = torch.zeros(dist.get_world_size(), dtype=torch.int64, device=device)
-        counts[dist.get_rank()] = num_rows
-        dist.all_reduce(counts)
-        return cls(tuple(counts.tolist()), dist.get_rank())
+        counts = torch.zeros(world_size(), dtype=torch.int64, device=device)
+        counts[_rank()] = num_rows
+        dist.all_reduce(counts, group=_together.group)
+        return cls(tuple(counts.tolist()), _rank())
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
@@ -84,7 +111,19 @@ def several_ranks() -> bool:
 
 def world_size() -> int:
     """How many processes train together; 1 where nothing was set up."""
+    if _together.world:
+        return _together.world
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _rank() -> int:
+    return _together.rank if _together.world else dist.get_rank()
+
+
+def take_first(tensor: Tensor) -> None:
+    """Give `tensor` the first process's values."""
+    first = dist.get_global_rank(_together.group, 0) if _together.group is not None else 0
+    dist.broadcast(tensor, src=first, group=_together.group)
 
 
 def largest_over_ranks(values: list[int], device: torch.device) -> list[int]:
@@ -92,7 +131,7 @@ def largest_over_ranks(values: list[int], device: torch.device) -> list[int]:
     if not several_ranks() or not values:
         return values
     told = torch.tensor(values, dtype=torch.int64, device=device)
-    dist.all_reduce(told, op=dist.ReduceOp.MAX)
+    dist.all_reduce(told, op=dist.ReduceOp.MAX, group=_together.group)
     return [int(value) for value in told.tolist()]
 
 
@@ -101,7 +140,7 @@ def of_every_rank(mine: T) -> list[T]:
     if not several_ranks():
         return [mine]
     every: list[Any] = [None] * world_size()
-    dist.all_gather_object(every, mine)
+    dist.all_gather_object(every, mine, group=_together.group)
     return every
 
 
@@ -111,13 +150,13 @@ class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=_together.group)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         grad = grads[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(grad)
+        dist.all_reduce(grad, group=_together.group)
         return grad
 
 
@@ -130,13 +169,13 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        out = x.new_empty(dist.get_world_size() * x.shape[0], *x.shape[1:])
-        dist.all_gather_into_tensor(out, x)
+        out = x.new_empty(world_size() * x.shape[0], *x.shape[1:])
+        dist.all_gather_into_tensor(out, x, group=_together.group)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         grad = grads[0].contiguous()
-        dist.all_reduce(grad)
-        n = grad.shape[0] // dist.get_world_size()
-        return grad[dist.get_rank() * n : (dist.get_rank() + 1) * n]
+        dist.all_reduce(grad, group=_together.group)
+        n = grad.shape[0] // world_size()
+        return grad[_rank() * n : (_rank() + 1) * n]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.cluster.layout import Asked
 from seedbed.errors import StudyError
 from seedbed.home import home
 from seedbed.plan.plan import COHORT_SIZE, Plan, plan
@@ -30,7 +31,7 @@ class Options:
     plan: Plan
     storage: str
     tracking_uri: str
-    workers: int
+    asked: Asked
     mode: str
     as_json: bool
     max_epochs: int
@@ -78,7 +79,12 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
     )
-    parser.add_argument("--workers", type=int, default=1, help="workers of each cohort (1)")
+    parser.add_argument(
+        "--workers", type=int, help="workers of each cohort (by its size and what there is)"
+    )
+    parser.add_argument(
+        "--data-parallel", type=int, default=1, help="workers that train one variant together (1)"
+    )
     parser.add_argument(
         "--max-epochs",
         type=int,
@@ -95,9 +101,10 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
     args = _parser(study).parse_args(argv)
     if args.json and not args.plan:
         raise StudyError("--json is given without --plan", mend="add --plan")
-    for name, value in (("--workers", args.workers), ("--max-epochs", args.max_epochs)):
-        if value < 1:
-            raise StudyError(f"{name} is {value}", mend="give 1 or more")
+    for name in ("workers", "data_parallel", "max_epochs"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise StudyError(f"--{name.replace('_', '-')} is {value}", mend="give 1 or more")
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)
     data, _ = _chosen(args.data, "--data", "SEEDBED_DATA", "")
@@ -125,7 +132,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         ),
         storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
         tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
-        workers=args.workers,
+        asked=Asked(args.workers or 0, args.data_parallel),
         mode="plan" if args.plan else "report" if args.report else "run",
         as_json=args.json,
         max_epochs=args.max_epochs,

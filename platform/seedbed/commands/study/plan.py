@@ -20,7 +20,7 @@ def print_plan(options: Options) -> None:
     from seedbed.home import home
     from seedbed.run.driver.preflight import check_epochs, check_workers
 
-    check_workers(options.plan, options.workers)
+    check_workers(options.plan, options.asked)
     stated = [trial.recipe.corpus for trial in options.plan.trials]
     peeked = peek(stated, home()) if options.surface is None else []
     known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}

@@ -36,7 +36,7 @@ def run(options: Options) -> int:
     from seedbed.track.mlflow.connection import check_tracking
 
     retry_seconds()
-    check_workers(options.plan, options.workers)
+    check_workers(options.plan, options.asked)
     store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else opened_corpora(options)
     check_tracking(options.tracking_uri or default_tracking_uri(home()))
@@ -65,7 +65,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
         if options.surface is None:
             check_disk(chosen, store.free_bytes(), options.storage)
         print(f"ray     {connect()}", file=sys.stderr)
-        check_workers(chosen, options.workers)  # again: a cluster is known once it is joined
+        check_workers(chosen, options.asked)  # again: a cluster is known once it is joined
     if options.surface is not None:
         store.write_json(options.surface.to_json(), "surface.json")
         print(
@@ -87,7 +87,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
                 corpora,
                 store,
                 tracking.ledger,
-                num_workers=options.workers,
+                asked=options.asked,
                 checkpoint_seconds=float(os.environ.get("SEEDBED_CHECKPOINT_SECONDS", "30")),
                 code_version=code_version(),
                 surface=options.surface,

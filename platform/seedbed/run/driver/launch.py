@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import ray
 
-from seedbed.cluster.layout import Layout, lay_out
+from seedbed.cluster.layout import Asked, Layout, lay_out, shares_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
@@ -37,7 +37,7 @@ def run_plan(
     store: Folder,
     ledger: Ledger,
     *,
-    num_workers: int,
+    asked: Asked,
     checkpoint_seconds: float,
     code_version: dict[str, str],
     surface: Surface | None = None,
@@ -59,7 +59,13 @@ def run_plan(
     if not chosen:
         progress.close()
         return outcome
-    layout = lay_out(ray.cluster_resources(), num_workers, len(chosen))
+    layout = lay_out(
+        ray.cluster_resources(),
+        asked,
+        num_cohorts=len(chosen),
+        shares=shares_of(plan, [start.cohort for start in chosen], asked.data_parallel),
+    )
+    progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
     jobs: Mapping[str, Assignment | Rehearsal]
@@ -93,6 +99,10 @@ def _assignments(
     # Nodes may have none of their own, and no way to fetch them. Packed once a study.
     needed = all_assets(start.cohort for start in chosen)
     packed = {asset.name: ray.put(asset.pack()) for asset in needed}
+    # By reference: where each of 15 million rows begins is 60 MB, and Ray refuses a function that
+    # holds more than 100.
+    wanted = dict.fromkeys(start.cohort.recipe.corpus for start in chosen)
+    opened = {corpus: ray.put(corpora[corpus]) for corpus in wanted}
     costs = plan.costs()
     seconds = retry_seconds()
     return {
@@ -102,10 +112,11 @@ def _assignments(
             cohort=start.cohort,
             run=start.run,
             kept=start.kept,
-            corpus=corpora[start.cohort.recipe.corpus],
+            data=opened[start.cohort.recipe.corpus],
             storage=store.uri,
             code_version=code_version,
             threads=layout.threads,
+            data_parallel=layout.data_parallel,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed.cluster.layout import check_batch, lay_out
+from seedbed.cluster.layout import Asked, check_batch, lay_out
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render import tokenizer
@@ -24,15 +24,15 @@ NAMES_BYTES = 512_000_000  # of shards that are read for their names before anyt
 MANY_EPOCHS = 100
 
 
-def check_workers(plan: Plan, num_workers: int) -> None:
-    """Raise ResourceError where cohorts of `num_workers` do not fit what this process may use.
+def check_workers(plan: Plan, asked: Asked) -> None:
+    """Raise ResourceError where cohorts' workers do not fit what this process may use.
 
     A cluster that has not been joined yet says so itself, when it is.
     """
-    check_batch(plan, num_workers)
+    check_batch(plan, asked.workers or asked.data_parallel)
     machine = _resources()
     if machine is not None:
-        lay_out(machine, num_workers, len(plan.cohorts))
+        lay_out(machine, asked, num_cohorts=len(plan.cohorts))
 
 
 def _resources() -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
-from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE, Kept, data_mark
+from seedbed.run.worker.checkpoint import PLACE_FILE, Kept, data_mark
 from seedbed.storage.folder import Folder
 from seedbed.study.trial import Trial
 
@@ -141,6 +141,6 @@ def _checkpoints(store: Folder, run: str, fingerprints: set[str]) -> Iterator[Ke
             place is not None
             and [data_mark(fingerprint) for fingerprint in fingerprints]
             == [{name: place[name] for name in data_mark("")}]
-            and store.num_bytes(*path, CHECKPOINT_FILE) == place["num_bytes"]
+            and all(store.num_bytes(*path, name) == n for name, n in place["sizes"].items())
         ):
             yield Kept(path, int(place["step_number"]), frozenset(place["keys"]))

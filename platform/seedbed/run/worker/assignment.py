@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from seedbed.data.opening import OpenCorpus
@@ -15,16 +16,21 @@ from seedbed.storage.retry import RETRY_SECONDS
 
 @dataclass(frozen=True)
 class Assignment:
-    """All that a worker needs: what to train, on what, and where results go."""
+    """All that a worker needs: what to train, on what, and where results go.
+
+    `data` is the opened corpus or a reference to it: its rows are many, and the same for all
+    cohorts. `data_parallel` workers train one variant together.
+    """
 
     study: str
     scale: str
     cohort: Cohort
     run: str  # the name of its Ray Train run
-    corpus: OpenCorpus
+    data: Any
     storage: str
     code_version: dict[str, str]
     threads: int
+    data_parallel: int
     num_tasks: int
     checkpoint_seconds: float
     costs: Mapping[str, Cost]  # as planned, by the trial's key
@@ -32,3 +38,13 @@ class Assignment:
     retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated
     # References to the packed assets of the members' views, by the asset's name.
     assets: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def corpus(self) -> OpenCorpus:
+        """The rows to train on and to be tested on; fetched once in each process."""
+        import ray
+
+        opened: OpenCorpus = (
+            ray.get(self.data) if isinstance(self.data, ray.ObjectRef) else self.data
+        )
+        return opened

@@ -9,7 +9,7 @@ from typing import Any
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.errors import DataError
 
-CHECKPOINT_FILE = "cohort.pt"
+CHECKPOINT_FILE = "cohort.pt"  # what all variants share; each has a file of its own beside it
 PLACE_FILE = "place.json"  # beside it: what it holds, for who does not want to read all of it
 
 
@@ -43,12 +43,17 @@ def check_same_data(state: Mapping[str, Any], fingerprint: str) -> None:
         )
 
 
+def variant_file(key: str) -> str:
+    """Where the state of one trial is."""
+    return f"variant-{key}.pt"
+
+
 def place_of(
-    *, fingerprint: str, step_number: int, num_bytes: int, keys: Iterable[str]
+    *, fingerprint: str, step_number: int, sizes: Mapping[str, int], keys: Iterable[str]
 ) -> dict[str, Any]:
-    """What PLACE_FILE says of a checkpoint: of which data it is, and which trials are sound."""
+    """What PLACE_FILE says of a checkpoint: its data, the bytes of its files, its sound trials."""
     return data_mark(fingerprint) | {
         "step_number": step_number,
-        "num_bytes": num_bytes,
+        "sizes": dict(sizes),
         "keys": sorted(keys),
     }

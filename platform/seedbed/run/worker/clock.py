@@ -108,11 +108,6 @@ class StepClock:
             setattr(self, name, state[name])
 
 
-def total_seconds(state: Mapping[str, Any]) -> float:
-    """`StepClock.total_seconds` of what one saved."""
-    return float(state["wall_seconds"] + state["startup_wall"])
-
-
 class CoreTime:
     """Core seconds that this thread and torch's pool of threads take from now on.
 

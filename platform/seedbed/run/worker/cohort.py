@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,21 +20,29 @@ from seedbed.errors import DataError
 from seedbed.model.gather import Gather, largest_over_ranks, of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.worker.clock import total_seconds
 from seedbed.run.worker.message import CurvePoint
-from seedbed.run.worker.variant import Variant
+from seedbed.run.worker.variant import Variant, log_every
+from seedbed.study.trial import Trial
 
 LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
 
 
 class CohortTraining:
-    """The variants of a cohort, their place in the stream, and what they have in common."""
+    """The variants of a cohort, their place in the stream, and what they have in common.
 
-    def __init__(self, cohort: Cohort, device: torch.device) -> None:
+    `trials` are those of the cohort that are trained here; without, all are. `seconds` is the
+    cohort's time, and `shared_seconds` what of it was no variant's own step.
+    """
+
+    def __init__(
+        self, cohort: Cohort, device: torch.device, trials: Sequence[Trial] | None = None
+    ) -> None:
         self.cohort, self.device = cohort, device
-        self.variants = {trial.key: Variant(trial, device) for trial in cohort.trials}
+        mine = cohort.trials if trials is None else trials
+        self.variants = {trial.key: Variant(trial, device) for trial in mine}
         self.step_number = 0
-        self.seconds = 0.0
+        self.seconds = self.shared_seconds = 0.0
+        self._own_seconds = 0.0  # of steps of variants, when they were last looked at
         self.made_by: list[str] = []  # the processes that trained it, one after another
         self.num_faults = 0
         self.faults: set[Fault] = set()
@@ -57,7 +65,8 @@ class CohortTraining:
 
     @property
     def log_every(self) -> int:
-        return min(variant.log_every for variant in self.variants.values())
+        """Steps between points of the curves, of all trials of the cohort."""
+        return min(log_every(trial.recipe.budget) for trial in self.cohort.trials)
 
     @property
     def samples_seen(self) -> int:
@@ -66,8 +75,8 @@ class CohortTraining:
     def step(self, columns: Columns) -> None:
         """Step every active variant on one batch of columns.
 
-        An error in one variant ends it as failed and leaves the others alone. With several
-        ranks it is raised instead, since the others wait for this one in a collective.
+        An error in one variant ends it as failed and leaves the others alone. Where several
+        ranks train it, it is raised instead: the others wait for this one in a collective.
         """
         # A copy: the column is a view, which would keep its whole block of pictures in memory.
         self._ids.append(np.array(columns["id"]))
@@ -105,8 +114,7 @@ class CohortTraining:
     def collect(self) -> list[CurvePoint]:
         """New points of the curves, ranks agreed, and the order's hash brought up to date."""
         now = time.perf_counter()
-        self.seconds += now - self._last
-        self._last = now
+        elapsed, self._last = now - self._last, now
         self._fold()
         points: list[CurvePoint] = []
         for key, variant in self.variants.items():
@@ -114,6 +122,10 @@ class CohortTraining:
             if point is not None:
                 metrics = {name: v for name, v in point.items() if name != "samples"}
                 points.append(CurvePoint(key, int(point["samples"]), metrics))
+        own = sum(variant.clock.total_seconds for variant in self.variants.values())
+        self.seconds += elapsed
+        self.shared_seconds += max(0.0, elapsed - (own - self._own_seconds))
+        self._own_seconds = own
         return points
 
     def _fold(self) -> None:
@@ -139,6 +151,7 @@ class CohortTraining:
         return {
             "step_number": self.step_number,
             "seconds": self.seconds,
+            "shared_seconds": self.shared_seconds,
             "made_by": self.made_by,
             "num_faults": self.num_faults,
             "faults": [fault.line for fault in sorted(self.faults)],
@@ -147,19 +160,16 @@ class CohortTraining:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`: of the same variants, or of more."""
+        """Go on from `state`: of the same variants, or of more, which are left out."""
         self.step_number = state["step_number"]
         self.made_by = list(state["made_by"])
         self.num_faults = state["num_faults"]
         self.faults = {Fault.parse(line) for line in state["faults"]}
         self._digest = state["order_hash"]
-        # The time that steps of those left out took is none of ours.
-        self.seconds = state["seconds"]
-        for key, theirs in state["variants"].items():
-            if key in self.variants:
-                self.variants[key].load_state_dict(theirs)
-            else:
-                self.seconds -= total_seconds(theirs["clock"])
+        self.seconds, self.shared_seconds = state["seconds"], state["shared_seconds"]
+        for key, variant in self.variants.items():
+            variant.load_state_dict(state["variants"][key])
+        self._own_seconds = sum(v.clock.total_seconds for v in self.variants.values())
 
 
 def turns(variants: list[Variant], step_number: int) -> list[Variant]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import ray.train
 import torch
-import torch.distributed as dist
 
 from seedbed.data.order import Span
 from seedbed.data.stream import stream
@@ -19,9 +19,11 @@ from seedbed.run.worker.checkpoint import (
     check_same_data,
     data_mark,
     place_of,
+    variant_file,
 )
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.held_out import read_held_out
+from seedbed.run.worker.mesh import Mesh
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
@@ -38,14 +40,16 @@ class Rank:
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         context = ray.train.get_context()
-        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        mesh = Mesh(context.get_world_rank(), context.get_world_size(), assignment.data_parallel)
+        self.mesh = mesh
         self.device = ray.train.torch.get_device()
         self.store = Folder(assignment.storage)
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
-        held_out = read_held_out(assignment, self.rank, self.world)
-        self.training = CohortTraining(assignment.cohort, self.device)
-        self.recorder = Recorder(assignment, self.training, self.rank, self.world, held_out)
+        held_out = read_held_out(assignment, mesh.part, mesh.num_parts)
+        mine = mesh.mine(assignment.cohort.trials)
+        self.training = CohortTraining(assignment.cohort, self.device, mine)
+        self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.finished: list[str] = []
         self._points: list[CurvePoint] = []
         self._reported = self._saved = time.monotonic()
@@ -55,7 +59,9 @@ class Rank:
     def _restore(self) -> None:
         """Go on from this run's last checkpoint, or else from the one that was chosen for it."""
         assignment, training = self.assignment, self.training
-        now = made_by(assignment.code_version, self.device, self.world, assignment.threads)
+        # How variants are spread changes no number, and is not told.
+        parts, threads = self.mesh.num_parts, assignment.threads
+        now = made_by(assignment.code_version, self.device, parts, threads)
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is not None:
             place = self.store.parts(checkpoint.path)
@@ -64,17 +70,22 @@ class Rank:
         else:
             training.made_by = [now]
             return
-        with self.store.as_file(*place, CHECKPOINT_FILE) as file:
-            state = torch.load(file, map_location=self.device, weights_only=True)
+        state = self._loaded(place, CHECKPOINT_FILE)
         check_same_data(state, assignment.corpus.fingerprint)
+        state["variants"] = {k: self._loaded(place, variant_file(k)) for k in training.variants}
         training.load_state_dict(state)
         if now not in training.made_by:
             training.made_by.append(now)
 
+    def _loaded(self, place: Sequence[str], name: str) -> Any:
+        with self.store.as_file(*place, name) as file:
+            return torch.load(file, map_location=self.device, weights_only=True)
+
     def run(self) -> None:
         training, assignment = self.training, self.assignment
         batch = assignment.cohort.recipe.budget.batch
-        span = Span(training.samples_seen, assignment.cohort.samples, batch, self.rank, self.world)
+        mesh, samples = self.mesh, assignment.cohort.samples
+        span = Span(training.samples_seen, samples, batch, mesh.rank, mesh.world)
         batches = stream(
             assignment.corpus.train,
             order_of(assignment.corpus, assignment.cohort.recipe),
@@ -84,23 +95,25 @@ class Rank:
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
         )
-        if self.rank == 0:
+        if mesh.rank == 0:
             members = [trial.key for trial in assignment.cohort.trials]
             self.store.write_json({"trials": members}, "cohorts", f"{assignment.run}.json")
         self._report(save=False)  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
-        for columns in batches if training.active else ():
-            training.step(columns)
-            last = not training.active
+        active = mesh.any(training.active)
+        for columns in batches if active else ():
+            training.step(mesh.exchange(columns))
+            last = training.step_number * batch + batch > samples
             if training.step_number % training.log_every == 0 or last:
-                self._log()
-            if last:
+                active = self._log()
+            if last or not active:
                 break
         self._points += training.collect()
         self._finish_variants()
         self._report(save=False)
 
-    def _log(self) -> None:
+    def _log(self) -> bool:
+        """Collect, check, record and report what there is; whether anything is left to train."""
         self._points += self.training.collect()
         self.training.check_faults()
         ended = [v for v in self.training.variants.values() if not v.active]
@@ -110,42 +123,41 @@ class Rank:
         wait = self.assignment.checkpoint_seconds if self._saved_once else FIRST_CHECKPOINT_SECONDS
         save = now - self._saved >= min(wait, self.assignment.checkpoint_seconds)
         report = now - self._reported >= REPORT_SECONDS
-        save, report = self._agreed(save, report)
+        # Worker 0's clock decides: clocks differ, and a report is a barrier.
+        said = self.mesh.of_every_worker((save, report, self.training.active))
+        save, report, _ = said[0]
+        active = any(flag for *_, flag in said)
         if save or report:
-            self._report(save=save and self.training.active)
-
-    def _agreed(self, *flags: bool) -> list[bool]:
-        """Rank 0's flags on every rank: clocks differ, and a report is a barrier."""
-        if self.world == 1:
-            return list(flags)
-        told = torch.tensor(flags, dtype=torch.int32, device=self.device)
-        dist.broadcast(told, src=0)
-        return [bool(flag) for flag in told.tolist()]
+            self._report(save=save and active)
+        return active
 
     def _report(self, *, save: bool) -> None:
         """Send new points and finished trials to the driver, with a checkpoint if asked."""
+        told = self.mesh.of_every_worker((self._points, self.finished))
         report = Message(
             self.training.samples_seen,
             self.training.seconds,
-            tuple(self._points),
-            tuple(self.finished),
+            tuple(point for points, _ in told for point in points),
+            tuple(dict.fromkeys(key for _, finished in told for key in finished)),
         ).to_report()
         self._points = []
         self._reported = time.monotonic()
         if save:
+            self._saved, self._saved_once = time.monotonic(), True
             for variant in self.training.variants.values():
                 variant.agree()
-        if not save or self.rank != 0:
+        if not save:
             ray.train.report(report)
         else:
             with scratch_folder() as folder:
                 self._write_checkpoint(Path(folder))
+                if not self.mesh.is_first:
+                    ray.train.report(report)
+                    return
                 checkpoint = ray.train.Checkpoint.from_directory(folder)
                 # A bucket is written by our client, which repeats what fails; Ray's does not.
                 upload = None if self.store.local else self._upload
                 ray.train.report(report, checkpoint=checkpoint, checkpoint_upload_fn=upload)
-        if save:
-            self._saved, self._saved_once = time.monotonic(), True
 
     def _upload(self, checkpoint: ray.train.Checkpoint, name: str) -> ray.train.Checkpoint:
         storage = ray.train.get_context().get_storage()
@@ -154,16 +166,25 @@ class Rank:
         return ray.train.Checkpoint(path, storage.storage_filesystem)
 
     def _write_checkpoint(self, folder: Path) -> None:
+        """This worker's part of the checkpoint, which all write together into one folder."""
         fingerprint = self.assignment.corpus.fingerprint
         state = self.training.state_dict() | data_mark(fingerprint)
-        torch.save(state, folder / CHECKPOINT_FILE)
-        place = place_of(
-            fingerprint=fingerprint,
-            step_number=self.training.step_number,
-            num_bytes=(folder / CHECKPOINT_FILE).stat().st_size,
-            keys=self.training.sound,
-        )
-        (folder / PLACE_FILE).write_text(json.dumps(place))
+        variants = state.pop("variants")
+        if self.mesh.rank == 0:
+            torch.save(state, folder / CHECKPOINT_FILE)
+        if self.mesh.is_first:
+            for key, variant in variants.items():
+                torch.save(variant, folder / variant_file(key))
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+        written = self.mesh.of_every_worker((sizes, self.training.sound))
+        if self.mesh.rank == 0:
+            place = place_of(
+                fingerprint=fingerprint,
+                step_number=self.training.step_number,
+                sizes={name: size for part, _ in written for name, size in part.items()},
+                keys={key for _, sound in written for key in sound},
+            )
+            (folder / PLACE_FILE).write_text(json.dumps(place))
 
     def _finish_variants(self) -> None:
         """Evaluate and record every variant that has ended and is not recorded yet."""

@@ -6,7 +6,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 
 from seedbed.data.fault import Fault
 from seedbed.data.order import ORDER_SCHEMA
@@ -14,7 +13,7 @@ from seedbed.data.select.removed import removed
 from seedbed.data.shards.index import bad_samples
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task
-from seedbed.model.gather import of_every_rank
+from seedbed.model.gather import of_every_rank, sum_over_ranks
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
 from seedbed.run.worker.variant import Variant
@@ -125,7 +124,6 @@ class Recorder:
         """
         training, clock = self.training, variant.clock
         planned = self.assignment.costs[variant.trial.key]
-        others = sum(v.clock.total_seconds for v in training.variants.values())
         return {
             recorded.DEVICE_HOURS.name: self._summed(clock.cost_seconds) / 3600,
             recorded.PFLOP.name: planned.train_flops
@@ -134,7 +132,7 @@ class Recorder:
             / 1e15,
             recorded.TRAIN_SECONDS.name: clock.train_seconds,
             recorded.STARTUP_SECONDS.name: clock.startup_seconds,
-            recorded.SHARED_SECONDS.name: max(0.0, training.seconds - others),
+            recorded.SHARED_SECONDS.name: training.shared_seconds,
             recorded.SAMPLES.name: float(variant.samples_seen),
             recorded.IMAGE_VIEWS.name: float(variant.image_views * self.world),
             recorded.TEXT_TOKENS.name: float(variant.text_tokens * self.world),
@@ -149,11 +147,8 @@ class Recorder:
 
     def _summed(self, value: float) -> float:
         """The sum over ranks."""
-        if self.world == 1:
-            return value
         told = torch.tensor(value, dtype=torch.float64, device=self.training.device)
-        dist.all_reduce(told)
-        return float(told)
+        return float(sum_over_ranks(told))
 
 
 def _as_held_out(fault: Fault) -> Fault:

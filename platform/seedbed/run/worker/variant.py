@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -17,10 +16,18 @@ from torch.nn.parallel import DistributedDataParallel
 from seedbed.data.order import derive
 from seedbed.data.render.tokenizer import PAD
 from seedbed.data.views import View
-from seedbed.model.gather import Gather, largest_over_ranks, several_ranks
+from seedbed.model.gather import (
+    Gather,
+    data_group,
+    largest_over_ranks,
+    several_ranks,
+    sum_over_ranks,
+    take_first,
+    world_size,
+)
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.terms.masked_lm import IGNORED
-from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.worker.clock import StepClock
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
@@ -56,6 +63,7 @@ class Variant:
                 device_ids=[device.index] if device.type == "cuda" else None,
                 # A queue would be sent anew with every step; norms are agreed on in `agree`.
                 broadcast_buffers=False,
+                process_group=data_group(),
             )
         self.status, self.reason = "running", ""
         self.step_number = 0
@@ -77,11 +85,6 @@ class Variant:
     @property
     def active(self) -> bool:
         return self.status == "running" and not self.done
-
-    @property
-    def log_every(self) -> int:
-        """Steps between points of the curve."""
-        return max(1, self.recipe.budget.steps // CURVE_POINTS)
 
     def step(self, batch: Mapping[str, Tensor], gather: Gather) -> None:
         """One optimizer step on a batch of columns."""
@@ -115,7 +118,7 @@ class Variant:
         for module in self.model.modules():
             if isinstance(module, _BatchNorm):
                 for buffer in module.buffers(recurse=False):
-                    dist.broadcast(buffer, src=0)
+                    take_first(buffer)
 
     def collect(self) -> dict[str, float] | None:
         """The point of the curve since the last call; None where there is none.
@@ -128,10 +131,7 @@ class Variant:
             return None
         names = sorted(self._pending[0])
         values = torch.stack([torch.stack([p[n] for n in names]).float() for p in self._pending])
-        if several_ranks():
-            dist.all_reduce(values)
-            values /= dist.get_world_size()
-        table = values.cpu()
+        table = (sum_over_ranks(values) / world_size()).cpu()
         first_step = self.step_number - len(self._pending)
         self._pending = []
         total = table[:, names.index("loss")]
@@ -199,6 +199,11 @@ class Variant:
             "image_views",
         ):
             setattr(self, name, state[name])
+
+
+def log_every(budget: Budget) -> int:
+    """Steps between points of a curve."""
+    return max(1, budget.steps // CURVE_POINTS)
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

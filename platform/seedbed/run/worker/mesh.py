@@ -1,0 +1,96 @@
+"""A cohort's workers as a mesh of variants x data: who steps which variants on which rows.
+
+Of V x D workers, worker (v, d) steps the variants given to v on the d-th part of D of every batch.
+Each worker reads and renders its own 1/(V x D) of a batch; the V workers of one d then exchange
+their parts, so that a batch is decoded once for all variants. Gradients are averaged over the D
+workers of one v, which is all that a variant's numbers depend on: the same D gives the same bits,
+whatever V is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from seedbed.data.render.render import Columns
+from seedbed.model.gather import gather_over
+
+T = TypeVar("T")
+FAULTY = "faulty"  # of an exchange: which rows have a fault in words
+
+
+class Mesh:
+    """This worker's place in the mesh of `world` workers, `num_parts` (D) of them to a variant.
+
+    Made by all workers together: it sets up the groups that talk to each other.
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1, num_parts: int = 1) -> None:
+        self.rank, self.world, self.num_parts = rank, world, num_parts
+        self.num_shares = world // num_parts  # V
+        self.part, self.share = divmod(rank, self.num_shares)  # d and v
+        self._exchange: Any = None
+        if self.num_shares == 1:
+            return
+        for share in range(self.num_shares):
+            ranks = [part * self.num_shares + share for part in range(num_parts)]
+            group = dist.new_group(ranks)
+            if share == self.share:
+                gather_over(group, num_parts, self.part)
+        for part in range(num_parts):
+            ranks = [part * self.num_shares + share for share in range(self.num_shares)]
+            # What is exchanged lies in host memory, on a GPU's machine too.
+            group = dist.new_group(ranks, backend="gloo")
+            if part == self.part:
+                self._exchange = group
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this worker speaks for its variants: the first of those that train them."""
+        return self.part == 0
+
+    def mine(self, values: Sequence[T]) -> list[T]:
+        """Of a cohort's trials those that this worker trains."""
+        return list(values[self.share :: self.num_shares])
+
+    def exchange(self, columns: Columns) -> Columns:
+        """Rows of this worker to those of all workers of its part, in the order of their lanes."""
+        if self._exchange is None:
+            return columns
+        numbers = {name: np.ascontiguousarray(c) for name, c in columns.items() if name != "fault"}
+        numbers[FAULTY] = np.array([bool(fault) for fault in columns["fault"]])
+        packed = np.concatenate([column.reshape(-1).view(np.uint8) for column in numbers.values()])
+        every = torch.empty(self.num_shares, len(packed), dtype=torch.uint8)
+        dist.all_gather_into_tensor(every, torch.from_numpy(packed), group=self._exchange)
+        out: Columns = {}
+        start = 0
+        for name, column in numbers.items():
+            part = every[:, start : start + column.nbytes].contiguous().numpy()
+            out[name] = part.view(column.dtype).reshape(-1, *column.shape[1:])
+            start += column.nbytes
+        faults = np.full(len(out[FAULTY]), "", dtype=object)
+        if out.pop(FAULTY).any():
+            words: list[Any] = [None] * self.num_shares
+            dist.all_gather_object(words, list(columns["fault"]), group=self._exchange)
+            faults[:] = [word for part in words for word in part]
+        return out | {"fault": faults}
+
+    def of_every_worker(self, mine: T) -> list[T]:
+        """What each worker calls this with, by rank; any value that can be pickled."""
+        if self.world == 1:
+            return [mine]
+        every: list[Any] = [None] * self.world
+        dist.all_gather_object(every, mine)
+        return every
+
+    def said_by_first(self, *flags: bool) -> list[bool]:
+        """Worker 0's flags on every worker: clocks differ, and a report is a barrier."""
+        return self.of_every_worker(list(flags))[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether some worker's flag is set."""
+        return any(self.of_every_worker(flag))
