@@ -15,8 +15,8 @@ import ray
 from seedbed.cluster.layout import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
-from seedbed.data.order import SHARD_BIT
-from seedbed.data.render.render import Span, render
+from seedbed.data.order import SHARD_BIT, Span
+from seedbed.data.render.render import render_span
 from seedbed.data.stream import stream
 from seedbed.plan.plan import Cohort, Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -168,11 +168,7 @@ def test_the_ray_stream_equals_a_plain_loop(
     start, steps, batch = 3, 9, 64  # over an epoch's end, and another
     for rank in range(world):
         span = Span(start * batch, (start + steps) * batch, batch, rank, world)
-        expected = [
-            part
-            for window in order.between(span.start, span.stop)
-            for part in render(corpus.train, order, window, span, rendering, 7)
-        ]
+        expected = list(render_span(corpus.train, order, span, rendering, 7))
         whole = {name: np.concatenate([p[name] for p in expected]) for name in expected[0]}
         got = list(stream(corpus.train, order, span, rendering, num_tasks=2))
         assert [len(columns["id"]) for columns in got] == [batch // world] * steps

@@ -1,0 +1,162 @@
+"""Cohorts on meshes of workers. Oracle: the same cohort on one worker, and each variant alone.
+
+All compute with one thread, since sums are taken in another order by several.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from seedbed.cluster.layout import Asked, lay_out
+from seedbed.data.opening import open_corpora
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver import launch
+from seedbed.run.driver.launch import run_plan
+from seedbed.run.driver.outcome import Outcome
+from seedbed.storage.folder import Folder
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from interrupting import Interrupting
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+VERSION = {"seedbed": "test", "git_commit": "test"}
+WORKERS = (1, 2, 4)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A private Ray that counts five CPUs: four workers and their tasks fit anywhere."""
+    ray.init(address="local", num_cpus=5, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            launch, "lay_out", lambda *args, **kw: replace(lay_out(*args, **kw), threads=1)
+        )
+        yield
+
+
+def small(shapes: Path, cohort_size: int = 8) -> Plan:
+    study = Study(
+        name="mesh",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2, 3, 4)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "budget.samples": 6_400}
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,), cohort_size=cohort_size)
+
+
+def run(
+    what: Plan,
+    folder: Path,
+    asked: Asked,
+    *,
+    ledger: InMemoryLedger | None = None,
+    checkpoint_seconds: float = 30,
+) -> Outcome:
+    corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
+    return run_plan(
+        what,
+        corpora,
+        Folder(str(folder / "results")),
+        ledger or InMemoryLedger(),
+        asked=asked,
+        checkpoint_seconds=checkpoint_seconds,
+        code_version=VERSION,
+    )
+
+
+def weights(folder: Path, what: Plan) -> dict[str, dict[str, Any]]:
+    store = Folder(str(folder / "results"))
+    return {
+        str(trial.cell): torch.load(io.BytesIO(store.read_bytes("trials", trial.key, "model.pt")))
+        for trial in what.trials
+    }
+
+
+def assert_same(a: dict[str, dict[str, Any]], b: dict[str, dict[str, Any]]) -> None:
+    assert a.keys() == b.keys() and len(a) == 4
+    for cell, theirs in a.items():
+        assert theirs.keys() == b[cell].keys()
+        for name, tensor in theirs.items():
+            assert torch.equal(tensor, b[cell][name]), (cell, name)
+
+
+@pytest.fixture(scope="module")
+def alone(
+    cluster: None, one_thread: None, shapes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """Each variant in a cohort of its own."""
+    folder = tmp_path_factory.mktemp("alone")
+    what = small(shapes, cohort_size=1)
+    assert len(what.cohorts) == 4
+    assert run(what, folder, Asked(1)).missing(what.trials) == []
+    return weights(folder, what)
+
+
+@pytest.mark.parametrize("num_workers", WORKERS)
+def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path, num_workers: int
+) -> None:
+    what = small(shapes)
+    assert len(what.cohorts) == 1
+    ledger = InMemoryLedger()
+    outcome = run(what, tmp_path, Asked(num_workers), ledger=ledger)
+    assert outcome.missing(what.trials) == []
+    assert_same(weights(tmp_path, what), alone)
+    records = [outcome.records[trial.key] for trial in what.trials]
+    assert len({record.order_hash for record in records}) == 1
+    assert all("workers=1; threads=1" in record.made_by for record in records)
+    assert {len(points) for points in ledger.points.values()} == {len(records[0].curve)} != {0}
+
+
+def test_cut_off_on_two_workers_it_goes_on_with_four_and_ends_with_one(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes)
+    kept = []
+    for num_workers, after in ((2, 4), (4, 4)):
+        ledger = Interrupting(tmp_path / "results" / "cohorts", after=after)
+        outcome = run(what, tmp_path, Asked(num_workers), ledger=ledger, checkpoint_seconds=0)
+        assert outcome.interrupted and not outcome.records
+        kept.append(max(max(points) for points in ledger.points.values()))
+    last = run(what, tmp_path, Asked(1))
+    assert last.missing(what.trials) == []
+    assert 0 < kept[0] < kept[1] < 6_400
+    assert_same(weights(tmp_path, what), alone)
+
+
+def test_a_mesh_of_two_by_two_learns_what_one_worker_does(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes)
+    outcome = run(what, tmp_path, Asked(4, 2))
+    assert outcome.missing(what.trials) == []
+    found = weights(tmp_path, what)
+    for cell, theirs in alone.items():
+        assert found[cell].keys() == theirs.keys()
+        for name, tensor in theirs.items():
+            if tensor.is_floating_point() and "running" not in name:
+                assert torch.allclose(tensor, found[cell][name], rtol=0.02, atol=2e-3), name
