@@ -24,6 +24,7 @@ data.fault  data.provided
 data.decode
 data.shards
 data.order
+data.rounds
 data.select  data.views  data.rows
 data.reads
 data.render

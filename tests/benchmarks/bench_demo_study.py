@@ -23,15 +23,16 @@ import numpy as np
 import torch
 
 from seedbed.data.opening import open_corpus
-from seedbed.data.order import Span
 from seedbed.data.render.render import Columns, render_span, render_test_set
+from seedbed.data.rounds import Span
 from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.home import home
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.scale import DEMO
-from seedbed.run.worker.cohort import order_of, rendering_of, to_tensors
+from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.cohort import order_of, rendering_of
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 from seedbed_corpora import prepare

@@ -30,10 +30,11 @@ from table import Row, run
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.render import tokenizer
 from seedbed.data.render.image import STANDARD_SLIP, sample_rng
 from seedbed.data.render.render import Rendering
+from seedbed.data.rounds import Span
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.views import IMAGE, TEXT
 

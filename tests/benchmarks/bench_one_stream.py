@@ -24,7 +24,7 @@ from PIL import Image
 from table import Row, run
 
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Span
+from seedbed.data.rounds import Span
 from seedbed.plan.plan import Cohort, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES

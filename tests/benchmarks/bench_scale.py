@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import pickle
 import resource
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from table import Row, run
 
 TOY = ("--shards", "500")
@@ -30,8 +32,10 @@ EACH, WORLD, BATCH = 4_000, 64, 32_768
 
 def measure(num_shards: int) -> dict[str, float]:
     from seedbed.data.holdout import HOLDOUT_MAX
-    from seedbed.data.order import Order, owned
-    from seedbed.data.rows import Rows
+    from seedbed.data.order import Order
+    from seedbed.data.reads import plan_reads
+    from seedbed.data.rounds import Span, rounds
+    from seedbed.data.rows import Rows, Starts
     from seedbed.data.shards.index import Index, read_shards, write_index
     from seedbed.data.shards.shard_index import IndexedShard
 
@@ -58,26 +62,32 @@ def measure(num_shards: int) -> dict[str, float]:
         read = read_shards(folder)
         found["read the index, s"] = time.perf_counter() - began
     began = time.perf_counter()
+    starts = np.arange(EACH + 1, dtype=np.uint32) * 40
     rows = Rows(
         tuple(f"s3://bucket/prefix/{s.name}" for s in read),
         tuple(s.num_samples for s in read),
         "fingerprint",
+        Starts.of([starts] * num_shards),
         holdout=False,
         limits=(int(HOLDOUT_MAX / (num_shards * EACH) * 2.0**64),) * num_shards,
         etags=tuple(s.etag for s in read),
     )
-    order = Order(rows.counts, fingerprint="f", seed=0, window_shards=4)
+    blocks = rows.blocks
     found["count the rows to train on, s"] = time.perf_counter() - began
     began = time.perf_counter()
-    windows = sum(1 for _ in order.windows(0))
+    order = Order(blocks, fingerprint="f", seed=0, lanes=WORLD, window_rows=1_024)
+    span = (2**40 // BATCH * BATCH, BATCH, 17, WORLD)
+    next(rounds(order, Span(0, *span)))
     found["plan an epoch, s"] = time.perf_counter() - began
-    found["windows"] = windows
-    start = int(0.9 * order.num_samples) // BATCH * BATCH
+    start = int(1.9 * order.num_samples) // BATCH * BATCH
     began = time.perf_counter()
-    window = next(order.between(start, start + 100 * BATCH))
-    mine = owned(window, start=start, stop=2**60, batch=BATCH, rank=17, world=WORLD)
-    order.rows(window)[mine]
-    found["find a rank's place at 90 % of an epoch, s"] = time.perf_counter() - began
+    first = next(rounds(order, Span(start, *span)))
+    found["find a rank's place at 90 % of the next epoch, s"] = time.perf_counter() - began
+    began = time.perf_counter()
+    reads = plan_reads(rows, first.picks)
+    found["say which bytes a round is, s"] = time.perf_counter() - began
+    found["a round, MB"] = reads.num_bytes / 1e6
+    found["a round as it is sent, MB"] = len(pickle.dumps(reads)) / 1e6
     found["memory of the driver, MB"] = _peak() - before
     return found
 

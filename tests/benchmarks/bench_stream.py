@@ -24,9 +24,10 @@ from table import Row, run
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, render_span
+from seedbed.data.rounds import Span
 from seedbed.data.views import IMAGE, TEXT
 
 TOY = ("--shards", "1", "--many", "2", "--repeats", "1")

@@ -45,7 +45,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--set", "text.layer=3"), ("Recipe.text has no 'layer'", "Did you mean 'layers'?")),
         (("--set", "text.width"), ("there is no '='",)),
         (("--set", "text.width=wide"), ("'wide' is not a value",)),
-        (("--workers", "3"), ("does not divide by 3 workers", "--workers 2")),
+        (("--workers", "3"), ("do not divide by 3 workers", "--workers 2")),
         (("--cohort-size", "0"), ("--cohort-size is 0",)),
         (("--json",), ("--json is given without --plan",)),
     ],

@@ -19,7 +19,7 @@ from seedbed.data.decode import decode
 from seedbed.data.decode.pillow import MAX_PIXELS
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.reads import Numbered
 from seedbed.data.render.image import CenterCrop
 from seedbed.data.render.render import (
@@ -29,6 +29,7 @@ from seedbed.data.render.render import (
     render_span,
     render_test_set,
 )
+from seedbed.data.rounds import Span
 from seedbed.data.select.columns import ColumnJob, read_job
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,

@@ -18,9 +18,10 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.render.image import CenterCrop
 from seedbed.data.render.render import Columns, Rendering, render_span
+from seedbed.data.rounds import Span
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
 from seedbed.storage.objects import write_object

@@ -13,9 +13,10 @@ from PIL import Image
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpora, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, render_span
+from seedbed.data.rounds import Span
 from seedbed.data.select.filters.duplicates import ExactDuplicates
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.near_duplicates import NearDuplicates

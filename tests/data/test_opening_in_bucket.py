@@ -9,9 +9,10 @@ import pytest
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Span
+from seedbed.data.order import Order
 from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, render_span
+from seedbed.data.rounds import Span
 from seedbed.data.shards import shard_index
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError

@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.data.order import Blocks, Order, Span, permutation, rounds
+from seedbed.data.order import Blocks, Order, permutation
+from seedbed.data.rounds import Span, rounds
 
 COUNTS = st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(any)
 LANES = st.sampled_from([1, 2, 4, 8])

@@ -13,8 +13,9 @@ import pytest
 from seedbed.data import reads as reading
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Order, Picks, Span, rounds
+from seedbed.data.order import Order, Picks
 from seedbed.data.reads import plan_reads, samples
+from seedbed.data.rounds import Span, rounds
 from seedbed.data.select.filters.length import Length
 from seedbed.data.shards.samples import read_shard
 from seedbed.errors import DataError

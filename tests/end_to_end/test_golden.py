@@ -27,8 +27,8 @@ from seedbed.analyze import (
 )
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
-from seedbed.data.order import Span
 from seedbed.data.render.render import render_span, render_test_set
+from seedbed.data.rounds import Span
 from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.towers.image import ImageTower

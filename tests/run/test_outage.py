@@ -16,8 +16,8 @@ import ray
 from seedbed.cluster.layout import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora
-from seedbed.data.order import Span
 from seedbed.data.render.render import render_span
+from seedbed.data.rounds import Span
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES

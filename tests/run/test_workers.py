@@ -15,8 +15,9 @@ import ray
 from seedbed.cluster.layout import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
-from seedbed.data.order import SHARD_BIT, Span
+from seedbed.data.order import SHARD_BIT
 from seedbed.data.render.render import render_span
+from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.plan.plan import Cohort, Plan, plan
 from seedbed.recipe.recipe import Recipe

@@ -10,15 +10,12 @@ batch B takes the next B/L rows of every lane, lane after lane, and rank r of W 
 rL/W to (r+1)L/W - 1. So any W that divides L sees the same global batches, each row is read by
 one rank once an epoch, and a run that resumes at step t, with whatever ranks, reads on where it
 stood.
-
-The windows k of all lanes of a rank are its *round* k: R·L/W rows, which one task reads and
-renders.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -210,48 +207,3 @@ class Order:
                 del self._kept[next(iter(self._kept))]
             self._kept[epoch] = order, np.cumsum(self.blocks.count[order], dtype=np.int64)
         return self._kept[epoch]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Samples start to stop - 1 of the stream, in global batches, and one rank's part of them."""
-
-    start: int
-    stop: int
-    batch: int
-    rank: int = 0
-    world: int = 1
-
-
-@dataclass(frozen=True)
-class Round:
-    """One rank's rows of some neighbouring steps, in the order in which they are trained on."""
-
-    number: int
-    first_step: int
-    picks: Picks
-
-
-def rounds(order: Order, span: Span) -> Iterator[Round]:
-    """This rank's rounds of `span`, the first and last without the steps that lie outside.
-
-    The lanes, which `span.batch` and the ranks must divide into, take a batch in equal parts.
-    """
-    each, odd = divmod(span.batch, order.lanes)  # rows of a lane in a step
-    if odd or order.window_rows % each or order.lanes % span.world:
-        raise ValueError(
-            f"a batch of {span.batch}, {order.lanes} lanes, windows of {order.window_rows} rows "
-            f"and {span.world} ranks do not divide into each other"
-        )
-    steps = order.window_rows // each  # in a round
-    mine = range(span.rank * order.lanes // span.world, (span.rank + 1) * order.lanes // span.world)
-    first, last = span.start // span.batch, -(-span.stop // span.batch)
-    for number in range(first // steps, -(-last // steps)):
-        begin, end = max(first, number * steps), min(last, (number + 1) * steps)
-        windows = [order.window(lane, number) for lane in mine]
-        inside = np.arange((begin - number * steps) * each, (end - number * steps) * each)
-        # Of step after step the rows of lane after lane.
-        places = inside.reshape(-1, 1, each) + np.arange(len(mine)).reshape(1, -1, 1) * len(
-            windows[0]
-        )
-        yield Round(number, begin, Picks.joined(windows).at(places.ravel()))

@@ -18,9 +18,10 @@ import numpy as np
 import ray
 import ray.data
 
-from seedbed.data.order import Order, Span, rounds
+from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
+from seedbed.data.rounds import Span, rounds
 from seedbed.data.rows import Rows
 from seedbed.errors import ours
 from seedbed.storage.retry import RETRY_SECONDS, retrying_for

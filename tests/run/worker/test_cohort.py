@@ -14,8 +14,8 @@ import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Span
 from seedbed.data.render.render import Columns, render_span
+from seedbed.data.rounds import Span
 from seedbed.errors import DataError
 from seedbed.model.gather import Gather
 from seedbed.model.pretrainer import Pretrainer
@@ -23,7 +23,8 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll, to_tensors
+from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 

@@ -12,8 +12,8 @@ import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Span
 from seedbed.data.render.render import render_span
+from seedbed.data.rounds import Span
 from seedbed.evaluate import tasks
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from seedbed.data.opening import OpenCorpus, open_corpus
-from seedbed.data.order import Span
 from seedbed.data.render.render import Columns, render_span
 from seedbed.data.render.wordnet import WORDNET
+from seedbed.data.rounds import Span
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from seedbed.data.decode import decode
 from seedbed.data.fault import Fault
-from seedbed.data.order import Order, Picks, Span, rounds
+from seedbed.data.order import Order, Picks
 from seedbed.data.reads import Numbered, Reads, plan_reads, samples
 from seedbed.data.render import tokenizer
 from seedbed.data.render.augmentation import Asset
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import CenterCrop, ImageAugmentation, sample_rng
 from seedbed.data.render.masking import Masking
+from seedbed.data.rounds import Span, rounds
 from seedbed.data.rows import Rows
 from seedbed.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
 from seedbed.errors import SampleFault

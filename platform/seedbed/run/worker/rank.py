@@ -11,7 +11,7 @@ from typing import Any
 import ray.train
 import torch
 
-from seedbed.data.order import Span
+from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.checkpoint import (
