@@ -36,7 +36,7 @@ from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 VERSION = {"seedbed": "test", "git_commit": "test"}
-WORKERS = (1, 2, 4)
+WORKERS = (1, 4)
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +146,3 @@ def test_cut_off_on_two_workers_it_goes_on_with_four_and_ends_with_one(
     assert last.missing(what.trials) == []
     assert 0 < kept[0] < kept[1] < 6_400
     assert_same(weights(tmp_path, what), alone)
-
-
-def test_a_mesh_of_two_by_two_learns_what_one_worker_does(
-    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
-) -> None:
-    what = small(shapes)
-    outcome = run(what, tmp_path, Asked(4, 2))
-    assert outcome.missing(what.trials) == []
-    found = weights(tmp_path, what)
-    for cell, theirs in alone.items():
-        assert found[cell].keys() == theirs.keys()
-        for name, tensor in theirs.items():
-            if tensor.is_floating_point() and "running" not in name:
-                assert torch.allclose(tensor, found[cell][name], rtol=0.02, atol=2e-3), name

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import ray
 
-from seedbed.cluster.layout import Asked, Layout, lay_out, shares_of
+from seedbed.cluster.layout import Asked, Layout, Shares, lay_out, shares_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
@@ -59,12 +59,10 @@ def run_plan(
     if not chosen:
         progress.close()
         return outcome
-    layout = lay_out(
-        ray.cluster_resources(),
-        asked,
-        num_cohorts=len(chosen),
-        shares=shares_of(plan, [start.cohort for start in chosen], asked.data_parallel),
-    )
+    shares = Shares(why="a rehearsal trains nothing")
+    if surface is None:
+        shares = shares_of(plan, [start.cohort for start in chosen], asked.data_parallel)
+    layout = lay_out(ray.cluster_resources(), asked, num_cohorts=len(chosen), shares=shares)
     progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])

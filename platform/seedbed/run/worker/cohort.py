@@ -177,7 +177,7 @@ def turns(variants: list[Variant], step_number: int) -> list[Variant]:
     Who comes first finds the batch cold, and what follows in the caches of the one before; they
     have nothing else in common, so that the order changes no number.
     """
-    first = step_number % len(variants)
+    first = step_number % max(1, len(variants))  # a worker of a mesh may have none
     return variants[first:] + variants[:first]
 
 

@@ -64,12 +64,13 @@ class Mesh:
         numbers = {name: np.ascontiguousarray(c) for name, c in columns.items() if name != "fault"}
         numbers[FAULTY] = np.array([bool(fault) for fault in columns["fault"]])
         packed = np.concatenate([column.reshape(-1).view(np.uint8) for column in numbers.values()])
-        every = torch.empty(self.num_shares, len(packed), dtype=torch.uint8)
-        dist.all_gather_into_tensor(every, torch.from_numpy(packed), group=self._exchange)
+        flat = torch.empty(self.num_shares * len(packed), dtype=torch.uint8)
+        dist.all_gather_into_tensor(flat, torch.from_numpy(packed), group=self._exchange)
+        every = flat.numpy().reshape(self.num_shares, -1)
         out: Columns = {}
         start = 0
         for name, column in numbers.items():
-            part = every[:, start : start + column.nbytes].contiguous().numpy()
+            part = np.ascontiguousarray(every[:, start : start + column.nbytes])
             out[name] = part.view(column.dtype).reshape(-1, *column.shape[1:])
             start += column.nbytes
         faults = np.full(len(out[FAULTY]), "", dtype=object)
