@@ -64,7 +64,12 @@ def small(shapes: Path, cohort_size: int = 8) -> Plan:
         factors=(Factor("depth", at="text.layers", levels=(1, 2, 3, 4)),),
         responses=("zeroshot/top1_of_100",),
     )
-    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "budget.samples": 6_400}
+    settings = {
+        "corpus.uri": str(shapes),
+        "corpus.caption": "txt",
+        "image.name": "test_vit",
+        "budget.samples": 6_400,
+    }
     return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,), cohort_size=cohort_size)
 
 
