@@ -140,7 +140,10 @@ def test_names_that_are_fewer_than_a_response_needs_are_said_and_refused(
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("--workers", "1024"), "a cohort needs 1025 CPUs and the cluster has"),
+        (
+            ("--workers", "64", "--set", "corpus.lanes=64"),
+            "a cohort needs 65 CPUs and the cluster has",
+        ),
         (("--data", "/nonexistent/x"), "/nonexistent/x does not exist"),
         (("--data", "{pairs}", "--scale", "paper"), "epochs of the 600 pairs"),
     ],

@@ -23,6 +23,7 @@ from seedbed.run.worker.checkpoint import (
     check_same_data,
     data_mark,
     place_of,
+    variant_file,
 )
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
@@ -68,11 +69,12 @@ def begun(
         place = place_of(
             fingerprint=fingerprint,
             step_number=step,
-            num_bytes=100,
+            sizes={CHECKPOINT_FILE: 100, variant_file(members[0]): 100},
             keys=members if keys is None else keys,
         )
         store.write_json(place | {"order_schema": schema}, "cohorts", run, name, PLACE_FILE)
-        store.write_bytes(b"x" * (100 - cut), "cohorts", run, name, CHECKPOINT_FILE)
+        store.write_bytes(b"x" * 100, "cohorts", run, name, CHECKPOINT_FILE)
+        store.write_bytes(b"x" * (100 - cut), "cohorts", run, name, variant_file(members[0]))
 
 
 def groups(found: list[Start]) -> list[tuple[str, int, list[object]]]:
