@@ -103,7 +103,7 @@ def lay_out(
         room = (gpus // concurrent if use_gpu else share) // asked.data_parallel
         num_shares = max((n for n in shares.allowed if n <= room), default=1)
         num_workers = num_shares * asked.data_parallel
-        why = f"{shares.why}, and there is room for {room} workers"
+        why = f"{shares.why}, and there is room for {_plural(room, 'worker')}"
         if num_workers + DATA_CPUS > share:  # data tasks come in bursts, between steps
             cpus_per_worker = (share - DATA_CPUS) / num_workers
     threads = max(1, share // num_workers)
@@ -116,8 +116,9 @@ def lay_out(
         # Data tasks come in bursts between steps, so a worker computes with the whole share.
         threads=threads,
         data_tasks=max(1, int(share - num_workers * cpus_per_worker) // num_workers),
-        words=f"{concurrent} cohort(s) at a time, each on {num_workers} worker(s) of {threads} "
-        f"thread(s), {asked.data_parallel} to a variant ({why})",
+        words=f"{_plural(concurrent, 'cohort')} at a time, each on "
+        f"{_plural(num_workers, 'worker')} of {_plural(threads, 'thread')}, "
+        f"{asked.data_parallel} to a variant ({why})",
     )
 
 
@@ -153,6 +154,10 @@ def check_batch(plan: Plan, num_workers: int) -> None:
                 mend=f"--workers {near}"
                 + (f", or for another order --set corpus.lanes={more_lanes}" if more_lanes else ""),
             )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
 
 
 def _divisors(number: int) -> list[int]:
