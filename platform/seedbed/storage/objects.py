@@ -53,6 +53,8 @@ def read_object(uri: str, *, start: int = 0, stop: int | None = None, etag: str 
     uri = absolute(uri)
     content: bytes | None = at(uri).read(uri, start, stop, etag=etag)
     if content is None:
+        if not etag:
+            raise _gone(uri)
         now = etag_of(uri)
         raise DataError(
             f"shard {uri} has changed since the corpus was indexed",
