@@ -23,7 +23,7 @@ from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
-from seedbed.run.worker.mesh import Mesh
+from seedbed.run.worker.mesh import Mesh, split_by_cost
 from seedbed.run.worker.variant import ATTENTION_BIASES
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
@@ -54,6 +54,10 @@ def cohort(shapes: Path) -> Cohort:
     )
 
 
+def layers(trial: Trial) -> float:
+    return trial.recipe.text.layers
+
+
 def batches(corpus: OpenCorpus, members: Cohort, rank: int = 0, world: int = 1) -> list[Columns]:
     """A worker's part of each batch; the second sample of step 1 is said to be unreadable."""
     order, rendering = order_of(corpus, members.recipe), rendering_of(members)
@@ -77,7 +81,7 @@ def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder:
     members = cohort(shapes)
     corpus = open_corpus(members.recipe.corpus, folder / f"home-{rank}")
     mesh = Mesh(rank, world, num_parts)
-    training = CohortTraining(members, CPU, mesh.mine(members.trials))
+    training = CohortTraining(members, CPU, mesh.mine(members.trials, layers))
     seen = []
     for columns in batches(corpus, members, rank, world):
         every = mesh.exchange(columns)
@@ -160,3 +164,13 @@ def test_two_to_a_variant_and_two_shares_of_variants_train_what_one_does(
         for key, weights in told[a]["weights"].items():
             for name, tensor in weights.items():
                 assert torch.equal(tensor, told[b]["weights"][key][name]), name
+
+
+def test_shares_are_each_trial_once_and_about_as_costly() -> None:
+    costs = [1.0, 23.0, 2.0, 30.0, 4.0, 41.0, 9.0, 70.0]  # by turns of two kinds
+    shares = split_by_cost(costs, 2)
+    assert sorted(shares[0] + shares[1]) == list(range(8))
+    sums = [sum(costs[n] for n in share) for share in shares]
+    assert max(sums) / sum(sums) < 0.55
+    assert [sorted(share) for share in shares] == shares
+    assert split_by_cost([1.0], 3) == [[0], [], []]

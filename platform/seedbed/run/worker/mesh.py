@@ -9,7 +9,7 @@ whatever V is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,9 +53,10 @@ class Mesh:
         """Whether this worker speaks for its variants: the first of those that train them."""
         return self.part == 0
 
-    def mine(self, values: Sequence[T]) -> list[T]:
-        """Of a cohort's trials those that this worker trains."""
-        return list(values[self.share :: self.num_shares])
+    def mine(self, trials: Sequence[T], cost: Callable[[T], float]) -> list[T]:
+        """Of a cohort's trials those that this worker trains, in their order."""
+        places = split_by_cost([cost(trial) for trial in trials], self.num_shares)[self.share]
+        return [trials[place] for place in places]
 
     def exchange(self, columns: Columns) -> Columns:
         """Rows of this worker to those of all workers of its part, in the order of their lanes."""
@@ -95,3 +96,17 @@ class Mesh:
     def any(self, flag: bool) -> bool:
         """Whether some worker's flag is set."""
         return any(self.of_every_worker(flag))
+
+
+def split_by_cost(costs: Sequence[float], num_shares: int) -> list[list[int]]:
+    """The numbers of `costs`, ascending, in shares of about the same sum.
+
+    The costliest first, each to the share with the least so far: all wait for the slowest.
+    """
+    shares: list[list[int]] = [[] for _ in range(num_shares)]
+    loads = [0.0] * num_shares
+    for number in sorted(range(len(costs)), key=lambda n: -costs[n]):
+        share = loads.index(min(loads))
+        loads[share] += costs[number]
+        shares[share].append(number)
+    return [sorted(share) for share in shares]

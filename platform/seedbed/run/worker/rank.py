@@ -48,7 +48,8 @@ class Rank:
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
         held_out = read_held_out(assignment, mesh.part, mesh.num_parts)
-        mine = mesh.mine(assignment.cohort.trials)
+        costs = assignment.costs
+        mine = mesh.mine(assignment.cohort.trials, lambda trial: costs[trial.key].train_flops)
         self.training = CohortTraining(assignment.cohort, self.device, mine)
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.finished: list[str] = []
