@@ -6,7 +6,6 @@ All compute with one thread, since sums are taken in another order by several.
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +28,6 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 VERSION = {"seedbed": "test", "git_commit": "test"}
@@ -135,19 +130,3 @@ def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
     assert len({record.order_hash for record in records}) == 1
     assert all("workers=1; threads=1" in record.made_by for record in records)
     assert {len(points) for points in ledger.points.values()} == {len(records[0].curve)} != {0}
-
-
-def test_cut_off_on_two_workers_it_goes_on_with_four_and_ends_with_one(
-    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
-) -> None:
-    what = small(shapes)
-    kept = []
-    for num_workers, after in ((2, 4), (4, 4)):
-        ledger = Interrupting(tmp_path / "results" / "cohorts", after=after)
-        outcome = run(what, tmp_path, Asked(num_workers), ledger=ledger, checkpoint_seconds=0)
-        assert outcome.interrupted and not outcome.records
-        kept.append(max(max(points) for points in ledger.points.values()))
-    last = run(what, tmp_path, Asked(1))
-    assert last.missing(what.trials) == []
-    assert 0 < kept[0] < kept[1] < 6_400
-    assert_same(weights(tmp_path, what), alone)
