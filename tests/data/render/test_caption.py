@@ -88,11 +88,9 @@ def test_synonyms_of_an_inflected_word_are_those_of_its_stem(small: Path) -> Non
     assert set(known.synonyms("dogs")) == {"dog", *known.synonyms("dog")}
 
 
-def test_synonyms_of_the_real_database_are_those_of_a_naive_reading() -> None:
-    try:
-        folder = find_wordnet()
-    except DataError as error:
-        pytest.skip(f"no WordNet on this machine: {error.what}")
+@pytest.mark.network
+def test_synonyms_of_the_real_database_are_those_of_a_naive_reading(home: Path) -> None:
+    folder = WORDNET.prepare(home)
     words = ("dog", "quick", "photo", "slowly", "galore", "run")
     naive: dict[str, set[str]] = {word: set() for word in words}
     for part in ("noun", "verb", "adj", "adv"):

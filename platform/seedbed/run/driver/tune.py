@@ -44,12 +44,14 @@ def tune(
     seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
-    reasons = ray.remote(num_cpus=0)(Reasons).remote()
+    reasons = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Reasons).remote(
+        {id: ray.put(job) for id, job in jobs.items()}
+    )
     watcher.reason_of = partial(_told, reasons)
 
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS)
-        job = jobs[config["cohort"]]
+        job = ray.get(ray.get(reasons.job.remote(config["cohort"])))
 
         def fit() -> None:
             TorchTrainer(
