@@ -168,18 +168,23 @@ def _nearest_divisor(number: int, wanted: int) -> int:
     return min(_divisors(number), key=lambda n: abs(n - wanted))
 
 
-def check_disk(plan: Plan, free_bytes: int | None, place: str) -> None:
-    """Raise ResourceError when the results would not fit on the disk."""
+def check_disk(plan: Plan, free_bytes: int | None, place: str, test_bytes: int = 0) -> None:
+    """Raise ResourceError when the results would not fit on the disk.
+
+    `test_bytes` are those of the held-out pictures, which are kept as they are scored.
+    """
     if free_bytes is None:
         return
     costs = plan.costs()
     weights = {key: 4 * cost.num_params for key, cost in costs.items()}
     largest = max(sum(weights[t.key] for t in cohort.trials) for cohort in plan.cohorts)
-    need = sum(weights.values()) + largest * CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1)
+    checkpoints = largest * CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1)
+    need = sum(weights.values()) + checkpoints + test_bytes
     if need > free_bytes:
         raise ResourceError(
             f"{place} has {free_bytes / 1e9:.1f} GB free and the study needs {need / 1e9:.1f} GB",
-            why=f"weights of {len(weights)} trials, and {KEPT_CHECKPOINTS + 1} checkpoints "
-            f"of the largest cohort at {largest * CHECKPOINT_COPIES / 1e9:.2f} GB",
+            why=f"weights of {len(weights)} trials, {KEPT_CHECKPOINTS + 1} checkpoints "
+            f"of the largest cohort at {largest * CHECKPOINT_COPIES / 1e9:.2f} GB, and held-out "
+            f"pictures of {test_bytes / 1e9:.2f} GB",
             mend="free some room, or give another place with --storage",
         )

@@ -46,7 +46,8 @@ def rank_captions(
         num_not_finite = 0
         for first in range(0, len(images), BATCH):
             rows = slice(first, first + BATCH)
-            scores = similarity.scores(torch.from_numpy(images[rows]).to(device))
+            # A copy: the pictures may be mapped from a file, and are not for writing.
+            scores = similarity.scores(torch.tensor(images[rows], device=device))
             truth = torch.from_numpy(own[rows]).to(device)[:, None]
             true_score = scores.gather(1, truth)
             # Not `>=`: NaN is neither more nor less, and must count against the true caption.

@@ -23,9 +23,9 @@ class Folder:
     """Small files under `uri`, a local path or `s3://bucket/prefix`, written whole or not at all.
 
     Layout: `trials/<key>/` holds a finished trial, `cohorts/<run>/` the checkpoints of one start of
-    a cohort and `cohorts/<run>.json` its members, `aside/` what trials left on data that have
-    changed since. Requests to a bucket are retried (see `retry`). Raises DataError for permanent
-    errors.
+    a cohort and `cohorts/<run>.json` its members, `held_out/` the rendered pairs that trials are
+    scored on, `aside/` what trials left on data that have changed since. Requests to a bucket are
+    retried (see `retry`). Raises DataError for permanent errors.
     """
 
     def __init__(self, uri: str) -> None:

@@ -21,8 +21,10 @@ from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.peek import peek
 from seedbed.data.shards.manifest import Manifest, ShardEntry, fingerprint, write_manifest
 from seedbed.errors import DataError, StudyError
+from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.driver.preflight import check_names
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.preflight import check_names, kept_bytes
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
@@ -252,3 +254,19 @@ def test_a_relative_folder_is_the_same_variation(
     assert len({options_of(STUDY, argv).plan.variation for argv in spellings}) == 1
     both = options_of(STUDY, ["--data", "../pairs::../pairs@2"]).plan.trials[0].recipe.corpus
     assert both.uri == f"{pairs.resolve()}::{pairs.resolve()}@2"
+
+
+def test_the_held_out_pictures_of_each_size_are_counted_once(tmp_path: Path, home: Path) -> None:
+    corpus = Corpus(uri=str(folder(tmp_path / "pairs", named(400, 400))), caption="txt")
+    study = Study(
+        name="sizes",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("size", at="image.size", levels=(32, 64)),),
+    )
+    overrides = {"corpus.uri": corpus.uri, "corpus.caption": "txt"}
+    chosen = plan(study, SCALES["smoke"], overrides=overrides, seeds=(0, 1))
+    opened = open_corpora([trial.recipe.corpus for trial in chosen.trials], home)
+    (pairs,) = {one.test.num_samples for one in opened.values()}
+    assert kept_bytes(chosen, opened) == pairs * 3 * (32**2 + 64**2)
+    assert kept_bytes(chosen, {}) == 0

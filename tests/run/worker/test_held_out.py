@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -159,3 +160,25 @@ def test_a_study_whose_trials_were_scored_on_different_pictures_is_refused() -> 
     with pytest.raises(StudyError, match=r"3 of them on those of k0, and 1 on others: k2\n"):
         check_scored_alike([*rows, failed])
     check_scored_alike([row for row in rows if row.key != "k2"] + [failed])
+
+
+def test_a_second_cohort_reads_no_held_out_row_of_the_corpus(
+    folder: Path, home: Path, tmp_path: Path, spoil: Spoil
+) -> None:
+    spoil(3)
+    what = assignment(folder, home, tmp_path / "results")
+    first = read_held_out(what, 0, 1)
+    shutil.rmtree(folder)  # there is nothing left to read
+    second = read_held_out(what, 0, 1)
+    parts = [read_held_out(what, rank, 2) for rank in range(2)]
+    for other in (second, *parts):
+        assert (other.digest, other.faults) == (first.digest, first.faults)
+    ((_, whole),) = first.asked
+    ((_, again),) = second.asked
+    assert np.array_equal(whole.pairs.images, again.pairs.images)
+    assert np.array_equal(whole.candidates.of_100, again.candidates.of_100)
+    for rank, part in enumerate(parts):
+        ((_, mine),) = part.asked
+        assert mine.candidates.names == whole.candidates.names
+        assert np.array_equal(mine.pairs.ids, whole.pairs.ids[rank::2])
+        assert np.array_equal(mine.pairs.images, whole.pairs.images[rank::2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,15 @@ def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder:
         )
     assert mesh.any(rank == world - 1) and not mesh.any(False)
     assert mesh.of_every_worker(rank) == list(range(world))
+    made = folder / f"made-{num_parts}"
+
+    def slow_to_make() -> bool:
+        found = made.exists()
+        time.sleep(0.0 if found else 0.5)
+        made.touch()
+        return found
+
+    assert mesh.first_alone(slow_to_make) is (rank > 0)
     dist.destroy_process_group()
 
 

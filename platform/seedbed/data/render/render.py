@@ -6,6 +6,7 @@ No Ray in here: a Ray task, a plain loop and a test call the same functions.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,6 +30,7 @@ from seedbed.errors import SampleFault
 
 Columns = dict[str, NDArray[Any]]
 TEST_ROWS = 512  # of a test set that are held as they were read, at a time
+TEST_THREADS = 8  # that decode them: nothing else runs yet, and decoding leaves Python's lock
 
 
 @dataclass(frozen=True)
@@ -143,35 +145,41 @@ class TestSet:
     ids: NDArray[np.int64]
     faults: tuple[Fault, ...]
 
+    def part(self, rank: int, world: int) -> TestSet:
+        """Every `world`-th pair from `rank` on, and all faults."""
+        mine = slice(rank, None, world)
+        return TestSet(self.images[mine], self.captions[mine], self.ids[mine], self.faults)
 
-def render_test_set(rows: Rows, rendering: Rendering, *, rank: int = 0, world: int = 1) -> TestSet:
-    """The sound samples of a test split, un-augmented: every `world`-th one from `rank` on."""
-    crop = rendering.test_crop
-    images: list[NDArray[np.uint8]] = []
+
+def render_test_set(rows: Rows, rendering: Rendering) -> TestSet:
+    """The sound samples of a test split, un-augmented, in their order."""
+    crop, size = rendering.test_crop, rendering.image_size
+    every = Picks.of_all(rows.counts)
+    images = np.empty((len(every), size, size, 3), np.uint8)
     captions: list[str] = []
     ids: list[int] = []
     faults: list[Fault] = []
-    needed = crop.needed_side(rendering.image_size)
-    mine = Picks.of_all(rows.counts).at(slice(rank, None, world))
-    for first in range(0, len(mine), TEST_ROWS):
-        reads = plan_reads(rows, mine.at(slice(first, first + TEST_ROWS)))
-        for sample_id, name, sample in samples(reads):
-            try:
-                picture = decode(sample.image(), needed)
-                caption = tokenizer.clean(sample.caption(rendering.test_caption))
-            except SampleFault as fault:
-                faults.append(Fault(name, sample.key, str(fault)))
-                continue
-            images.append(crop(picture, rendering.image_size))
-            captions.append(caption)
-            ids.append(sample_id)
-    shape = (0, rendering.image_size, rendering.image_size, 3)
-    return TestSet(
-        images=np.stack(images) if images else np.zeros(shape, np.uint8),
-        captions=tuple(captions),
-        ids=np.array(ids, np.int64),
-        faults=tuple(faults),
-    )
+
+    def made(numbered: Numbered) -> tuple[NDArray[np.uint8], str] | Fault:
+        _, name, sample = numbered
+        try:
+            picture = decode(sample.image(), crop.needed_side(size))
+            caption = tokenizer.clean(sample.caption(rendering.test_caption))
+        except SampleFault as fault:
+            return Fault(name, sample.key, str(fault))
+        return crop(picture, size), caption
+
+    with ThreadPoolExecutor(TEST_THREADS) as pool:
+        for first in range(0, len(every), TEST_ROWS):
+            asked = list(samples(plan_reads(rows, every.at(slice(first, first + TEST_ROWS)))))
+            for numbered, found in zip(asked, pool.map(made, asked), strict=True):
+                if isinstance(found, Fault):
+                    faults.append(found)
+                    continue
+                images[len(ids)] = found[0]
+                captions.append(found[1])
+                ids.append(numbered.id)
+    return TestSet(images[: len(ids)], tuple(captions), np.array(ids, np.int64), tuple(faults))
 
 
 def text_columns(view: View, captions: list[str], context: int) -> Columns:

@@ -13,6 +13,7 @@ from seedbed.cluster.layout import Asked, check_batch, lay_out
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render import tokenizer
+from seedbed.data.render.kept import num_bytes
 from seedbed.data.rows import Rows
 from seedbed.data.shards.samples import read_shard
 from seedbed.errors import SampleFault, StudyError
@@ -96,6 +97,16 @@ def check_epochs(plan: Plan, pairs: Mapping[Corpus, int], most: int) -> list[str
     return said
 
 
+def kept_bytes(plan: Plan, corpora: Mapping[Corpus, OpenCorpus]) -> int:
+    """Of the held-out pictures that are kept with the results: those of each test set and size."""
+    needed = {
+        (opened.test.fingerprint, recipe.augment.test, recipe.image.size): opened.test.num_samples
+        for recipe in (trial.recipe for trial in plan.trials)
+        if (opened := corpora.get(recipe.corpus)) is not None
+    }
+    return sum(num_bytes(pairs, size) for (_, _, size), pairs in needed.items())
+
+
 def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None:
     """Raise StudyError where the held-out pairs have fewer names than a response needs."""
     opened = next(iter(corpora), None)
@@ -124,12 +135,12 @@ def needed() -> tuple[str, ...]:
     return tuple(sorted(least, key=least.__getitem__, reverse=True))
 
 
-def count_names(rows: Rows, caption: str, num_bytes: int) -> int:
+def count_names(rows: Rows, caption: str, test_bytes: int) -> int:
     """How many different names `rows` have.
 
     The number of rows, which is no fewer, where their shards have too many bytes to be read.
     """
-    if num_bytes > NAMES_BYTES:
+    if test_bytes > NAMES_BYTES:
         return rows.num_samples
     shards = [shard for shard, count in enumerate(rows.counts) if count]
     names: set[str] = set()

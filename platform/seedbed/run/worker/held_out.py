@@ -1,4 +1,4 @@
-"""The held-out pairs of a cohort: read before anything trains, and the same on every rank."""
+"""The held-out pairs of a cohort: read before anything trains, and the same for every worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seedbed.data.fault import Fault
-from seedbed.data.render.render import render_test_set
+from seedbed.data.render.kept import kept_test_set
 from seedbed.errors import DataError
 from seedbed.evaluate.task import Pairs, Task
 from seedbed.evaluate.tasks import all_tasks
-from seedbed.model.gather import of_every_rank
 from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
+from seedbed.storage.folder import Folder
 
 if TYPE_CHECKING:
     from seedbed.run.worker.assignment import Assignment
@@ -36,20 +36,21 @@ class HeldOutPairs:
 
 
 def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs:
-    """Read the held-out pairs of `assignment`, of which this rank scores every `world`-th.
+    """The held-out pairs of `assignment`, of which this rank scores every `world`-th.
 
-    Raises DataError, on every rank, where more cannot be used than the corpus allows.
+    Made by the first who asks, and kept with the results for all others. Raises DataError, on
+    every rank, where more cannot be used than the corpus allows.
     """
     corpus = assignment.corpus
     rendering = rendering_of(assignment.cohort)
-    test = render_test_set(corpus.test, rendering, rank=rank, world=world)
-    parts = of_every_rank((test.ids.tolist(), test.captions, test.faults))
-    faults = tuple(sorted(fault for *_, found in parts for fault in found))
-    pairs = sorted(pair for ids, names, _ in parts for pair in zip(ids, names, strict=True))
+    test = kept_test_set(Folder(assignment.storage), corpus.test, rendering, rank, world)
+    faults = tuple(sorted(test.faults))
+    pairs = sorted(zip(test.ids.tolist(), test.captions, strict=True))
     _check(assignment, len(pairs), faults)
-    names = tuple(sorted({caption for _, caption in pairs}))
+    names = tuple(sorted(set(test.captions)))
     digest = hashlib.sha256(f"{corpus.test.fingerprint}/{pairs!r}".encode()).hexdigest()
-    mine = Pairs(test.images, test.captions, test.ids, names, rendering.context)
+    part = test.part(rank, world)
+    mine = Pairs(part.images, part.captions, part.ids, names, rendering.context)
     asked = tuple((task, task.prepare(mine)) for task in all_tasks())
     return HeldOutPairs(asked, faults, digest)
 

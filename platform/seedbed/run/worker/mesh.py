@@ -89,6 +89,15 @@ class Mesh:
         dist.all_gather_object(every, mine)
         return every
 
+    def first_alone(self, act: Callable[[], T]) -> T:
+        """What `act` gives on this worker; worker 0 has done with it before the others begin."""
+        if self.rank:
+            self.of_every_worker(None)
+            return act()
+        mine = act()
+        self.of_every_worker(None)
+        return mine
+
     def said_by_first(self, *flags: bool) -> list[bool]:
         """Worker 0's flags on every worker: clocks differ, and a report is a barrier."""
         return self.of_every_worker(list(flags))[0]

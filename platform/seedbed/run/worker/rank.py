@@ -47,7 +47,7 @@ class Rank:
         self.store = Folder(assignment.storage)
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
-        held_out = read_held_out(assignment, mesh.part, mesh.num_parts)
+        held_out = mesh.first_alone(lambda: read_held_out(assignment, mesh.part, mesh.num_parts))
         costs = assignment.costs
         mine = mesh.mine(assignment.cohort.trials, lambda trial: costs[trial.key].train_flops)
         self.training = CohortTraining(assignment.cohort, self.device, mine)

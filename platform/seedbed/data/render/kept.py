@@ -1,0 +1,125 @@
+"""The test set of a study, kept with its results: rendered once, and mapped by every worker.
+
+One Arrow IPC file, `held_out/<mark>.arrow`, with one record batch: a row for each sound pair, and
+the faults of the others in the schema's metadata. On a local disk the pictures are pages of the
+file, of which a worker touches those that it scores, and which all workers of a node share; from
+a bucket each worker copies the file once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from seedbed.data.fault import Fault
+from seedbed.data.render.render import Rendering, TestSet, render_test_set
+from seedbed.data.rows import Rows
+from seedbed.storage.folder import Folder
+from seedbed.storage.scratch import scratch_folder
+
+# Raised when the same pictures would be rendered otherwise, or are kept otherwise.
+FORMAT = b"seedbed-held-out/1"
+FOLDER = "held_out"
+
+
+def kept_test_set(
+    store: Folder, rows: Rows, rendering: Rendering, rank: int = 0, world: int = 1
+) -> TestSet:
+    """The test set `rows` as `render_test_set` makes it, which is asked only where none is kept.
+
+    Every `world`-th picture from `rank` on is compared with its digest, and all that is known of
+    the pairs: a file that is damaged, or of another version, is made anew, with a line. Several
+    may make it at a time, of equal bytes. The pictures are read-only.
+    """
+    name = f"{mark(rows, rendering)}.arrow"
+    shape = (rendering.image_size, rendering.image_size, 3)
+    if store.exists(FOLDER, name):
+        try:
+            with store.as_file(FOLDER, name) as path:
+                return _read(path, shape, slice(rank, None, world))
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            place = store.place(FOLDER, name)
+            print(f"test    {place} is made anew: {error}", file=sys.stderr)
+    made = render_test_set(rows, rendering)
+    with scratch_folder() as folder:
+        _write(made, Path(folder) / name)
+        store.upload(Path(folder), FOLDER)
+    return made
+
+
+def mark(rows: Rows, rendering: Rendering) -> str:
+    """What tells a rendered test set from others: its content, and all that makes its pixels.
+
+    Etags too: a shard that was damaged and has been restored may have the fingerprint it had.
+    """
+    pixels = (rendering.image_size, rendering.test_crop, rendering.test_caption)
+    words = repr((rows.fingerprint, rows.etags, *pixels))
+    return hashlib.sha256(words.encode()).hexdigest()[:24]
+
+
+def num_bytes(num_pairs: int, image_size: int) -> int:
+    """About what is kept of so many pairs."""
+    return num_pairs * 3 * image_size**2
+
+
+def _write(made: TestSet, path: Path) -> None:
+    images = np.ascontiguousarray(made.images)
+    width = int(np.prod(images.shape[1:]))
+    pictures = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(images), [None, pa.py_buffer(images)]
+    )
+    columns = {
+        "id": pa.array(made.ids),
+        "caption": pa.array(made.captions, pa.large_string()),
+        "digest": pa.array(_digests(images)),
+    }
+    said = json.dumps([fault.line for fault in made.faults]).encode()
+    metadata = {b"format": FORMAT, b"faults": said, b"sum": _sum(columns, said)}
+    batch = pa.record_batch({**columns, "picture": pictures})
+    batch = batch.replace_schema_metadata(metadata)
+    with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def _read(path: Path, shape: tuple[int, ...], mine: slice) -> TestSet:
+    """Raises ValueError, KeyError, OSError or an error of Arrow's for what cannot be believed."""
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    with pa.ipc.open_file(pa.memory_map(str(path)), options=options) as opened:
+        metadata = opened.schema.metadata or {}
+        if metadata.get(b"format") != FORMAT:
+            raise ValueError(f"it is of {metadata.get(b'format', b'an unknown version').decode()}")
+        batch = opened.get_batch(0)
+    batch.validate(full=True)
+    columns = {name: batch.column(name) for name in ("id", "caption", "digest")}
+    if metadata[b"sum"] != _sum(columns, metadata[b"faults"]):
+        raise ValueError("what it says of the pairs is damaged")
+    # An array of Arrow's own memory, which is the file's.
+    flat = np.frombuffer(batch.column("picture").buffers()[1], np.uint8)
+    images = flat[: len(batch) * int(np.prod(shape))].reshape(-1, *shape)
+    if (_digests(images[mine]) != columns["digest"].to_numpy()[mine]).any():
+        raise ValueError("pictures in it are damaged")
+    return TestSet(
+        images,
+        tuple(columns["caption"].to_pylist()),
+        columns["id"].to_numpy(),
+        tuple(Fault.parse(line) for line in json.loads(metadata[b"faults"])),
+    )
+
+
+def _digests(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """64 bits of each picture [n]."""
+    return np.fromiter((xxhash.xxh3_64_intdigest(one) for one in images), np.uint64, len(images))
+
+
+def _sum(columns: dict[str, pa.Array], said: bytes) -> bytes:
+    """A digest of all but the pictures."""
+    told: Sequence[object] = [columns[name].to_pylist() for name in sorted(columns)]
+    return xxhash.xxh3_64_hexdigest(repr(told).encode() + said).encode()

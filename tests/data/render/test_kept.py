@@ -1,0 +1,217 @@
+"""The kept test set. Oracles: the same rendered anew, shards that are gone, requests counted."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.conftest import shape_shards, write_tar
+from tests.fixtures.s3 import PassingFaults
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpus
+from seedbed.data.render.image import ONECROP, CenterCrop
+from seedbed.data.render.kept import FOLDER, kept_test_set, num_bytes
+from seedbed.data.render.render import Rendering, TestSet, render_test_set
+from seedbed.data.rows import Rows
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.errors import DataError
+from seedbed.storage.folder import Folder
+from seedbed.storage.objects import write_object
+
+RENDERING = Rendering({IMAGE: CenterCrop()}, (TEXT,), 16, 12, "txt", seed=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Shapes of which one, held out or not, is no picture in each shard."""
+    folder = shape_shards(tmp_path / "pairs", 256)
+    for number in range(4):
+        noise = [(f"x{n}", {"png": b"none", "txt": b"no picture"}) for n in range(40)]
+        write_tar(folder / f"bad{number}.tar", noise[: 10 * number + 1])
+    return folder
+
+
+def rows_of(folder: Path | str, home: Path) -> Rows:
+    return open_corpus(Corpus(uri=str(folder), caption="txt"), home).test
+
+
+def same(a: TestSet, b: TestSet) -> bool:
+    assert a.images.dtype == b.images.dtype == np.uint8 and a.ids.dtype == b.ids.dtype == np.int64
+    assert (a.captions, a.faults) == (b.captions, b.faults)
+    return np.array_equal(a.images, b.images) and np.array_equal(a.ids, b.ids)
+
+
+def only_file(store: Folder) -> Path:
+    (name,) = store.names(FOLDER)
+    return Path(store.path(FOLDER, name))
+
+
+def test_what_is_kept_is_what_was_rendered_and_needs_no_shard(
+    folder: Path, home: Path, tmp_path: Path
+) -> None:
+    rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
+    anew = render_test_set(rows, RENDERING)
+    assert len(anew.ids) > 20 and anew.faults
+    assert same(kept_test_set(store, rows, RENDERING), anew)
+    shutil.rmtree(folder)
+    kept = kept_test_set(store, rows, RENDERING)
+    assert same(kept, anew)
+    assert not kept.images.flags.writeable
+    assert same(kept.part(1, 3), anew.part(1, 3))
+    size = only_file(store).stat().st_size
+    assert 0 < size - num_bytes(len(anew.ids), 16) < 200 * len(anew.ids) + 4_096
+
+
+def test_parts_are_every_pair_once(folder: Path, home: Path) -> None:
+    whole = render_test_set(rows_of(folder, home), RENDERING)
+    parts = [whole.part(rank, 3) for rank in range(3)]
+    assert max(len(p.ids) for p in parts) - min(len(p.ids) for p in parts) <= 1
+    for n in range(len(whole.ids)):
+        part = parts[n % 3]
+        assert part.ids[n // 3] == whole.ids[n] and part.captions[n // 3] == whole.captions[n]
+        assert (part.images[n // 3] == whole.images[n]).all()
+
+
+def test_what_makes_other_pixels_or_names_is_kept_apart(
+    folder: Path, home: Path, tmp_path: Path
+) -> None:
+    rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
+    alike = replace(RENDERING, seed=1, context=7, caption="other", test_caption="txt")
+    kept_test_set(store, rows, RENDERING)
+    kept_test_set(store, rows, alike)
+    only_file(store)
+    restored = replace(rows, etags=tuple(f"{etag}-restored" for etag in rows.etags))
+    for other in (replace(RENDERING, image_size=8), replace(RENDERING, test_crop=ONECROP)):
+        assert same(kept_test_set(store, rows, other), render_test_set(rows, other))
+    assert len(store.names(FOLDER)) == 3
+    with pytest.raises(DataError, match="has changed"):  # it is read anew
+        kept_test_set(store, restored, RENDERING)
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def of_another_version(content: bytes) -> bytes:
+    with pa.ipc.open_file(content) as opened:
+        batch = opened.get_batch(0)
+    metadata = {**batch.schema.metadata, b"format": b"seedbed-held-out/0"}
+    out = pa.BufferOutputStream()
+    batch = batch.replace_schema_metadata(metadata)
+    with pa.ipc.new_file(out, batch.schema) as writer:
+        writer.write_batch(batch)
+    return out.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda c: flipped(c, c.index(b"a red")), "what it says of the pairs is damaged"),
+        (lambda c: flipped(c, len(c) * 3 // 4), "pictures in it are damaged"),
+        (lambda c: c[: len(c) // 2], "rrow"),
+        (lambda c: b"", "too small"),
+        (lambda c: flipped(c, len(c) - 3), "rrow"),
+        (lambda c: flipped(c, len(c) - 8), ""),
+        (of_another_version, "seedbed-held-out/0"),
+    ],
+)
+def test_a_file_that_is_damaged_or_of_another_version_is_made_anew(
+    folder: Path,
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: object,
+    words: str,
+) -> None:
+    rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
+    made = kept_test_set(store, rows, RENDERING)
+    path = only_file(store)
+    sound = path.read_bytes()
+    path.write_bytes(damage(sound))  # type: ignore[operator]
+    assert same(kept_test_set(store, rows, RENDERING), made)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "is made anew" in said and str(path) in said and words in said
+    assert path.read_bytes() == sound
+    kept_test_set(store, rows, RENDERING)
+    assert capsys.readouterr().err == ""
+
+
+def test_every_flipped_bit_is_seen_or_changes_nothing(
+    folder: Path, home: Path, tmp_path: Path
+) -> None:
+    rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
+    made = kept_test_set(store, rows, RENDERING)
+    path = only_file(store)
+    sound = path.read_bytes()
+    rng = np.random.default_rng(0)
+    inside = rng.integers(0, len(sound), 40)  # mostly pictures
+    edges = [*rng.integers(0, 2_500, 40), *rng.integers(len(sound) - 1_500, len(sound), 40)]
+    for place in [*inside, *edges]:
+        path.write_bytes(flipped(sound, int(place)))
+        assert same(kept_test_set(store, rows, RENDERING), made), place
+
+
+WRITER = """
+import sys, pickle, pathlib
+from seedbed.data.render.kept import kept_test_set
+from seedbed.storage.folder import Folder
+rows, rendering = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+store = Folder(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(5):
+    for name in store.names("held_out"):
+        if name.endswith(".arrow"):
+            store.remove("held_out", name)
+    kept = kept_test_set(store, rows, rendering)
+    print(kept.images.sum(), len(kept.captions), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_writers_at_the_same_time_do_not_harm_each_other(
+    folder: Path, home: Path, tmp_path: Path
+) -> None:
+    rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
+    anew = render_test_set(rows, RENDERING)
+    (tmp_path / "asked").write_bytes(pickle.dumps((rows, RENDERING)))
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "asked"), store.uri]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    expected = f"{anew.images.sum()} {len(anew.captions)}\n" * 5
+    assert [writer.communicate()[0] for writer in writers] == [expected] * 3
+    assert same(kept_test_set(store, rows, RENDERING), anew)
+    left = [path.name for path in Path(store.path(FOLDER)).iterdir()]
+    assert left == [only_file(store).name], "no half-written file stays"
+
+
+@pytest.mark.s3
+def test_in_a_bucket_the_second_asks_for_the_kept_file_and_for_no_shard(
+    flaky_s3: PassingFaults, folder: Path, home: Path
+) -> None:
+    prefix = f"s3://corpus/{home.parent.name}"
+    for path in folder.glob("*.tar"):
+        write_object(f"{prefix}/pairs/{path.name}", path.read_bytes())
+    rows, store = rows_of(f"{prefix}/pairs", home), Folder(f"{prefix}/results")
+    first = kept_test_set(store, rows, RENDERING)
+    assert any(".tar" in request for request in flaky_s3.requests)
+    flaky_s3.requests.clear()
+    second = kept_test_set(store, rows, RENDERING)
+    assert same(first, second) and len(second.ids)
+    asked = [request for request in flaky_s3.requests if not request.startswith("HEAD")]
+    assert asked and all("/results/held_out/" in request for request in asked), asked
+    assert not any(".tar" in request for request in flaky_s3.requests)
+    assert same(render_test_set(rows, RENDERING), second)
