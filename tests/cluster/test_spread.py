@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import ray
 
 from seedbed.cluster.spread import over_ray
+from seedbed.data.corpus import Corpus
+from seedbed.data.opening import open_corpora
+from seedbed.data.select.filters.filter import Filter, Mask, Rows
+from seedbed.data.select.filters.near_duplicates import NearDuplicates
 from seedbed.data.shards.index import index_source
 from seedbed.data.shards.spread import in_threads
 from seedbed.errors import DataError
@@ -29,6 +36,49 @@ def test_an_index_over_ray_is_that_of_threads(cluster: None, shapes: Path, tmp_p
     assert ours.shards == theirs.shards
     for path in (tmp_path / "b").rglob("*.parquet"):
         assert (tmp_path / "a" / path.relative_to(tmp_path / "b")).read_bytes() == path.read_bytes()
+
+
+def test_a_selection_over_ray_is_that_of_threads(
+    cluster: None, shapes: Path, tmp_path: Path
+) -> None:
+    @dataclass(frozen=True)
+    class Mine(Filter):
+        """Of a study's own file, which no other process can import."""
+
+        columns: ClassVar[frozenset[str]] = frozenset({"caption"})
+        by_row: ClassVar[bool] = True
+
+        def keep(self, rows: Rows) -> Mask:
+            return np.array(["red" not in words for words in rows["caption"]], bool)
+
+    @dataclass(frozen=True)
+    class Whole(Filter):
+        """One that sees all rows at once."""
+
+        columns: ClassVar[frozenset[str]] = frozenset({"caption", "key"})
+
+        def keep(self, rows: Rows) -> Mask:
+            longest = max(map(len, rows["caption"]))
+            pairs = zip(rows["key"], rows["caption"], strict=True)
+            return np.array([key[-1] != "7" or len(words) == longest for key, words in pairs], bool)
+
+    rules = (Mine(), NearDuplicates(1), Whole())
+    corpus = Corpus(uri=str(shapes), caption="txt", filters=rules, fraction=0.8, take=40)
+    found = []
+    for spread in (over_ray, in_threads, over_ray):  # the last one reads what the first one kept
+        home = tmp_path / spread.__name__
+        found.append(open_corpora([corpus], home, spread=spread)[corpus])
+    ours, theirs, again = found
+    for other in (ours, again):
+        assert other.steps == theirs.steps and other.fingerprint == theirs.fingerprint
+        for shard in range(len(theirs.train.paths)):
+            assert (other.train.of_shard(shard) == theirs.train.of_shard(shard)).all()
+    assert all(step.num_removed for step in theirs.steps)
+    kept = sorted((tmp_path / "in_threads").rglob("columns/*"))
+    assert len(kept) == 16
+    for path in kept:
+        place = tmp_path / "over_ray" / path.relative_to(tmp_path / "in_threads")
+        assert place.read_bytes() == path.read_bytes()
 
 
 def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_were(cluster: None) -> None:

@@ -30,7 +30,7 @@ from seedbed.data.render.render import (
     render_test_set,
 )
 from seedbed.data.rounds import Span
-from seedbed.data.select.columns import ColumnJob, read_job
+from seedbed.data.select.columns import COLUMNS, HASHES, ShardColumns
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -465,7 +465,8 @@ def test_a_picture_of_another_format_is_a_bad_sample_and_starts_no_program(
     out = columns([Numbered(1, "s.tar", sample)], RENDERING, 0)
     assert Fault.parse(out["fault"][0]).key == "k"
     write_tar(tmp_path / "x.tar", [("k", {"jpg": content, "txt": b"words"})])
-    read_job(ColumnJob(str(tmp_path / "x.tar"), "", 0, "", "columns"))
+    kept = {kind: str(tmp_path / kind) for kind in (COLUMNS, HASHES)}
+    ShardColumns(str(tmp_path / "x.tar"), "", 0, kept).read()
     assert not started.exists()
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import SeedbedError
@@ -52,9 +53,8 @@ def run(args: argparse.Namespace) -> None:
         _say_held_out(source.uri)
         if args.columns:
             opened = open_source(source.uri, home())
-            names = sorted(opened.places)
-            barred = _with_bar(spread, "reading columns")
-            table.read_columns(opened, names, {"key"}, "txt", home(), spread=barred)
+            shards = table.shard_columns(opened, sorted(opened.places), home())
+            table.keep_columns(shards, spread=_with_bar(spread, "reading columns"))
 
 
 def _with_bar(spread: Callable[..., Any], words: str) -> Callable[..., Any]:
@@ -96,8 +96,42 @@ def _say(uri: str, index: Index, places: Sequence[str]) -> None:
     reasons = Counter(reason.partition(" (")[0] for _, _, reason in read_bad(kept))
     for reason, count in reasons.most_common(5) if num_bad else ():
         print(f"             {count:,} x {reason}")
+    if line := _large_groups(index, places):
+        print(f"warning      {line}")
     print(f"fingerprint  {fingerprint(entries)}")
     print(f"index        {index.kept or 'up to date'}")
+
+
+def _large_groups(index: Index, places: Sequence[str]) -> str:
+    """What to say of parquet shards of which a window reads far more than its rows; "" for none."""
+    from seedbed.data.corpus import Corpus
+    from seedbed.data.order import BLOCK_ROWS
+    from seedbed.data.shards.row_index import Known, read_known
+
+    files = [shard for shard in index.shards if shard.name.endswith(".parquet")]
+    known = Known()
+    for place in places if files else ():
+        known |= read_known(place)
+    window = Corpus().window_rows
+    largest: dict[str, int] = {}  # rows of a file's largest group
+    num_bytes = 0
+    for shard in files:
+        if (shard.name, shard.etag) not in known:  # there was nowhere to keep it
+            continue
+        starts = known[shard.name, shard.etag].starts.tolist()
+        rows = max(b - a for a, b in pairwise(starts))
+        if rows > window:
+            largest[shard.name] = rows
+            num_bytes = max(num_bytes, shard.num_bytes * rows // shard.num_samples)
+    if not largest:
+        return ""
+    most = max(largest.values())
+    return (
+        f"{len(largest):,} of {len(files):,} parquet files have row groups of up to {most:,} rows "
+        f"({num_bytes / 1e6:,.1f} MB), and no less can be read: a window of {window:,} rows reads "
+        f"{(most + window) / window:.0f} times its bytes; write them again in small groups, by "
+        f"pyarrow.parquet.write_table(table, path, row_group_size={BLOCK_ROWS})"
+    )
 
 
 def _say_held_out(uri: str) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.data.choosing import choose
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, refusal
 from seedbed.data.parts import Part, Shards
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, Starts, held_out
-from seedbed.data.select.columns import read_columns
+from seedbed.data.select.choice import Choice
+from seedbed.data.select.columns import ShardColumns, shard_columns
+from seedbed.data.select.filters.filter import Mask
+from seedbed.data.select.judge import Asked
 from seedbed.data.select.removed import COPIES_STEP
-from seedbed.data.select.selection import Removal, RowTable, Selected, copies
+from seedbed.data.select.selection import Removal, copies
 from seedbed.data.shards.source import SPLIT
 from seedbed.data.shards.spread import Spread
 from seedbed.data.shards.usable import check_caption, check_usable
@@ -160,57 +163,48 @@ class Assembly:
 
     def _chosen(self, train: Rows, spread: Spread) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""
-        table = self._table(train, spread)
-        selected = self.corpus.selection.apply(table)
-        if not len(selected.shards):
-            removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in selected.steps)
+        corpus = self.corpus
+        weighted = any(part.weight != 1 for part in self.parts)
+        asked = Asked(corpus.selection, weighted)
+        columns: list[ShardColumns] = []
+        for number, part in enumerate(self.parts):
+            mine = [name for own, name in self.shards if own == number]
+            hashed = "phash" in asked.columns
+            columns += shard_columns(part.source, mine, self.home, hashed=hashed)
+        choice, stays, steps = choose(asked, train, columns, corpus.caption, spread)
+        if not stays.any():
+            removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in steps)
             raise DataError(
-                f"no pair of '{self.corpus.uri}' is left to train on",
+                f"no pair of '{corpus.uri}' is left to train on",
                 why=removed,
                 mend="loosen a filter",
             )
-        shards, rows = self._copied(table, selected)
-        return Chosen.of(shards, rows, len(self.shards)), selected.steps
+        times = self._times(choice, stays) if weighted else None
+        return Chosen.of(_kept(train, choice.stops, stays, times)), steps
 
-    def _table(self, train: Rows, spread: Spread) -> RowTable:
-        names = self.corpus.selection.columns | {"key", "uid"}
-        columns: list[dict[str, NDArray[Any]]] = []
+    def _times(self, choice: Choice, stays: Mask) -> NDArray[np.uint8]:
+        """How often each row comes in an epoch, as its source's weight says; 0 where it goes."""
+        times = np.zeros(len(stays), np.uint8)
+        identities = choice.identities
+        numbers = np.array([number for number, _ in self.shards])
         for number, part in enumerate(self.parts):
-            mine = [name for own, name in self.shards if own == number]
-            columns += read_columns(
-                part.source, mine, names, self.corpus.caption, self.home, spread=spread
-            )
-        rows = [train.of_shard(shard) for shard in range(len(self.shards))]
-        kept = [
-            {n: c[own] for n, c in cols.items()} for cols, own in zip(columns, rows, strict=True)
-        ]
-        shared = set.intersection(*(set(part) for part in kept))
-        return RowTable(
-            np.repeat(np.arange(len(rows)), [len(own) for own in rows]),
-            np.concatenate(rows),
-            {name: np.concatenate([part[name] for part in kept]) for name in shared},
-        )
-
-    def _copied(
-        self, table: RowTable, selected: Selected
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Shard and row numbers of an epoch, each row as often as its source's weight says."""
-        if all(part.weight == 1 for part in self.parts):
-            return selected.shards, selected.rows
-        kept = table.where(_found(table, selected))
-        source_of = np.array([number for number, _ in self.shards])[kept.shards]
-        times = np.zeros(len(kept), np.int64)
-        for number, part in enumerate(self.parts):
-            own = source_of == number
-            times[own] = copies(kept.identities[own], part.weight)
-        return np.repeat(kept.shards, times), np.repeat(kept.rows, times)
+            mine = np.flatnonzero(numbers == number)
+            first = int(choice.stops[mine[0] - 1]) if mine[0] else 0
+            rows = first + np.flatnonzero(stays[first : int(choice.stops[mine[-1]])])
+            times[rows] = copies(identities[rows], part.weight)
+        return times
 
 
-def _found(table: RowTable, selected: Selected) -> NDArray[np.bool_]:
-    """Which rows of `table` are selected."""
-    ours = (table.shards << 32) | table.rows
-    theirs = (selected.shards << 32) | selected.rows
-    return np.isin(ours, theirs)
+def _kept(
+    train: Rows, stops: NDArray[np.int64], stays: Mask, times: NDArray[np.uint8] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Of each shard the rows that stay, each as often as it comes."""
+    first = 0
+    for shard, stop in enumerate(stops.tolist()):
+        rows = train.of_shard(shard)
+        mine = slice(first, stop)
+        yield rows[stays[mine]] if times is None else np.repeat(rows, times[mine])
+        first = stop
 
 
 def _check_both(corpus: Corpus, train: Rows, test: Rows) -> None:

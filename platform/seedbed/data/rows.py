@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -28,10 +28,10 @@ class Chosen:
     stops: NDArray[np.int64]
 
     @classmethod
-    def of(cls, shards: NDArray[np.int64], rows: NDArray[np.int64], num_shards: int) -> Chosen:
-        """Of shard and row numbers [m], ascending by shard and row."""
-        counts = np.bincount(shards, minlength=num_shards)
-        return cls(rows.astype(np.int32), np.cumsum(counts))
+    def of(cls, parts: Iterable[NDArray[np.int64]]) -> Chosen:
+        """Of the row numbers of each shard, ascending."""
+        small = [part.astype(np.int32) for part in parts]
+        return cls(np.concatenate(small), np.cumsum([len(part) for part in small], dtype=np.int64))
 
     def of_shard(self, shard: int) -> NDArray[np.int64]:
         first = int(self.stops[shard - 1]) if shard else 0
@@ -93,6 +93,18 @@ class Rows:
         if shard in self.apart:
             rows = rows[~np.isin(rows, self.apart[shard])]
         return rows
+
+    def only(self, shard: int) -> Rows:
+        """The rows of one shard, as those of a split; where they begin is left out."""
+        return Rows(
+            paths=self.paths[shard : shard + 1],
+            num_rows=self.num_rows[shard : shard + 1],
+            fingerprint=self.fingerprint,
+            starts=Starts.of([np.empty(0, np.uint32)]),
+            holdout=self.holdout,
+            limits=self.limits[shard : shard + 1],
+            apart={0: self.apart[shard]} if shard in self.apart else {},
+        )
 
     @cached_property
     def counts(self) -> tuple[int, ...]:

@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import seedbed.data.select.filters
+from seedbed.data.select.filters import near_duplicates
 from seedbed.data.select.filters.aspect_ratio import AspectRatio
 from seedbed.data.select.filters.characters import Characters
 from seedbed.data.select.filters.clip_score import ClipScore
 from seedbed.data.select.filters.duplicates import ExactDuplicates
 from seedbed.data.select.filters.file_names import FileNames
-from seedbed.data.select.filters.filter import Filter, by_hash, hashes
+from seedbed.data.select.filters.filter import Comparison, Filter, by_hash, hashes
 from seedbed.data.select.filters.image_side import MinImageSide
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.markup import Markup
@@ -106,6 +107,28 @@ class TestEvery:
         rows = table()
         kept = kind().keep(rows)
         assert kind().keep({name: values[kept] for name, values in rows.items()}).all()
+
+    def test_what_it_says_of_a_row_by_itself_depends_on_that_row_alone(
+        self, kind: type[Filter]
+    ) -> None:
+        rows, rule = table(), kind()
+        alone = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(400)]
+        if isinstance(rule, Comparison):
+            every = rule.digest(rows)
+            assert every.dtype == np.uint64
+            assert [rule.digest(one)[0] for one in alone] == every.tolist()
+            ranks = np.random.default_rng(2).permutation(400).astype(np.uint64)
+            order = np.argsort(ranks)
+            kept = rule.choose(every, ranks)
+            np.testing.assert_array_equal(rule.choose(every[order], ranks[order]), kept[order])
+        if rule.by_row:
+            assert [bool(rule.keep(one)[0]) for one in alone] == rule.keep(rows).tolist()
+            assert "key" not in rule.columns
+
+    def test_takes_texts_as_a_corpus_gives_them(self, kind: type[Filter]) -> None:
+        texts = np.dtypes.StringDType()
+        rows = {n: v.astype(texts) if v.dtype == object else v for n, v in table().items()}
+        np.testing.assert_array_equal(kind().keep(rows), kind().keep(table()))
 
     def test_leaves_the_columns_as_they_are(self, kind: type[Filter]) -> None:
         rows = table()
@@ -231,6 +254,7 @@ def naive_near(phash: list[int], order: list[int], distance: int) -> list[bool]:
     return [row in kept for row in range(len(phash))]
 
 
+@pytest.mark.parametrize(("few", "many"), [(64, 1_024), (2, 3)])
 @settings(max_examples=60, deadline=None)
 @given(
     data=st.data(),
@@ -238,7 +262,7 @@ def naive_near(phash: list[int], order: list[int], distance: int) -> list[bool]:
     distance=st.integers(0, 3),
 )
 def test_near_duplicates_are_the_naive_loops(
-    data: st.DataObject, base: list[int], distance: int
+    few: int, many: int, data: st.DataObject, base: list[int], distance: int
 ) -> None:
     flips = st.lists(st.integers(0, 63), max_size=6)
     values = [
@@ -247,7 +271,10 @@ def test_near_duplicates_are_the_naive_loops(
     ]
     keys = np.array([f"k{n}" for n in range(len(values))], object)
     rows = {"phash": np.array(values, np.uint64), "key": keys}
-    kept = NearDuplicates(distance).keep(rows).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "FEW", few)
+        patch.setattr(near_duplicates, "MANY", many)
+        kept = NearDuplicates(distance).keep(rows).tolist()
     assert kept == naive_near(values, by_hash(keys).tolist(), distance)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from seedbed.storage import local
 from seedbed.storage.objects import exists, read_object
 from seedbed.storage.tables import read_table
 
+COLUMNS, HASHES = "columns", "phash"  # kinds of what is kept of a shard
 HASH_SIDE = 8  # of a dHash: 8 x 8 comparisons of neighbouring pixels
 NO_HASH = 0
 # What corpora call a pair's CLIP similarity (img2dataset, LAION, DataComp).
@@ -47,67 +48,104 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class ColumnJob:
-    """One shard to be read for `what`: its columns, or its pictures' hashes."""
+class ShardColumns:
+    """The columns of one shard: kept on this disk, or read from the shard.
+
+    `kept` says where by kind, COLUMNS and, where they are asked for, HASHES. What is kept goes
+    along (`content`) where a task on another machine is told of the shard.
+    """
 
     path: str
     etag: str
-    num_bytes: int
-    kept: str
-    what: str
+    shard_bytes: int
+    kept: Mapping[str, str]
+    content: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def is_kept(self) -> bool:
+        return all(Path(place).exists() for place in self.kept.values())
+
+    @property
+    def num_bytes(self) -> int:
+        """To be read."""
+        if not self.is_kept:
+            return self.shard_bytes
+        return sum(Path(place).stat().st_size for place in self.kept.values())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "content": self._known()}
+
+    def read(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """All that is asked for, and what of it was read from the shard: once, for both kinds.
+
+        Raises DataError where it cannot be read.
+        """
+        known = self._known()
+        new: dict[str, bytes] = {}
+        if left := self.kept.keys() - known.keys():
+            samples = read_shard(self.path, self.etag)
+            if COLUMNS in left:
+                new[COLUMNS] = _table_of(self.path, samples)
+            if HASHES in left:
+                found = [difference_hash(sample) for sample in samples]
+                new[HASHES] = np.array(found, np.uint64).tobytes()
+        return known | new, new
+
+    def keep(self, new: Mapping[str, bytes]) -> None:
+        for kind, content in new.items():
+            local.write(self.kept[kind], content)
+
+    def _known(self) -> dict[str, bytes]:
+        places = {kind: Path(place) for kind, place in self.kept.items()}
+        here = {kind: place.read_bytes() for kind, place in places.items() if place.exists()}
+        return {**self.content, **here}
 
 
-def read_columns(
-    source: OpenSource,
-    shards: Sequence[str],
-    names: Iterable[str],
-    caption: str,
-    home: Path,
-    *,
-    spread: Spread = in_threads,
-) -> list[dict[str, NDArray[Any]]]:
-    """For each of `shards`, the columns `names` [n] of its rows; `caption` is the field to read.
+def shard_columns(
+    source: OpenSource, shards: Iterable[str], home: Path, *, hashed: bool = False
+) -> list[ShardColumns]:
+    """Where the columns of `shards` are or will be kept, with hashes of pictures where `hashed`."""
+    mark = hashlib.sha256(source.uri.encode()).hexdigest()[:16]
+    folder = home / "indexes" / mark / "columns"
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {shard.name: shard.num_bytes for shard in source.manifest.shards}
+    found = []
+    for name in shards:
+        mark = hashlib.sha256(f"{name}/{source.etags[name]}".encode()).hexdigest()[:24]
+        kinds = (COLUMNS, HASHES) if hashed else (COLUMNS,)
+        kept = {kind: str(folder / f"{mark}.{kind}") for kind in kinds}
+        found.append(ShardColumns(source.places[name], source.etags[name], sizes[name], kept))
+    return found
+
+
+def keep_columns(shards: Sequence[ShardColumns], *, spread: Spread = in_threads) -> None:
+    """Read the columns that are not kept yet, and keep them."""
+    left = [shard for shard in shards if not shard.is_kept]
+    for shard, new in zip(left, spread(_new, left), strict=True):
+        shard.keep(new)
+
+
+def _new(shard: ShardColumns) -> dict[str, bytes]:
+    return shard.read()[1]
+
+
+def columns_of(
+    content: Mapping[str, bytes], names: Iterable[str], caption: str
+) -> dict[str, NDArray[Any]]:
+    """The columns `names` [n] of a shard's rows; `caption` is the field to read.
 
     Columns that no filter here knows are taken from the samples' fields, as numbers where all of
     them are; what a sample lacks is "" or NaN.
     """
-    mark = hashlib.sha256(source.uri.encode()).hexdigest()[:16]
-    folder = home / "indexes" / mark / "columns"
-    folder.mkdir(parents=True, exist_ok=True)
     wanted = set(names)
-    parts = _stored(source, shards, folder, "columns", spread)
-    hashes = _stored(source, shards, folder, "phash", spread) if "phash" in wanted else None
-    out = []
-    for number, content in enumerate(parts):
-        table = read_table(content)
-        columns = _columns(table, wanted - {"phash"}, caption)
-        if hashes is not None:
-            columns["phash"] = np.frombuffer(hashes[number], np.uint64)
-        out.append(columns)
-    return out
+    columns = _columns(read_table(content[COLUMNS]), wanted - {"phash"}, caption)
+    if "phash" in wanted:
+        columns["phash"] = np.frombuffer(content[HASHES], np.uint64)
+    return columns
 
 
-def _stored(
-    source: OpenSource, shards: Sequence[str], folder: Path, what: str, spread: Spread
-) -> list[bytes]:
-    jobs = []
-    sizes = {shard.name: shard.num_bytes for shard in source.manifest.shards}
-    for name in shards:
-        mark = hashlib.sha256(f"{name}/{source.etags[name]}".encode()).hexdigest()[:24]
-        kept = str(folder / f"{mark}.{what}")
-        jobs.append(ColumnJob(source.places[name], source.etags[name], sizes[name], kept, what))
-    left = [job for job in jobs if not Path(job.kept).exists()]
-    for job, content in zip(left, spread(read_job, left), strict=True):
-        local.write(job.kept, content)
-    return [Path(job.kept).read_bytes() for job in jobs]
-
-
-def read_job(job: ColumnJob) -> bytes:
-    """The bytes to keep for one shard. Raises DataError where it cannot be read."""
-    samples = read_shard(job.path, job.etag)
-    if job.what == "phash":
-        return np.array([difference_hash(sample) for sample in samples], np.uint64).tobytes()
-    beside = _sidecar(job.path)
+def _table_of(path: str, samples: Sequence[RawSample]) -> bytes:
+    beside = _sidecar(path)
     rows = [_row(sample, beside.get(sample.key, {})) for sample in samples]
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), out, compression="zstd")
@@ -164,9 +202,9 @@ def difference_hash(sample: RawSample) -> int:
 
 def _columns(table: pa.Table, names: set[str], caption: str) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
-        name: np.asarray(table.column(name).to_pylist())
-        for name in ("key", "uid", "width", "height", "sha256")
+        name: _text(table.column(name).to_pylist()) for name in ("key", "uid", "sha256")
     }
+    columns |= {name: table.column(name).to_numpy() for name in ("width", "height")}
     left = names - columns.keys()
     if not left:
         return columns
@@ -174,14 +212,13 @@ def _columns(table: pa.Table, names: set[str], caption: str) -> dict[str, NDArra
     for name in left:
         if name == "caption":
             plain = table.column("txt").to_pylist()
-            columns[name] = np.array(
+            columns[name] = _text(
                 [
                     text
                     if text is not None and (caption == "txt" or not values)
-                    else _text(values.get(caption))
+                    else _words(values.get(caption))
                     for text, values in zip(plain, fields, strict=True)
-                ],
-                dtype=np.str_,
+                ]
             )
         elif name == "clip_score":
             known = next((s for s in SCORES if any(s in v for v in fields)), "")
@@ -191,11 +228,16 @@ def _columns(table: pa.Table, names: set[str], caption: str) -> dict[str, NDArra
     return columns
 
 
-def _text(value: object) -> str:
+def _text(values: list[str]) -> NDArray[Any]:
+    """Each as long as it is: in an array of fixed width all take the room of the longest."""
+    return np.array(values, dtype=np.dtypes.StringDType())
+
+
+def _words(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _values(values: list[Any]) -> NDArray[Any]:
     if all(value is None or isinstance(value, (int, float)) for value in values):
         return np.array([np.nan if v is None else float(v) for v in values])
-    return np.array(["" if v is None else str(v) for v in values], dtype=np.str_)
+    return _text(["" if v is None else str(v) for v in values])

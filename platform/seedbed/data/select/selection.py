@@ -8,9 +8,8 @@ hash is of the row's `uid` where it has one, else of its key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.checks import counts, numbers
-from seedbed.data.select.filters.filter import Filter, by_hash, column, hashes
+from seedbed.data.select.filters.filter import Bits, Filter
 from seedbed.errors import DataError
 
 UID_DTYPE = np.dtype("u8,u8")  # DataComp (Gadre et al. 2023): 32 hex digits as two halves
-
-
-@dataclass(frozen=True)
-class RowTable:
-    """Rows of a corpus: number of the shard [n], number of the row in it [n], columns of [n].
-
-    The column `key` is always there; repeated keys are told apart by their shard's number.
-    """
-
-    shards: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    columns: Mapping[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.shards)
-
-    def where(self, kept: NDArray[Any]) -> RowTable:
-        """The rows at `kept` (bool or row numbers)."""
-        columns = {name: values[kept] for name, values in self.columns.items()}
-        return RowTable(self.shards[kept], self.rows[kept], columns)
-
-    @cached_property
-    def keys(self) -> NDArray[np.str_]:
-        """A name for each row that no other row has."""
-        keys = np.asarray([str(key) for key in column(self.columns, "key", "Selection")], np.str_)
-        if len(np.unique(keys)) == len(keys):
-            return keys
-        pairs = zip(self.shards.tolist(), keys.tolist(), strict=True)
-        return np.asarray([f"{shard}/{key}" for shard, key in pairs], np.str_)
-
-    @cached_property
-    def identities(self) -> NDArray[np.str_]:
-        """What a row is chosen by: its uid, or its key where it has none."""
-        uids = self.columns.get("uid")
-        if uids is None:
-            return self.keys
-        pairs = zip(uids.tolist(), self.keys.tolist(), strict=True)
-        return np.asarray([str(uid or key) for uid, key in pairs], np.str_)
 
 
 @dataclass(frozen=True)
@@ -69,20 +30,6 @@ class Removal:
     name: str
     num_rows: int
     num_removed: int
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The rows that stay: shard and row numbers [m], ascending; and what each step removed."""
-
-    shards: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    steps: tuple[Removal, ...]
-
-    def of_shard(self, shard: int) -> NDArray[np.int64]:
-        """The row numbers kept of `shard`, ascending."""
-        first, last = np.searchsorted(self.shards, [shard, shard + 1])
-        return self.rows[first:last]
 
 
 @dataclass(frozen=True)
@@ -142,57 +89,10 @@ class Selection:
         """sha256 of the criteria, with the content of the list of uids; "" for all rows."""
         if self.is_all:
             return ""
-        listed = sorted(set(read_uids(self.uids).tolist())) if self.uids else []
+        listed = np.unique(read_uids(self.uids)).tolist() if self.uids else []
         digest = hashlib.sha256(b"\n".join(listed)).hexdigest() if self.uids else ""
         words = [*(f.name for f in self.filters), self.fraction, digest, self.take]
         return hashlib.sha256(repr(words).encode()).hexdigest()
-
-    def apply(self, table: RowTable) -> Selected:
-        """The rows of `table` that stay, and what each step removed of what the last one left.
-
-        Raises DataError for a column that is missing, a list of uids that cannot be read, and
-        where fewer rows are left than `take` says.
-        """
-        steps: list[Removal] = []
-        names = iter(self.step_names)
-        table = RowTable(table.shards, table.rows, {**table.columns, "key": table.keys})
-
-        def step(kept: NDArray[Any]) -> None:
-            nonlocal table
-            left = table.where(kept)
-            steps.append(Removal(next(names), len(table), len(table) - len(left)))
-            table = left
-
-        if self.uids:
-            uids = column(table.columns, "uid", "Selection.uids")
-            step(np.isin(_as_bytes(uids.tolist()), read_uids(self.uids)))
-        for rule in self.filters:
-            step(rule.keep(table.columns))
-        if self.fraction < 1:
-            step(within(table.identities, self.fraction))
-        if self.take:
-            step(self._first(table, steps))
-        order = np.lexsort((table.rows, table.shards))
-        return Selected(table.shards[order], table.rows[order], tuple(steps))
-
-    def _first(self, table: RowTable, steps: Sequence[Removal]) -> NDArray[np.int64]:
-        if self.take > len(table):
-            removed = "; ".join(f"{step.name} removed {step.num_removed:,}" for step in steps)
-            raise DataError(
-                f"Selection.take is {self.take:,}, and {len(table):,} rows are left",
-                why=f"it holds the count equal between levels ({removed or 'nothing was removed'})",
-                mend=f"take at most {len(table):,}, or loosen a filter",
-            )
-        # Rows of one uid are told apart by their keys.
-        order = np.lexsort((table.keys, table.identities, hashes(table.identities)))
-        return np.sort(order[: self.take])
-
-
-def within(identities: NDArray[Any], fraction: float) -> NDArray[np.bool_]:
-    """Which rows' hashes lie in the first `fraction` of all hashes: bool [n]."""
-    if fraction >= 1:
-        return np.ones(len(identities), np.bool_)
-    return np.asarray(hashes(identities) < np.uint64(int(fraction * 2**64)))
 
 
 def read_uids(path: str) -> NDArray[np.bytes_]:
@@ -219,14 +119,14 @@ def _as_bytes(uids: Sequence[Any]) -> NDArray[np.bytes_]:
     return np.asarray(encoded, dtype=np.bytes_)
 
 
-def copies(identities: NDArray[Any], weight: float) -> NDArray[np.int64]:
+def copies(identities: Bits, weight: float) -> NDArray[np.int64]:
     """How often each row of a source with `weight` comes in an epoch: int64 [n].
 
     Each row as often as the weight's whole part says; its fraction is the share of rows, those of
     the smallest hashes, that come once more: at 2.5, every row twice, and half of them a third
-    time.
+    time. Rows of one hash come in the order in which they are given.
     """
     drawn = np.full(len(identities), int(weight), np.int64)
     extra = round((weight - int(weight)) * len(identities))
-    drawn[by_hash(identities)[:extra]] += 1
+    drawn[np.argsort(identities, kind="stable")[:extra]] += 1
     return drawn

@@ -21,6 +21,7 @@ class AspectRatio(Filter):
     most: float = 3.0
 
     columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._numbers("most", least=1)

@@ -27,6 +27,7 @@ class Characters(Filter):
     refuse_chinese: bool = True
 
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._numbers("min_ascii_share", least=0, most=1)

@@ -22,6 +22,7 @@ class ClipScore(Filter):
     least: float = 0.3
 
     columns: ClassVar[frozenset[str]] = frozenset({"clip_score"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._numbers("least", least=-1, most=1)

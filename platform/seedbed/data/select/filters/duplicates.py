@@ -7,11 +7,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from seedbed.data.select.filters.filter import Filter, Mask, Rows, by_hash, column
+from seedbed.data.select.filters.filter import (
+    Bits,
+    Comparison,
+    Mask,
+    Rows,
+    column,
+    first_of_each,
+    hashes,
+)
+
+UNKNOWN = 0  # the digest of a picture that could not be read
 
 
 @dataclass(frozen=True)
-class ExactDuplicates(Filter):
+class ExactDuplicates(Comparison):
     """One row of each `sha256` (of the picture's bytes): the one of the smallest hash of `key`.
 
     A row without a sha256 (its picture could not be read) is not a duplicate, and stays.
@@ -19,12 +29,9 @@ class ExactDuplicates(Filter):
 
     columns: ClassVar[frozenset[str]] = frozenset({"sha256", "key"})
 
-    def keep(self, rows: Rows) -> Mask:
+    def digest(self, rows: Rows) -> Bits:
         digests = column(rows, "sha256", self.name)
-        keep = np.zeros(len(digests), np.bool_)
-        seen: set[str] = set()
-        for row in by_hash(column(rows, "key", self.name)).tolist():
-            digest = digests[row]
-            keep[row] = not digest or digest not in seen
-            seen.add(digest)
-        return keep
+        return np.where(digests == "", np.uint64(UNKNOWN), hashes(digests))
+
+    def choose(self, digests: Bits, ranks: Bits) -> Mask:
+        return first_of_each(digests, ranks) | (digests == UNKNOWN)

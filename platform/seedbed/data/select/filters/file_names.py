@@ -33,6 +33,7 @@ class FileNames(Filter):
     refuse_extensions: bool = True
 
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._numbers("max_digit_share", least=0, most=1)

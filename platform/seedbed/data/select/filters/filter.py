@@ -1,8 +1,10 @@
 """What a row filter is: a frozen description that declares the columns it reads.
 
 A filter is a value: a study sets it as a level, the recipe flattens it, and equal filters keep
-equal rows. It sees the whole table of a split at once, so that a rule about repetition needs no
-second pass; its answer must not depend on the order of the rows.
+equal rows. A filter that judges each row by itself says so (`by_row`), and is asked where the row's
+shard is read. One that compares rows says what it compares (`Comparison`), of which 64 bits a row
+are brought together. Any other sees all rows of a split at once, with what that takes of memory;
+its answer must not depend on their order.
 
 Columns are arrays [n]. Those that filters here read: `caption` (text, "" where there is none),
 `key` (text, no two alike), `width` and `height` (pixels, 0 where unknown), `sha256` (text, of the
@@ -27,17 +29,19 @@ from seedbed.errors import DataError, nearest
 
 Rows = Mapping[str, NDArray[Any]]
 Mask = NDArray[np.bool_]
+Bits = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Filter(ABC):
     """Keeps some rows of a table. Fields are scalars, checked when the filter is made.
 
-    `columns` are the columns that `keep` may read. A filter that chooses among equal rows reads
-    `key`, which no two rows share, and chooses by its hash.
+    `columns` are the columns that `keep` may read. `by_row` says that whether a row stays depends
+    on that row alone, so that any part of the rows may be asked for.
     """
 
     columns: ClassVar[frozenset[str]]
+    by_row: ClassVar[bool] = False
 
     @abstractmethod
     def keep(self, rows: Rows) -> Mask:
@@ -60,6 +64,40 @@ class Filter(ABC):
         checks.counts(self, *names, **bounds, error=DataError)
 
 
+@dataclass(frozen=True)
+class Comparison(Filter):
+    """Chooses among rows that have something in common, by the hashes of their keys.
+
+    `columns` has `key`, which no two rows share.
+    """
+
+    @abstractmethod
+    def digest(self, rows: Rows) -> Bits:
+        """64 bits of what is compared: [n], each of its row alone."""
+
+    @abstractmethod
+    def choose(self, digests: Bits, ranks: Bits) -> Mask:
+        """Which rows stay of those with `digests` [n]; those of the smallest `ranks` [n] do."""
+
+    def keep(self, rows: Rows) -> Mask:
+        digests = self.digest(rows)
+        order = by_hash(column(rows, "key", self.name))
+        ranks = np.empty(len(order), np.uint64)
+        ranks[order] = np.arange(len(order), dtype=np.uint64)
+        return self.choose(digests, ranks)
+
+
+def first_of_each(digests: Bits, ranks: Bits, most: int = 1) -> Mask:
+    """For each digest the `most` rows of the smallest ranks: bool [n]."""
+    line = np.lexsort((ranks, digests))
+    ordered = digests[line]
+    first = np.ones(len(line), np.bool_)
+    first[most:] = ordered[most:] != ordered[:-most]
+    kept = np.empty(len(line), np.bool_)
+    kept[line] = first
+    return kept
+
+
 def column(rows: Rows, name: str, reader: str) -> NDArray[Any]:
     """The column `name`. Raises DataError, naming the columns there are, where it is missing."""
     if name not in rows:
@@ -76,7 +114,7 @@ def each(values: Sequence[Any] | NDArray[Any], rule: Callable[[Any], object]) ->
     return np.fromiter((bool(rule(value)) for value in values), np.bool_, len(values))
 
 
-def hashes(keys: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
+def hashes(keys: Sequence[Any] | NDArray[Any]) -> Bits:
     """64-bit hashes [n] of the keys' texts: the same in every process and on every machine."""
     return np.fromiter(
         (
@@ -90,5 +128,5 @@ def hashes(keys: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
 
 def by_hash(keys: NDArray[Any]) -> NDArray[np.int64]:
     """Row numbers [n] in the order of their keys' hashes, and of the keys where those are equal."""
-    text = np.asarray([str(key) for key in keys], dtype=np.str_)
+    text = np.array([str(key) for key in keys], dtype=object)
     return np.lexsort((text, hashes(text))).astype(np.int64)

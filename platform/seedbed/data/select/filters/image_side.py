@@ -20,6 +20,7 @@ class MinImageSide(Filter):
     pixels: int = 64
 
     columns: ClassVar[frozenset[str]] = frozenset({"width", "height"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._counts("pixels", least=1)

@@ -23,6 +23,7 @@ class Length(Filter):
     max_characters: int = 400
 
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._counts("min_words", least=0)

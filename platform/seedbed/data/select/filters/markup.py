@@ -25,6 +25,7 @@ class Markup(Filter):
     refuse_tags: bool = True
 
     columns: ClassVar[frozenset[str]] = frozenset({"caption"})
+    by_row: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._switches("refuse_urls", "refuse_tags")

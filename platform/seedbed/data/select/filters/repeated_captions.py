@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from seedbed.data.select.filters.filter import Filter, Mask, Rows, by_hash, column
+from seedbed.data.select.filters.filter import (
+    Bits,
+    Comparison,
+    Mask,
+    Rows,
+    column,
+    first_of_each,
+    hashes,
+)
 
 
 @dataclass(frozen=True)
-class RepeatedCaptions(Filter):
+class RepeatedCaptions(Comparison):
     """At most `most` rows of each caption; captions are equal up to case and white space.
 
     Those of the smallest hash of `key` stay, whatever the order of the rows.
@@ -25,12 +31,9 @@ class RepeatedCaptions(Filter):
     def __post_init__(self) -> None:
         self._counts("most", least=1)
 
-    def keep(self, rows: Rows) -> Mask:
+    def digest(self, rows: Rows) -> Bits:
         captions = column(rows, "caption", self.name)
-        keep = np.zeros(len(captions), np.bool_)
-        taken: dict[str, int] = {}
-        for row in by_hash(column(rows, "key", self.name)).tolist():
-            caption = " ".join(captions[row].casefold().split())
-            taken[caption] = taken.get(caption, 0) + 1
-            keep[row] = taken[caption] <= self.most
-        return keep
+        return hashes([" ".join(caption.casefold().split()) for caption in captions])
+
+    def choose(self, digests: Bits, ranks: Bits) -> Mask:
+        return first_of_each(digests, ranks, self.most)
