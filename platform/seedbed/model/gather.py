@@ -39,8 +39,8 @@ def gather_over(group: Any, world: int, rank: int) -> None:
 
 
 def data_group() -> Any:
-    """The process group that gradients are averaged over; None for all processes."""
-    return _together.group
+    """The process group that gradients are averaged over, where several ranks train."""
+    return dist.group.WORLD if _together.group is None else _together.group
 
 
 class Gather:
@@ -175,7 +175,12 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        grad = grads[0].contiguous()
+        n = len(grads[0]) // world_size()
+        if grads[0].is_cuda and "nccl" in dist.get_backend(_together.group):
+            mine = grads[0].new_empty(n, *grads[0].shape[1:])
+            dist.reduce_scatter_tensor(mine, grads[0].contiguous(), group=_together.group)
+            return mine
+        # gloo would send as much to scatter. It sums in place, and the gradient is another's.
+        grad = grads[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(grad, group=_together.group)
-        n = grad.shape[0] // world_size()
         return grad[_rank() * n : (_rank() + 1) * n]

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_BYTES = 32 << 20  # of similarities in memory at a time
+CHUNK_BYTES = 32 << 20  # of similarities in memory at a time, on a CPU
+# On a GPU, where each chunk is some launches: at most this part of what is free, and a constant
+# where that leaves room, so that what is summed together does not depend on the neighbours.
+GPU_CHUNK_BYTES, FREE_SHARE = 2 << 30, 1 / 4
 
 
 class MeanOfMax(torch.autograd.Function):
@@ -19,6 +22,8 @@ class MeanOfMax(torch.autograd.Function):
 
     The similarities [n, P, m, L] are made a few rows at a time, and of them only which token was
     best is kept for the backward pass. No other code sees them, so a fused kernel would go here.
+    They are of the tokens' type, and may be of half precision: the shares' type is that in which
+    they are averaged, and gradients summed.
     """
 
     @staticmethod
@@ -32,24 +37,26 @@ class MeanOfMax(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         (n, num_own), (m, num_others) = own.shape[:2], other.shape[:2]
         flat = other.flatten(0, 1).T
-        scores = own.new_empty(n, m)
+        scores = own_share.new_empty(n, m)
         best = _places(own, (n, num_own, m), num_others)
         back = back_best = None
         if other_share is not None:
-            back, back_best = own.new_empty(n, m), _places(own, (n, m, num_others), num_own)
-        room = _room(own, other)
-        for part in _chunks(own, other):
+            back = own_share.new_empty(n, m)
+            back_best = _places(own, (n, m, num_others), num_own)
+        size = _chunk_rows(own, other)
+        room = _room(own, other, size)
+        for part in _chunks(n, size):
             rows = own[part].flatten(0, 1)
             alike = torch.mm(rows, flat, out=room[: len(rows)])
             alike = alike.view(-1, num_own, m, num_others)
             if back is not None and back_best is not None:
                 most, where = alike.max(1)
-                back[part] = torch.einsum("ijl,jl->ij", most, other_share)
+                back[part] = torch.einsum("ijl,jl->ij", most.to(back.dtype), other_share)
                 back_best[part] = where.to(back_best.dtype)
             if other_mask is not None:
                 alike.masked_fill_(~other_mask, -torch.inf)
             most, where = alike.max(-1)
-            scores[part] = torch.einsum("ipj,ip->ij", most, own_share[part])
+            scores[part] = torch.einsum("ipj,ip->ij", most.to(scores.dtype), own_share[part])
             best[part] = where.to(best.dtype)
         ctx.save_for_backward(own, other, own_share, other_share, best, back_best)
         return scores, back
@@ -60,22 +67,29 @@ class MeanOfMax(torch.autograd.Function):
         grad, back_grad = grads
         m, num_others = other.shape[:2]
         flat = other.flatten(0, 1)
-        grad_own, grad_other = torch.empty_like(own), torch.zeros_like(flat)
-        room = _room(own, other)
-        for part in _chunks(own, other):
+        grad_own = torch.empty_like(own)
+        grad_other = torch.zeros_like(flat, dtype=own_share.dtype)
+        size = _chunk_rows(own, other)
+        room = _room(own, other, size)
+        for part in _chunks(len(own), size):
             rows = own[part]
             # The gradient of each similarity: 0 but where it was the best.
             flat_alike = room[: rows.shape[0] * rows.shape[1]].zero_()
             alike = flat_alike.view(*rows.shape[:2], m, num_others)
             if grad is not None:
                 value = own_share[part][:, :, None] * grad[part][:, None]
+                value = value.to(alike.dtype)
                 alike.scatter_(-1, best[part].long()[..., None], value[..., None])
             if back_grad is not None and back_best is not None:
                 value = other_share * back_grad[part][..., None]
+                value = value.to(alike.dtype)
                 alike.scatter_add_(1, back_best[part].long()[:, None], value[:, None])
             grad_own[part] = (flat_alike @ flat).view_as(rows)
-            grad_other.addmm_(flat_alike.T, rows.flatten(0, 1))
-        return grad_own, grad_other.view_as(other), None, None, None
+            if grad_other.dtype == flat.dtype:
+                grad_other.addmm_(flat_alike.T, rows.flatten(0, 1))
+            else:
+                grad_other += flat_alike.T @ rows.flatten(0, 1)
+        return grad_own, grad_other.view_as(other).to(other.dtype), None, None, None
 
 
 def _places(like: Tensor, shape: tuple[int, ...], num_tokens: int) -> Tensor:
@@ -85,18 +99,26 @@ def _places(like: Tensor, shape: tuple[int, ...], num_tokens: int) -> Tensor:
 
 
 def _chunk_rows(own: Tensor, other: Tensor) -> int:
-    """How many rows of `own` have similarities with `other` that fill CHUNK_BYTES."""
+    """How many rows of `own` have similarities with `other` that fill a chunk."""
     a_row = own.shape[1] * other.shape[0] * other.shape[1] * own.element_size()
-    return min(len(own), max(1, CHUNK_BYTES // max(1, a_row)))
+    return min(len(own), max(1, _chunk_bytes(own.device) // max(1, a_row)))
 
 
-def _chunks(own: Tensor, other: Tensor) -> Iterator[slice]:
-    size = _chunk_rows(own, other)
-    for first in range(0, len(own), max(1, size)):
+def _chunk_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return CHUNK_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    # What this process holds and does not use is free to it too.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(CHUNK_BYTES, min(GPU_CHUNK_BYTES, int(FREE_SHARE * free)))
+
+
+def _chunks(num_rows: int, size: int) -> Iterator[slice]:
+    for first in range(0, num_rows, max(1, size)):
         yield slice(first, first + size)
 
 
-def _room(own: Tensor, other: Tensor) -> Tensor:
-    """A buffer for one chunk's similarities, reused by every chunk: on a CPU, allocating fresh
-    pages each time takes longer than the product itself."""
-    return own.new_empty(_chunk_rows(own, other) * own.shape[1], other.shape[0] * other.shape[1])
+def _room(own: Tensor, other: Tensor, size: int) -> Tensor:
+    """A buffer for the similarities of `size` rows, reused by every chunk: on a CPU, allocating
+    fresh pages each time takes longer than the product itself."""
+    return own.new_empty(size * own.shape[1], other.shape[0] * other.shape[1])

@@ -6,16 +6,17 @@ import functools
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules._functions import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seedbed.model.gather import several_ranks, sum_over_ranks
+from seedbed.model.gather import data_group, several_ranks, sum_over_ranks, world_size
 
 
 class BatchNorm(nn.BatchNorm1d):
     """`nn.BatchNorm1d` of [n, C], with the statistics of all ranks' rows when `synced`.
 
     The paper's code leaves its heads' norms local, so that their result changes with the number
-    of GPUs; synced, W ranks compute what 1 rank does. (`nn.SyncBatchNorm` runs on GPUs alone.)
+    of GPUs; synced, W ranks compute what 1 rank does.
     """
 
     def __init__(self, num_features: int, *, synced: bool = True) -> None:
@@ -52,7 +53,14 @@ def _synced_forward(norm: _BatchNorm, x: Tensor) -> Tensor:
 
 
 def synced_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
-    """Normalise x [n, C, ...] over all ranks' rows and positions; running statistics follow."""
+    """Normalise x [n, C, ...] over all ranks' rows and positions; running statistics follow.
+
+    On GPUs by the operation below `nn.SyncBatchNorm`, which has kernels there alone. Not where it
+    is compiled: torch's waits for the GPU in its middle, which would cut a tower into pieces, and
+    this one is compiled as it stands.
+    """
+    if x.is_cuda and not torch.compiler.is_compiling():
+        return _synced_on_gpu(x, norm)
     over = [0, *range(2, x.ndim)]
     shape = [1, -1] + [1] * (x.ndim - 2)
     wide = x.float()
@@ -68,14 +76,33 @@ def synced_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
     return y.to(x.dtype)
 
 
+def _synced_on_gpu(x: Tensor, norm: _BatchNorm) -> Tensor:
+    out: Tensor = SyncBatchNorm.apply(  # type: ignore[no-untyped-call]
+        x,
+        norm.weight,
+        norm.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        _next_share(norm),
+        data_group(),
+        world_size(),
+    )
+    return out
+
+
 @torch.no_grad()
 def _follow(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
     if norm.running_mean is None or norm.running_var is None:
         return
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    share = norm.momentum
-    if share is None:
-        share = 1.0 / float(norm.num_batches_tracked)
+    share = _next_share(norm)
     norm.running_mean.lerp_(mean, share)
     norm.running_var.lerp_(variance, share)
+
+
+def _next_share(norm: _BatchNorm) -> float:
+    """Counts a batch; its share in the running statistics, 0 where there are none."""
+    if norm.num_batches_tracked is None:
+        return 0.0
+    norm.num_batches_tracked.add_(1)
+    return norm.momentum if norm.momentum is not None else 1.0 / float(norm.num_batches_tracked)

@@ -50,6 +50,7 @@ class Pretrainer(nn.Module):
     ) -> None:
         super().__init__()
         self.precision, self.micro_batch = precision, micro_batch
+        self._compiled = False
         self.objective = objective
         self._demand: dict[View, set[str]] = {}
         for need in objective.needs:
@@ -123,6 +124,7 @@ class Pretrainer(nn.Module):
 
     def embed_text(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids [n, L] and lengths [n] to un-normalised embeddings [n, embed_dim]."""
+        self._mark_length(ids)
         embedding: Tensor = self.projections["text"](self.towers["text"](ids, lengths).pooled)
         return embedding
 
@@ -192,6 +194,8 @@ class Pretrainer(nn.Module):
         """
         kinds = self._demand[view] & LEARNED
         tower = self.towers[view.modality]
+        if view.modality == "text":
+            self._mark_length(columns[0])
         out: dict[Feature, Tensor] = {}
         # Towers and projections alone run in half precision; losses stay in single.
         with torch.autocast(half or "cpu", torch.bfloat16, enabled=half is not None):
@@ -207,10 +211,18 @@ class Pretrainer(nn.Module):
                 out[Feature(view, "context")] = tower(*columns, both_ways=True).tokens
         return {feature: value.float() for feature, value in out.items()}
 
-    def compile_towers(self) -> None:
+    def compile_towers(self, backend: str = "inductor") -> None:
         """Compile the towers with torch.compile; their parameters keep their names."""
+        self._compiled = True
         for tower in self.towers.values():
-            tower.compile()
+            tower.compile(backend=backend)
+
+    def _mark_length(self, ids: Tensor) -> None:
+        """One graph for captions [n, L] of every L, to which a batch is cut."""
+        if self._compiled:
+            from torch._dynamo import maybe_mark_dynamic
+
+            maybe_mark_dynamic(ids, 1)
 
     @torch.no_grad()
     def clamp(self) -> None:

@@ -101,6 +101,12 @@ class Features:
 
         return torch.autocast(self._half, torch.bfloat16)
 
+    @property
+    def half_products(self) -> bool:
+        """Whether a loss that compares all tokens may do so in bf16: as the recipe says, and on
+        GPUs alone, since few CPUs multiply such numbers faster than fp32's."""
+        return self._half == "cuda"
+
     def __getitem__(self, feature: Feature) -> Tensor:
         return self._values[feature]
 

@@ -15,7 +15,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import ftfy
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -32,6 +31,8 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}\x{345}]+"
 def clean(caption: str) -> str:
     """CLIP's cleaning: repaired Unicode, HTML entities unescaped twice, one space, lower case."""
     if not (caption.isascii() and caption.isprintable()) or "&" in caption:
+        import ftfy  # for such captions alone
+
         caption = html.unescape(html.unescape(ftfy.fix_text(caption)))
     return re.sub(r"\s+", " ", caption).strip().lower()
 

@@ -26,6 +26,7 @@ def late_interaction(
     text_mask: Tensor | None = None,
     image_keep: int | None = None,
     text_keep: int | None = None,
+    half: bool = False,
     gather: Gather | None = None,
 ) -> Tensor:
     """Symmetric cross-entropy of token-wise similarities of matched pairs against all pairs.
@@ -34,7 +35,8 @@ def late_interaction(
     picture's similarity to a caption is the mean, over the picture's tokens, of the largest cosine
     with any of the caption's tokens, times `scale`; a caption's similarity to a picture likewise.
     With `image_keep` or `text_keep` that maximum is only over the k tokens of that side most
-    similar to their own match. Yao et al. 2021 (arXiv:2111.07783), eq. 3-5.
+    similar to their own match. Cosines are computed in bf16 with `half`. Yao et al. 2021
+    (arXiv:2111.07783), eq. 3-5.
     """
     import torch
     import torch.nn.functional as F
@@ -54,10 +56,11 @@ def late_interaction(
             other_text = text.gather(1, kept_text[..., None].expand(-1, -1, text.shape[-1]))
             other_mask = text_mask.gather(1, kept_text)
     if gather.world == 1 and other_image is image and other_text is text:
-        to_text, to_image = both_scores(image, text, text_mask)
+        to_text, to_image = both_scores(image, text, text_mask, half=half)
     else:
-        to_text = token_scores(image, gather.rows(other_text), gather.rows(other_mask))
-        to_image = token_scores(text, gather.rows(other_image), own_mask=text_mask)
+        texts, masks = gather.rows(other_text), gather.rows(other_mask)
+        to_text = token_scores(image, texts, masks, half=half)
+        to_image = token_scores(text, gather.rows(other_image), own_mask=text_mask, half=half)
     target = gather.offset + torch.arange(len(image), device=image.device)
     rows = F.cross_entropy(scale * to_text, target, reduction="none")
     columns = F.cross_entropy(scale * to_image, target, reduction="none")
@@ -162,6 +165,7 @@ class LateInteraction(Term):
                 text_mask=features[Feature(view, "mask")] if self.mask_padding else None,
                 image_keep=self.image_keep or None,
                 text_keep=self.text_keep or None,
+                half=features.half_products,
                 gather=features.gather,
             )
             for view, text in zip(self.texts, texts, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus
@@ -18,8 +19,9 @@ from seedbed.errors import DataError
 from seedbed.model.gather import Gather, of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.batch import Agree, in_host_memory, to_tensors
 from seedbed.run.worker.message import CurvePoint
+from seedbed.run.worker.process import prepare
 from seedbed.run.worker.variant import Variant, log_every
 from seedbed.study.trial import Trial
 
@@ -38,6 +40,7 @@ class CohortTraining:
     ) -> None:
         self.cohort, self.device = cohort, device
         mine = cohort.trials if trials is None else trials
+        prepare(device, num_compiled=sum(trial.recipe.compile for trial in mine))
         self.variants = {trial.key: Variant(trial, device) for trial in mine}
         self.step_number = 0
         self.seconds = self.shared_seconds = 0.0
@@ -71,8 +74,12 @@ class CohortTraining:
     def samples_seen(self) -> int:
         return self.step_number * self.cohort.recipe.budget.batch
 
-    def step(self, columns: Columns) -> None:
-        """Step every active variant on one batch of columns.
+    def held(self, columns: Columns, agree: Agree = list) -> dict[str, Tensor]:
+        """A batch in host memory, for a Feed; `agree` as in `in_host_memory`."""
+        return in_host_memory(columns, self.cohort.recipe, self.device, agree=agree)
+
+    def step(self, columns: Columns, batch: Mapping[str, Tensor] | None = None) -> None:
+        """Step every active variant on one batch of columns, which a Feed may have made `batch` of.
 
         An error in one variant ends it as failed and leaves the others alone. Where several
         ranks train it, it is raised instead: the others wait for this one in a collective.
@@ -80,21 +87,21 @@ class CohortTraining:
         # A copy: the column is a view, which would keep its whole block of pictures in memory.
         self._ids.append(np.array(columns["id"]))
         self._new_faults += [str(fault) for fault in columns["fault"] if fault]
-        batch = to_tensors(columns, self.cohort.recipe, self.device)
+        if batch is None:
+            batch = to_tensors(columns, self.cohort.recipe, self.device)
         gather = Gather.of_batch(len(batch["id"]), self.device)
         for variant in turns(list(self.variants.values()), self.step_number):
             if not variant.active:
                 continue
             try:
                 variant.step(batch, gather)
-            except (RuntimeError, ValueError, torch.OutOfMemoryError) as error:
+            except Exception as error:
                 if gather.world > 1:
                     raise
-                variant.status = "failed"
-                variant.reason = (
-                    f"{type(error).__name__} at step {variant.step_number + 1}: {error}"
-                )
-                variant.optimizer.zero_grad(set_to_none=True)
+                variant.fail(error)
+            # Outside the except clause, whose traceback holds the tensors of the step.
+            if variant.status == "failed":
+                variant.release()
         self.step_number += 1
 
     def check_faults(self) -> None:

@@ -56,16 +56,21 @@ class Recorder:
                 metrics |= task.values(scores)
             metrics |= {f"{recorded.FINAL}{name}": v for name, v in _last(variant).items()}
         metrics |= self._costs(variant)
-        if self.rank != 0:
-            return
+        record = self._as_record(variant, "completed" if completed else variant.status, metrics)
+        if self.rank == 0:
+            self._write(variant, record, answers)
+        variant.release()
+
+    def _write(
+        self, variant: Variant, record: TrialRecord, answers: list[tuple[Task[Any], Scores]]
+    ) -> None:
         key = variant.trial.key
-        if completed:
+        if record.status == "completed":
             for task, scores in answers:
                 self.store.write_bytes(scores.table(), "trials", key, task.file)
             weights = io.BytesIO()
             torch.save(variant.model.state_dict(), weights)
             self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
-        record = self._as_record(variant, "completed" if completed else variant.status, metrics)
         # Last: a record says that everything beside it is whole.
         name = "failure.json" if record.status == "failed" else "record.json"
         if faults := [*sorted(self.training.faults), *map(_as_held_out, self.held_out.faults)]:
@@ -77,6 +82,7 @@ class Recorder:
 
         Scores that are no numbers end `variant` as diverged, on every rank.
         """
+        variant.model.to(self.training.device)  # one that had ended and was recorded elsewhere
         variant.agree()
         found: list[tuple[Task[Any], Scores]] = []
         for task, part in self.held_out.asked:

@@ -64,8 +64,10 @@ class Variant:
                 # A queue would be sent anew with every step; norms are agreed on in `agree`.
                 broadcast_buffers=False,
                 process_group=data_group(),
+                gradient_as_bucket_view=True,  # one copy of the gradients less
             )
         self.status, self.reason = "running", ""
+        self.released = False
         self.step_number = 0
         self.curve: list[dict[str, float]] = []
         self.clock = StepClock(device, compiled=recipe.compile)
@@ -113,7 +115,7 @@ class Variant:
         Called by all ranks before a checkpoint and before the evaluation: training itself never
         reads them.
         """
-        if not several_ranks():
+        if self.released or not several_ranks():
             return
         for module in self.model.modules():
             if isinstance(module, _BatchNorm):
@@ -157,6 +159,25 @@ class Variant:
         """End as diverged: an outcome of the recipe, which would come again."""
         self.status, self.reason = "diverged", reason
 
+    def fail(self, error: Exception) -> None:
+        """End as failed in the middle of a step, which may have moved some of the weights."""
+        self.status = "failed"
+        self.reason = f"{type(error).__name__} at step {self.step_number + 1}: {error}"
+
+    def release(self) -> None:
+        """Give back what only a further step or an evaluation would need, of one that has ended.
+
+        Its weights stay, in host memory: its neighbours' checkpoints hold them, so that it can be
+        recorded again.
+        """
+        self.released = True
+        self.module = self.model  # without the buckets of DDP
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+        if self.device.type == "cuda":
+            self.model.to("cpu")
+            torch.cuda.empty_cache()  # rarely: what is left between its neighbours' tensors
+
     def _not_finite(self) -> str | None:
         """The first weight or running statistic with a value that is not finite, on any rank."""
         tensors = [
@@ -199,6 +220,8 @@ class Variant:
             "image_views",
         ):
             setattr(self, name, state[name])
+        if not self.active and not state["optimizer"]["state"]:
+            self.release()  # as it was
 
 
 def log_every(budget: Budget) -> int:
