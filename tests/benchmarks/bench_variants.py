@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import open_clip
 import torch
+from open_clip_step import open_clip_step
 from table import Row, run
 from torch import Tensor
 
@@ -96,49 +96,6 @@ def tower_pass(recipe: Recipe, batch: dict[str, Tensor], name: str) -> Callable[
     return step
 
 
-def open_clip_step(recipe: Recipe, batch: dict[str, Tensor]) -> Callable[[], None]:
-    """open_clip's own CLIP at the recipe's sizes, its own loss, the same optimizer settings."""
-    options = dict(recipe.image.options)
-    width = options.get("embed_dim", 768)
-    model: Any = open_clip.model.CLIP(
-        embed_dim=recipe.embed_dim,
-        vision_cfg={
-            "image_size": recipe.image.size,
-            "layers": options.get("depth", 12),
-            "width": width,
-            "head_width": width // options.get("num_heads", 12),
-            "patch_size": options.get("patch_size", 32),
-        },
-        text_cfg={
-            "context_length": recipe.text.context,
-            "vocab_size": recipe.text.vocabulary,
-            "width": recipe.text.width,
-            "heads": recipe.text.heads,
-            "layers": recipe.text.layers,
-        },
-        quick_gelu=True,
-    ).to(DEVICE)
-    loss = open_clip.loss.ClipLoss()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    mean, std = (
-        255 * torch.tensor(values, device=DEVICE).view(3, 1, 1)
-        for values in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-    )
-    texts = batch["text"].long()
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            images = (batch["image"].permute(0, 3, 1, 2).float() - mean) / std
-            image, text, scale = model(images, texts)[:3]
-            loss(image, text, scale).backward()
-        optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, 4.6052)
-
-    return step
-
-
 def measured(steps: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """Median seconds of each, taken in turn so that noise meets them alike."""
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -166,7 +123,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
     batch = batch_of(base, args.batch)
     steps = {name: our_step(recipe, batch) for name, recipe in recipes.items()}
     steps |= {f"{n} tower": tower_pass(base, batch, n) for n in ("image", "text")}
-    steps["open_clip"] = open_clip_step(base, batch)
+    theirs = open_clip_step(base, DEVICE)
+    steps["open_clip"] = lambda: theirs(batch)
     took = measured(steps, args.repeats)
     clip = took["clip"]
     print(

@@ -1,0 +1,67 @@
+"""A step of open_clip's own CLIP at a recipe's sizes, to measure ours beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seedbed.recipe.recipe import Recipe
+
+RESNETS = {  # open_clip's RN50, and what is next to `modified_resnet_small`
+    "resnet50_clip": {"layers": [3, 4, 6, 3], "width": 64},
+    "modified_resnet_small": {"layers": [1, 1, 1, 1], "width": 16},
+}
+
+
+def open_clip_step(
+    recipe: Recipe, device: torch.device, *, backend: str = ""
+) -> Callable[[Mapping[str, Tensor]], None]:
+    """open_clip's model and loss, in its way with precisions, and the same optimizer settings.
+
+    Its towers are compiled by `backend`, where one is named. Raises ImportError without open_clip.
+    """
+    import open_clip
+
+    options = dict(recipe.image.options)
+    width = options.get("embed_dim", 768)
+    vit = {
+        "layers": options.get("depth", 12),
+        "width": width,
+        "head_width": width // options.get("num_heads", 12),
+        "patch_size": options.get("patch_size", 32),
+    }
+    model: Any = open_clip.model.CLIP(
+        embed_dim=recipe.embed_dim,
+        vision_cfg={"image_size": recipe.image.size, **RESNETS.get(recipe.image.name, vit)},
+        text_cfg={
+            "context_length": recipe.text.context,
+            "vocab_size": recipe.text.vocabulary,
+            "width": recipe.text.width,
+            "heads": recipe.text.heads,
+            "layers": recipe.text.layers,
+        },
+        quick_gelu=True,
+    ).to(device)
+    if backend:
+        model.compile(backend=backend)
+    loss = open_clip.loss.ClipLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    mean, std = (
+        255 * torch.tensor(values, device=device).view(3, 1, 1)
+        for values in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
+
+    def step(batch: Mapping[str, Tensor]) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            images = (batch["image"].permute(0, 3, 1, 2).float() - mean) / std
+            image, text, scale = model(images, batch["text"].long())[:3]
+            loss(image, text, scale).backward()
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, 4.6052)
+
+    return step
