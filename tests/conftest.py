@@ -41,6 +41,14 @@ SHAPES = ("circle", "square", "bar")
 WriteShards = Callable[..., Path]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU, and torch sees no CUDA device")
+
+
 def shape(rng: random.Random) -> tuple[bytes, str]:
     """A 48 px PNG of one shape on a ground, and what it shows."""
     colour, ground, kind = rng.choice(COLOURS), rng.choice(COLOURS), rng.choice(SHAPES)

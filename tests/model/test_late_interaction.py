@@ -275,3 +275,73 @@ def test_two_views_of_each_side_are_the_mean_over_their_four_pairs_through_the_s
         losses.append(one(Features(values, {"dense": scale}, Gather())))
     assert len({round(float(loss.detach()), 6) for loss in losses}) == 4
     torch.testing.assert_close(found, (losses[0] + losses[1] + losses[2] + losses[3]) / 4)
+
+
+def in_half(
+    device: torch.device, rows: int = 64, patches: int = 9, words: int = 12
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Loss and gradients by bf16's products, and by the textbook form in float64."""
+    image, text = rand(rows, patches, 32, seed=1), rand(rows, words, 32, seed=2)
+    mask = mask_of([1 + n % words for n in range(rows)], words)
+    found = []
+    for half in (True, False):
+        dtype = torch.float32 if half else torch.float64
+        at = device if half else torch.device("cpu")
+        a, b = (x.to(at, dtype).requires_grad_() for x in (image, text))
+        if half:
+            loss = late_interaction(a, b, 9.0, text_mask=mask.to(at), half=True)
+        else:
+            loss = textbook(a, b, 9.0, mask)
+        loss.backward()
+        assert a.grad is not None and b.grad is not None
+        assert loss.dtype == a.grad.dtype == dtype
+        found.append([x.detach().cpu().double() for x in (loss, a.grad, b.grad)])
+    return found[0], found[1]
+
+
+def close_in_half(ours: list[Tensor], theirs: list[Tensor]) -> None:
+    """To what 8 bits of each cosine leave. A best token may be another that is as alike, which
+    moves some rows' gradients to it: the whole is compared, and not each number."""
+    assert ours[0].item() == pytest.approx(theirs[0].item(), rel=1e-2)
+    for one, other in zip(ours[1:], theirs[1:], strict=True):
+        assert torch.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.99
+        assert one.norm().item() == pytest.approx(other.norm().item(), rel=2e-2)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 25])
+def test_bf16_products_give_the_textbook_loss_and_gradient_within_a_percent_or_two(
+    chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
+    ours, theirs = in_half(torch.device("cpu"))
+    close_in_half(ours, theirs)
+    assert ours[0].item() != pytest.approx(theirs[0].item(), rel=1e-6)  # they are not fp32's
+
+
+def test_its_products_are_halved_on_gpus_alone_and_where_the_recipe_says_so() -> None:
+    halves = {
+        half: Features({}, {}, Gather(), half).half_products for half in (None, "cpu", "cuda")
+    }
+    assert halves == {None: False, "cpu": False, "cuda": True}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("chunk_bytes", [1, 2 << 30])
+def test_on_a_gpu_they_do_too_in_chunks_of_any_size(
+    chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(module, "GPU_CHUNK_BYTES", chunk_bytes)
+    close_in_half(*in_half(torch.device("cuda", 0)))
+
+
+@pytest.mark.gpu
+def test_a_gpu_s_chunks_leave_most_of_its_free_memory() -> None:
+    device = torch.device("cuda", 0)
+    image = torch.randn(512, 50, 64, device=device, requires_grad=True)
+    text = torch.randn(512, 77, 64, device=device, requires_grad=True)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    free = torch.cuda.mem_get_info(device)[0]
+    late_interaction(image, text, 9.0, half=True).backward()
+    assert torch.cuda.max_memory_allocated(device) < 0.6 * free

@@ -1,0 +1,96 @@
+"""Memory that ended variants give back. Oracle: the neighbours alone, and uninterrupted."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+from tests.run.worker.random_batches import STEPS, batch, cohort, recipe, trained, weights
+
+from seedbed.run.worker.cohort import CohortTraining
+
+CPU = torch.device("cpu")
+
+
+def saved(training: CohortTraining) -> dict[str, Any]:
+    """Its checkpoint, written and read."""
+    held = io.BytesIO()
+    torch.save(training.state_dict(), held)
+    held.seek(0)
+    state: dict[str, Any] = torch.load(held, weights_only=True)
+    return state
+
+
+def equal(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in theirs)
+
+
+def test_a_variant_that_asks_for_more_memory_than_there_is_ends_alone_and_gives_its_own_back() -> (
+    None
+):
+    greedy, sound = recipe(1), recipe(2)
+    members = cohort(greedy, sound)
+    training = CohortTraining(members, CPU)
+    sick = training.variants[greedy.key()]
+
+    def allocate(*_: object) -> None:
+        if sick.step_number == 2:
+            torch.empty(1 << 60, dtype=torch.uint8)  # an exbibyte
+
+    sick.model.register_forward_pre_hook(allocate)
+    for step in range(STEPS):
+        training.step(batch(members, step))
+    training.collect()
+    assert sick.status == "failed"
+    assert "at step 3" in sick.reason and "memory" in sick.reason
+    assert not sick.optimizer.state
+    assert all(p.grad is None for p in sick.model.parameters())
+    assert len(sick.curve) == 1 and sick.curve[0]["samples"] == 2 * members.recipe.budget.batch
+    assert training.sound == [sound.key()]
+    assert equal(weights(training, sound), weights(trained(cohort(sound), CPU), sound))
+
+
+def test_any_error_of_a_variant_ends_it_alone() -> None:
+    odd, sound = recipe(1), recipe(2)
+    members = cohort(odd, sound)
+    training = CohortTraining(members, CPU)
+
+    def fail(*_: object) -> None:
+        raise KeyError("a term of one's own")
+
+    training.variants[odd.key()].model.register_forward_pre_hook(fail)
+    training.step(batch(members, 0))
+    assert training.variants[odd.key()].reason.startswith("KeyError at step 1")
+    assert training.variants[sound.key()].status == "running"
+
+
+def test_a_checkpoint_of_a_cohort_in_which_one_was_released_goes_on_bit_for_bit() -> None:
+    ended, other = recipe(1), recipe(2)
+    members = cohort(ended, other)
+    whole = trained(members, CPU)
+    first = CohortTraining(members, CPU)
+    for step in range(3):
+        first.step(batch(members, step))
+    first.collect()
+    first.variants[ended.key()].diverge("the test says so")
+    first.variants[ended.key()].release()
+    state = saved(first)
+    assert not state["variants"][ended.key()]["optimizer"]["state"]
+    second = trained(members, CPU, start=3, state=state)
+    assert equal(weights(second, other), weights(whole, other))
+    again = second.variants[ended.key()]
+    assert (again.status, again.reason) == ("diverged", "the test says so")
+    assert again.released and not second.variants[other.key()].released
+    # What it had learned is still there, and so is what a record needs of it.
+    assert equal(weights(second, ended), weights(first, ended))
+    assert [p["samples"] for p in again.curve] == [3 * members.recipe.budget.batch]
+
+
+def test_a_released_variant_keeps_the_weights_with_which_it_ended() -> None:
+    one = recipe(1)
+    training = trained(cohort(one), CPU)
+    before = {name: value.clone() for name, value in weights(training, one).items()}
+    training.variants[one.key()].release()
+    assert equal(weights(training, one), before)
+    assert equal(weights(trained(cohort(one), CPU), one), before)
