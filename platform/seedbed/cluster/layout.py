@@ -48,6 +48,9 @@ class Layout:
     data_tasks: int  # of each worker, at a time
     words: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -71,9 +74,16 @@ def shares_of(plan: Plan, cohorts: Sequence[Cohort], data_parallel: int = 1) -> 
 
 
 def lay_out(
-    cluster: Mapping[str, Any], asked: Asked, *, num_cohorts: int, shares: Shares = Shares()
+    cluster: Mapping[str, Any],
+    asked: Asked,
+    *,
+    num_cohorts: int,
+    shares: Shares = Shares(),
+    has: str = "has",
 ) -> Layout:
     """Fit cohorts on `cluster` (Ray's resources: CPU, GPU), with the workers that were asked for.
+
+    Those that it has, or `has` says "can have".
 
     Where none were, as many as `shares` and the cluster allow, each with some of a cohort's
     variants: small models gain more by that than by threads. Raises ResourceError with the
@@ -85,13 +95,13 @@ def lay_out(
     need = num_workers + DATA_CPUS
     if need > cpus:
         raise ResourceError(
-            f"a cohort needs {need} CPUs and the cluster has {cpus}",
+            f"a cohort needs {need} CPUs and the cluster {has} {cpus}",
             why=f"{num_workers} workers x 1 CPU + {DATA_CPUS} CPU for its data tasks = {need}",
             mend="add CPUs, or lower --workers" if num_workers > 1 else "add CPUs",
         )
     if use_gpu and num_workers > gpus:
         raise ResourceError(
-            f"a cohort needs {num_workers} GPUs and the cluster has {gpus}",
+            f"a cohort needs {num_workers} GPUs and the cluster {has} {gpus}",
             why=f"{num_workers} workers x 1 GPU = {num_workers}",
             mend="add GPUs, or lower --workers",
         )

@@ -297,6 +297,21 @@ def test_trials_trained_by_other_means_are_named_by_what_differs(
     assert "threads:" not in page
 
 
+def test_layouts_are_told_with_how_many_trials_ended_in_each(
+    depth_study: Study, depth_report: Report, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    assert "<th>Layout</th>" not in depth_report.page.read_text()
+    design, records = depth_study
+    laid = [replace(record, layout="on 2 workers of 1 thread") for record in records]
+    laid[0] = replace(laid[0], layout="on 1 worker; the cluster has 4 CPUs and 1 GPU")
+    text = report_of((design, laid), tmp_path, provenance).paths["report.md"].read_text()
+    done = sum(record.status == "completed" for record in records)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert ["Layout", "Trials"] in rows
+    assert ["on 1 worker; the cluster has 4 CPUs and 1 GPU", "1"] in rows
+    assert ["on 2 workers of 1 thread", str(done - 1)] in rows
+
+
 def test_secondary_p_values_are_one_family(depth_report: Report) -> None:
     from statsmodels.stats.multitest import multipletests
 

@@ -15,7 +15,7 @@ from seedbed.study.label import label_text, same_label
 from seedbed.study.record import TrialRecord
 
 _LEADING = ("seed", "cohort", "status", "reason")
-_TRAILING = ("order_hash", "data_fingerprint", "recipe_key", "made_by")
+_TRAILING = ("order_hash", "data_fingerprint", "recipe_key", "made_by", "layout")
 
 
 def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame:
@@ -23,9 +23,9 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
 
     Columns: key, one per factor (categorical, in the design's level order), seed, cohort, status,
     reason, the metrics (responses first; NaN unless the trial completed), order_hash,
-    data_fingerprint, recipe_key, made_by, and recipe/<path> for every recipe field that varies.
-    A planned trial without a record is `never_started`. Raises AnalysisError on a record twice, a
-    record of no planned trial, or one of another cell or seed.
+    data_fingerprint, recipe_key, made_by, layout, and recipe/<path> for every recipe field that
+    varies. A planned trial without a record is `never_started`. Raises AnalysisError on a record
+    twice, a record of no planned trial, or one of another cell or seed.
     """
     _check_names(design)
     if len({trial.key for trial in design.trials}) != len(design.trials):

@@ -8,9 +8,11 @@ the same command goes on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import ray
 
+from seedbed.cluster.capacity import cluster_capacity
 from seedbed.cluster.layout import Asked, Layout, Shares, lay_out, shares_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
@@ -18,6 +20,7 @@ from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
+from seedbed.run.driver.layouts import note_layout
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, forget, forgive, starts
@@ -62,8 +65,11 @@ def run_plan(
     shares = Shares(why="a rehearsal trains nothing")
     if surface is None:
         shares = shares_of(plan, [start.cohort for start in chosen], asked.data_parallel)
-    layout = lay_out(ray.cluster_resources(), asked, num_cohorts=len(chosen), shares=shares)
+    capacity = cluster_capacity()
+    layout = lay_out(capacity.most, asked, num_cohorts=len(chosen), shares=shares, has=capacity.has)
+    layout = replace(layout, words=f"{layout.words}; {capacity.words}")
     progress.say(f"layout  {layout.words}")
+    note_layout(store, plan, layout, capacity)
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
     jobs: Mapping[str, Assignment | Rehearsal]
@@ -115,6 +121,7 @@ def _assignments(
             code_version=code_version,
             threads=layout.threads,
             data_parallel=layout.data_parallel,
+            layout=layout.words,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from seedbed.cluster.layout import Asked, check_batch, lay_out
 from seedbed.data.corpus import Corpus
@@ -31,20 +30,19 @@ def check_workers(plan: Plan, asked: Asked) -> None:
     A cluster that has not been joined yet says so itself, when it is.
     """
     check_batch(plan, asked.workers or asked.data_parallel)
-    machine = _resources()
-    if machine is not None:
-        lay_out(machine, asked, num_cohorts=len(plan.cohorts))
-
-
-def _resources() -> Mapping[str, Any] | None:
-    """CPUs and GPUs as Ray counts them; None for a cluster that is not joined."""
+    cluster: Mapping[str, float]
+    has = "has"
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
-        found: Mapping[str, Any] = ray.cluster_resources()
-        return found
-    if os.environ.get("RAY_ADDRESS"):
-        return None
-    return {"CPU": os.cpu_count() or 1, "GPU": _num_gpus()}
+        from seedbed.cluster.capacity import cluster_capacity
+
+        found = cluster_capacity()
+        cluster, has = found.most, found.has
+    elif os.environ.get("RAY_ADDRESS"):
+        return
+    else:
+        cluster = {"CPU": os.cpu_count() or 1, "GPU": _num_gpus()}
+    lay_out(cluster, asked, num_cohorts=len(plan.cohorts), has=has)
 
 
 def _num_gpus() -> int:

@@ -120,6 +120,7 @@ class Recorder:
             recipe=trial.recipe.flatten(),
             order_schema=ORDER_SCHEMA,
             made_by=" then ".join(self.training.made_by),
+            layout=self.assignment.layout,
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:

@@ -157,6 +157,7 @@ def _record(run: Run) -> TrialRecord:
         "recipe_key": tags.get("seedbed.recipe_key", ""),
         "order_schema": int(tags.get("seedbed.order_schema", "1")),
         "made_by": tags.get("seedbed.made_by", ""),
+        "layout": tags.get("seedbed.layout", ""),
         "code_version": json.loads(tags.get("seedbed.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("seedbed.missing_metrics", "[]")),
     }

@@ -1,4 +1,4 @@
-"""Provenance: versions and fingerprints, and the order hashes that prove pairing."""
+"""Provenance: versions, fingerprints, layouts, and the order hashes that prove pairing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _THEN = " then "
 
 
 def provenance_section(findings: Findings, provenance: Mapping[str, Any]) -> Section:
-    """Versions and fingerprints as handed over, and the order hashes that prove pairing."""
+    """Versions and fingerprints as handed over, layouts, and order hashes that prove pairing."""
     tables = []
     if provenance:
         tables.append(Table(["", ""], flat(provenance)))
+    if layouts := _layout_rows(findings):
+        tables.append(Table(["Layout", "Trials"], layouts, frozenset({1})))
     rows, unequal = _order_rows(findings)
     means = made_differently(findings)
     if not rows:
@@ -80,6 +82,15 @@ def _parts(made_by: str) -> dict[str, str]:
             if short not in values:
                 values.append(short)
     return {name: _THEN.join(values) for name, values in fields.items()}
+
+
+def _layout_rows(findings: Findings) -> list[list[str]]:
+    """How cohorts were laid out on the cluster, and how many trials ended so."""
+    done = findings.trials[completed(findings.trials)]
+    if "layout" not in done.columns:
+        return []
+    counts = Counter(str(words) for words in done["layout"] if words)
+    return [[words, number(n, 0)] for words, n in sorted(counts.items())]
 
 
 def _order_rows(findings: Findings) -> tuple[list[list[str]], list[str]]:

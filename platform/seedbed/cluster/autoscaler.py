@@ -1,0 +1,122 @@
+"""What a cluster's autoscaler may start, read where the autoscaler itself reads it.
+
+Ray's open-source autoscaler tells the cluster nothing of its limits (its service has a message for
+them, `ReportClusterConfig`, which only other autoscalers send). So the file is read that the
+autoscaler was started with, on the head, where it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+ANY_NUMBER = 1_000_000  # where a type has no limit
+HEAD_SECONDS = 60.0  # within which the head answers
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """Nodes that an autoscaler may start: what each has, and how many there can be at a time."""
+
+    name: str
+    resources: Mapping[str, float]
+    most: int
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What an autoscaler may start: of each type, and nodes of all types together."""
+
+    node_types: tuple[NodeType, ...]
+    max_workers: int
+
+
+def scaling() -> Scaling | None:
+    """Of the cluster that this process is connected to; None without an autoscaler.
+
+    Raises whatever Ray's own readers raise.
+    """
+    reported = _reported()
+    if reported is not None:
+        return reported
+    head = next((n for n in ray.nodes() if "node:__internal_head__" in n["Resources"]), None)
+    if head is None:
+        return None
+    context = ray.get_runtime_context()
+    if head["NodeID"] == context.get_node_id():
+        return of_monitor(context.gcs_address)
+    there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        head["NodeID"], soft=False
+    )
+    task = ray.remote(num_cpus=0, scheduling_strategy=there)(of_monitor)
+    found: Scaling | None = ray.get(task.remote(context.gcs_address), timeout=HEAD_SECONDS)
+    return found
+
+
+def present_nodes() -> list[tuple[str, Mapping[str, float]]]:
+    """The nodes that are there: each one's type ("" for the head), and its resources."""
+    from ray.autoscaler.v2.sdk import get_cluster_resource_state
+    from ray.core.generated.autoscaler_pb2 import NodeStatus
+
+    client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
+    nodes = []
+    for node in get_cluster_resource_state(client).node_states:
+        if node.status == NodeStatus.DEAD:
+            continue
+        resources = dict(node.total_resources)
+        is_head = "node:__internal_head__" in resources
+        nodes.append(("" if is_head else node.ray_node_type_name, resources))
+    return nodes
+
+
+def of_monitor(gcs_address: str) -> Scaling | None:
+    """What the autoscaler that runs on this machine for the Ray at `gcs_address` may start."""
+    file = _monitor_file(gcs_address)
+    if file is None:
+        return None
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+
+    config = FileConfigReader(str(file)).get_cached_autoscaling_config()
+    head = config.get_head_node_type()
+    node_types = []
+    for name, one in (config.get_node_type_configs() or {}).items():
+        # Ray adds the head itself to how many there may be of its type.
+        most = one.max_worker_nodes - (name == head)
+        if most > 0:
+            node_types.append(NodeType(name, dict(one.resources), most))
+    limit = config.get_max_num_worker_nodes()
+    return Scaling(tuple(node_types), sum(t.most for t in node_types) if limit is None else limit)
+
+
+def _reported() -> Scaling | None:
+    """What an autoscaler has told the cluster, which is what Ray's own libraries go by."""
+    config: Any = ray._private.state.state.get_cluster_config()
+    if config is None or not config.node_group_configs:
+        return None
+    node_types = []
+    for group in config.node_group_configs:
+        most = ANY_NUMBER if group.max_count < 0 else group.max_count
+        if most:
+            node_types.append(NodeType(group.name, dict(group.resources), most))
+    return Scaling(tuple(node_types), sum(one.most for one in node_types))
+
+
+def _monitor_file(gcs_address: str) -> Path | None:
+    """The file that the autoscaler's process was started with, by its command line."""
+    port = gcs_address.rpartition(":")[2]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = process.joinpath("cmdline").read_bytes().decode(errors="replace").split("\0")
+            options = dict(
+                word.split("=", 1) for word in words if word.startswith("--") and "=" in word
+            )
+            named = options.get("--autoscaling-config")
+            if named and options.get("--gcs-address", "").rpartition(":")[2] == port:
+                return (process / "cwd").readlink() / Path(named).expanduser()
+        except OSError:  # it has ended meanwhile, or is another user's
+            continue
+    return None

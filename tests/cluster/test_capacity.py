@@ -1,0 +1,266 @@
+"""What a cluster can become. Oracle: the arithmetic by hand, and what Ray's autoscaler starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from seedbed.cluster.autoscaler import NodeType
+from seedbed.cluster.capacity import at_most, cluster_capacity
+from seedbed.cluster.layout import Asked, lay_out
+from seedbed.data.opening import open_corpora
+from seedbed.errors import ResourceError
+from seedbed.plan.plan import Plan, plan
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.launch import run_plan
+from seedbed.storage.folder import Folder
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.track.ledger import InMemoryLedger
+from seedbed.variants import CLIP
+
+BIN = Path(sys.executable).parent
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+HEAD = ("", {"CPU": 4.0})
+BIG = NodeType("big", {"CPU": 32.0, "GPU": 8.0}, 2)
+SMALL = NodeType("small", {"CPU": 8.0, "GPU": 1.0}, 10)
+PLAIN = NodeType("plain", {"CPU": 64.0}, 5)
+
+
+@pytest.mark.parametrize(
+    ("present", "types", "max_workers", "cpus", "gpus"),
+    [
+        ([HEAD], [], 0, 4, 0),
+        ([HEAD], [SMALL], 20, 4 + 80, 10),
+        ([HEAD], [SMALL], 3, 4 + 24, 3),
+        # Too few for all: the nodes with GPUs first, whatever the order of the types.
+        ([HEAD], [PLAIN, SMALL, BIG], 4, 4 + 2 * 32 + 2 * 8, 2 * 8 + 2),
+        ([HEAD], [PLAIN, SMALL, BIG], 100, 4 + 64 + 80 + 5 * 64, 16 + 10),
+        # What is there of a type is of those that there can be.
+        ([HEAD, ("small", SMALL.resources)], [SMALL], 3, 4 + 24, 3),
+        # What was joined by hand stays, and what is there is there though it is too much.
+        ([HEAD, ("", {"CPU": 2.0, "GPU": 1.0})], [SMALL], 1, 4 + 2 + 8, 2),
+        ([HEAD, *[("small", SMALL.resources)] * 3], [SMALL], 2, 4 + 24, 3),
+    ],
+)
+def test_a_cluster_becomes_what_its_types_and_its_limit_allow(
+    present: list[tuple[str, Mapping[str, float]]],
+    types: list[NodeType],
+    max_workers: int,
+    cpus: float,
+    gpus: float,
+) -> None:
+    most = at_most(present, types, max_workers)
+    assert (most["CPU"], most.get("GPU", 0)) == (cpus, gpus)
+
+
+CONFIG = {
+    "cluster_name": "fake",
+    "max_workers": 3,
+    "idle_timeout_minutes": 10,
+    "head_node_type": "ray.head.default",
+    "available_node_types": {
+        "ray.head.default": {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
+        "gpu": {"resources": {"CPU": 2, "GPU": 1}, "node_config": {}, "max_workers": 8},
+        "none": {"resources": {"CPU": 64}, "node_config": {}, "max_workers": 0},
+    },
+}
+HEAD_ID = "f" * 51 + "00000"
+
+
+def free_port() -> int:
+    """A port that nothing listens on, away from Ray's own range for workers."""
+    for port in range(32_000, 40_000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no free port")
+
+
+@pytest.fixture
+def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]:
+    """Starts a head of two CPUs that scales by a configuration, and joins it."""
+    heads: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryDirectory(prefix="as", ignore_cleanup_errors=True) as short:
+
+        def start(config: Mapping[str, Any]) -> str:
+            port = free_port()
+            address = f"{ray.util.get_node_ip_address()}:{port}"
+            provider = {
+                "type": "external",
+                "module": "fake_nodes.FakeNodes",
+                "gcs_address": address,
+                "head_node_id": HEAD_ID,
+                "launch_multiple": True,
+                "disable_node_updaters": True,
+            }
+            file = tmp_path / "autoscaling.yaml"
+            file.write_text(json.dumps({**config, "provider": provider}))  # YAML as well
+            environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "PYTHONPATH": f"{FIXTURES}:{os.environ.get('PYTHONPATH', '')}",
+                "TMPDIR": short,
+                "RAY_AUTH_MODE": "disabled",
+                "RAY_FAKE_CLUSTER": "1",
+                "RAY_enable_autoscaler_v2": "1",
+                "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+                "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
+                "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
+                "RAY_NODE_TYPE_NAME": "ray.head.default",
+            }
+            command = [
+                BIN / "ray", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
+                "--num-gpus=0", "--include-dashboard=false", f"--temp-dir={short}",
+                f"--autoscaling-config={file}", "--min-worker-port=0", "--max-worker-port=0",
+                "--object-store-memory=200000000", "--disable-usage-stats",
+            ]  # fmt: skip
+            heads.append(
+                subprocess.Popen(
+                    command, env=environment, start_new_session=True,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )
+            )  # fmt: skip
+            join(address)
+            return address
+
+        try:
+            yield start
+        finally:
+            ray.shutdown()
+            for head in heads:
+                os.killpg(head.pid, signal.SIGTERM)
+                head.wait(60)
+
+
+def join(address: str) -> None:
+    for _ in range(60):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError):
+            time.sleep(1)
+        else:
+            return
+    raise AssertionError("the head did not come up")
+
+
+def until(check: Callable[[], bool], seconds: float = 120) -> bool:
+    """Whether `check` came true within `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_from_no_gpus_a_cluster_becomes_what_was_said_of_it(
+    scaling_head: Callable[[Mapping[str, Any]], str],
+) -> None:
+    from ray.autoscaler.sdk import request_resources
+
+    scaling_head(CONFIG)
+    before = cluster_capacity()
+    assert before.unknown == ""
+    assert before.now.get("GPU", 0) == 0 and before.now["CPU"] == 2
+    assert [one.name for one in before.node_types] == ["gpu"]
+    assert (before.most["CPU"], before.most["GPU"]) == (2 + 3 * 2, 3)
+    assert before.words == (
+        "the cluster has 2 CPUs and can have 8 CPUs and 3 GPUs (up to 8 x gpu of 2 CPUs and 1 GPU)"
+    )
+    with pytest.raises(ResourceError, match="needs 4 GPUs and the cluster can have 3"):
+        lay_out(before.most, Asked(4), num_cohorts=1, has=before.has)
+    assert lay_out(before.most, Asked(3), num_cohorts=1).use_gpu
+    request_resources(bundles=[{"GPU": 1}] * 3)
+    assert until(lambda: ray.cluster_resources().get("GPU", 0) == 3), ray.cluster_resources()
+    after = cluster_capacity()
+    for name in ("CPU", "GPU"):
+        assert after.now[name] == after.most[name] == before.most[name]
+
+
+def study(shapes: Path) -> Plan:
+    asked = Study(
+        name="scaled",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "image.name": "test_vit"}
+    return plan(asked, SCALES["smoke"], overrides=settings, seeds=(0,))
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_cohort_runs_on_nodes_that_were_not_there_when_it_was_laid_out(
+    scaling_head: Callable[[Mapping[str, Any]], str], shapes: Path, tmp_path: Path
+) -> None:
+    types = CONFIG["available_node_types"]
+    assert isinstance(types, dict)
+    plain = {"resources": {"CPU": 3}, "node_config": {}, "max_workers": 1}
+    scaling_head(
+        {
+            **CONFIG,
+            "available_node_types": {
+                "ray.head.default": types["ray.head.default"],
+                "plain": plain,
+            },
+        }
+    )
+    what, results = study(shapes), Folder(str(tmp_path / "results"))
+    # Two workers and their data task need three CPUs, and two are there.
+    outcome = run_plan(
+        what,
+        open_corpora([what.trials[0].recipe.corpus], tmp_path / "home"),
+        results,
+        InMemoryLedger(),
+        asked=Asked(2),
+        checkpoint_seconds=30,
+        code_version={"seedbed": "test", "git_commit": "test"},
+    )
+    assert outcome.missing(what.trials) == []
+    kept = json.loads((tmp_path / "results" / what.variation / "layouts.json").read_text())
+    assert [layout["num_workers"] for layout in kept] == [2]
+    assert (kept[0]["cluster"]["now"]["CPU"], kept[0]["cluster"]["most"]["CPU"]) == (2, 5)
+    said = {outcome.records[trial.key].layout for trial in what.trials}
+    assert said == {kept[0]["words"]}
+    assert (
+        "the cluster has 2 CPUs and can have 5 CPUs (up to 1 x plain of 3 CPUs)" in kept[0]["words"]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_what_another_autoscaler_tells_the_cluster_is_believed() -> None:
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        assert cluster_capacity().node_types == ()
+        group = NodeGroupConfig(name="h100", resources={"CPU": 208, "GPU": 8}, max_count=4)
+        config = ClusterConfig(node_group_configs=[group])
+        client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
+        client.internal_kv_put(
+            ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode(),
+            config.SerializeToString(),
+            True,
+            ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE.encode(),
+        )
+        found = cluster_capacity()
+        assert (found.most["CPU"], found.most["GPU"]) == (2 + 4 * 208, 32)
+    finally:
+        ray.shutdown()
