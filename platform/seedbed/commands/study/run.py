@@ -54,7 +54,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
     from seedbed.recall import check_scored_alike
     from seedbed.run.driver.launch import run_plan
     from seedbed.run.driver.outcome import read_outcome, record_files
-    from seedbed.run.driver.preflight import check_workers, kept_bytes
+    from seedbed.run.driver.preflight import check_gpu_memory, check_workers, kept_bytes
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
@@ -67,6 +67,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
             check_disk(chosen, store.free_bytes(), options.storage, test_bytes)
         print(f"ray     {connect()}", file=sys.stderr)
         check_workers(chosen, options.asked)  # again: a cluster is known once it is joined
+        if options.surface is None:
+            check_gpu_memory(chosen, options.asked)
     if options.surface is not None:
         store.write_json(options.surface.to_json(), "surface.json")
         print(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seedbed.cluster.layout import Asked, check_batch, lay_out
+from seedbed.cluster.layout import Asked, check_batch, lay_out, shares_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render import tokenizer
@@ -43,6 +43,24 @@ def check_workers(plan: Plan, asked: Asked) -> None:
     else:
         cluster = {"CPU": os.cpu_count() or 1, "GPU": _num_gpus()}
     lay_out(cluster, asked, num_cohorts=len(plan.cohorts), has=has)
+
+
+def check_gpu_memory(plan: Plan, asked: Asked) -> None:
+    """Raise ResourceError where a variant or a cohort surely fits no GPU that the cluster can have.
+
+    Called when the cluster is joined. What is not known of its GPUs their workers find out.
+    """
+    from seedbed.cluster.capacity import cluster_capacity
+    from seedbed.cluster.memory import check_gpus, largest_gpu
+
+    capacity = cluster_capacity()
+    gpu_bytes = largest_gpu(capacity)
+    if gpu_bytes is None:
+        return
+    shares = shares_of(plan, plan.cohorts, asked.data_parallel)
+    layout = lay_out(capacity.most, asked, num_cohorts=len(plan.cohorts), shares=shares)
+    num_shares = layout.num_workers // layout.data_parallel
+    check_gpus(plan.cohorts, gpu_bytes, num_shares=num_shares, data_parallel=asked.data_parallel)
 
 
 def _num_gpus() -> int:

@@ -20,6 +20,7 @@ from seedbed.model.gather import Gather, of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.batch import Agree, in_host_memory, to_tensors
+from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.process import prepare
 from seedbed.run.worker.variant import Variant, log_every
@@ -42,6 +43,7 @@ class CohortTraining:
         mine = cohort.trials if trials is None else trials
         prepare(device, num_compiled=sum(trial.recipe.compile for trial in mine))
         self.variants = {trial.key: Variant(trial, device) for trial in mine}
+        self.first_steps = FirstSteps(device, len(self.variants))
         self.step_number = 0
         self.seconds = self.shared_seconds = 0.0
         self._own_seconds = 0.0  # of steps of variants, when they were last looked at
@@ -94,7 +96,8 @@ class CohortTraining:
             if not variant.active:
                 continue
             try:
-                variant.step(batch, gather)
+                with self.first_steps.measured(variant.trial.name):
+                    variant.step(batch, gather)
             except Exception as error:
                 if gather.world > 1:
                     raise
@@ -102,6 +105,7 @@ class CohortTraining:
             # Outside the except clause, whose traceback holds the tensors of the step.
             if variant.status == "failed":
                 variant.release()
+        self.first_steps.check()
         self.step_number += 1
 
     def check_faults(self) -> None:

@@ -24,6 +24,7 @@ from seedbed.run.worker.checkpoint import (
 )
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.held_out import read_held_out
+from seedbed.run.worker.memory import check_device
 from seedbed.run.worker.mesh import Mesh
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
@@ -50,6 +51,7 @@ class Rank:
         held_out = mesh.first_alone(lambda: read_held_out(assignment, mesh.part, mesh.num_parts))
         costs = assignment.costs
         mine = mesh.mine(assignment.cohort.trials, lambda trial: costs[trial.key].train_flops)
+        check_device(mine, self.device, mesh.num_parts)
         self.training = CohortTraining(assignment.cohort, self.device, mine)
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.finished: list[str] = []

@@ -1,0 +1,119 @@
+"""What variants need of their GPU, measured in the first step of each.
+
+Variants of a cohort lie side by side in a GPU's memory, and step in turn. Each first step adds what
+its variant keeps, so that the first of them say what the last ones leave too little room for: a
+cohort that does not fit ends here, and not after hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from seedbed.cluster.memory import check_gpus, gigabytes
+from seedbed.errors import ResourceError
+from seedbed.plan.plan import Cohort
+from seedbed.study.trial import Trial
+
+MEND_ALONE = (
+    "--data-parallel 2, or --set micro_batch=N, fewer rows at a time for the same losses, or a "
+    "GPU with more memory"
+)
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """Bytes of torch's tensors on a GPU before, after and at the most during a variant's step."""
+
+    name: str
+    before: int
+    after: int
+    peak: int
+
+    @property
+    def passing(self) -> int:
+        """What the step needed for a while."""
+        return self.peak - self.after
+
+
+class FirstSteps:
+    """The first steps of a cohort's variants in this process; on a CPU nothing is measured."""
+
+    def __init__(self, device: torch.device, num_variants: int) -> None:
+        self.device, self.num_variants = device, num_variants
+        self.steps: dict[str, FirstStep] = {}
+        self._checked = device.type != "cuda"
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """Around a step of the variant `name`.
+
+        Raises ResourceError where its first finds no room beside its neighbours; without any, the
+        error of torch with what can be done.
+        """
+        if self._checked or name in self.steps:
+            yield
+            return
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            if self.num_variants > 1:
+                raise self._no_room(name, before) from error
+            raise torch.OutOfMemoryError(f"{error} ({MEND_ALONE})") from error
+        after = torch.cuda.memory_allocated(self.device)
+        peak = torch.cuda.max_memory_allocated(self.device)
+        self.steps[name] = FirstStep(name, before, after, peak)
+
+    def check(self) -> None:
+        """After the first step of all: raise ResourceError where the next would not fit."""
+        if self._checked or not self.steps:
+            return
+        self._checked = True
+        free, _ = torch.cuda.mem_get_info(self.device)
+        check_room(list(self.steps.values()), free + torch.cuda.memory_reserved(self.device))
+
+    def _no_room(self, name: str, before: int) -> ResourceError:
+        done = list(self.steps.values())
+        peak = max(torch.cuda.max_memory_allocated(self.device), before)
+        return ResourceError(
+            f"{self.num_variants} variants do not fit one GPU: '{name}' ran out of memory in its "
+            "first step",
+            why=f"{gigabytes(before)} were kept by {len(done)} variants and the weights of the "
+            f"others, and the step had come to {gigabytes(peak)}",
+            mend=f"--cohort-size {max(1, len(done))}, or more --workers",
+        )
+
+
+def check_device(trials: Sequence[Trial], device: torch.device, data_parallel: int) -> None:
+    """Raise ResourceError where `trials` surely do not fit this GPU, before anything is built.
+
+    The driver has refused what fits no GPU of the cluster, as far as it knows them.
+    """
+    if device.type == "cuda" and trials:
+        total = torch.cuda.get_device_properties(device).total_memory
+        check_gpus([Cohort(tuple(trials))], total, data_parallel=data_parallel)
+
+
+def check_room(steps: Sequence[FirstStep], room: int) -> None:
+    """Raise ResourceError where some variant's next step would need more than `room` bytes.
+
+    What all keep stays; what a step needs for a while comes on top, one variant after the other.
+    """
+    kept = steps[-1].after
+    worst = max(steps, key=lambda step: step.passing)
+    need = kept + worst.passing
+    if need <= room:
+        return
+    each = kept / len(steps)
+    fitting = max(1, int((room - worst.passing) / each))
+    raise ResourceError(
+        f"{len(steps)} variants need {gigabytes(need)} of one GPU, and it has {gigabytes(room)}",
+        why=f"they keep {gigabytes(kept)}, and a step of '{worst.name}' takes "
+        f"{gigabytes(worst.passing)} more for a while (measured in the first)",
+        mend=f"--cohort-size {fitting}, or more --workers" if len(steps) > 1 else MEND_ALONE,
+    )
