@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -143,6 +144,20 @@ def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]
             for head in heads:
                 os.killpg(head.pid, signal.SIGTERM)
                 head.wait(60)
+            # Nodes that the autoscaler started are in process groups of their own.
+            for process in processes_of(short):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+
+def processes_of(folder: str) -> list[int]:
+    """The processes that name `folder`, which is one test's own."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/".encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found
 
 
 def join(address: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import ray
 import ray.data
 
+from seedbed.data.footprint import chunk_rows, task_bytes
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
@@ -28,11 +29,6 @@ from seedbed.storage.retry import RETRY_SECONDS, retrying_for
 
 # Rounds in one dataset, the first and at most: bounds the plan in memory, whatever the budget.
 FIRST_LEG, LEG_ROUNDS = 8, 128
-# Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
-CHUNK_BYTES = 120_000_000
-CHUNK_ROWS = 2_048
-# Of a task beside the bytes it reads: its modules, and a chunk as arrays and as Ray's block.
-TASK_BYTES = 300_000_000 + 2 * CHUNK_BYTES
 NO_ASSETS: Mapping[str, Any] = MappingProxyType({})
 STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
 
@@ -80,13 +76,6 @@ def stream(
             rest = _part(block, first, size) if first < size else None
 
 
-def chunk_rows(rendering: Rendering) -> int:
-    """Rows of about CHUNK_BYTES."""
-    image = rendering.image_size**2 * 3 * len(rendering.images)
-    text = rendering.context * 8 * len(rendering.texts)
-    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, image + text)))
-
-
 def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
     """The rounds of a span, a few at first, so that the first batch does not wait for a plan."""
     leg: list[Reads] = []
@@ -119,7 +108,7 @@ def _blocks(
     plans = [{"reads": pickle.dumps(reads)} for reads in leg]
     held = max(reads.num_bytes for reads in leg)
     dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
-        task, batch_size=1, concurrency=num_tasks, memory=held + TASK_BYTES
+        task, batch_size=1, concurrency=num_tasks, memory=task_bytes(rendering, held)
     )
     # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
     blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))

@@ -1,0 +1,45 @@
+"""What the stream holds in memory, planned before it starts: a task, a rank, and Ray's store.
+
+The constants are measured: `tests/benchmarks/bench_memory.py` holds the plan against the peaks.
+"""
+
+from __future__ import annotations
+
+from seedbed.data.render.render import Rendering
+
+# Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
+CHUNK_BYTES = 120_000_000
+CHUNK_ROWS = 2_048
+PROCESS_BYTES = 300_000_000  # of a task's process: Ray's modules and ours
+TASK_CHUNKS = 2  # as arrays, and as the block that Ray makes of them
+STORE_CHUNKS = 6  # of one rank, beside those of its tasks: read ahead, being read, and in line
+
+
+def row_bytes(rendering: Rendering) -> int:
+    """Of a row's arrays."""
+    image = rendering.image_size**2 * 3 * len(rendering.images)
+    return max(1, image + rendering.context * 8 * len(rendering.texts))
+
+
+def chunk_rows(rendering: Rendering) -> int:
+    """Rows of about CHUNK_BYTES."""
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes(rendering)))
+
+
+def chunk_bytes(rendering: Rendering) -> int:
+    return chunk_rows(rendering) * row_bytes(rendering)
+
+
+def task_bytes(rendering: Rendering, held: int) -> int:
+    """Of a task's process that reads `held` bytes of shards."""
+    return PROCESS_BYTES + held + TASK_CHUNKS * chunk_bytes(rendering)
+
+
+def rank_bytes(rendering: Rendering, rows: int) -> int:
+    """Of a rank, beside its models, for batches of `rows` of its own."""
+    return 2 * rows * row_bytes(rendering)
+
+
+def store_bytes(rendering: Rendering, *, num_tasks: int) -> int:
+    """Of Ray's store, for the blocks of one rank."""
+    return (STORE_CHUNKS + 2 * num_tasks) * chunk_bytes(rendering)

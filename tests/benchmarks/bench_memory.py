@@ -1,0 +1,183 @@
+"""Peak memory of a data task, of a rank and of the object store, over what the stream plans.
+
+One worker of several reads its lanes of a real shard through the real stream: 224 px, 10,000 rows a
+shard, global batches of 4,096. Private memory is counted as it is held (Linux's RssAnon and
+RssFile), the store by what Ray counts as used in it. Baselines: `task_bytes`, `rank_bytes` and
+`store_bytes` of `data/footprint.py`, the first of which is what a task asks of Ray. To reach:
+within 20 % of each: nothing is promised that is not there, and nothing kept that nobody uses.
+
+    python tests/benchmarks/bench_memory.py [--rows 10000] [--batch 4096] [--workers 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import ray
+import torch
+from PIL import Image
+from table import Row, run
+
+from seedbed.data.corpus import Corpus
+from seedbed.data.footprint import rank_bytes, store_bytes, task_bytes
+from seedbed.data.opening import OpenCorpus, open_corpus
+from seedbed.data.order import Order
+from seedbed.data.reads import plan_reads
+from seedbed.data.render.image import STANDARD_SLIP
+from seedbed.data.render.render import Rendering
+from seedbed.data.rounds import Span, rounds
+from seedbed.data.stream import stream
+from seedbed.data.views import IMAGE, TEXT
+
+TOY = ("--rows", "512", "--batch", "256", "--workers", "2", "--steps", "8", "--size", "64")
+NEEDS = ("ray",)
+CONTEXT, LANES, WINDOW_ROWS = 77, 64, 1_024
+PICTURE = 20_000  # bytes, about what img2dataset leaves at 256 px
+STEP_SECONDS = 0.05  # of a step of training: the stream is the faster of the two at times
+SAMPLE_SECONDS = 0.02
+
+
+def write_shard(path: Path, rows: int, side: int) -> None:
+    """One picture, with other bytes behind each copy's end: nobody decodes these."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+    out = io.BytesIO()
+    coarse.resize((side, side), Image.Resampling.BICUBIC).save(out, "JPEG", quality=60)
+    with tarfile.open(path, "w") as tar:
+        for n in range(rows):
+            picture = out.getvalue() + rng.bytes(max(0, PICTURE - len(out.getvalue())))
+            for name, content in (("jpg", picture), ("txt", b"a picture of number %d" % n)):
+                member = tarfile.TarInfo(f"{n:05}.{name}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def private_bytes(process: int | str) -> int:
+    """What a process holds alone: without Ray's store, which all share."""
+    fields = dict(
+        line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines()
+    )
+    return sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssFile")) * 1024
+
+
+def children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+class Peaks:
+    """The largest figures seen: of this process, of one of Ray's workers, and of the store."""
+
+    def __init__(self) -> None:
+        self.rank = self.task = self.store = 0
+        self._raylets = [
+            child
+            for child in children(os.getpid())
+            if Path(f"/proc/{child}/comm").read_text().startswith("raylet")
+        ]
+        self._capacity = ray.cluster_resources()["object_store_memory"]
+
+    def look(self) -> None:
+        self.rank = max(self.rank, private_bytes("self"))
+        for raylet in self._raylets:
+            for worker in children(raylet):
+                try:
+                    if Path(f"/proc/{worker}/cmdline").read_bytes().startswith(b"ray::"):
+                        self.task = max(self.task, private_bytes(worker))
+                except (OSError, KeyError):  # it has ended
+                    continue
+        used = self._capacity - ray.available_resources().get("object_store_memory", 0.0)
+        self.store = max(self.store, int(used))
+
+
+@contextmanager
+def watched() -> Iterator[Peaks]:
+    peaks, ended = Peaks(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SAMPLE_SECONDS):
+            peaks.look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        thread.join()
+
+
+def read_all(corpus: OpenCorpus, order: Order, span: Span, rendering: Rendering) -> Peaks:
+    """What a rank does with its batches, but for training: it copies each, and takes its time."""
+    before = private_bytes("self")
+    with watched() as peaks:
+        for columns in stream(corpus.train, order, span, rendering):
+            tensors = {
+                name: torch.from_numpy(np.array(column))
+                for name, column in columns.items()
+                if name != "fault"
+            }
+            time.sleep(STEP_SECONDS)
+            del tensors
+    peaks.rank -= before
+    return peaks
+
+
+def main(arguments: Sequence[str]) -> list[Row]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=4_096)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=48)
+    parser.add_argument("--size", type=int, default=224)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "corpus"
+        folder.mkdir()
+        write_shard(folder / "00000.tar", options.rows, 256)
+        corpus = open_corpus(Corpus(uri=str(folder), caption="txt"), Path(root) / "home")
+        order = Order(
+            corpus.train.blocks, fingerprint="bench", seed=0, lanes=LANES, window_rows=WINDOW_ROWS
+        )
+        rendering = Rendering(
+            {IMAGE: STANDARD_SLIP},
+            (TEXT,),
+            options.size,
+            CONTEXT,
+            "txt",
+            seed=0,
+            decode_side=STANDARD_SLIP.needed_side(options.size),
+        )
+        span = Span(0, options.steps * options.batch, options.batch, 0, options.workers)
+        held = max(plan_reads(corpus.train, r.picks).num_bytes for r in rounds(order, span))
+        planned = {
+            "task": task_bytes(rendering, held),
+            "rank": rank_bytes(rendering, options.batch // options.workers),
+            "store": store_bytes(rendering, num_tasks=1),
+        }
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        try:
+            peaks = read_all(corpus, order, span, rendering)
+        finally:
+            ray.shutdown()
+    rows = []
+    for name, plan in planned.items():
+        found = getattr(peaks, name)
+        print(f"{name:<6} {found / 1e6:8,.0f} MB, planned {plan / 1e6:8,.0f} MB")
+        rows.append(Row(f"peak memory of a {name}", found / plan, "the plan", 1.2))
+        rows.append(Row(f"plan for a {name}", plan / found, "its peak", 1.25))
+    return rows
+
+
+if __name__ == "__main__":
+    run(main, TOY)
