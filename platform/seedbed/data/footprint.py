@@ -12,7 +12,7 @@ CHUNK_BYTES = 120_000_000
 CHUNK_ROWS = 2_048
 PROCESS_BYTES = 300_000_000  # of a task's process: Ray's modules and ours
 TASK_CHUNKS = 2  # as arrays, and as the block that Ray makes of them
-STORE_CHUNKS = 6  # of one rank, beside those of its tasks: read ahead, being read, and in line
+READ_CHUNKS = 3  # by the rank: one that is being cut into batches, and two ahead
 
 
 def row_bytes(rendering: Rendering) -> int:
@@ -40,6 +40,9 @@ def rank_bytes(rendering: Rendering, rows: int) -> int:
     return 2 * rows * row_bytes(rendering)
 
 
-def store_bytes(rendering: Rendering, *, num_tasks: int) -> int:
-    """Of Ray's store, for the blocks of one rank."""
-    return (STORE_CHUNKS + 2 * num_tasks) * chunk_bytes(rendering)
+def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
+    """Of Ray's store, for the blocks of one rank whose tasks render `rows` each.
+
+    Blocks come in order, so that what later tasks have rendered waits for the first.
+    """
+    return num_tasks * rows * row_bytes(rendering) + READ_CHUNKS * chunk_bytes(rendering)
