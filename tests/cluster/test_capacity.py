@@ -12,14 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
+from ray.autoscaler._private.monitor import BASE_READONLY_CONFIG
 
 from seedbed.cluster.autoscaler import NodeType
-from seedbed.cluster.capacity import at_most, cluster_capacity
+from seedbed.cluster.capacity import Capacity, at_most, cluster_capacity
 from seedbed.cluster.layout import Asked, lay_out
 from seedbed.data.opening import open_corpora
 from seedbed.errors import ResourceError
@@ -68,6 +70,9 @@ def test_a_cluster_becomes_what_its_types_and_its_limit_allow(
     assert (most["CPU"], most.get("GPU", 0)) == (cpus, gpus)
 
 
+# All of them are on one machine. The autoscaler starts none for tasks that ask for memory, as those
+# of the data do, where a type does not say that it has some.
+MEMORY = {"memory": 4_000_000_000, "object_store_memory": 200_000_000}
 CONFIG = {
     "cluster_name": "fake",
     "max_workers": 3,
@@ -75,7 +80,7 @@ CONFIG = {
     "head_node_type": "ray.head.default",
     "available_node_types": {
         "ray.head.default": {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
-        "gpu": {"resources": {"CPU": 2, "GPU": 1}, "node_config": {}, "max_workers": 8},
+        "gpu": {"resources": {"CPU": 2, "GPU": 1} | MEMORY, "node_config": {}, "max_workers": 8},
         "none": {"resources": {"CPU": 64}, "node_config": {}, "max_workers": 0},
     },
 }
@@ -109,7 +114,8 @@ def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]
                 "disable_node_updaters": True,
             }
             file = tmp_path / "autoscaling.yaml"
-            file.write_text(json.dumps({**config, "provider": provider}))  # YAML as well
+            whole = {**BASE_READONLY_CONFIG, **config, "provider": provider}
+            file.write_text(json.dumps(whole))  # YAML as well
             environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
                 "PATH": f"{BIN}:{os.environ['PATH']}",
                 "PYTHONPATH": f"{FIXTURES}:{os.environ.get('PYTHONPATH', '')}",
@@ -141,13 +147,12 @@ def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]
             yield start
         finally:
             ray.shutdown()
-            for head in heads:
-                os.killpg(head.pid, signal.SIGTERM)
-                head.wait(60)
             # Nodes that the autoscaler started are in process groups of their own.
             for process in processes_of(short):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+            for head in heads:
+                head.wait(60)
 
 
 def processes_of(folder: str) -> list[int]:
@@ -161,14 +166,22 @@ def processes_of(folder: str) -> list[int]:
 
 
 def join(address: str) -> None:
+    """Waits for the head first: a driver that finds none ends its process."""
+    host, _, port = address.rpartition(":")
+
+    def is_up() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
+    assert until(is_up), "the head did not come up"
     for _ in range(60):
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError):
+        except (ConnectionError, RuntimeError):  # its own node is not there yet
             time.sleep(1)
         else:
             return
-    raise AssertionError("the head did not come up")
+    raise AssertionError("the head cannot be joined")
 
 
 def until(check: Callable[[], bool], seconds: float = 120) -> bool:
@@ -179,6 +192,16 @@ def until(check: Callable[[], bool], seconds: float = 120) -> bool:
             return True
         time.sleep(1)
     return False
+
+
+def test_a_type_that_states_no_memory_is_named() -> None:
+    silent = Capacity({"CPU": 2.0}, {"CPU": 10.0, "GPU": 1.0}, (SMALL,))
+    assert silent.words.endswith(
+        "; caution: small states no memory, and is not started for tasks of the data, which ask "
+        "for some"
+    )
+    known = replace(SMALL, resources={**SMALL.resources, "memory": 1e9})
+    assert "caution" not in replace(silent, node_types=(known,)).words
 
 
 @pytest.mark.slow
@@ -195,7 +218,7 @@ def test_from_no_gpus_a_cluster_becomes_what_was_said_of_it(
     assert [one.name for one in before.node_types] == ["gpu"]
     assert (before.most["CPU"], before.most["GPU"]) == (2 + 3 * 2, 3)
     assert before.words == (
-        "the cluster has 2 CPUs and can have 8 CPUs and 3 GPUs (up to 8 x gpu of 2 CPUs and 1 GPU)"
+        "the cluster has 2 CPUs and can have 8 CPUs and 3 GPUs (up to 3 x gpu of 2 CPUs and 1 GPU)"
     )
     with pytest.raises(ResourceError, match="needs 4 GPUs and the cluster can have 3"):
         lay_out(before.most, Asked(4), num_cohorts=1, has=before.has)
@@ -226,7 +249,7 @@ def test_a_cohort_runs_on_nodes_that_were_not_there_when_it_was_laid_out(
 ) -> None:
     types = CONFIG["available_node_types"]
     assert isinstance(types, dict)
-    plain = {"resources": {"CPU": 3}, "node_config": {}, "max_workers": 1}
+    plain = {"resources": {"CPU": 3} | MEMORY, "node_config": {}, "max_workers": 1}
     scaling_head(
         {
             **CONFIG,

@@ -63,7 +63,7 @@ def present_nodes() -> list[tuple[str, Mapping[str, float]]]:
     from ray.core.generated.autoscaler_pb2 import NodeStatus
 
     client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
-    nodes = []
+    nodes: list[tuple[str, Mapping[str, float]]] = []
     for node in get_cluster_resource_state(client).node_states:
         if node.status == NodeStatus.DEAD:
             continue

@@ -6,7 +6,7 @@ Ray counts what is there: a cluster that scales from nothing would be taken for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -42,6 +42,11 @@ class Capacity:
                 for one in self.node_types
             )
             said += f" and can have {counted(self.most)} ({types})"
+        if silent := [one.name for one in self.node_types if not one.resources.get("memory")]:
+            said += (
+                f"; caution: {', '.join(silent)} states no memory, and is not started for tasks of "
+                "the data, which ask for some"
+            )
         if self.unknown:
             said += f"; what its autoscaler could add is not known ({self.unknown})"
         return said
@@ -67,7 +72,8 @@ def cluster_capacity() -> Capacity:
         most = at_most(present_nodes(), found.node_types, found.max_workers)
     except Exception as error:  # it is not Ray's public interface: another version may differ
         return Capacity(now, now, unknown=f"{type(error).__name__}: {error}")
-    return Capacity(now, most, found.node_types)
+    limited = (replace(one, most=min(one.most, found.max_workers)) for one in found.node_types)
+    return Capacity(now, most, tuple(limited))
 
 
 def at_most(
