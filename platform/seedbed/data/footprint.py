@@ -10,8 +10,10 @@ from seedbed.data.render.render import Rendering
 # Of arrays that a task emits at a time: bounds its memory, and the first batch's delay.
 CHUNK_BYTES = 120_000_000
 CHUNK_ROWS = 2_048
-PROCESS_BYTES = 300_000_000  # of a task's process: Ray's modules and ours
-TASK_CHUNKS = 2  # as arrays, and as the block that Ray makes of them
+PROCESS_BYTES = 250_000_000  # of a task's process: Ray's modules and ours
+TASK_CHUNKS = 4  # as arrays, and in what Ray makes of them on their way to the store
+RANK_BYTES = 120_000_000  # of a rank's process: what Ray Data needs to run a dataset
+RANK_CHUNKS, RANK_BATCHES = 4, 2  # copied out of the store; joined, and as tensors
 READ_CHUNKS = 3  # by the rank: one that is being cut into batches, and two ahead
 
 
@@ -37,7 +39,8 @@ def task_bytes(rendering: Rendering, held: int) -> int:
 
 def rank_bytes(rendering: Rendering, rows: int) -> int:
     """Of a rank, beside its models, for batches of `rows` of its own."""
-    return 2 * rows * row_bytes(rendering)
+    batches = RANK_BATCHES * rows * row_bytes(rendering)
+    return RANK_BYTES + RANK_CHUNKS * chunk_bytes(rendering) + batches
 
 
 def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
