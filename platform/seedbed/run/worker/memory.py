@@ -1,8 +1,9 @@
 """What variants need of their GPU, measured in the first step of each.
 
 Variants of a cohort lie side by side in a GPU's memory, and step in turn. Each first step adds what
-its variant keeps, so that the first of them say what the last ones leave too little room for: a
-cohort that does not fit ends here, and not after hours.
+its variant keeps, so that the first of them say what the last ones leave too little room for: one
+that finds none fails in words, and a cohort whose next steps would not fit ends here, and not after
+hours.
 """
 
 from __future__ import annotations
