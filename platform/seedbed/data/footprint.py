@@ -13,7 +13,7 @@ CHUNK_ROWS = 2_048
 PROCESS_BYTES = 250_000_000  # of a task's process: Ray's modules and ours
 TASK_CHUNKS = 4  # as arrays, and in what Ray makes of them on their way to the store
 RANK_BYTES = 120_000_000  # of a rank's process: what Ray Data needs to run a dataset
-RANK_CHUNKS, RANK_BATCHES = 4, 2  # copied out of the store; joined, and as tensors
+RANK_CHUNKS, RANK_BATCHES = 7, 2  # copied out of the store; joined, and as tensors
 READ_CHUNKS = 3  # by the rank: one that is being cut into batches, and two ahead
 
 
