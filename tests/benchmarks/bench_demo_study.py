@@ -31,7 +31,7 @@ from seedbed.home import home
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.scale import DEMO
-from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import order_of, rendering_of
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
@@ -80,7 +80,7 @@ def plain_loop(trial: Trial) -> None:
             columns: Columns = {n: c[:batch] for n, c in rest.items()}  # type: ignore[index]
             rest = {n: c[batch:] for n, c in rest.items()}  # type: ignore[index]
             optimizer.zero_grad()
-            model(to_tensors(columns, recipe, device))["loss"].backward()
+            model(make_batch(columns, recipe, device).tensors)["loss"].backward()
             optimizer.step()
             model.clamp()
     test = render_test_set(corpus.test, rendering)

@@ -35,7 +35,6 @@ from torch import Tensor
 from seedbed.model.gather import Gather
 from seedbed.plan.cost import estimate
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.worker.batch import in_host_memory, on_device
 from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.process import fp32_products, prepare
 from seedbed.run.worker.variant import Variant
@@ -95,7 +94,7 @@ def measured(case: Case, batch: int, args: argparse.Namespace) -> list[dict[str,
     recipe, device = case.recipe(args.scale, batch), args.device
     step, on_cuda = step_of(case, recipe, args), device.type == "cuda"
     host = [columns_of(recipe, batch, seed) for seed in range(2)]
-    resident = on_device(in_host_memory(host[0], recipe, device), device)
+    resident = make_batch(host[0], recipe, device).tensors
     flops = estimate(recipe).train_flops / (recipe.budget.steps * batch)
     rates: dict[str, float] = {}
     if on_cuda:
@@ -105,9 +104,9 @@ def measured(case: Case, batch: int, args: argparse.Namespace) -> list[dict[str,
     peak_gib = torch.cuda.max_memory_allocated(device) / 2**30 if on_cuda else None
     num_launches = launches(step, resident) if on_cuda else None
     with Feed(
-        itertools.cycle(host), lambda columns: in_host_memory(columns, recipe, device), device
+        itertools.cycle(host), lambda columns: make_batch(columns, recipe, device), device
     ) as feed:
-        rates["fed"] = batch * steps_per_second(step, (fed for _, fed in feed), args)
+        rates["fed"] = batch * steps_per_second(step, (fed.tensors for fed in feed), args)
     peak = args.peak_tflops or peak_tflops(args.card, case.precision)
     return [
         {

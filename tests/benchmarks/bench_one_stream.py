@@ -85,7 +85,7 @@ def train(corpus: OpenCorpus, cohort: Cohort) -> int:
     span = Span(0, cohort.samples, cohort.recipe.budget.batch)
     order = order_of(corpus, cohort.recipe)
     for columns in stream(corpus.train, order, span, rendering_of(cohort), num_tasks=2):
-        training.step(columns)
+        training.step(training.prepare(columns))
         if not training.active:
             break
     return cohort.samples * len(cohort.trials)

@@ -83,7 +83,9 @@ def trained(shapes: Path, home: Path) -> dict[str, Any]:
     training = CohortTraining(cohort, CPU)
     losses: dict[str, list[float]] = {trial.key: [] for trial in cohort.trials}
     for step in range(STEPS):
-        training.step({n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()})
+        training.step(
+            training.prepare({n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()})
+        )
         for point in training.collect():
             losses[point.key].append(point.metrics["train/loss"])
     test = render_test_set(corpus.test, rendering)

@@ -35,7 +35,7 @@ def _rank(rank: int, values: Values, sizes: tuple[int, ...], port: int, results:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=len(sizes))
     first = sum(sizes[:rank])
-    gather = Gather.of_batch(sizes[rank], torch.device("cpu"))
+    gather = Gather(sizes if len(sizes) > 1 else (), rank)
     found = values(slice(first, first + sizes[rank]), gather)
     for value in found:
         dist.all_reduce(value)

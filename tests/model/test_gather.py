@@ -57,7 +57,7 @@ def _on_gpu(rank: int, port: int, results: str) -> None:
     dist.init_process_group("nccl", rank=rank, world_size=len(SIZES))
     device = torch.device("cuda", rank)
     first = sum(SIZES[:rank])
-    gather = Gather.of_batch(SIZES[rank], device)
+    gather = Gather(SIZES, rank)
     mine = slice(first, first + SIZES[rank])
     torch.save(one_rank(mine, gather, f"cuda:{rank}")[0] / len(SIZES), f"{results}/{rank}")
     dist.destroy_process_group()

@@ -16,9 +16,13 @@ class Interrupting(InMemoryLedger):
     def __init__(self, cohorts: Path, after: int) -> None:
         super().__init__()
         self.cohorts, self.after = cohorts, after
+        self.pressed = False
 
     def log(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
         super().log(key, step, metrics)
         come = sum(len(points) for points in self.points.values())
-        if come >= self.after and any(self.cohorts.glob("*/checkpoint_*")):
+        if self.pressed or come < self.after:
+            return
+        if any(self.cohorts.glob("*/checkpoint_*")):
+            self.pressed = True  # a second time would reach whoever comes after the study
             os.kill(os.getpid(), signal.SIGINT)

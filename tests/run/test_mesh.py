@@ -6,6 +6,8 @@ All compute with one thread, since sums are taken in another order by several.
 from __future__ import annotations
 
 import io
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,10 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 VERSION = {"seedbed": "test", "git_commit": "test"}
@@ -130,3 +136,26 @@ def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
     assert len({record.order_hash for record in records}) == 1
     assert all("workers=1; threads=1" in record.made_by for record in records)
     assert {len(points) for points in ledger.points.values()} == {len(records[0].curve)} != {0}
+
+
+def steps_kept(folder: Path) -> list[int]:
+    """The steps of the checkpoints that lie in the results, ascending."""
+    places = (folder / "results" / "cohorts").glob("*/checkpoint_*/place.json")
+    return sorted(json.loads(path.read_text())["step_number"] for path in places)
+
+
+def test_cut_off_on_two_workers_then_on_four_and_ended_on_one_it_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes)
+    cohorts = tmp_path / "results" / "cohorts"
+    reached = [0]
+    for num_workers in (2, 4):
+        ledger = Interrupting(cohorts, after=8)
+        cut = run(what, tmp_path, Asked(num_workers), ledger=ledger, checkpoint_seconds=0)
+        assert len(cut.missing(what.trials)) == 4
+        reached.append(steps_kept(tmp_path)[-1])
+    assert reached[0] < reached[1] < reached[2] < 100
+    outcome = run(what, tmp_path, Asked(1))
+    assert outcome.missing(what.trials) == []
+    assert_same(weights(tmp_path, what), alone)

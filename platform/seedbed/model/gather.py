@@ -85,16 +85,6 @@ class Gather:
         everywhere = sum_over_ranks(count.detach()) if self.world > 1 else count
         return total * (self.world / everywhere.clamp(min=1))
 
-    @classmethod
-    def of_batch(cls, num_rows: int, device: torch.device) -> Gather:
-        """The gather of this step: ranks tell each other how many rows they hold."""
-        if not several_ranks():
-            return cls()
-        counts = torch.zeros(world_size(), dtype=torch.int64, device=device)
-        counts[_rank()] = num_rows
-        dist.all_reduce(counts, group=_together.group)
-        return cls(tuple(counts.tolist()), _rank())
-
 
 def sum_over_ranks(x: Tensor) -> Tensor:
     """x summed over ranks, with gradient; x itself where there is one rank."""

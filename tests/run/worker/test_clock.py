@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import threading
 import time
 
@@ -77,15 +78,18 @@ def test_waiting_and_the_threads_that_read_data_are_not_core_time_of_a_step() ->
     for reader in readers:
         reader.start()
     try:
-        cores = CoreTime()
-        late = threading.Thread(target=read)  # begins in the middle
-        late.start()
-        time.sleep(0.3)
-        busy(0.1)
-        took = cores.seconds()
+        took = []
+        for _ in range(5):
+            cores = CoreTime()
+            late = threading.Thread(target=read)  # begins in the middle
+            late.start()
+            time.sleep(0.1)
+            busy(0.1)
+            took.append(cores.seconds())
     finally:
         stop.set()
-    assert took == pytest.approx(0.1, abs=0.04)
+    # Clocks are read one after another, and a busy machine may run others in between.
+    assert statistics.median(took) == pytest.approx(0.1, abs=0.04)
 
 
 def test_torchs_own_threads_are_core_time_of_a_step() -> None:

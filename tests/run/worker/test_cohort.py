@@ -23,7 +23,7 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
-from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
@@ -96,7 +96,7 @@ def looped(corpus: OpenCorpus, one: Recipe) -> dict[str, torch.Tensor]:
             rate = 0.5e-3 * (1 + math.cos(math.pi * (seen - BATCH) / (BATCH * (STEPS - 1))))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = to_tensors(columns, one, CPU)
+        batch = make_batch(columns, one, CPU).tensors
         optimizer.zero_grad()
         model(batch, Gather())["loss"].backward()
         optimizer.step()
@@ -111,7 +111,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def trained(corpus: OpenCorpus, members: Cohort) -> CohortTraining:
     training = CohortTraining(members, CPU)
     for columns in batches(corpus, members):
-        training.step(columns)
+        training.step(training.prepare(columns))
     training.collect()
     return training
 
@@ -138,7 +138,7 @@ def test_every_variant_is_first_as_often_as_the_others(corpus: OpenCorpus, shape
     for key, variant in training.variants.items():
         variant.model.register_forward_pre_hook(lambda *_, key=key: came.append(key))
     for columns in batches(corpus, cohort(*recipes)):
-        training.step(columns)
+        training.step(training.prepare(columns))
     a, b, c = (one.key() for one in recipes)
     assert STEPS == 6
     assert came == [a, b, c, b, c, a, c, a, b] * 2
@@ -153,7 +153,7 @@ def test_the_order_of_variants_changes_no_bit_of_their_weights(
     late = CohortTraining(cohort(*recipes), CPU)
     for number, columns in enumerate(batches(corpus, cohort(*recipes))):
         late.step_number = number + 2
-        late.step(columns)
+        late.step(late.prepare(columns))
     for one in recipes:
         expected = plain_loop(corpus, one)
         for run in (*runs, late):
@@ -164,7 +164,7 @@ def test_losses_fall(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 1, lr=3e-3)
     curve = trained(corpus, cohort(one)).variants[one.key()]
     first = CohortTraining(cohort(one), CPU)
-    first.step(next(batches(corpus, cohort(one))))
+    first.step(first.prepare(next(batches(corpus, cohort(one)))))
     assert curve.curve[-1]["train/loss"] < first.collect()[0].metrics["train/loss"]
 
 
@@ -175,13 +175,13 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     whole = trained(corpus, members)
     first = CohortTraining(members, CPU)
     for _, columns in zip(range(3), batches(corpus, members), strict=False):
-        first.step(columns)
+        first.step(first.prepare(columns))
     first.collect()
     torch.save(first.state_dict(), tmp_path / "state.pt")
     second = CohortTraining(members, CPU)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for columns in batches(corpus, members, start=3):
-        second.step(columns)
+        second.step(second.prepare(columns))
     second.collect()
     assert second.order_hash == whole.order_hash
     for key, variant in whole.variants.items():
@@ -194,7 +194,7 @@ def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
     recipes = [recipe(shapes, layers) for layers in (1, 2, 3)]
     first = CohortTraining(cohort(*recipes), CPU)
     for _, columns in zip(range(3), batches(corpus, cohort(*recipes)), strict=False):
-        first.step(columns)
+        first.step(first.prepare(columns))
     first.collect()
     torch.save(first.state_dict(), tmp_path / "state.pt")
     one = cohort(recipes[1])
@@ -204,7 +204,7 @@ def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
     own = sum(variant.clock.total_seconds for variant in first.variants.values())
     assert second.shared_seconds == pytest.approx(first.seconds - own)
     for columns in batches(corpus, one, start=3):
-        second.step(columns)
+        second.step(second.prepare(columns))
     second.collect()
     expected = plain_loop(corpus, recipes[1])
     assert equal(second.variants[recipes[1].key()].model.state_dict(), expected)
@@ -221,7 +221,7 @@ def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
         if step == 2:
             with torch.no_grad():
                 training.variants[sick.key()].model.projections["text"].weight.fill_(torch.nan)
-        training.step(columns)
+        training.step(training.prepare(columns))
         training.collect()
     ended = training.variants[sick.key()]
     assert ended.status == "diverged"
@@ -238,7 +238,7 @@ def test_weights_that_are_not_finite_after_the_last_step_end_the_variant_as_dive
     members = cohort(sick, sound)
     training = CohortTraining(members, CPU)
     for columns in batches(corpus, members):
-        training.step(columns)
+        training.step(training.prepare(columns))
     model = training.variants[sick.key()].model
     tensors = dict(model.named_parameters() if what == "parameter" else model.named_buffers())
     name = next(n for n in tensors if n.endswith("weight" if what == "parameter" else "mean"))
@@ -258,7 +258,7 @@ def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path)
     training = CohortTraining(members, CPU)
     training.variants[sick.key()].model.projections["text"] = torch.nn.Linear(3, 16)
     for columns in batches(corpus, members):
-        training.step(columns)
+        training.step(training.prepare(columns))
     training.collect()
     assert training.variants[sick.key()].status == "failed"
     assert training.sound == [sound.key()]  # the other stopped in the middle of a step
@@ -276,7 +276,7 @@ def test_what_is_kept_of_a_batch_holds_no_block_of_pictures_in_memory(
     for columns in batches(corpus, one):
         assert columns["id"].base is not None  # else there would be nothing to show
         blocks.append(weakref.ref(columns["id"].base))
-        training.step(columns)
+        training.step(training.prepare(columns))
     del columns
     gc.collect()
     assert len(blocks) == STEPS and all(block() is None for block in blocks)
@@ -315,11 +315,11 @@ def test_faulty_samples_are_left_out_of_the_loss_and_shift_nothing(
     columns = next(batches(corpus, cohort(one)))
     columns["fault"][[3, 7]] = "s.tar\tx\tpicture does not decode"
     training = CohortTraining(cohort(one), CPU)
-    training.step(columns)
+    training.step(training.prepare(columns))
     kept = [i for i in range(BATCH) if i not in (3, 7)]
     sound = {name: column[kept] for name, column in columns.items()}
     other = CohortTraining(cohort(one), CPU)
-    other.step(sound)
+    other.step(other.prepare(sound))
     assert training.collect()[0].metrics == other.collect()[0].metrics
     assert training.num_faults == 2
     assert training.order_hash == roll(CohortTraining(cohort(one), CPU).order_hash, columns["id"])
@@ -330,7 +330,7 @@ def test_too_many_faults_stop_the_trial_with_their_names(corpus: OpenCorpus, sha
     columns = next(batches(corpus, cohort(one)))
     columns["fault"][:11] = "s.tar\t000000001\tpicture does not decode"
     training = CohortTraining(cohort(one), CPU)
-    training.step(columns)
+    training.step(training.prepare(columns))
     training.collect()
     with pytest.raises(DataError, match=r"11 of 32 samples .*\n.*000000001: picture"):
         training.check_faults()

@@ -35,7 +35,7 @@ def test_a_variant_draws_the_same_random_numbers_alone_as_beside_others() -> Non
     training = CohortTraining(cohort(one), DEVICE)
     for step in range(STEPS):
         torch.manual_seed(7)  # the process's own numbers are nobody's
-        training.step(batch(cohort(one), step))
+        training.step(training.prepare(batch(cohort(one), step)))
     assert apart(training, alone, one, one) < 1e-4
     # What is dropped shows: without it the weights are others.
     plain = recipe(1)
@@ -49,7 +49,7 @@ def test_resumed_it_goes_on_as_if_uninterrupted(precision: str) -> None:
     whole = trained(members, DEVICE)
     first = CohortTraining(members, DEVICE)
     for step in range(3):
-        first.step(batch(members, step))
+        first.step(first.prepare(batch(members, step)))
     first.collect()
     held = io.BytesIO()
     torch.save(first.state_dict(), held)
@@ -69,7 +69,7 @@ def test_bf16_gives_the_losses_of_fp32_within_five_percent(name: str) -> None:
         one = recipe(1, objective, precision=precision)
         training = CohortTraining(cohort(one), DEVICE)
         for step in range(2):
-            training.step(batch(cohort(one), step))
+            training.step(training.prepare(batch(cohort(one), step)))
         (point,) = training.collect()
         curves.append({n: v for n, v in point.metrics.items() if "loss" in n})
     assert curves[1] == pytest.approx(curves[0], rel=0.05, abs=0.02)
@@ -89,7 +89,7 @@ def test_a_variant_that_runs_out_of_memory_leaves_the_others_and_gives_back_all_
 
     sick.model.register_forward_pre_hook(allocate)
     for step in range(STEPS):
-        training.step(batch(members, step))
+        training.step(training.prepare(batch(members, step)))
     training.collect()
     assert sick.status == "failed" and "OutOfMemoryError at step 3" in sick.reason
     assert {p.device.type for p in sick.model.parameters()} == {"cpu"}

@@ -87,7 +87,7 @@ def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder:
     for columns in batches(corpus, members, rank, world):
         every = mesh.exchange(columns)
         seen.append(every)
-        training.step(every)
+        training.step(training.prepare(every, mesh.agree, mesh.part))
     points = training.collect()
     told = {
         "weights": {key: v.model.state_dict() for key, v in training.variants.items()},

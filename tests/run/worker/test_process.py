@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 
 import seedbed.run.worker.process as module
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.run.worker.batch import to_tensors
+from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.process import fp32_products, prepare
 
@@ -47,7 +47,7 @@ def losses(*, compiled: bool) -> list[torch.Tensor]:
             models[-1].compile_towers("eager")
     found = []
     for step in range(STEPS):
-        columns = to_tensors(batch(cohort(recipe()), step), recipe(), CPU)
+        columns = make_batch(batch(cohort(recipe()), step), recipe(), CPU).tensors
         for model in models:
             loss = model(columns)["loss"]
             loss.backward()

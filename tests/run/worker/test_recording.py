@@ -155,7 +155,11 @@ def test_a_record_holds_the_declared_metrics_and_no_other(
     parts = list(render_span(corpus.train, order, span, rendering, BATCH))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for step in range(STEPS):
-        left.training.step({n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()})
+        left.training.step(
+            left.training.prepare(
+                {n: c[step * BATCH : (step + 1) * BATCH] for n, c in whole.items()}
+            )
+        )
     left.training.collect()
     left.record(left.training.variants[one.key()])
     record = record_of(tmp_path, one.key())

@@ -40,7 +40,7 @@ def test_a_variant_that_asks_for_more_memory_than_there_is_ends_alone_and_gives_
 
     sick.model.register_forward_pre_hook(allocate)
     for step in range(STEPS):
-        training.step(batch(members, step))
+        training.step(training.prepare(batch(members, step)))
     training.collect()
     assert sick.status == "failed"
     assert "at step 3" in sick.reason and "memory" in sick.reason
@@ -60,7 +60,7 @@ def test_any_error_of_a_variant_ends_it_alone() -> None:
         raise KeyError("a term of one's own")
 
     training.variants[odd.key()].model.register_forward_pre_hook(fail)
-    training.step(batch(members, 0))
+    training.step(training.prepare(batch(members, 0)))
     assert training.variants[odd.key()].reason.startswith("KeyError at step 1")
     assert training.variants[sound.key()].status == "running"
 
@@ -71,7 +71,7 @@ def test_a_checkpoint_of_a_cohort_in_which_one_was_released_goes_on_bit_for_bit(
     whole = trained(members, CPU)
     first = CohortTraining(members, CPU)
     for step in range(3):
-        first.step(batch(members, step))
+        first.step(first.prepare(batch(members, step)))
     first.collect()
     first.variants[ended.key()].diverge("the test says so")
     first.variants[ended.key()].release()

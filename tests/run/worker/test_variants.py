@@ -74,7 +74,7 @@ def batches(corpus: OpenCorpus, cohort: Cohort) -> list[Columns]:
 def uninterrupted(cohort: Cohort, batches: list[Columns]) -> CohortTraining:
     training = CohortTraining(cohort, CPU)
     for step, columns in enumerate(batches):
-        training.step(columns)
+        training.step(training.prepare(columns))
         training.collect()
         if step == STEPS // 2 - 1:
             held = io.BytesIO()
@@ -104,7 +104,7 @@ def test_resumed_half_way_it_goes_on_bit_for_bit(
     state = io.BytesIO(uninterrupted.half_way)  # type: ignore[attr-defined]
     training.load_state_dict(torch.load(state, weights_only=True))
     for columns in batches[STEPS // 2 :]:
-        training.step(columns)
+        training.step(training.prepare(columns))
         training.collect()
     assert training.order_hash == uninterrupted.order_hash
     for key, variant in training.variants.items():

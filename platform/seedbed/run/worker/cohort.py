@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Order
 from seedbed.data.render.render import Columns, Rendering
 from seedbed.errors import DataError
-from seedbed.model.gather import Gather, of_every_rank
+from seedbed.model.gather import of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.worker.batch import Agree, in_host_memory, to_tensors
+from seedbed.run.worker.batch import Agree, Batch, alone, make_batch
 from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.process import prepare
@@ -76,28 +75,25 @@ class CohortTraining:
     def samples_seen(self) -> int:
         return self.step_number * self.cohort.recipe.budget.batch
 
-    def held(self, columns: Columns, agree: Agree = list) -> dict[str, Tensor]:
-        """A batch in host memory, for a Feed; `agree` as in `in_host_memory`."""
-        return in_host_memory(columns, self.cohort.recipe, self.device, agree=agree)
+    def prepare(self, columns: Columns, agree: Agree = alone, part: int = 0) -> Batch:
+        """A batch to be stepped on, of the columns of this process."""
+        return make_batch(columns, self.cohort.recipe, self.device, agree, part)
 
-    def step(self, columns: Columns, batch: Mapping[str, Tensor] | None = None) -> None:
-        """Step every active variant on one batch of columns, which a Feed may have made `batch` of.
+    def step(self, batch: Batch) -> None:
+        """Step every active variant on one batch.
 
         An error in one variant ends it as failed and leaves the others alone. Where several
         ranks train it, it is raised instead: the others wait for this one in a collective.
         """
-        # A copy: the column is a view, which would keep its whole block of pictures in memory.
-        self._ids.append(np.array(columns["id"]))
-        self._new_faults += [str(fault) for fault in columns["fault"] if fault]
-        if batch is None:
-            batch = to_tensors(columns, self.cohort.recipe, self.device)
-        gather = Gather.of_batch(len(batch["id"]), self.device)
+        self._ids.append(batch.ids)
+        self._new_faults += batch.faults
+        gather = batch.gather()
         for variant in turns(list(self.variants.values()), self.step_number):
             if not variant.active:
                 continue
             try:
                 with self.first_steps.measured(variant.trial.name):
-                    variant.step(batch, gather)
+                    variant.step(batch.tensors, gather)
             except Exception as error:
                 if gather.world > 1:
                     raise

@@ -1,54 +1,51 @@
-"""Batches that are on the device before they are asked for."""
+"""Prepares the next batches on a thread, while the last one trains.
+
+Reading, exchanging, pinning and copying a batch would otherwise stand between two steps.
+"""
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from seedbed.run.worker.batch import on_device
+from seedbed.data.render.render import Columns
+from seedbed.run.worker.batch import Batch
 
-T = TypeVar("T")
-_LOOK_SECONDS = 0.1  # between looks, of a thread that waits for room, at whether it should end
+AHEAD = 2  # batches that are ready or being made beside the one that trains
 
 
-class Feed(Generic[T]):
-    """What `source` gives, each with its batch on `device`, made by a thread while others train.
+class Feed:
+    """Iterates over prepared batches; a context that ends its thread.
 
-    `held` makes an item's batch in host memory, pinned where `device` is a GPU; its copies then go
-    over a stream of their own, beside what the GPU computes. At most `ahead` batches wait to be
-    taken. `waited_seconds` is how long the taker had to wait for the thread.
-
-    A context: leaving it ends the thread, in the middle of `source` too. What `source` or `held`
-    raises comes out where the batch would have been taken.
+    `columns` are this worker's parts of the batches, of which `make` makes what trains. Batch n is
+    begun only once batch n - AHEAD has been asked for: so all workers that exchange batches begin
+    the same ones, and none waits for an exchange that another will never come to. What `columns`
+    or `make` raise is raised where its batch is asked for. `waited` is in seconds.
     """
 
     def __init__(
-        self,
-        source: Iterable[T],
-        held: Callable[[T], Mapping[str, Tensor]],
-        device: torch.device,
-        *,
-        ahead: int = 1,
+        self, columns: Iterator[Columns], make: Callable[[Columns], Batch], device: torch.device
     ) -> None:
-        self.device = device
-        self.waited_seconds = 0.0
-        self._source, self._held = source, held
-        self._ready: queue.Queue[Any] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._stream: Any = None
-        if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._thread = threading.Thread(target=self._fill, name="feed", daemon=True)
-
-    def __enter__(self) -> Feed[T]:
+        self.waited = 0.0
+        self._columns, self._make = columns, make
+        on_gpu = device.type == "cuda"
+        self._stream: Any = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self._allowed = threading.Semaphore(AHEAD)
+        self._ready: queue.SimpleQueue[Batch | BaseException | None] = queue.SimpleQueue()
+        self._taken = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="feed", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Feed:
         return self
 
     def __exit__(
@@ -57,56 +54,46 @@ class Feed(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._closing = True
+        self._allowed.release()
+        if error is None:  # else the others may have stopped, and this one waits for them
+            self._thread.join()
 
-    def __iter__(self) -> Iterator[tuple[T, dict[str, Tensor]]]:
+    def __iter__(self) -> Iterator[Batch]:
         while True:
             began = time.perf_counter()
-            item, batch, copied = self._ready.get()
-            self.waited_seconds += time.perf_counter() - began
+            batch = self._ready.get()
+            self.waited += time.perf_counter() - began
             if batch is None:
-                if item is not None:
-                    raise item
                 return
-            if copied is not None:
-                stream = torch.cuda.current_stream(self.device)
-                stream.wait_event(copied)  # the GPU waits for the copy, and not this thread
-                for tensor in batch.values():
-                    # Its memory is the other stream's, which must not reuse it before this one
-                    # has read it.
-                    tensor.record_stream(stream)
-            yield item, batch
+            if isinstance(batch, BaseException):
+                raise batch
+            self._taken += 1
+            self._allowed.release()
+            batch.wait()
+            yield batch
 
-    def _fill(self) -> None:
+    def _work(self) -> None:
         if self._stream is not None:
-            torch.cuda.set_device(self.device)  # of this thread
-        source = iter(self._source)
+            torch.cuda.set_device(self._stream.device)  # of this thread
         try:
-            for item in source:
-                copied = None
-                if self._stream is None:
-                    batch = on_device(self._held(item), self.device)
-                else:
-                    # The allocator keeps pinned memory until the stream has read it.
-                    with torch.cuda.stream(self._stream):
-                        batch = on_device(self._held(item), self.device)
-                    copied = self._stream.record_event()
-                if not self._put((item, batch, copied)):
+            for begun in itertools.count():
+                self._allowed.acquire()
+                if self._closing and begun == self._taken + AHEAD:
                     return
-            self._put((None, None, None))
-        except BaseException as error:
-            self._put((error, None, None))
+                columns = next(self._columns, None)
+                if columns is None:
+                    self._ready.put(None)
+                    return
+                self._ready.put(self._made(columns))
+        except BaseException as error:  # raised where the batch is asked for
+            self._ready.put(error)
         finally:
-            if isinstance(source, Generator):  # what it holds is not needed any more
-                source.close()
+            if isinstance(self._columns, Generator):  # what it holds is not needed any more
+                self._columns.close()
 
-    def _put(self, ready: Any) -> bool:
-        """Whether there was room before the end."""
-        while not self._stop.is_set():
-            try:
-                self._ready.put(ready, timeout=_LOOK_SECONDS)
-                return True
-            except queue.Full:
-                continue
-        return False
+    def _made(self, columns: Columns) -> Batch:
+        if self._stream is None:
+            return self._make(columns)
+        with torch.cuda.stream(self._stream):
+            return replace(self._make(columns), ready=self._stream.record_event())

@@ -33,7 +33,15 @@ class Mesh:
         self.rank, self.world, self.num_parts = rank, world, num_parts
         self.num_shares = world // num_parts  # V
         self.part, self.share = divmod(rank, self.num_shares)  # d and v
+        # Of their own, in host memory on a GPU's machine too: a thread talks over them while
+        # another trains.
         self._exchange: Any = None
+        self._agree: Any = None
+        for share in range(self.num_shares if num_parts > 1 else 0):
+            ranks = [part * self.num_shares + share for part in range(num_parts)]
+            group = dist.new_group(ranks, backend="gloo")
+            if share == self.share:
+                self._agree = group
         if self.num_shares == 1:
             return
         for share in range(self.num_shares):
@@ -43,7 +51,6 @@ class Mesh:
                 gather_over(group, num_parts, self.part)
         for part in range(num_parts):
             ranks = [part * self.num_shares + share for share in range(self.num_shares)]
-            # What is exchanged lies in host memory, on a GPU's machine too.
             group = dist.new_group(ranks, backend="gloo")
             if part == self.part:
                 self._exchange = group
@@ -80,6 +87,14 @@ class Mesh:
             dist.all_gather_object(words, list(columns["fault"]), group=self._exchange)
             faults[:] = [word for part in words for word in part]
         return out | {"fault": faults}
+
+    def agree(self, numbers: list[int]) -> list[list[int]]:
+        """These numbers of each of the workers that train this worker's variants, by part."""
+        if self._agree is None:
+            return [numbers]
+        told = torch.empty(self.num_parts * len(numbers), dtype=torch.int64)
+        dist.all_gather_into_tensor(told, torch.tensor(numbers), group=self._agree)
+        return told.reshape(self.num_parts, -1).tolist()
 
     def of_every_worker(self, mine: T) -> list[T]:
         """What each worker calls this with, by rank; any value that can be pickled."""

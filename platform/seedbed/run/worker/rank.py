@@ -11,9 +11,11 @@ from typing import Any
 import ray.train
 import torch
 
+from seedbed.data.render.render import Columns
 from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.batch import Batch
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
@@ -23,6 +25,7 @@ from seedbed.run.worker.checkpoint import (
     variant_file,
 )
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.memory import check_device
 from seedbed.run.worker.mesh import Mesh
@@ -105,16 +108,23 @@ class Rank:
         self._report(save=False)  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
         active = mesh.any(training.active)
-        for columns in batches if active else ():
-            training.step(mesh.exchange(columns))
-            last = training.step_number * batch + batch > samples
-            if training.step_number % training.log_every == 0 or last:
-                active = self._log()
-            if last or not active:
-                break
+        if active:
+            with Feed(batches, self._prepared, self.device) as feed:
+                for one in feed:
+                    training.step(one)
+                    last = training.step_number * batch + batch > samples
+                    if training.step_number % training.log_every == 0 or last:
+                        active = self._log()
+                    if last or not active:
+                        break
         self._points += training.collect()
         self._finish_variants()
         self._report(save=False)
+
+    def _prepared(self, columns: Columns) -> Batch:
+        """What this worker trains on, of what it has read."""
+        mesh = self.mesh
+        return self.training.prepare(mesh.exchange(columns), mesh.agree, mesh.part)
 
     def _log(self) -> bool:
         """Collect, check, record and report what there is; whether anything is left to train."""
