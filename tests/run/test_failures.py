@@ -41,12 +41,12 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def small(shapes: Path) -> Plan:
+def small(shapes: Path, depths: tuple[int, ...] = (1, 2), cohort_size: int = 8) -> Plan:
     study = Study(
         name="failures",
         question="?",
         base=Recipe.paper(objective=CLIP),
-        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        factors=(Factor("depth", at="text.layers", levels=depths),),
         responses=("zeroshot/top1_of_100",),
     )
     settings = {
@@ -55,7 +55,7 @@ def small(shapes: Path) -> Plan:
         "image.name": "test_vit",
         "budget.samples": 1_280,
     }
-    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,), cohort_size=cohort_size)
 
 
 def loop_with(change: Callable[[Batches, int], Batches]) -> Callable[[dict[str, Any]], None]:
@@ -198,6 +198,38 @@ def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
     for reason in outcome.reasons.values():
         assert f"({impatient + 1} times without getting any further)" in reason
         assert "died" in reason.lower()
+
+
+def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_the_others(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+
+    def change(batches: Batches, rank: int) -> Batches:
+        if rank == 0:
+            with said.open("a") as out:
+                out.write(f"{os.getpid()} ")
+        begun = said.read_text().split()
+        for number, batch in enumerate(batches):
+            if rank == 0 and len(begun) == 2 and number == 5:
+                raise DataError("shard x has changed", mend="restore it")
+            yield batch
+
+    what = small(shapes, depths=(1, 2, 3, 4), cohort_size=1)
+    assert len(what.cohorts) == 4
+    # Two to a variant: there is room for one cohort at a time.
+    outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
+    workers = said.read_text().split()
+    # The second failed with the first's workers; those that came after took both that were left.
+    assert workers[0] == workers[1] != workers[2] == workers[3]
+    (failed,) = outcome.missing(what.trials)
+    assert outcome.reasons == {failed.key: "shard x has changed\n  mend: restore it"}
+    # Its checkpoint was not pushed out by those of the cohorts that came after it.
+    left = {path.parent.name for path in (tmp_path / "results/cohorts").glob("*/checkpoint_*")}
+    assert len(left) == 1
+    again = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
+    assert again.missing(what.trials) == []
+    assert not list((tmp_path / "results/cohorts").iterdir())
 
 
 def failing(reason: Exception) -> Callable[[], None]:

@@ -47,7 +47,6 @@ def assignment(folder: Path, home: Path, results: Path, **fields: float) -> Assi
         study="s",
         scale="smoke",
         cohort=Cohort((Trial((("n", 0),), recipe),)),
-        run="r",
         data=open_corpus(corpus, home),
         storage=str(results),
         code_version={"seedbed": "test"},

@@ -56,7 +56,6 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
         study="s",
         scale="smoke",
         cohort=cohort,
-        run="r",
         data=corpus,
         storage=str(folder),
         code_version={"seedbed": "test"},

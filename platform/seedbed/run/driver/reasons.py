@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 
 class Reasons:
-    """Which job each cohort is, and why it ended without all its records, by the cohort's id.
+    """Which of a study's cohorts have begun, and why some ended without all their records.
 
-    `jobs` are references: a holder asks for its own. In the function that all holders run they
-    would be sent to each of them, a thousand times a thousand at ten thousand trials.
+    Should it be lost, only words are, and holders that might have ended wait until the study ends.
     """
 
-    def __init__(self, jobs: Mapping[str, Any]) -> None:
-        self._jobs = dict(jobs)
+    def __init__(self, num_cohorts: int) -> None:
+        self._num_cohorts = num_cohorts
+        self._begun: set[str] = set()
         self._told: dict[str, str] = {}
 
-    def job(self, cohort: str) -> Any:
-        return self._jobs[cohort]
+    def begin(self, cohort: str) -> None:
+        self._begun.add(cohort)
+
+    def left(self) -> int:
+        """How many cohorts have not begun."""
+        return self._num_cohorts - len(self._begun)
 
     def tell(self, cohort: str, reason: str) -> None:
         self._told[cohort] = reason

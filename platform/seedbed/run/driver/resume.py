@@ -1,16 +1,16 @@
 """What a start can go on from: the checkpoints that earlier ones left, and who goes on together.
 
-Every start of a cohort is a Ray Train run of its own name, so that nothing goes on from a
-checkpoint that was not chosen here: one that is whole, of the same data in the same order, and
-holds the trial in a sound state. Variants have nothing in common but the stream, so any of a
+Every worker group is a Ray Train run of its own name, so that nothing goes on from a checkpoint
+that was not chosen here: one that is whole, of the same data in the same order, and holds the
+trial in a sound state. Variants have nothing in common but the stream, so any of a
 checkpoint's trials may go on from it, with any of the others.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
@@ -23,10 +23,9 @@ from seedbed.study.trial import Trial
 
 @dataclass(frozen=True)
 class Start:
-    """A cohort that is to run, under the name of its Ray Train run, and what it goes on from."""
+    """A cohort that is to run, and what it goes on from."""
 
     cohort: Cohort
-    run: str
     kept: Kept | None = None
 
 
@@ -47,14 +46,14 @@ def starts(
         if key in best:
             groups.setdefault((best[key], key in failed), []).append(trial)
     found = [
-        _start(group[first : first + size], kept)
+        Start(Cohort(tuple(group[first : first + size])), kept)
         for (kept, _), group in groups.items()
         for first in range(0, len(group), size)
     ]
     for cohort in plan.cohorts:
         trials = [t for t in cohort.trials if t.key in left and t.key not in best]
         if trials:
-            found.append(_start(trials))
+            found.append(Start(Cohort(tuple(trials))))
     return found
 
 
@@ -97,11 +96,6 @@ def remove_run(store: Folder, run: str) -> None:
     store.remove("cohorts", f"{run}.json")
 
 
-def _start(trials: Sequence[Trial], kept: Kept | None = None) -> Start:
-    cohort = Cohort(tuple(trials))
-    return Start(cohort, f"{cohort.id}-{uuid.uuid4().hex[:8]}", kept)
-
-
 def _runs(store: Folder, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
     """Earlier runs of some of `keys`: their names and their members."""
     for name in store.names("cohorts"):
@@ -118,17 +112,18 @@ def _best(
     best: dict[str, Kept] = {}
     if not corpora:  # a rehearsal has none
         return best
-    for run, members in _runs(store, set(left)):
-        fingerprints = {corpora[left[k].recipe.corpus].fingerprint for k in members if k in left}
-        for kept in _checkpoints(store, run, fingerprints):
+    marks = {key: data_mark(corpora[t.recipe.corpus].fingerprint) for key, t in left.items()}
+    for run, _ in _runs(store, set(left)):
+        for kept, mark in _checkpoints(store, run):
             for key in kept.keys & left.keys():
-                if key not in best or best[key].step_number < kept.step_number:
+                further = key not in best or best[key].step_number < kept.step_number
+                if further and mark == marks[key]:
                     best[key] = kept
     return best
 
 
-def _checkpoints(store: Folder, run: str, fingerprints: set[str]) -> Iterator[Kept]:
-    """The checkpoints of a run that are whole, and of these data in today's order."""
+def _checkpoints(store: Folder, run: str) -> Iterator[tuple[Kept, dict[str, Any]]]:
+    """The checkpoints of a run that are whole, and what each says of its data."""
     for name in store.names("cohorts", run):
         path = ("cohorts", run, name)
         if not name.startswith("checkpoint_"):
@@ -137,10 +132,8 @@ def _checkpoints(store: Folder, run: str, fingerprints: set[str]) -> Iterator[Ke
             place = store.read_json(*path, PLACE_FILE)
         except ValueError:  # cut off in the middle of a word
             continue
-        if (
-            place is not None
-            and [data_mark(fingerprint) for fingerprint in fingerprints]
-            == [{name: place[name] for name in data_mark("")}]
-            and all(store.num_bytes(*path, name) == n for name, n in place["sizes"].items())
+        if place is not None and all(
+            store.num_bytes(*path, name) == n for name, n in place["sizes"].items()
         ):
-            yield Kept(path, int(place["step_number"]), frozenset(place["keys"]))
+            mark = {name: place[name] for name in data_mark("")}
+            yield Kept(path, int(place["step_number"]), frozenset(place["keys"])), mark

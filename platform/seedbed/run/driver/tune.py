@@ -12,12 +12,12 @@ import ray
 import ray.train
 import ray.tune
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.placement_group import placement_group
 
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
+from seedbed.run.driver.group import Group, Reporting, group_here
 from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
@@ -45,18 +45,21 @@ def tune(
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
     reasons = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Reasons).remote(
-        {id: ray.put(job) for id, job in jobs.items()}
+        len(jobs)
     )
+    references = {id: ray.put(job) for id, job in jobs.items()}
     watcher.reason_of = partial(_told, reasons)
 
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS)
-        job = ray.get(ray.get(reasons.job.remote(config["cohort"])))
+        reference = references[config["cohort"]]
+        job = ray.get(reference)
+        ray.get(reasons.begin.remote(job.cohort.id))
 
-        def fit() -> None:
+        def fit(mailbox: Any, reporting: Reporting, run: str) -> None:
             TorchTrainer(
                 loop,
-                train_loop_config={"assignment": job},
+                train_loop_config={"mailbox": mailbox},
                 torch_config=TorchConfig(timeout_s=int(seconds + COLLECTIVE_SECONDS)),
                 scaling_config=ray.train.ScalingConfig(
                     num_workers=layout.num_workers,
@@ -65,18 +68,27 @@ def tune(
                     | ({"GPU": 1} if layout.use_gpu else {}),
                 ),
                 run_config=ray.train.RunConfig(
-                    name=job.run,
+                    name=run,
                     storage_path=store.sub("cohorts").uri,
                     failure_config=one_attempt(),
                     checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
-                    callbacks=[TuneReportCallback()],
+                    callbacks=[reporting],
                 ),
             ).fit()
 
+        group = group_here(lambda: Group(fit, store))
+        keys = [trial.key for trial in job.cohort.trials]
         with retrying_for(seconds):
-            reason = attempts(fit, lambda: reached(store, job.run, job.cohort), most)
+            reason = attempts(
+                lambda: group.train([reference], keys),
+                lambda: reached(store, group.run, job.cohort),
+                most,
+            )
         if reason:
             ray.get(reasons.tell.remote(job.cohort.id, reason))
+            group.give_up()
+        if not ray.get(reasons.left.remote()):
+            group.end()
 
     remove_stale()
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
@@ -87,7 +99,11 @@ def tune(
         tuner = ray.tune.Tuner(
             ray.tune.with_resources(run_cohort, beside_the_driver()),
             param_space={"cohort": ray.tune.grid_search(list(jobs))},
-            tune_config=ray.tune.TuneConfig(max_concurrent_trials=layout.concurrent),
+            tune_config=ray.tune.TuneConfig(
+                # A holder, and the workers that it has started, take one cohort after another.
+                max_concurrent_trials=layout.concurrent,
+                reuse_actors=True,
+            ),
             run_config=ray.tune.RunConfig(
                 name="schedule",
                 storage_path=scratch,
@@ -97,6 +113,7 @@ def tune(
             ),
         )
         tuner.fit()
+    ray.kill(reasons)
     remove_stale()  # of workers that a stop has cut off
 
 

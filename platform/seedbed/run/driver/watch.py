@@ -16,7 +16,7 @@ from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.attempts import root_cause
 from seedbed.run.driver.outcome import Outcome, failed, record_files
 from seedbed.run.driver.progress import StudyProgress
-from seedbed.run.driver.resume import Start, has_checkpoint, remove_run
+from seedbed.run.driver.resume import Start
 from seedbed.run.worker.message import Message
 from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
@@ -95,13 +95,9 @@ class Watcher(ray.tune.Callback):
 
     def _settle(self, trial: Any, reason: str) -> None:
         """Settle by the results folder: a report may be lost with its worker, a record may not."""
-        start = self.starts[trial.config["cohort"]]
-        cohort = start.cohort
+        cohort = self.starts[trial.config["cohort"]].cohort
         for member in cohort.trials:
             self._finish(cohort, member.key)
-        recorded = all(member.key in self.outcome.records for member in cohort.trials)
-        if recorded or not has_checkpoint(self.store, start.run):
-            remove_run(self.store, start.run)  # nothing will resume from it
         self._fail(cohort, reason)
 
     def _finish(self, cohort: Cohort, key: str) -> None:

@@ -25,7 +25,6 @@ class Assignment:
     study: str
     scale: str
     cohort: Cohort
-    run: str  # the name of its Ray Train run
     data: Any
     storage: str
     code_version: dict[str, str]

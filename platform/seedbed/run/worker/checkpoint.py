@@ -49,10 +49,16 @@ def variant_file(key: str) -> str:
 
 
 def place_of(
-    *, fingerprint: str, step_number: int, sizes: Mapping[str, int], keys: Iterable[str]
+    cohort: str,
+    *,
+    fingerprint: str,
+    step_number: int,
+    sizes: Mapping[str, int],
+    keys: Iterable[str],
 ) -> dict[str, Any]:
     """What PLACE_FILE says of a checkpoint: its data, the bytes of its files, its sound trials."""
     return data_mark(fingerprint) | {
+        "cohort": cohort,
         "step_number": step_number,
         "sizes": dict(sizes),
         "keys": sorted(keys),

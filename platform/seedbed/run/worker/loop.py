@@ -6,21 +6,27 @@ to pass the function on, and would each wait seconds for libraries that only a w
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.jobs import jobs
 from seedbed.storage.retry import retrying_for
 
 
 def train(config: dict[str, Any]) -> None:
-    """The Ray Train loop of one rank. `config["assignment"]` is an Assignment."""
+    """The Ray Train loop of one rank. The jobs are each an Assignment."""
     import torch
 
-    from seedbed.run.worker.rank import Rank
+    from seedbed.run.worker.rank import Rank, mesh_here
 
-    assignment: Assignment = config["assignment"]
-    torch.set_num_threads(assignment.threads)
-    # What fails on one rank is raised there, never reported: a report is a barrier, and the other
-    # ranks may stand in another one. Ray sees the error and ends all ranks; see `attempts.py`.
-    with retrying_for(assignment.retry_seconds):
-        Rank(assignment).run()
+    assignment: Assignment
+    for assignment in jobs(config):
+        torch.set_num_threads(assignment.threads)
+        # What fails on one rank is raised there, never reported: a report is a barrier, and the
+        # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
+        with retrying_for(assignment.retry_seconds):
+            Rank(assignment, mesh_here(assignment.data_parallel)).run()
+        gc.collect()  # the next cohort has the memory of this one
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -42,11 +43,8 @@ FIRST_CHECKPOINT_SECONDS = 5.0
 class Rank:
     """One rank of a cohort's training."""
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.assignment = assignment
-        context = ray.train.get_context()
-        mesh = Mesh(context.get_world_rank(), context.get_world_size(), assignment.data_parallel)
-        self.mesh = mesh
+    def __init__(self, assignment: Assignment, mesh: Mesh) -> None:
+        self.assignment, self.mesh = assignment, mesh
         self.device = ray.train.torch.get_device()
         self.store = Folder(assignment.storage)
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
@@ -69,12 +67,10 @@ class Rank:
         # How variants are spread changes no number, and is not told.
         parts, threads = self.mesh.num_parts, assignment.threads
         now = made_by(assignment.code_version, self.device, parts, threads)
-        checkpoint = ray.train.get_checkpoint()
-        if checkpoint is not None:
-            place = self.store.parts(checkpoint.path)
-        elif assignment.kept is not None:
+        place = self._own_checkpoint()
+        if not place and assignment.kept is not None:
             place = tuple(assignment.kept.path)
-        else:
+        if not place:
             training.made_by = [now]
             return
         state = self._loaded(place, CHECKPOINT_FILE)
@@ -83,6 +79,16 @@ class Rank:
         training.load_state_dict(state)
         if now not in training.made_by:
             training.made_by.append(now)
+
+    def _own_checkpoint(self) -> tuple[str, ...]:
+        """The last checkpoint of this cohort in this run, which may have trained others before."""
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return ()
+        place = self.store.parts(checkpoint.path)
+        said = self.store.read_json(*place, PLACE_FILE)
+        mine = said is not None and said["cohort"] == self.assignment.cohort.id
+        return tuple(place) if mine else ()
 
     def _loaded(self, place: Sequence[str], name: str) -> Any:
         with self.store.as_file(*place, name) as file:
@@ -102,9 +108,6 @@ class Rank:
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
         )
-        if mesh.rank == 0:
-            members = [trial.key for trial in assignment.cohort.trials]
-            self.store.write_json({"trials": members}, "cohorts", f"{assignment.run}.json")
         self._report(save=False)  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
         active = mesh.any(training.active)
@@ -193,6 +196,7 @@ class Rank:
         written = self.mesh.of_every_worker((sizes, self.training.sound))
         if self.mesh.rank == 0:
             place = place_of(
+                self.assignment.cohort.id,
                 fingerprint=fingerprint,
                 step_number=self.training.step_number,
                 sizes={name: size for part, _ in written for name, size in part.items()},
@@ -208,3 +212,10 @@ class Rank:
             if not self.store.exists("trials", key, "record.json"):
                 self.recorder.record(variant)
             self.finished.append(key)
+
+
+@functools.cache
+def mesh_here(data_parallel: int) -> Mesh:
+    """This process' place in the mesh, made once: all cohorts of a study have the same one."""
+    context = ray.train.get_context()
+    return Mesh(context.get_world_rank(), context.get_world_size(), data_parallel)

@@ -16,6 +16,7 @@ from seedbed.metric import Metric
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
+from seedbed.run.worker.jobs import jobs
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.storage.folder import Folder
 from seedbed.study import recorded
@@ -34,7 +35,6 @@ class Rehearsal:
     study: str
     scale: str
     cohort: Cohort
-    run: str  # the name of its Ray Train run
     surface: Surface
     responses: tuple[Metric, ...]
     costs: Mapping[str, Cost]
@@ -43,8 +43,12 @@ class Rehearsal:
 
 
 def rehearse(config: dict[str, Any]) -> None:
-    """The Ray Train loop of one rank. `config["assignment"]` is a Rehearsal."""
-    job: Rehearsal = config["assignment"]
+    """The Ray Train loop of one rank. The jobs are each a Rehearsal."""
+    for job in jobs(config):
+        _rehearse(job)
+
+
+def _rehearse(job: Rehearsal) -> None:
     rank = ray.train.get_context().get_world_rank()
     store = Folder(job.storage)
     finished: list[str] = []

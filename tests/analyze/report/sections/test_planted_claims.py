@@ -34,7 +34,6 @@ def records_of(surface: Surface, chosen: Any) -> list[TrialRecord]:
             study=STUDY.name,
             scale=chosen.scale.name,
             cohort=cohort,
-            run="",
             surface=surface,
             responses=tuple(chosen.metrics[name] for name in chosen.responses),
             costs=costs,

@@ -1,0 +1,143 @@
+"""A worker group that trains one cohort after another: starting one anew takes 20 s.
+
+Ray Tune gives a holder, a process that only waits, one cohort at a time; the holder lives on for
+the next one, and so does the worker group that it has started (a Ray Train run).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import ray.train
+import ray.tune
+
+from seedbed.run.worker.jobs import ENDED
+from seedbed.storage.folder import Folder
+
+POLL_SECONDS = 1.0  # between looks whether the workers live, while they report nothing
+
+
+class Mailbox:
+    """Between a holder and its workers: the job that is to be done, and what they report."""
+
+    def __init__(self) -> None:
+        self._number, self._job = 0, None
+        self._given = asyncio.Condition()
+        self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def give(self, job: Any) -> int:
+        """Let `job` be the next one (None: there is none, and the workers end); its number."""
+        async with self._given:
+            self._number, self._job = self._number + 1, job
+            self._given.notify_all()
+            return self._number
+
+    async def next(self, after: int) -> tuple[int, Any]:
+        """The job with a number above `after`, once there is one, and its number."""
+        async with self._given:
+            await self._given.wait_for(lambda: self._number > after)
+            return self._number, self._job
+
+    async def put(self, report: dict[str, Any]) -> None:
+        await self._reports.put(report)
+
+    async def take(self, seconds: float) -> dict[str, Any] | None:
+        """The next report; None if none comes for so long."""
+        try:
+            return await asyncio.wait_for(self._reports.get(), seconds)
+        except TimeoutError:
+            return None
+
+
+class Reporting(ray.train.UserCallback):
+    """Puts what the first worker reports into the mailbox."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+
+    def after_report(
+        self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
+    ) -> None:
+        ray.get(self._mailbox.put.remote(metrics[0]))
+
+
+class Group:
+    """A worker group of this process.
+
+    `fit(mailbox, callback, run)` starts workers as the Ray Train run `run`, and returns when they
+    have ended; each of them takes jobs from the mailbox.
+    """
+
+    def __init__(self, fit: Callable[[Any, Reporting, str], object], store: Folder) -> None:
+        self._fit, self._store = fit, store
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._mailbox: Any = None
+        self.run = ""
+        self._members: list[str] = []
+        self._new_run()
+
+    def _new_run(self) -> None:
+        self.run, self._members = f"group-{uuid.uuid4().hex[:12]}", []
+
+    def train(self, job: Any, keys: list[str]) -> None:
+        """Have `job`, whose trials are `keys`, trained. Raises what its workers failed with."""
+        # Written by this process alone, and before there can be a checkpoint.
+        if not set(keys) <= set(self._members):
+            self._members += keys
+            self._store.write_json({"trials": self._members}, "cohorts", f"{self.run}.json")
+        if self._mailbox is None:
+            near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=False
+            )
+            options = {"num_cpus": 0, "scheduling_strategy": near}
+            self._mailbox = ray.remote(**options)(Mailbox).remote()
+        number = ray.get(self._mailbox.give.remote(job))
+        if self._thread is None:
+            self._error = None
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        while True:
+            alive = self._thread.is_alive()
+            report = ray.get(self._mailbox.take.remote(POLL_SECONDS if alive else 0.01))
+            if report is None:
+                if alive:
+                    continue
+                self._thread = None
+                raise self._error or RuntimeError("the workers ended without a word")
+            if report.get(ENDED) == number:
+                return
+            if ENDED not in report:
+                ray.tune.report(report)
+
+    def _work(self) -> None:
+        try:
+            self._fit(self._mailbox, Reporting(self._mailbox), self.run)
+        except BaseException as error:
+            self._error = error
+
+    def give_up(self) -> None:
+        """What follows is a run of its own: it must not push out this one's checkpoints."""
+        self._new_run()
+
+    def end(self) -> None:
+        """Let the workers end: nothing is left to train."""
+        if self._thread is not None:
+            ray.get(self._mailbox.give.remote(None))
+            self._thread.join()
+            self._thread = None
+
+
+_here: list[Group] = []  # of this process, which is one holder after another
+
+
+def group_here(make: Callable[[], Group]) -> Group:
+    """The worker group of this process, made once."""
+    if not _here:
+        _here.append(make())
+    return _here[0]

@@ -1,0 +1,28 @@
+"""The cohorts that a worker group is given, one after another.
+
+It names nothing heavy: the processes that hold worker groups read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+ENDED = "ended"  # in a report: the number of the job that has ended on all ranks
+
+
+def jobs(config: dict[str, Any]) -> Iterator[Any]:
+    """The jobs of `config["mailbox"]`, the same on every rank, until there are no more.
+
+    The next one is given only when all ranks have ended the last.
+    """
+    import ray
+    import ray.train
+
+    number = 0
+    while True:
+        number, job = ray.get(config["mailbox"].next.remote(number))
+        if job is None:
+            return
+        yield ray.get(job[0])
+        ray.train.report({ENDED: number})
