@@ -12,7 +12,7 @@ import ray
 import ray.train
 import ray.tune
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.util.placement_group import placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
@@ -91,6 +91,7 @@ def tune(
             group.end()
 
     remove_stale()
+    before = _placement_groups()
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     with (
         scratch_folder() as scratch,
@@ -114,7 +115,18 @@ def tune(
         )
         tuner.fit()
     ray.kill(reasons)
+    # A stop ends holders, and Ray Train then gives the places of their workers back; but not where
+    # another Ray runs on the machine: its helper cannot tell which of the two it belongs to.
+    for place in _placement_groups() - before:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(place)))
     remove_stale()  # of workers that a stop has cut off
+
+
+def _placement_groups() -> set[str]:
+    """The ids of this job's placement groups that hold places, or wait for them."""
+    job = ray.get_runtime_context().get_job_id()
+    table = ray.util.placement_group_table()
+    return {id for id, group in table.items() if id.endswith(job) and group["state"] != "REMOVED"}
 
 
 def _told(reasons: Any, cohort: str) -> str:
