@@ -35,6 +35,7 @@ from torch import Tensor
 from seedbed.model.gather import Gather
 from seedbed.plan.cost import estimate
 from seedbed.recipe.recipe import Recipe
+from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.process import fp32_products, prepare
 from seedbed.run.worker.variant import Variant

@@ -55,7 +55,6 @@ def _on_gpu(rank: int, port: int, results: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.cuda.set_device(rank)
     dist.init_process_group("nccl", rank=rank, world_size=len(SIZES))
-    device = torch.device("cuda", rank)
     first = sum(SIZES[:rank])
     gather = Gather(SIZES, rank)
     mine = slice(first, first + SIZES[rank])

@@ -75,7 +75,7 @@ def trained(
     if state is not None:
         training.load_state_dict(state)
     for step in range(start, STEPS):
-        training.step(batch(members, step))
+        training.step(training.prepare(batch(members, step)))
     training.collect()
     return training
 

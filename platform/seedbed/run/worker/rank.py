@@ -209,7 +209,9 @@ class Rank:
         for key, variant in self.training.variants.items():
             if variant.active or key in self.finished:
                 continue
-            if not self.store.exists("trials", key, "record.json"):
+            if self.store.exists("trials", key, "record.json"):
+                variant.release()
+            else:
                 self.recorder.record(variant)
             self.finished.append(key)
 
