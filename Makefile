@@ -7,7 +7,7 @@ STUDY ?= studies/text_encoder_depth.py
 BENCH ?=
 # Processes that run tests; a file's tests stay in one of them, since they share its servers.
 JOBS ?= 2
-PARALLEL := -n $(JOBS) --dist loadfile
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quick check bench mlflow s3 clean
