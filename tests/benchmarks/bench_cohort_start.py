@@ -53,9 +53,10 @@ from seedbed.variants import CLIP
 TOY = ("--variants", "2", "--repeats", "1", "--cold")
 NEEDS = ("ray",)
 STEPS, BATCH = 4, 64
+COHORTS = 4  # of one variant, one after another
 
 
-def study_plan(shapes: Path, num_variants: int) -> Plan:
+def study_plan(shapes: Path, num_variants: int, cohort_size: int) -> Plan:
     """`num_variants` variants of one stream: they differ in learning rate alone."""
     rates = [1e-3 + i * 1e-5 for i in range(max(2, num_variants))]
     study = Study(
@@ -72,13 +73,13 @@ def study_plan(shapes: Path, num_variants: int) -> Plan:
     }
     whole = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
     trials = whole.trials[:num_variants]
-    cohorts = cohorts_of(trials, cohort_size=num_variants)
+    cohorts = cohorts_of(trials, cohort_size=cohort_size)
     return Plan(study, whole.scale, "", whole.overrides, trials, cohorts)
 
 
-def cohort(shapes: Path, num_variants: int) -> tuple[float, float]:
-    """Seconds of a cohort of `num_variants`, and of its training steps."""
-    what = study_plan(shapes, num_variants)
+def cohort(shapes: Path, num_variants: int, cohort_size: int = 0) -> tuple[float, float]:
+    """Seconds of a study of `num_variants`, in one cohort or several, and of its training steps."""
+    what = study_plan(shapes, num_variants, cohort_size or num_variants)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         corpora = open_corpora([what.trials[0].recipe.corpus], Path(folder))
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
         shapes = shape_shards(Path(folder) / "shapes", 512)
         write_parquet(shapes, Path(folder))
         parquet = Path(folder) / "shapes.parquet"
-        recipe = study_plan(shapes, 1).trials[0].recipe
+        recipe = study_plan(shapes, 1, 1).trials[0].recipe
         plain = {name: os.environ.get(name) for name in RAY_SETTINGS}
         connect()
         for name, value in plain.items():  # the baseline runs with Ray's own settings
@@ -181,7 +182,12 @@ def main(arguments: Sequence[str]) -> list[Row]:
                 os.environ.pop(name, None)
         if not options.cold:
             cohort(shapes, 1)  # once uncounted, for the caches of the disk
-        found: dict[str, list[float]] = {"trainer": [], "start": [], "further": []}
+        found: dict[str, list[float]] = {
+            "trainer": [],
+            "start": [],
+            "further": [],
+            "next": [],
+        }
         for turn in range(options.repeats):
             whole, steps = trainer(parquet, recipe, Path(folder) / str(turn))
             found["trainer"].append(whole - steps)
@@ -190,13 +196,17 @@ def main(arguments: Sequence[str]) -> list[Row]:
             many, many_steps = cohort(shapes, options.variants)
             further = many - many_steps - (one - one_steps)
             found["further"].append(further / (options.variants - 1))
-    base, start, further = (statistics.median(found[name]) for name in found)
+            several, several_steps = cohort(shapes, COHORTS, cohort_size=1)
+            more = several - several_steps - (one - one_steps)
+            found["next"].append(more / (COHORTS - 1))
+    base, start, further, after = (statistics.median(found[name]) for name in found)
     print(f"without training steps: a trainer {base:.1f} s, a cohort {start:.1f} s, ", end="")
-    print(f"each further variant {further:.2f} s")
+    print(f"each further variant {further:.2f} s, each further cohort {after:.1f} s")
     baseline = "a TorchTrainer for each trial"
     return [
         Row("start of a cohort", start / base, baseline, 0.7),
         Row("each further variant", further / base, baseline, 0.02),
+        Row("each further cohort of a worker group", after / base, baseline, 0.1),
     ]
 
 

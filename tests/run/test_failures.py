@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -145,9 +146,16 @@ def test_a_lost_node_ends_no_cohort_and_the_driver_s_node_holds_what_waits(
 
 def holders() -> list[str]:
     """The nodes of the processes that wait for workers: Tune's trials, Train's controllers."""
-    alive = [actor for actor in ray._private.state.actors().values() if actor["State"] == "ALIVE"]
     waiting = ("ImplicitFunc", "TrainController")
-    return [a["Address"]["NodeID"] for a in alive if a["ActorClassName"].endswith(waiting)]
+    return [
+        actor["Address"]["NodeID"]
+        for actor in alive_actors()
+        if actor["ActorClassName"].endswith(waiting)
+    ]
+
+
+def alive_actors() -> list[dict[str, Any]]:
+    return [a for a in ray._private.state.actors().values() if a["State"] == "ALIVE"]
 
 
 def test_one_rank_whose_data_fails_ends_the_cohort_in_its_words_and_hangs_nobody(
@@ -230,6 +238,42 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
     again = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
     assert again.missing(what.trials) == []
     assert not list((tmp_path / "results/cohorts").iterdir())
+
+
+def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpoint(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    class Losing(InMemoryLedger):
+        """Kills the holder, and so its workers, once a checkpoint is kept."""
+
+        def log(self, key: str, samples: int, metrics: Any) -> None:
+            super().log(key, samples, metrics)
+            kept = sorted((tmp_path / "results/cohorts").glob("*/checkpoint_*/place.json"))
+            if not steps and kept:
+                steps.append(json.loads(kept[-1].read_text())["step_number"])
+                (holder,) = (
+                    a for a in alive_actors() if a["ActorClassName"].endswith("ImplicitFunc")
+                )
+                os.kill(holder["Pid"], signal.SIGKILL)
+
+    begun = tmp_path / "begun"
+
+    def change(batches: Batches, rank: int) -> Batches:
+        for batch in batches:
+            with begun.open("a") as out:
+                out.write("x")
+            time.sleep(0.2)  # so that the holder is lost before the end
+            yield batch
+
+    what = small(shapes)
+    outcome = run(what, tmp_path, loop_with(change), monkeypatch, ledger=Losing())
+    assert steps and outcome.missing(what.trials) == []
+    for record in outcome.records.values():
+        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+    # Each of 20 steps once, but for those after the checkpoint: not from the beginning again.
+    assert 20 < len(begun.read_text()) <= 20 + 20 - steps[0]
 
 
 def failing(reason: Exception) -> Callable[[], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -60,7 +61,7 @@ def stream(
     context.print_on_execution_start = False
     local = span.batch // span.world
     rest: Columns | None = None
-    for leg in _legs(rows, order, span):
+    for leg in _planned_ahead(_legs(rows, order, span)):
         for block in _blocks(leg, rendering, num_tasks, assets, retry_seconds):
             first, size = 0, len(block["id"])
             if rest is not None:
@@ -87,6 +88,18 @@ def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
             leg, most = [], min(LEG_ROUNDS, 4 * most)
     if leg:
         yield leg
+
+
+def _planned_ahead(legs: Iterator[list[Reads]]) -> Iterator[list[Reads]]:
+    """`legs`, each planned while the one before is read: a whole one takes seconds."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
+    try:
+        ahead = pool.submit(next, legs, None)
+        while (leg := ahead.result()) is not None:
+            ahead = pool.submit(next, legs, None)
+            yield leg
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _blocks(

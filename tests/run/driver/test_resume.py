@@ -20,8 +20,10 @@ from seedbed.run.driver.resume import Start, forget, forgive, starts
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
+    Run,
     check_same_data,
     data_mark,
+    last_of,
     place_of,
     variant_file,
 )
@@ -61,13 +63,14 @@ def begun(
     cut: int = 0,
     schema: int = ORDER_SCHEMA,
     name: str = "checkpoint_a",
+    cohort: str = "a cohort",
 ) -> None:
     """A run of all trials of `what`, with a checkpoint of `keys` at `step` if there is one."""
     members = [trial.key for trial in what.trials]
-    store.write_json({"trials": members}, "cohorts", f"{run}.json")
+    Run(run, tuple(members), "a start").write(store)
     if step:
         place = place_of(
-            "a cohort",
+            cohort,
             fingerprint=fingerprint,
             step_number=step,
             sizes={CHECKPOINT_FILE: 100, variant_file(members[0]): 100},
@@ -214,3 +217,21 @@ def test_what_nothing_goes_on_from_is_removed_and_the_rest_is_not(
     forget(store, what, done, [])
     assert [n for n in store.names("cohorts") if n.endswith(".json")] == ["of_a_larger_plan.json"]
     assert starts(store, what, done, corpora) == []
+
+
+def test_a_group_that_takes_a_cohort_over_goes_on_from_its_last_checkpoint_of_this_start(
+    store: Folder, shapes: Path, corpora: Corpora
+) -> None:
+    what = planned(shapes)
+    (cohort,) = what.cohorts
+    assert last_of(store, cohort, "a start") is None
+    begun(store, what, "first", step=3, fingerprint=mark(corpora), cohort=cohort.id)
+    # One variant has failed since, and stays so: the others go on.
+    some = [trial.key for trial in what.trials[1:]]
+    begun(store, what, "second", step=7, fingerprint=mark(corpora), cohort=cohort.id, keys=some)
+    begun(store, what, "cut", step=9, fingerprint=mark(corpora), cohort=cohort.id, cut=1)
+    begun(store, what, "other", step=11, fingerprint=mark(corpora), cohort="another")
+    found = last_of(store, cohort, "a start")
+    assert found is not None and (found.run, found.step_number) == ("second", 7)
+    # Of an earlier start the driver chooses, and leaves out what failed.
+    assert last_of(store, cohort, "another start") is None

@@ -16,6 +16,7 @@ import ray
 import ray.train
 import ray.tune
 
+from seedbed.run.worker.checkpoint import Run
 from seedbed.run.worker.jobs import ENDED
 from seedbed.storage.folder import Folder
 
@@ -67,14 +68,16 @@ class Reporting(ray.train.UserCallback):
 
 
 class Group:
-    """A worker group of this process.
+    """A worker group of this process, in the start of a study that is named `since`.
 
     `fit(mailbox, callback, run)` starts workers as the Ray Train run `run`, and returns when they
     have ended; each of them takes jobs from the mailbox.
     """
 
-    def __init__(self, fit: Callable[[Any, Reporting, str], object], store: Folder) -> None:
-        self._fit, self._store = fit, store
+    def __init__(
+        self, fit: Callable[[Any, Reporting, str], object], store: Folder, since: str
+    ) -> None:
+        self._fit, self._store, self._since = fit, store, since
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._mailbox: Any = None
@@ -90,7 +93,7 @@ class Group:
         # Written by this process alone, and before there can be a checkpoint.
         if not set(keys) <= set(self._members):
             self._members += keys
-            self._store.write_json({"trials": self._members}, "cohorts", f"{self.run}.json")
+            Run(self.run, tuple(self._members), self._since).write(self._store)
         if self._mailbox is None:
             near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=False

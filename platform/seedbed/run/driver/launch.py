@@ -7,6 +7,7 @@ the same command goes on.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -72,18 +73,21 @@ def run_plan(
     note_layout(store, plan, layout, capacity)
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
+    since = uuid.uuid4().hex  # a name of this start
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
         loop, jobs = (
             train,
-            _assignments(plan, chosen, corpora, store, layout, checkpoint_seconds, code_version),
+            _assignments(
+                plan, chosen, corpora, store, layout, checkpoint_seconds, code_version, since
+            ),
         )
     else:
         loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
     watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
     try:
-        tune(loop, jobs, layout, store, watcher, checkpoint_seconds)
+        tune(loop, jobs, layout, store, watcher, checkpoint_seconds, since)
     finally:
         forget(store, plan, outcome, [])
         progress.close()
@@ -98,6 +102,7 @@ def _assignments(
     layout: Layout,
     checkpoint_seconds: float,
     code_version: dict[str, str],
+    since: str,
 ) -> dict[str, Assignment]:
     """What the workers of each cohort are told to train, by the cohort's id."""
     # Nodes may have none of their own, and no way to fetch them. Packed once a study.
@@ -114,6 +119,7 @@ def _assignments(
             study=plan.study.name,
             scale=plan.scale.name,
             cohort=start.cohort,
+            since=since,
             kept=start.kept,
             data=opened[start.cohort.recipe.corpus],
             storage=store.uri,

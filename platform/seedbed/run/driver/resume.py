@@ -8,15 +8,14 @@ checkpoint's trials may go on from it, with any of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
-from seedbed.run.worker.checkpoint import PLACE_FILE, Kept, data_mark
+from seedbed.run.worker.checkpoint import Kept, checkpoints_of, data_mark, runs_of
 from seedbed.storage.folder import Folder
 from seedbed.study.trial import Trial
 
@@ -78,11 +77,11 @@ def forget(store: Folder, plan: Plan, outcome: Outcome, chosen: Sequence[Start])
     keys = {trial.key for trial in plan.trials}
     used = {start.kept.run for start in chosen if start.kept is not None}
     going_on = {t.key for start in chosen if start.kept is not None for t in start.cohort.trials}
-    for run, members in _runs(store, keys):
+    for run in runs_of(store, keys):
         settled = outcome.records.keys() | going_on
-        unused = run not in used and keys >= set(members)
-        if unused and (settled >= set(members) or not has_checkpoint(store, run)):
-            remove_run(store, run)
+        unused = run.name not in used and keys >= set(run.trials)
+        if unused and (settled >= set(run.trials) or not has_checkpoint(store, run.name)):
+            remove_run(store, run.name)
 
 
 def has_checkpoint(store: Folder, run: str) -> bool:
@@ -96,15 +95,6 @@ def remove_run(store: Folder, run: str) -> None:
     store.remove("cohorts", f"{run}.json")
 
 
-def _runs(store: Folder, keys: set[str]) -> Iterator[tuple[str, list[str]]]:
-    """Earlier runs of some of `keys`: their names and their members."""
-    for name in store.names("cohorts"):
-        if name.endswith(".json"):
-            members = store.read_json("cohorts", name)["trials"]
-            if keys & set(members):
-                yield name.removesuffix(".json"), members
-
-
 def _best(
     store: Folder, left: Mapping[str, Trial], corpora: Mapping[Corpus, OpenCorpus]
 ) -> dict[str, Kept]:
@@ -113,27 +103,10 @@ def _best(
     if not corpora:  # a rehearsal has none
         return best
     marks = {key: data_mark(corpora[t.recipe.corpus].fingerprint) for key, t in left.items()}
-    for run, _ in _runs(store, set(left)):
-        for kept, mark in _checkpoints(store, run):
+    for run in runs_of(store, set(left)):
+        for kept, place in checkpoints_of(store, run.name):
             for key in kept.keys & left.keys():
                 further = key not in best or best[key].step_number < kept.step_number
-                if further and mark == marks[key]:
+                if further and marks[key].items() <= place.items():
                     best[key] = kept
     return best
-
-
-def _checkpoints(store: Folder, run: str) -> Iterator[tuple[Kept, dict[str, Any]]]:
-    """The checkpoints of a run that are whole, and what each says of its data."""
-    for name in store.names("cohorts", run):
-        path = ("cohorts", run, name)
-        if not name.startswith("checkpoint_"):
-            continue
-        try:
-            place = store.read_json(*path, PLACE_FILE)
-        except ValueError:  # cut off in the middle of a word
-            continue
-        if place is not None and all(
-            store.num_bytes(*path, name) == n for name, n in place["sizes"].items()
-        ):
-            mark = {name: place[name] for name in data_mark("")}
-            yield Kept(path, int(place["step_number"]), frozenset(place["keys"])), mark

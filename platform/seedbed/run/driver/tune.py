@@ -39,8 +39,9 @@ def tune(
     store: Folder,
     watcher: Watcher,
     checkpoint_seconds: float,
+    since: str,
 ) -> None:
-    """Run every job of `jobs`, by its cohort's id, as far as it can be."""
+    """Run every job of `jobs`, by its cohort's id, as far as it can be, in the start `since`."""
     seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
@@ -76,7 +77,7 @@ def tune(
                 ),
             ).fit()
 
-        group = group_here(lambda: Group(fit, store))
+        group = group_here(lambda: Group(fit, store, since))
         keys = [trial.key for trial in job.cohort.trials]
         with retrying_for(seconds):
             reason = attempts(

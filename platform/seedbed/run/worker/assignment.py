@@ -34,6 +34,7 @@ class Assignment:
     checkpoint_seconds: float
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
+    since: str = ""  # the name of this start of the study
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated
     # References to the packed assets of the members' views, by the asset's name.

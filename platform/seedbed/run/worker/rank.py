@@ -20,8 +20,10 @@ from seedbed.run.worker.batch import Batch
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
+    Kept,
     check_same_data,
     data_mark,
+    last_of,
     place_of,
     variant_file,
 )
@@ -62,17 +64,16 @@ class Rank:
         self._restore()
 
     def _restore(self) -> None:
-        """Go on from this run's last checkpoint, or else from the one that was chosen for it."""
+        """Go on from the cohort's last checkpoint, or from the one that was chosen for it."""
         assignment, training = self.assignment, self.training
         # How variants are spread changes no number, and is not told.
         parts, threads = self.mesh.num_parts, assignment.threads
         now = made_by(assignment.code_version, self.device, parts, threads)
-        place = self._own_checkpoint()
-        if not place and assignment.kept is not None:
-            place = tuple(assignment.kept.path)
-        if not place:
+        kept = self._furthest()
+        if kept is None:
             training.made_by = [now]
             return
+        place = kept.path
         state = self._loaded(place, CHECKPOINT_FILE)
         check_same_data(state, assignment.corpus.fingerprint)
         state["variants"] = {k: self._loaded(place, variant_file(k)) for k in training.variants}
@@ -80,15 +81,15 @@ class Rank:
         if now not in training.made_by:
             training.made_by.append(now)
 
-    def _own_checkpoint(self) -> tuple[str, ...]:
-        """The last checkpoint of this cohort in this run, which may have trained others before."""
-        checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None:
-            return ()
-        place = self.store.parts(checkpoint.path)
-        said = self.store.read_json(*place, PLACE_FILE)
-        mine = said is not None and said["cohort"] == self.assignment.cohort.id
-        return tuple(place) if mine else ()
+    def _furthest(self) -> Kept | None:
+        """Of the checkpoint that the driver chose and this cohort's own, which an earlier worker
+        group may have left, the furthest; the same for all workers."""
+        assignment, found = self.assignment, None
+        if self.mesh.rank == 0:
+            own = last_of(self.store, assignment.cohort, assignment.since)
+            both = [kept for kept in (assignment.kept, own) if kept is not None]
+            found = max(both, key=lambda kept: kept.step_number, default=None)
+        return self.mesh.of_every_worker(found)[0]
 
     def _loaded(self, place: Sequence[str], name: str) -> Any:
         with self.store.as_file(*place, name) as file:
