@@ -24,6 +24,7 @@ from seedbed.recipe.scale import SCALES
 from seedbed.run.driver import launch
 from seedbed.run.driver.attempts import Reached, attempts
 from seedbed.run.driver.outcome import Outcome
+from seedbed.run.worker.feed import AHEAD
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
@@ -94,7 +95,10 @@ def run(
 
 
 def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batches]:
-    """Kills its process at batch `after` of each life, `most` times; a letter a death."""
+    """Kills its process at batch `after` of each life, `most` times; a letter a death.
+
+    Batches are read ahead: AHEAD of those before it may not have been trained on.
+    """
 
     def change(batches: Batches, rank: int) -> Batches:
         for number, batch in enumerate(batches):
@@ -189,7 +193,7 @@ def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
 ) -> None:
     what, deaths = small(shapes), tmp_path / "deaths"
     most = impatient + 2
-    outcome = run(what, tmp_path, loop_with(dying(deaths, most, 3)), monkeypatch)
+    outcome = run(what, tmp_path, loop_with(dying(deaths, most, AHEAD + 4)), monkeypatch)
     assert len(deaths.read_text()) == most
     assert outcome.missing(what.trials) == []
     for record in outcome.records.values():
