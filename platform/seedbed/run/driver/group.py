@@ -81,19 +81,12 @@ class Group:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._mailbox: Any = None
-        self.run = ""
-        self._members: list[str] = []
-        self._new_run()
-
-    def _new_run(self) -> None:
-        self.run, self._members = f"group-{uuid.uuid4().hex[:12]}", []
+        self.run = _new_name()
 
     def train(self, job: Any, keys: list[str]) -> None:
         """Have `job`, whose trials are `keys`, trained. Raises what its workers failed with."""
-        # Written by this process alone, and before there can be a checkpoint.
-        if not set(keys) <= set(self._members):
-            self._members += keys
-            Run(self.run, tuple(self._members), self._since).write(self._store)
+        # Before there can be a checkpoint; of this cohort alone, since those before it have ended.
+        Run(self.run, tuple(keys), self._since).write(self._store)
         if self._mailbox is None:
             near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=False
@@ -126,7 +119,8 @@ class Group:
 
     def give_up(self) -> None:
         """What follows is a run of its own: it must not push out this one's checkpoints."""
-        self._new_run()
+        self.end()
+        self.run = _new_name()
 
     def end(self) -> None:
         """Let the workers end: nothing is left to train."""
@@ -134,6 +128,10 @@ class Group:
             ray.get(self._mailbox.give.remote(None))
             self._thread.join()
             self._thread = None
+
+
+def _new_name() -> str:
+    return f"group-{uuid.uuid4().hex[:12]}"
 
 
 _here: list[Group] = []  # of this process, which is one holder after another

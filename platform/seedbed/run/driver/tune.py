@@ -1,4 +1,4 @@
-"""Cohorts as Ray Tune trials: each holds a Ray Train worker group until its members have ended."""
+"""Cohorts as Ray Tune trials, whose holders keep a Ray Train worker group from one to the next."""
 
 from __future__ import annotations
 
@@ -57,26 +57,7 @@ def tune(
         job = ray.get(reference)
         ray.get(reasons.begin.remote(job.cohort.id))
 
-        def fit(mailbox: Any, reporting: Reporting, run: str) -> None:
-            TorchTrainer(
-                loop,
-                train_loop_config={"mailbox": mailbox},
-                torch_config=TorchConfig(timeout_s=int(seconds + COLLECTIVE_SECONDS)),
-                scaling_config=ray.train.ScalingConfig(
-                    num_workers=layout.num_workers,
-                    use_gpu=layout.use_gpu,
-                    resources_per_worker={"CPU": layout.cpus_per_worker}
-                    | ({"GPU": 1} if layout.use_gpu else {}),
-                ),
-                run_config=ray.train.RunConfig(
-                    name=run,
-                    storage_path=store.sub("cohorts").uri,
-                    failure_config=one_attempt(),
-                    checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
-                    callbacks=[reporting],
-                ),
-            ).fit()
-
+        fit = partial(_fit, loop, layout, store, int(seconds + COLLECTIVE_SECONDS))
         group = group_here(lambda: Group(fit, store, since))
         keys = [trial.key for trial in job.cohort.trials]
         with retrying_for(seconds):
@@ -121,6 +102,36 @@ def tune(
     for place in _placement_groups() - before:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(place)))
     remove_stale()  # of workers that a stop has cut off
+
+
+def _fit(
+    loop: Callable[[dict[str, Any]], None],
+    layout: Layout,
+    store: Folder,
+    collective_seconds: int,
+    mailbox: Any,
+    reporting: Reporting,
+    run: str,
+) -> None:
+    """Start workers as the Ray Train run `run`, and wait until they have ended."""
+    TorchTrainer(
+        loop,
+        train_loop_config={"mailbox": mailbox},
+        torch_config=TorchConfig(timeout_s=collective_seconds),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=layout.num_workers,
+            use_gpu=layout.use_gpu,
+            resources_per_worker={"CPU": layout.cpus_per_worker}
+            | ({"GPU": 1} if layout.use_gpu else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name=run,
+            storage_path=store.sub("cohorts").uri,
+            failure_config=one_attempt(),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            callbacks=[reporting],
+        ),
+    ).fit()
 
 
 def _placement_groups() -> set[str]:

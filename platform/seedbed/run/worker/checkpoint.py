@@ -30,7 +30,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Run:
-    """A worker group's Ray Train run: the trials it has trained, and at which start of a study."""
+    """A worker group's Ray Train run: the trials it trains, or trained last, and since when."""
 
     name: str
     trials: tuple[str, ...]
