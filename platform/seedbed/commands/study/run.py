@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,14 +33,13 @@ def run(options: Options) -> int:
     from seedbed.storage.folder import Folder
     from seedbed.storage.lock import study_lock
     from seedbed.storage.retry import retry_seconds
-    from seedbed.track.mlflow.address import default_tracking_uri
     from seedbed.track.mlflow.connection import check_tracking
 
     retry_seconds()
     check_workers(options.plan, options.asked)
     store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else opened_corpora(options)
-    check_tracking(options.tracking_uri or default_tracking_uri(home()))
+    check_tracking(_tracking_uri(options))
     try:
         with study_lock(store):  # before the ledger is opened: that ends what still runs in it
             return _run_alone(options, corpora, store)
@@ -55,17 +55,22 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
     from seedbed.run.driver.launch import run_plan
     from seedbed.run.driver.outcome import read_outcome, record_files
     from seedbed.run.driver.preflight import check_gpu_memory, check_workers, kept_bytes
+    from seedbed.track.mlflow.connection import prepare_store
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
+    if left and options.surface is None:
+        test_bytes = kept_bytes(chosen, corpora)
+        check_disk(chosen, store.free_bytes(), options.storage, test_bytes)
+    # A new store of runs takes seconds, and so does a new Ray: both at once.
+    with ThreadPoolExecutor(1) as beside:
+        experiment = beside.submit(prepare_store, _tracking_uri(options), options.name)
+        if left:
+            print(f"ray     {connect()}", file=sys.stderr)
     if left:
-        if options.surface is None:
-            test_bytes = kept_bytes(chosen, corpora)
-            check_disk(chosen, store.free_bytes(), options.storage, test_bytes)
-        print(f"ray     {connect()}", file=sys.stderr)
         check_workers(chosen, options.asked)  # again: a cluster is known once it is joined
         if options.surface is None:
             check_gpu_memory(chosen, options.asked)
@@ -77,7 +82,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
         )
     # Who states a claim now has seen those of other data, too.
     stated = stated_claims(store, chosen, len(before.records) + len(before.stale))
-    tracking = _open_ledger(options, corpora, stated, looks_before(store, chosen), store)
+    looks = looks_before(store, chosen)
+    tracking = _open_ledger(options, corpora, stated, looks, store, experiment.result())
     outcome = before
     try:
         # What an earlier ledger missed (a server that was down) is told again; it is idempotent.
@@ -111,16 +117,21 @@ def _open_ledger(
     stated: Mapping[str, str],
     looks: Sequence[Mapping[str, int]],
     store: Folder,
+    experiment: str,
 ) -> Tracking:
-    from seedbed.track.mlflow.address import default_tracking_uri, redacted
-    from seedbed.track.mlflow.connection import prepare_store
+    from seedbed.track.mlflow.address import redacted
     from seedbed.track.mlflow.ledger import MlflowLedger
 
-    uri = options.tracking_uri or default_tracking_uri(home())
-    experiment = prepare_store(uri, options.name)
+    uri = _tracking_uri(options)
     ledger = MlflowLedger(uri, options.name)
     entry = entry_of(options, corpora, stated, looks)
     place = {"seedbed.results": redacted(store.uri)}
     entry = replace(entry, storage=store.mark(), tags={**entry.tags, **place})
     ledger.open_study(entry)
     return Tracking(ledger, uri, experiment, entry)
+
+
+def _tracking_uri(options: Options) -> str:
+    from seedbed.track.mlflow.address import default_tracking_uri
+
+    return options.tracking_uri or default_tracking_uri(home())
