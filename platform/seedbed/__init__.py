@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seedbed.recall import results
     from seedbed.recipe.recipe import Budget, Recipe
     from seedbed.study.claim import Claim
+    from seedbed.study.constraint import forbid
     from seedbed.study.contrast import Contrast
     from seedbed.study.factor import Factor
     from seedbed.study.study import Study
@@ -29,6 +30,7 @@ _HOMES = {
     "Objective": "seedbed.model.objective",
     "Recipe": "seedbed.recipe.recipe",
     "Study": "seedbed.study.study",
+    "forbid": "seedbed.study.constraint",
     "main": "seedbed.commands.study.main",
     "results": "seedbed.recall",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "Objective",
     "Recipe",
     "Study",
+    "forbid",
     "main",
     "results",
 ]

@@ -28,7 +28,13 @@ EVERY = [
 ]
 # What a study of these factors may state, by design: a new design is asked for here by name.
 STATED: dict[str, list[Any]] = {
-    "fraction": [("layers * width * lr * decay",), ("layers * width * lr",)],
+    "fraction": [("layers * width * lr * decay",), ("layers * width * lr",), 4],
+    "leave_one_out": [{name: EVERY[-1][name] for name in EVERY[-1]}],
+    "listed": [(EVERY[0], EVERY[-1]), ({"width": 128, "decay": 0.2}, {"layers": 6, "lr": 2e-3})],
+    "one_at_a_time": [True, {"width": 128}],
+    "optimal": [7, {"cells": 9, "interactions": ("layers * lr",)}],
+    "screening": ["plackett_burman"],
+    "subset": [2],
 }
 EACH = pytest.mark.parametrize(
     ("name", "given"), [(name, given) for name in all_designs() for given in STATED[name]]
@@ -99,10 +105,10 @@ class Every(CellDesign):
     step: int
 
     @classmethod
-    def parse(cls, given, factors):
+    def parse(cls, given, factors, baseline):
         return cls(given)
 
-    def cells(self, factors):
+    def cells(self, factors, allowed):
         return list(crossed(factors))[:: self.step]
 
     def __str__(self):
@@ -113,10 +119,13 @@ import sys, seedbed.study.designs as place
 place.__path__.append(sys.argv[1])
 from seedbed import Factor, Recipe, Study
 from seedbed.variants import CLIP
-factors = (Factor("layers", at="text.layers", levels=(3, 6, 9, 12)),)
+factors = (
+    Factor("layers", at="text.layers", levels=(3, 6)),
+    Factor("width", at="text.width", levels=(64, 128)),
+)
 base = Recipe.paper(objective=CLIP)
 one = Study(name="a", question="?", base=base, factors=factors, every=3)
-print([cell["layers"] for cell in one.cells()], one.design)
+print([tuple(cell.values()) for cell in one.cells()], one.design)
 try:
     Study(name="a", question="?", base=base, factors=factors, evry=3)
 except Exception as error:
@@ -136,6 +145,6 @@ def test_a_design_is_one_new_file(tmp_path: Path) -> None:
     (tmp_path / "every.py").write_text(NEW)
     line = [sys.executable, "-c", USE, str(tmp_path)]
     shown = subprocess.run(line, capture_output=True, text=True).stdout.splitlines()
-    assert shown[0] == "[3, 12] every 3th cell"
+    assert shown[0] == "[(3, 64), (6, 128)] every 3th cell"
     assert "Study takes no 'evry'" in shown[1] and "every" in " ".join(shown[1:])
     assert "states the designs every and fraction" in " ".join(shown)

@@ -24,6 +24,7 @@ from seedbed.study.measured import declared
 from seedbed.study.published import Published
 
 VERSION = 1
+ORDER = 2  # main effects, and interactions of two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,8 @@ class Design:
 
     `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
     its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
-    written from.
+    written from. `cells` says which combinations of levels are trained, "" for all, and `order` how
+    many factors at most act together in the model for them.
     """
 
     study: str
@@ -151,6 +153,8 @@ class Design:
     published: Published | None = None
     claims: tuple[StatedClaim, ...] = ()
     error: StatedError = StatedError()
+    cells: str = ""
+    order: int = ORDER
     seeds: tuple[int, ...] = ()
     trials: tuple[PlannedTrial, ...] = ()
     data: DesignData = DesignData()
@@ -171,6 +175,8 @@ class Design:
             "data": self.data.to_json(),
             "rehearsal": self.rehearsal and self.rehearsal.to_json(),
             "looks": [vars(look) for look in self.looks],
+            "cells": self.cells,
+            "order": 0 if self.order == ORDER else self.order,
         }
         return {
             "version": VERSION,

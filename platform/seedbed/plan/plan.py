@@ -12,7 +12,14 @@ from seedbed.errors import StudyError
 from seedbed.metric import Metric
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, estimate
-from seedbed.plan.design import Design, PlannedFactor, PlannedTrial, StatedClaim, StatedError
+from seedbed.plan.design import (
+    ORDER,
+    Design,
+    PlannedFactor,
+    PlannedTrial,
+    StatedClaim,
+    StatedError,
+)
 from seedbed.plan.levels import resolved
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
@@ -181,6 +188,8 @@ def _design(plan: Plan) -> Design:
         published=study.published,
         claims=tuple(StatedClaim(claim=claim) for claim in study.claims),
         error=StatedError(kind=study.error),
+        cells="" if study.design is None else str(study.design),
+        order=ORDER if study.design is None else study.design.order,
         seeds=tuple(sorted({trial.seed for trial in plan.trials})),
         trials=tuple(
             PlannedTrial(

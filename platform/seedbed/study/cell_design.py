@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
@@ -15,19 +15,32 @@ class CellDesign(ABC):
 
     `Study(NAME=given)` takes the design of the file `NAME.py`; `given` is what its `parse` reads.
     Without one, a study trains every combination. `str` of a design is what the plan shows.
+    `order` is how many factors at most act together in the model that its cells are chosen for: 1
+    for main effects alone.
     """
+
+    order: ClassVar[int] = 2
 
     @classmethod
     @abstractmethod
-    def parse(cls, given: Any, factors: Sequence[Factor]) -> Self | None:
+    def parse(cls, given: Any, factors: Sequence[Factor], baseline: Cell) -> Self | None:
         """The design that the study states; None for one that keeps every combination.
 
-        Raises StudyError, at definition, for what the factors do not allow.
+        `baseline` is the cell of the levels that contrasts are taken against. Raises StudyError,
+        at definition, for what the factors do not allow.
         """
 
     @abstractmethod
-    def cells(self, factors: Sequence[Factor]) -> list[Cell]:
-        """The cells to train, each once, in an order that depends on nothing but the factors."""
+    def cells(self, factors: Sequence[Factor], allowed: Callable[[Cell], bool]) -> list[Cell]:
+        """The cells to train, each once, in an order that depends on nothing but the factors.
+
+        A design that can choose takes none that is not `allowed`; a study refuses the others,
+        whose effects could no longer be told apart.
+        """
+
+    def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
+        """What the cells cannot tell apart, in lines for the plan; none where nothing is mixed."""
+        return ()
 
     @abstractmethod
     def __str__(self) -> str: ...

@@ -23,7 +23,9 @@ from seedbed.study.arguments import (
     several,
 )
 from seedbed.study.cell import Cell
+from seedbed.study.cell_design import CellDesign
 from seedbed.study.claim import Claim, check_claims
+from seedbed.study.constraint import Forbidden, check_cells, check_constraints
 from seedbed.study.crossing import check_crossing, check_overrides, crossed
 from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
@@ -43,7 +45,8 @@ class Study:
     claim about another response names it. `seeds` is a number (0 to n - 1) or the seeds themselves;
     without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. A design of `study/designs/`, given by its name, trains
-    a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors.
+    a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors,
+    and `constraints=(forbid(encoder="resnet", supervision="filip"),)` leaves cells out.
     `published` are values of others that the report sets beside the study's own; `claims` are what
     the study expects, judged in the report. `error` is what its intervals use: "cells" (a variance
     for each cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
@@ -68,17 +71,26 @@ class Study:
         published: Published | None = None,
         claims: Sequence[Claim] = (),
         error: str = ERRORS[0],
+        constraints: Sequence[Forbidden] = (),
         **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors = several(factors, Factor, "factors")
         self.responses = several(responses, str, "responses")
-        self.design = stated_design(design, self.factors)
-        self.seeds = None if seeds is None else checked_seeds(seeds)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
+        check_base(base, self.scales)
+        self.design = self._stated(design)
+        self.constraints = several(constraints, Forbidden, "constraints")
+        self.seeds = None if seeds is None else checked_seeds(seeds)
         self.published, self.claims = published, several(claims, Claim, "claims")
         self.error = checked_error(error)
         self._check()
+
+    def _stated(self, design: Mapping[str, Any]) -> CellDesign | None:
+        if not design:
+            return None
+        baseline = Cell((factor.name, factor.baseline(self.base)) for factor in self.factors)
+        return stated_design(design, self.factors, baseline)
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -99,14 +111,16 @@ class Study:
                 why="there is nothing to compare by",
                 mend='give at least one metric, like "zeroshot/top1"',
             )
-        check_base(self.base, self.scales)
         check_crossing(self.name, self.factors)
+        check_constraints(self.constraints, self.factors)
         for scale in self.scales:
             scale_named(scale)
         if self.published is not None:
             self.published.check(self.factors, self.responses)
         recipes = []
-        for cell in self.cells():
+        cells = self.cells()
+        check_cells(cells, self.constraints, self.factors)
+        for cell in cells:
             recipes.append(self._somewhere(cell))
             self._check_cell(cell, recipes[-1])
         self.metrics = measured(recipes)
@@ -148,10 +162,14 @@ class Study:
                 yield self.recipe(cell, scale)
 
     def cells(self) -> list[Cell]:
-        """The design's cells; without a design, every combination of levels."""
-        return (
-            list(crossed(self.factors)) if self.design is None else self.design.cells(self.factors)
-        )
+        """The design's cells; without a design, every combination that no constraint forbids."""
+        if self.design is None:
+            return [cell for cell in crossed(self.factors) if self.allows(cell)]
+        return self.design.cells(self.factors, self.allows)
+
+    def allows(self, cell: Cell) -> bool:
+        """Whether no constraint forbids `cell`."""
+        return not any(rule.covers(cell) for rule in self.constraints)
 
     def trials(
         self,

@@ -76,7 +76,7 @@ def _effects(
     """By its label, each level of a factor against the baseline."""
     block = "seed" if trials["seed"].nunique() > 1 else None
     seen = observe(trials, response, list(design.factors), block)
-    fit = Fit(seen, 2, chosen_error(design, trials, response))
+    fit = Fit(seen, design.order, chosen_error(design, trials, response))
     comparisons = level_contrasts(fit, factor, design.factors[factor].baseline)
     return {one.label: one for one in comparisons}
 

@@ -46,6 +46,7 @@ def look_ahead(
     block: str = "seed",
     cost: str = "",
     error: str = "pooled",
+    order: int = 2,
 ) -> Outlook:
     """What further seeds would bring, from the errors of `comparisons`.
 
@@ -56,7 +57,7 @@ def look_ahead(
     num_seeds = int(trials.loc[done, block].nunique())
     per_cell, missing = _hours(trials, factors, cost)
     errors = _errors(comparisons)
-    fit = _fitted(trials, response, factors, block)
+    fit = _fitted(trials, response, factors, block, order)
     rows: list[tuple[object, ...]] = []
     reach = _reach(num_seeds)
     num_cells = len(trials[list(factors)].drop_duplicates())
@@ -89,9 +90,11 @@ def _errors(comparisons: Sequence[Comparison]) -> dict[str, tuple[float, float]]
     return errors
 
 
-def _fitted(trials: pd.DataFrame, response: str, factors: Sequence[str], block: str) -> Fit | None:
+def _fitted(
+    trials: pd.DataFrame, response: str, factors: Sequence[str], block: str, order: int
+) -> Fit | None:
     try:
-        return Fit(observe(trials, response, factors, block), 2)
+        return Fit(observe(trials, response, factors, block), order)
     except AnalysisError:
         return None
 

@@ -50,23 +50,29 @@ def find_response(
     """All tables of one response; when nothing can be computed `fault` says why."""
     factors = list(baselines)
     try:
-        checks = diagnose(trials, response, factors, block=BLOCK)
+        checks = diagnose(trials, response, factors, block=BLOCK, order=design.order)
         plots = shares_orders(trials)
         error = chosen_error(design, trials, response)
         means = [
             marginal_means(
-                trials, response, factors, name, block=BLOCK, error=error, seeds="random"
+                trials,
+                response,
+                factors,
+                name,
+                block=BLOCK,
+                order=design.order,
+                error=error,
+                seeds="random",
             )
             for name in factors
         ]
-        fit = Fit(observe(trials, response, factors, BLOCK), 2, error)
+        fit = Fit(observe(trials, response, factors, BLOCK), design.order, error)
         contrasts = [
             one for name in factors for one in _contrasts(fit, trials, name, baselines[name])
         ]
-        table = _anova(trials, response, factors, plots)
-        by_pair = [
-            crossed_contrasts(fit.seen, a, b, error) for a, b in itertools.combinations(factors, 2)
-        ]
+        table = _anova(trials, response, factors, plots, design.order)
+        pairs = itertools.combinations(factors, 2) if design.order > 1 else ()
+        by_pair = [crossed_contrasts(fit.seen, a, b, error) for a, b in pairs]
     except AnalysisError as fault:
         unit = unit_of(design.metric(response), _floats(trials[response]))
         return ResponseFindings(unit, pd.DataFrame(), (), (), (), pd.DataFrame(), fault.what)
@@ -86,13 +92,17 @@ def find_response(
     )
 
 
-def _anova(trials: pd.DataFrame, response: str, factors: list[str], plots: bool) -> pd.DataFrame:
+def _anova(
+    trials: pd.DataFrame, response: str, factors: list[str], plots: bool, order: int
+) -> pd.DataFrame:
     if plots:
         try:
-            return anova(trials, response, factors, block=BLOCK, whole_plot=[BLOCK, ORDER])
+            return anova(
+                trials, response, factors, block=BLOCK, order=order, whole_plot=[BLOCK, ORDER]
+            )
         except AnalysisError:  # too few orders are left to be units
             pass
-    return anova(trials, response, factors, block=BLOCK)
+    return anova(trials, response, factors, block=BLOCK, order=order)
 
 
 def _floats(column: pd.Series[Any]) -> list[float]:
@@ -104,16 +114,22 @@ def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> li
     """The levels of one factor against its baseline; a family of p values (Holm)."""
     seen = fit.seen
     fragile = fragile_levels(
-        trials, seen.response, seen.factors, of=factor, baseline=baseline, block=BLOCK
+        trials,
+        seen.response,
+        seen.factors,
+        of=factor,
+        baseline=baseline,
+        block=BLOCK,
+        order=fit.order,
     )
     words = "fragile: its sign can flip with the values of the diverged trials"
     comparisons = [
         one.noted(words if one.level in fragile else "")
-        for one in adjusted(level_contrasts(fit, factor, baseline), "holm")
+        for one in adjusted(level_contrasts(fit, factor, baseline, common=True), "holm")
     ]
     if fit.kind == "unequal":
         return comparisons
-    by_seed = level_contrasts(Fit(seen, 2, "unequal"), factor, baseline)
+    by_seed = level_contrasts(Fit(seen, fit.order, "unequal"), factor, baseline, common=True)
     return [
         replace(one, by_seed_low=own.conf_low, by_seed_high=own.conf_high)
         for one, own in zip(comparisons, by_seed, strict=True)

@@ -100,7 +100,9 @@ def find(
         cells=find_cells(ordered, primary.unit, cost, list(baselines)),
         cost=unit_of(design.metric(cost), ordered[cost]) if cost else None,
         claims=_claims(design, ordered, responses, aliases),
-        outlook=None if primary.fault else _outlook(ordered, primary, list(baselines), cost),
+        outlook=None
+        if primary.fault
+        else _outlook(ordered, primary, list(baselines), cost, design.order),
         components=_components(ordered, primary, list(baselines)),
         two_level=two_level,
         test_errors=_test_errors(ordered, primary, baselines, correct or {}),
@@ -158,11 +160,15 @@ def _claims(
 
 
 def _outlook(
-    trials: pd.DataFrame, response: ResponseFindings, factors: list[str], cost: str | None
+    trials: pd.DataFrame,
+    response: ResponseFindings,
+    factors: list[str],
+    cost: str | None,
+    order: int,
 ) -> Outlook:
     return look_ahead(
         trials, response.unit.name, factors, [*response.contrasts, *response.interactions],
-        block=BLOCK, cost=cost or "", error=response.error,
+        block=BLOCK, cost=cost or "", error=response.error, order=order,
     )  # fmt: skip
 
 

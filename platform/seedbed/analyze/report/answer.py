@@ -32,6 +32,19 @@ def answer(findings: Findings) -> list[str]:
     return [*sentences, " ".join(prices)] if prices else sentences
 
 
+def _of_cells(findings: Findings) -> str:
+    """Which cells were trained, and what their model leaves out."""
+    sizes = [len(levels) for levels in findings.factors.values()]
+    planned = len({trial.cell for trial in findings.design.trials})
+    words = f"{planned} of {math.prod(sizes)} cells were planned: {findings.design.cells}."
+    if findings.design.order > 1:
+        return words
+    return (
+        f"{words} The model has main effects only: where factors act together, their effects hold "
+        "a part of that too."
+    )
+
+
 def caveats(findings: Findings) -> list[str]:
     """What limits the answer, each in a sentence; empty for a complete study of 3 seeds or more."""
     words = []
@@ -40,6 +53,8 @@ def caveats(findings: Findings) -> list[str]:
             "A rehearsal: no model was trained. Every number is made from a response surface, to "
             "see what this study could find before it is paid for."
         )
+    if findings.design.cells:
+        words.append(_of_cells(findings))
     if len(findings.missing):
         statuses = findings.missing["status"].value_counts()
         parts = [f"{statuses[s]} {str(s).replace('_', ' ')}" for s in sorted(statuses.index)]

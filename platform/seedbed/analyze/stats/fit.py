@@ -92,7 +92,7 @@ class Fit:
         if error not in ERRORS:
             raise AnalysisError(f"error is {error!r}.", mend=nearest(error, ERRORS))
         self.seen = seen
-        self.kind = error
+        self.kind, self.order = error, order
         self.terms = model_terms(seen, order)
         design = self._rows(seen.codes)
         # Coded columns hold small whole numbers, so their products are exact and well conditioned:

@@ -10,9 +10,11 @@ trials of a block vary independently, at the price of width.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from seedbed.analyze.stats.comparison import Comparison, adjusted, comparison_table
@@ -92,8 +94,14 @@ def contrasts(
     return comparison_table(adjusted(noted, adjust), ["level"])
 
 
-def level_contrasts(fit: Fit, of: str, baseline: object) -> list[Comparison]:
-    """Each level of `of` minus its baseline level; p values are not adjusted yet."""
+def level_contrasts(
+    fit: Fit, of: str, baseline: object, *, common: bool = False
+) -> list[Comparison]:
+    """Each level of `of` minus its baseline level; p values are not adjusted yet.
+
+    With `common`, a difference that cells outside the design would be needed for is taken over the
+    combinations of the other factors that the design has with both levels; its note says so.
+    """
     _require_factor(fit.seen, of)
     levels = fit.seen.levels[of]
     start = levels[fit.seen.code_of(of, baseline)]
@@ -102,7 +110,39 @@ def level_contrasts(fit: Fit, of: str, baseline: object) -> list[Comparison]:
             f"Factor '{of}' has one level, {baseline!r}: there is nothing to compare it with.",
             mend="Name a factor with two levels or more.",
         )
-    return [compared(fit, of, level, start) for level in levels if level != start]
+    found = [compared(fit, of, level, start) for level in levels if level != start]
+    if not common:
+        return found
+    return [_in_common(fit, one) if math.isnan(one.estimate) else one for one in found]
+
+
+def _in_common(fit: Fit, one: Comparison) -> Comparison:
+    """The comparison over those combinations of the other factors that were planned with both
+    levels; as it is where that is all of them, or none."""
+    seen = fit.seen
+    levels = [seen.code_of(one.factor, level) for level in (one.level, one.baseline)]
+    place = seen.factors.index(one.factor)
+    others = [
+        {cell[:place] + cell[place + 1 :] for cell in seen.planned if cell[place] == level}
+        for level in levels
+    ]
+    both = sorted(others[0] & others[1])
+    num_all = math.prod(len(seen.levels[name]) for name in seen.factors if name != one.factor)
+    if not both or len(both) == num_all:
+        return one
+    cells = [
+        [
+            dict(zip(seen.factors, (*rest[:place], level, *rest[place:]), strict=True))
+            for rest in both
+        ]
+        for level in levels
+    ]
+    upper, lower = (np.mean([fit.cell_weights(cell) for cell in some], axis=0) for some in cells)
+    estimate = fit.estimate(upper - lower)
+    return replace(one, **vars(estimate)).noted(
+        f"over {len(both)} of {num_all} combinations of the other factors: the design has both "
+        "levels in these only"
+    )
 
 
 def compared(

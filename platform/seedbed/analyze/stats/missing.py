@@ -49,6 +49,7 @@ def fragile_levels(
     of: str,
     baseline: object,
     block: str | None = None,
+    order: int = 2,
 ) -> set[Level]:
     """Levels whose difference from the baseline can change sign with the diverged trials' values.
 
@@ -70,7 +71,7 @@ def fragile_levels(
         filled.loc[diverged & is_baseline, response] = at_baseline
         filled.loc[diverged & ~is_baseline, response] = at_level
         try:
-            fit = Fit(observe(filled, response, factors, block), 2)
+            fit = Fit(observe(filled, response, factors, block), order)
             comparisons = level_contrasts(fit, of, baseline)
         except AnalysisError:
             return set()

@@ -33,7 +33,8 @@ OUTCOME_COLUMNS = ("key", "status", "reason", "cohort", "order_hash", "recipe_ke
 class Observations:
     """The completed trials of one response, centred, with their factor levels as codes.
 
-    `codes[name]` [n] indexes `levels[name]`, `rows` [n] the table; `y` [n] is less `centre`.
+    `codes[name]` [n] indexes `levels[name]`, `rows` [n] the table; `y` [n] is less `centre`;
+    `planned` are the codes of the cells that the table has a trial of, whatever became of it.
     """
 
     response: str
@@ -45,6 +46,7 @@ class Observations:
     centre: float
     num_seeds: int
     rows: Ints
+    planned: frozenset[tuple[int, ...]] = frozenset()
 
     @property
     def is_constant(self) -> bool:
@@ -112,7 +114,17 @@ def observe(
         centre=centre,
         num_seeds=_num_seeds(trials[keep], codes, names),
         rows=np.flatnonzero(keep),
+        planned=_planned(trials, planned),
     )
+
+
+def _planned(
+    trials: pd.DataFrame, levels: dict[str, tuple[Level, ...]]
+) -> frozenset[tuple[int, ...]]:
+    codes = [
+        pd.Categorical(trials[name], categories=list(own)).codes for name, own in levels.items()
+    ]
+    return frozenset(map(tuple, np.unique(np.stack(codes, axis=1), axis=0).tolist()))
 
 
 def completed(trials: pd.DataFrame) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
     from seedbed.storage.folder import Folder
+    from seedbed.study.study import Study
 
     Corpora = Mapping[Corpus, OpenCorpus]
 
@@ -30,9 +31,18 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
         f"results {store.uri}",
     ]
     print(
-        "\n".join([*say, *bundles(chosen), *unjudged_claims(chosen)]),
+        "\n".join([*say, *design_lines(chosen.study), *bundles(chosen), *unjudged_claims(chosen)]),
         file=sys.stderr,
     )
+
+
+def design_lines(study: Study) -> list[str]:
+    """Which cells a study trains, where not all, and what they cannot tell apart."""
+    lines = [f"forbid  {rule}" for rule in study.constraints]
+    if study.design is not None:
+        lines.append(f"design  {study.design}: {len(study.cells())} cells")
+        lines += [f"alias   {line}" for line in study.design.aliases(study.factors)]
+    return lines
 
 
 def bundles(chosen: Plan) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seedbed.commands.study.lines import bundles, level_lines, unjudged_claims, uris
+from seedbed.commands.study.lines import bundles, design_lines, level_lines, unjudged_claims, uris
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
         *(data or [f"data    {uris(chosen)}"]),
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
-    if chosen.study.design is not None:
-        lines.append(f"design  {chosen.study.design}")
+    lines += design_lines(chosen.study)
     lines += bundles(chosen)
     lines += [*level_lines(chosen), *unjudged_claims(chosen)]
     width = max(len(t.name) for t in chosen.trials)

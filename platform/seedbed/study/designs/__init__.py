@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedbed.errors import StudyError
+from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
 from seedbed.study.factor import Factor
 
@@ -26,7 +27,9 @@ def all_designs() -> dict[str, type[CellDesign]]:
     return designs
 
 
-def stated_design(given: Mapping[str, Any], factors: Sequence[Factor]) -> CellDesign | None:
+def stated_design(
+    given: Mapping[str, Any], factors: Sequence[Factor], baseline: Cell
+) -> CellDesign | None:
     """The design that a study's arguments state, by its name; None where all cells are trained.
 
     Raises StudyError for two designs.
@@ -34,7 +37,7 @@ def stated_design(given: Mapping[str, Any], factors: Sequence[Factor]) -> CellDe
     stated = [
         (name, design)
         for name, value in given.items()
-        if (design := all_designs()[name].parse(value, factors)) is not None
+        if (design := all_designs()[name].parse(value, factors, baseline)) is not None
     ]
     if len(stated) > 1:
         names = " and ".join(name for name, _ in stated)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from seedbed.checks import is_integer
 from seedbed.errors import StudyError, nearest
 from seedbed.study.arguments import several
 from seedbed.study.cell import Cell
@@ -23,16 +23,19 @@ _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 class Fraction(CellDesign):
     """The cells in which an even number of each word's factors is at its second level.
 
-    `words` are sets of factor names: `Fraction.parse(("a * b * c * d * e",), factors)` keeps half
-    of 32 cells. The cell of all first levels, usually the baseline, is always kept.
+    `words` are sets of factor names: `Study(fraction=("a * b * c * d * e",))` keeps half of 32
+    cells; `fraction=5` is the smallest fraction of resolution 5, or better, of all factors. The
+    cell of all first levels, usually the baseline, is always kept.
     """
 
     words: tuple[frozenset[str], ...]
 
     @classmethod
-    def parse(cls, given: Any, factors: Sequence[Factor]) -> Self | None:
-        """`given` are the words. Raises StudyError for unknown or many-levelled factors, and for
-        too coarse a fraction."""
+    def parse(cls, given: Any, factors: Sequence[Factor], baseline: Cell) -> Self | None:
+        """`given` are the words, or a resolution. Raises StudyError for unknown or many-levelled
+        factors, and for too coarse a fraction."""
+        if is_integer(given):
+            given = words_of_resolution(given, factors)
         words = several(given, str, "fraction")
         if not words:
             return None
@@ -68,16 +71,9 @@ class Fraction(CellDesign):
     @property
     def resolution(self) -> int:
         """The length of the shortest product of words; at 5 no two pairs of factors are aliased."""
-        shortest: float = math.inf
-        for number in range(1, len(self.words) + 1):
-            for some in itertools.combinations(self.words, number):
-                product: frozenset[str] = frozenset()
-                for word in some:
-                    product = product ^ word
-                shortest = min(shortest, len(product))
-        return 99 if math.isinf(shortest) else int(shortest)
+        return min(map(len, self._words()), default=99)
 
-    def cells(self, factors: Sequence[Factor]) -> list[Cell]:
+    def cells(self, factors: Sequence[Factor], allowed: Callable[[Cell], bool]) -> list[Cell]:
         first = {factor.name: next(iter(factor.levels)) for factor in factors}
 
         def keeps(cell: Cell) -> bool:
@@ -85,6 +81,45 @@ class Fraction(CellDesign):
             return all(len(word & second) % 2 == 0 for word in self.words)
 
         return [cell for cell in crossed(factors) if keeps(cell)]
+
+    def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
+        return tuple(" = ".join(group) for group in self.aliased([f.name for f in factors]))
+
+    def aliased(self, names: Sequence[str]) -> list[list[str]]:
+        """Main effects and interactions of two that cannot be told apart, in groups of two or more.
+
+        Each group starts with its first effect in the order of `names`, mains first; the others
+        carry the sign at which they are added to it.
+        """
+        shortest = self._words()
+        position = {name: n for n, name in enumerate(names)}
+        effects = [frozenset([a]) for a in names]
+        effects += [frozenset(pair) for pair in itertools.combinations(names, 2)]
+        seen: set[frozenset[str]] = set()
+        groups = []
+        for effect in effects:
+            if effect in seen:
+                continue
+            twins = [word ^ effect for word in shortest if 0 < len(word ^ effect) <= 2]
+            twins.sort(key=lambda twin: (len(twin), sorted(position[name] for name in twin)))
+            seen.update(twins)
+            if twins:
+                groups.append(
+                    [_product(effect, position)]
+                    # Coded -1 and +1, a word multiplies to +1 or -1 by its number of letters.
+                    + [
+                        ("-" if len(effect ^ twin) % 2 else "") + _product(twin, position)
+                        for twin in twins
+                    ]
+                )
+        return groups
+
+    def _words(self) -> list[frozenset[str]]:
+        """The defining words and all their products."""
+        products: list[frozenset[str]] = [frozenset()]
+        for word in self.words:
+            products += [product ^ word for product in products]
+        return products[1:]
 
     def __str__(self) -> str:
         parts = 2 ** len(self.words)
@@ -94,3 +129,42 @@ class Fraction(CellDesign):
             f"I = {'-' if len(word) % 2 else ''}{' * '.join(sorted(word))}" for word in self.words
         )
         return f"1/{parts} fraction of resolution {roman} ({words})"
+
+
+def words_of_resolution(resolution: int, factors: Sequence[Factor]) -> tuple[str, ...]:
+    """The defining words of the smallest regular fraction of `factors` at `resolution`, or better.
+
+    None where only all cells have it. The generators are pydoe's. Raises StudyError.
+    """
+    import numpy as np
+    import pydoe
+
+    if resolution < LEAST_RESOLUTION:
+        raise StudyError(
+            f"fraction={resolution}: a resolution",
+            why="below 3 a main effect cannot be told from another, or from the mean",
+            mend="give 3, 4 or 5, or the defining words themselves",
+        )
+    names = [factor.name for factor in factors]
+    if len(names) < resolution:
+        return ()  # the shortest word is longer than all factors together
+    column = np.asarray(pydoe.fracfact_by_res(len(names), resolution)).T
+    # Base columns are those that no product of earlier ones gives; each other one gives a word.
+    products: dict[bytes, frozenset[int]] = {}
+    words = []
+    for n, one in enumerate(column):
+        for sign in (1, -1):
+            found = products.get((sign * one).astype(np.int8).tobytes())
+            if found is not None:
+                words.append(" * ".join(names[i] for i in sorted(found | {n})))
+                break
+        else:
+            known = [(one, frozenset([n]))]
+            for key, members in list(products.items()):
+                known.append((np.frombuffer(key, np.int8) * one, members | {n}))
+            products |= {value.astype(np.int8).tobytes(): members for value, members in known}
+    return tuple(words)
+
+
+def _product(effect: frozenset[str], position: dict[str, int]) -> str:
+    return " * ".join(sorted(effect, key=position.__getitem__))

@@ -1,0 +1,58 @@
+"""A full recipe, and the same without one of its parts: what each of them is worth in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from seedbed.errors import StudyError
+from seedbed.study.cell import Cell
+from seedbed.study.cell_design import CellDesign
+from seedbed.study.centre import stated_centre
+from seedbed.study.factor import Factor
+
+
+@dataclass(frozen=True)
+class LeaveOneOut(CellDesign):
+    """The cell `full`, and for each factor the cell that has its `baseline` level instead.
+
+    `Study(leave_one_out={"text_aug": "on", "queue": "on"})` states the full recipe, such as the
+    best cell of an earlier study; a factor that it does not name stays at its baseline and is not
+    left out. The baseline itself is trained as well, so that the whole can be compared with it.
+    """
+
+    order = 1
+
+    full: Cell
+    baseline: Cell
+
+    @classmethod
+    def parse(cls, given: Any, factors: Sequence[Factor], baseline: Cell) -> Self | None:
+        """Raises StudyError for a full recipe that is the baseline."""
+        full = stated_centre("leave_one_out", given, factors, baseline)
+        if full is None:
+            return None
+        if full == baseline:
+            raise StudyError(
+                f"leave_one_out starts from {full}, which is the baseline",
+                why="nothing can be left out of it",
+                mend='name the levels of the full recipe: leave_one_out={"'
+                f'{factors[0].name}": {list(factors[0].levels)[-1]!r}}}',
+            )
+        return cls(full, baseline)
+
+    def cells(self, factors: Sequence[Factor], allowed: Callable[[Cell], bool]) -> list[Cell]:
+        without = [
+            Cell({**self.full, factor.name: self.baseline[factor.name]}) for factor in factors
+        ]
+        return list(dict.fromkeys([self.full, *without, self.baseline]))
+
+    def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
+        return (
+            f"each effect is the one within {self.full}: what two parts do together beyond the sum "
+            "is in the difference to the baseline only",
+        )
+
+    def __str__(self) -> str:
+        return f"one factor left out of {self.full}"

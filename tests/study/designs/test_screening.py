@@ -1,0 +1,113 @@
+"""Screening and optimal designs. Oracles: inner products of columns, and every possible choice."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed import Factor, Recipe, Study
+from seedbed.errors import StudyError
+from seedbed.study.cell import Cell
+from seedbed.study.designs.optimal import Optimal
+from seedbed.study.designs.screening import Screening
+from seedbed.study.designs.subset import Subset
+from seedbed.variants import CLIP
+
+
+def two_levels(number: int) -> tuple[Factor, ...]:
+    return tuple(Factor(f"f{n}", at="optimizer.lr", levels=(1e-3, 2e-3)) for n in range(number))
+
+
+def every(cell: Cell) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("number", "runs"), [(3, 4), (7, 8), (8, 12), (11, 12), (19, 20), (23, 24)]
+)
+def test_plackett_and_burman_main_effects_are_orthogonal(number: int, runs: int) -> None:
+    own = two_levels(number)
+    cells = Screening("plackett_burman").cells(own, every)
+    columns = np.array([[-1 if cell[f.name] == 1e-3 else 1 for f in own] for cell in cells])
+    assert len(cells) == runs
+    assert (columns.T @ columns == runs * np.eye(number)).all()
+    assert Cell({f.name: 1e-3 for f in own}) in cells  # the cell of first levels
+
+
+def test_eleven_factors_in_twelve_runs_hold_a_third_of_each_interaction() -> None:
+    # Plackett-Burman 12: every main effect has correlation 1/3 with the 45 interactions of the
+    # other factors (Hamada and Wu, Journal of Quality Technology 24, 1992).
+    lines = Screening("plackett_burman").aliases(two_levels(11))
+    assert lines == tuple(f"f{n} holds 0.33 of 45 interactions of two" for n in range(11))
+
+
+def test_a_definitive_screening_keeps_main_effects_clear_of_interactions_and_squares() -> None:
+    own = tuple(Factor(f"f{n}", at="text.layers", levels=(3, 6, 12)) for n in range(6))
+    cells = Screening("definitive").cells(own, every)
+    assert len(cells) == 13  # 2 k + 1
+    columns = np.array([[{3: -1, 6: 0, 12: 1}[cell[f.name]] for f in own] for cell in cells])
+    second = [columns[:, a] * columns[:, b] for a in range(6) for b in range(a, 6)]
+    assert not np.array(second @ columns).any()
+    assert (columns.T @ columns == np.diag([10] * 6)).all()
+
+
+def test_an_optimal_design_is_the_best_of_all_choices() -> None:
+    own = (
+        Factor("a", at="text.layers", levels=(3, 6, 12)),
+        Factor("b", at="text.width", levels=(64, 128)),
+        Factor("c", at="optimizer.lr", levels=(1e-3, 2e-3)),
+    )
+    cells = [
+        Cell(zip("abc", labels, strict=True))
+        for labels in itertools.product((3, 6, 12), (64, 128), (1e-3, 2e-3))
+    ]
+
+    def model(some: tuple[Cell, ...]) -> np.ndarray:
+        return np.array(
+            [[1, c["a"] == 6, c["a"] == 12, c["b"] == 128, c["c"] == 2e-3] for c in some], float
+        )
+
+    def worth(some: tuple[Cell, ...]) -> float:
+        return float(np.linalg.det(model(some).T @ model(some)))
+
+    best = max(worth(some) for some in itertools.combinations(cells, 6) if cells[0] in some)
+    chosen = Optimal(6, (), cells[0]).cells(own, every)
+    assert cells[0] in chosen and len(set(chosen)) == 6
+    assert worth(tuple(chosen)) == pytest.approx(best)
+
+
+def test_a_subset_has_its_levels_as_often_as_each_other() -> None:
+    own = (
+        Factor("a", at="text.layers", levels=(3, 6, 9)),
+        Factor("b", at="text.width", levels=(64, 128, 192)),
+        Factor("c", at="optimizer.lr", levels=(1e-3, 2e-3, 3e-3)),
+    )
+    cells = Subset(3).cells(own, every)
+    assert len(cells) == 9
+    for one, other in itertools.combinations("abc", 2):
+        assert len({(cell[one], cell[other]) for cell in cells}) == 9  # every pair once
+
+
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        ({"screening": "plackett_burmann"}, "plackett_burman"),
+        ({"screening": "definitive"}, "has 2 levels"),
+        ({"optimal": 2}, "need as many at least"),
+        ({"optimal": {"cells": 5, "interactions": ("f0 * f9",)}}, "names the factor 'f9'"),
+        ({"optimal": 8}, "there are 8 cells"),
+        ({"subset": 3}, "no factor has more than 2 levels"),
+        ({"leave_one_out": {"f0": 1e-3}}, "is the baseline"),
+        ({"listed": ({"f0": 2e-3}, {"f0": 2e-3})}, "twice"),
+        ({"one_at_a_time": {"f0": 9}}, "names the level f0=9"),
+        ({"fraction": 2}, "below 3"),
+    ],
+)
+def test_what_a_design_cannot_be_is_refused(design: dict[str, Any], message: str) -> None:
+    paths = ("optimizer.lr", "optimizer.weight_decay", "optimizer.beta2")
+    own = tuple(Factor(f"f{n}", at=path, levels=(1e-3, 2e-3)) for n, path in enumerate(paths))
+    with pytest.raises(StudyError, match=message):
+        Study(name="part", question="?", base=Recipe.paper(objective=CLIP), factors=own, **design)
