@@ -1,8 +1,9 @@
-"""Ctrl-C at a real command. Oracles: a clock, what is printed, and the same command again."""
+"""A real command is stopped. Oracles: a clock, what is printed, and the same command again."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import selectors
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,47 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     found = re.findall(r"goes on from step (\d+) of 40: (.*)", err)
     assert found and all(0 < int(step) < 40 for step, _ in found)
     assert all("depth=1" in names and "depth=2" in names for _, names in found)
+
+
+def test_a_study_is_watched_and_stopped_through_its_results_folder_and_goes_on(
+    tmp_path: Path, shapes: Path
+) -> None:
+    folder = tmp_path / "asked"
+    driver = start(folder, shapes)
+    checkpointed(folder, driver)
+    results = ("tiny", "--storage", str(folder / "home" / "results"))
+
+    def seen() -> dict[str, Any]:
+        done = seedbed("status", *results, "--json")
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    now = seen()
+    assert now["phase"] == "running" and now["counts"]["running"] == 2
+    assert 0 < now["cohorts"][0]["samples"] <= now["cohorts"][0]["total_samples"] == 40 * 64
+    asked = seedbed("stop", *results)
+    assert asked.returncode == 0, asked.stderr
+    assert "tiny: stopped" in asked.stdout
+    out, err = driver.communicate(timeout=60)
+    assert "stop    asked for by" in err and "stopping: workers end where they are" in err
+    assert "Does it resume?" in out  # its report
+    stopped = seen()
+    assert stopped["phase"] == "stopped" and not stopped["lost"]
+    assert stopped["counts"] == {"interrupted": 2, "waiting": 2}
+    assert 0 < stopped["job_seconds"] < stopped["total_seconds"]
+
+    again = start(folder, shapes)
+    _, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    assert "goes on from step" in err
+    ended = seen()
+    assert (ended["phase"], ended["counts"], ended["starts"]) == ("complete", {"completed": 4}, 2)
+    assert ended["job_seconds"] > stopped["job_seconds"]
+
+
+def seedbed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "seedbed.commands.seedbed", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 
 def test_a_second_ctrl_c_ends_the_driver_without_a_report(tmp_path: Path, shapes: Path) -> None:

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(120)]
 CALLS: dict[str, Callable[[Folder], Any]] = {
     "write": lambda store: store.write_bytes(b"new", "trials", "k", "model.pt"),
     "read": lambda store: store.read_json("trials", "k", "record.json"),
+    "aged": lambda store: (
+        (found := store.read_aged("trials", "k", "record.json")) and (found[0], found[1] < 60)
+    ),
     "absent": lambda store: store.read_json("trials", "k", "failure.json"),
     "names": lambda store: store.names("trials"),
     "sizes": lambda store: store.sizes("trials"),

@@ -36,6 +36,15 @@ class Object:
 
 
 @dataclass(frozen=True)
+class Content:
+    """A small file: its bytes, its etag, and how old it is by the clock of where it lies."""
+
+    body: bytes
+    etag: str
+    age_seconds: float
+
+
+@dataclass(frozen=True)
 class Source:
     """One place of shards, and how often it is drawn beside the others."""
 

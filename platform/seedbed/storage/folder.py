@@ -110,6 +110,11 @@ class Folder:
         content = self._read(*parts)
         return None if content is None else json.loads(content)
 
+    def read_aged(self, *parts: str) -> tuple[Any, float] | None:
+        """The parsed file, and how many seconds old it is by the clock of where it lies."""
+        content = self._at.get(self.place(*parts))
+        return None if content is None else (json.loads(content.body), content.age_seconds)
+
     def names(self, *parts: str) -> list[str]:
         """The names in a folder, sorted; none where it does not exist."""
         place = self.place(*parts, "")

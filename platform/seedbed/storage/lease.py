@@ -24,6 +24,7 @@ from collections.abc import Iterator
 
 from seedbed.errors import DataError, StudyHeldError
 from seedbed.storage import client, s3
+from seedbed.storage.address import Content
 from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME, Holder, held
 
@@ -75,7 +76,7 @@ class _Lease:
 
     def take(self) -> None:
         """Make the lock where there is none, or take over one whose holder is dead."""
-        seen: s3.Content | None = None
+        seen: Content | None = None
         while True:
             held = s3.get(self.uri)
             if held is None:

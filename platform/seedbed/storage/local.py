@@ -7,11 +7,12 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seedbed.errors import DataError
-from seedbed.storage.address import Object
+from seedbed.storage.address import Content, Object
 
 
 def find(path: str) -> Object | None:
@@ -36,6 +37,18 @@ def read(path: str, start: int = 0, stop: int | None = None, *, etag: str = "") 
                 return None
             opened.seek(start)
             return opened.read() if stop is None else opened.read(stop - start)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def get(path: str) -> Content | None:
+    """The file with its etag and age; None where there is none."""
+    try:
+        with Path(path).open("rb") as opened:
+            status = os.fstat(opened.fileno())
+            return Content(opened.read(), _etag(status), time.time() - status.st_mtime)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

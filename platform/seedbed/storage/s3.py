@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from seedbed.storage.address import Object
+from seedbed.storage.address import Content, Object
 from seedbed.storage.client import ask, split
 
 MAX_PUT_BYTES = 5_000_000_000  # of one request; S3's own limit is 5 GiB
 ABSENT = frozenset({404})
 OUT_OF_RANGE = 416  # the range begins at or after the object's end
 CHANGED = 412  # it has another etag
-
-
-@dataclass(frozen=True)
-class Content:
-    """A small object: its bytes, its etag, and how old it is by the server's own clock."""
-
-    body: bytes
-    etag: str
-    age_seconds: float
 
 
 def find(uri: str) -> Object | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
+    from seedbed.run.driver.live import Live
     from seedbed.storage.folder import Folder
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -42,13 +43,16 @@ def run(options: Options) -> int:
     check_tracking(_tracking_uri(options))
     try:
         with study_lock(store):  # before the ledger is opened: that ends what still runs in it
-            return _run_alone(options, corpora, store)
+            from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
+
+            with heartbeat(store, options.plan) as live:
+                return _run_alone(options, corpora, store, live)
     except StudyHeldError as held:
         print(f"error: {held}", file=sys.stderr)
         return TRIALS_MISSING
 
 
-def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
+def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) -> int:
     from seedbed.cluster.connect import connect
     from seedbed.cluster.layout import check_disk
     from seedbed.recall import check_scored_alike
@@ -59,6 +63,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
+    live.knows(before)
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
@@ -100,10 +105,14 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder) -> int:
                 checkpoint_seconds=float(os.environ.get("SEEDBED_CHECKPOINT_SECONDS", "30")),
                 code_version=code_version(),
                 surface=options.surface,
+                live=live,
             )
     finally:
+        live.writes_report()
         finish(chosen, outcome, tracking, store)
     missing = outcome.missing(chosen.trials)
+    live.knows(outcome)
+    live.end("stopped" if outcome.interrupted else "ended" if missing else "complete")
     for trial in missing:
         ended = outcome.records.get(trial.key)
         reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")

@@ -22,6 +22,7 @@ from seedbed.errors import StudyError
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
 from seedbed.run.driver.layouts import note_layout
+from seedbed.run.driver.live import Live
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, forget, forgive, starts
@@ -45,11 +46,12 @@ def run_plan(
     checkpoint_seconds: float,
     code_version: dict[str, str],
     surface: Surface | None = None,
+    live: Live | None = None,
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
-    With a `surface` trials measure it instead of training, and no corpus is read. Raises
-    ResourceError before anything starts when a cohort cannot fit.
+    With a `surface` trials measure it instead of training, and no corpus is read. `live` follows
+    what runs. Raises ResourceError before anything starts when a cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
     progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
@@ -86,8 +88,11 @@ def run_plan(
         loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
     watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
+    if live is not None:
+        live.follow(outcome, chosen)
+    also = [live] if live is not None else []
     try:
-        tune(loop, jobs, layout, store, watcher, checkpoint_seconds, since)
+        tune(loop, jobs, layout, store, watcher, checkpoint_seconds, since, also)
     finally:
         forget(store, plan, outcome, [])
         progress.close()

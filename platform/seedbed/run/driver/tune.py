@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,8 +40,12 @@ def tune(
     watcher: Watcher,
     checkpoint_seconds: float,
     since: str,
+    also: Sequence[ray.tune.Callback] = (),
 ) -> None:
-    """Run every job of `jobs`, by its cohort's id, as far as it can be, in the start `since`."""
+    """Run every job of `jobs`, by its cohort's id, as far as it can be, in the start `since`.
+
+    What cohorts report goes to `watcher`, and to those of `also`.
+    """
     seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
@@ -90,7 +94,7 @@ def tune(
             run_config=ray.tune.RunConfig(
                 name="schedule",
                 storage_path=scratch,
-                callbacks=[watcher],
+                callbacks=[watcher, *also],
                 verbose=0,
                 failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
             ),
