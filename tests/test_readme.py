@@ -15,6 +15,7 @@ from seedbed.recipe.recipe import Recipe
 from seedbed.variants import CLIP
 
 ROOT = Path(__file__).parent.parent
+NAMED = re.compile(r"s3:|text_encoder_depth$")  # what a reader names in a command
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.strip().splitlines()]
@@ -30,8 +31,8 @@ def test_every_command_is_one_that_a_test_runs() -> None:
             assert words[1] in ("start", "job")
             assert all(f'"{word}"' in run_elsewhere for word in words if word.startswith("--w"))
         elif words[0] == "seedbed":
-            run_elsewhere_too = (ROOT / "tests" / "commands" / "test_index.py").read_text()
-            assert f'"{words[1]}"' in run_elsewhere_too
+            tests = (ROOT / "tests" / "commands" / f"test_{words[1]}.py").read_text()
+            assert all(f'"{word}"' in tests for word in words[1:] if not NAMED.match(word))
         else:
             rehearsed = (ROOT / "tests" / "end_to_end" / "test_rehearsal.py").read_text()
             study, option = "python studies/text_encoder_depth.py", words[-1]

@@ -1,7 +1,7 @@
 """Prepares corpora and reports on studies; a study itself runs as its own file.
 
-A command is a file of this room with `NAME`, `HELP`, `arguments(parser)` and `run(args)`. Its heavy
-imports are in `run`, so that `--help` waits for none.
+A command is a file of this room with `NAME`, `HELP`, `arguments(parser)` and `run(args)`, which may
+return an exit status. Its heavy imports are in `run`, so that `--help` waits for none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from seedbed.errors import SeedbedError
 from seedbed.home import point_at_old_state
 
 WRONG = 2
-ORDER = ("prepare", "index", "report", "compare")  # in order of use; others follow
+# In order of use; others follow.
+ORDER = ("prepare", "index", "status", "stop", "report", "compare", "doctor")
 
 
 def commands() -> list[ModuleType]:
@@ -31,7 +32,7 @@ def commands() -> list[ModuleType]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand. Returns the exit status: 0, or 2 where something was wrong."""
+    """Run one subcommand. Returns the exit status."""
     about = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(prog="seedbed", description=about)
     subparsers = parser.add_subparsers(dest="command", required=True)
@@ -42,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     point_at_old_state()
     try:
-        args.run(args)
+        status: int | None = args.run(args)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

@@ -105,11 +105,12 @@ class Live(ray.tune.Callback):
     def _report(self, one: _Followed, message: Message) -> None:
         """Time counts from one report to the next, unless workers were lost in between.
 
-        Those that take over report where they go on from, which is no further than was seen.
+        Those that take over report where they go on from, which is no further than was seen; after
+        a cohort's last samples it is the next of its parts that begins.
         """
-        now, ended = time.monotonic(), len(message.finished) >= len(one.cohort.trials)
+        now = time.monotonic()
         if one.last is not None:
-            if message.samples < one.samples or (message.samples == one.samples and not ended):
+            if message.samples <= one.samples < one.cohort.samples:
                 one.recoveries += 1
                 self._recoveries += 1
                 one.marks.clear()

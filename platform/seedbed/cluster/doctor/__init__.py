@@ -1,0 +1,1 @@
+"""Examines a cluster from inside: checks, one a file, found by walking `checks/`."""

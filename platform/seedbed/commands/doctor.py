@@ -1,0 +1,82 @@
+"""`seedbed doctor`: is this cluster, or this machine, fit for a study, and what is to be mended?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from seedbed.commands.status import add_storage
+
+if TYPE_CHECKING:
+    from seedbed.cluster.doctor.examine import Examined
+
+NAME = "doctor"
+HELP = "examine a cluster from inside, or this machine, and say what to mend"
+
+SICK = 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_storage(parser)
+    parser.add_argument(
+        "--data", metavar="URI", default=os.environ.get("SEEDBED_DATA", ""), help="a corpus"
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", default=os.environ.get("MLFLOW_TRACKING_URI", "")
+    )
+    parser.add_argument("--only", metavar="CHECK", nargs="+", default=[], help="these checks")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine the cluster of RAY_ADDRESS, or this machine. Returns 1 where something is to mend."""
+    from seedbed.checks import one_of
+    from seedbed.cluster.doctor.check import Asked
+    from seedbed.cluster.doctor.checks import all_checks
+    from seedbed.cluster.doctor.examine import examine
+
+    for name in args.only:
+        one_of("--only", name, all_checks(), why="it is the name of a check")
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address:
+        from seedbed.cluster.connect import connect
+
+        connect()
+    found = []
+    for one in examine(Asked(args.storage, args.data, args.tracking_uri, address), args.only):
+        found.append(one)
+        if not args.json:
+            print("\n".join(lines(one)), flush=True)
+    if args.json:
+        print(json.dumps(to_json(found), indent=1))
+    return 0 if all(one.ok for one in found) else SICK
+
+
+def lines(one: Examined) -> list[str]:
+    """A line for each finding, and one for how to mend it."""
+    said = []
+    for finding in one.findings:
+        said.append(f"{finding.status:<8} {one.name:<14} {finding.what}")
+        if finding.mend:
+            said.append(f"{'':<8} {'':<14} mend: {finding.mend}")
+    return said
+
+
+def to_json(found: list[Examined]) -> dict[str, Any]:
+    return {
+        "ok": all(one.ok for one in found),
+        "checks": [
+            {
+                "name": one.name,
+                "about": one.about,
+                "ok": one.ok,
+                "findings": [
+                    {"status": f.status, "what": f.what, "mend": f.mend} for f in one.findings
+                ],
+                "facts": dict(one.facts),
+            }
+            for one in found
+        ],
+    }
