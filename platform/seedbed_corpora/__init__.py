@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.data.provided import PREFIX
 from seedbed.errors import DataError, nearest
+from seedbed_corpora import test_sets
 from seedbed_corpora.build import corpus_folder
 from seedbed_corpora.wordnet import wordnet
 
@@ -33,11 +34,13 @@ def resolve(uri: str, home: Path) -> Path:
 
 
 def prepare(name: str, home: Path, progress: Progress | None = None) -> Path:
-    """Build the demo corpus `name` if it is not there yet; its folder.
+    """Build the demo corpus or the test set `name` if it is not there yet; its folder.
 
     Bars are drawn on `progress`, or else on stderr. Raises DataError for an unknown name, and
     when the corpus cannot be built.
     """
+    if name in test_sets.names():
+        return test_sets.prepare(name, home, progress)
     folder: Path = _module(_own_name(name.removeprefix(PREFIX))).prepare(home, progress=progress)
     return folder
 
@@ -71,7 +74,7 @@ def _module(name: str) -> ModuleType:
         raise DataError(
             f"there is no demo corpus '{name}'",
             why="demo corpora are built by code that knows their sources",
-            mend=nearest(name, names()),
+            mend=nearest(name, [*names(), *test_sets.names()]),
         )
     return module
 

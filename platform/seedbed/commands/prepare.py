@@ -1,15 +1,19 @@
-"""`seedbed prepare`: a demo corpus, built."""
+"""`seedbed prepare`: a demo corpus or a test set, built."""
 
 from __future__ import annotations
 
 import argparse
 
 NAME = "prepare"
-HELP = "build a demo corpus from published packages"
+HELP = "build a demo corpus or a test set from published packages"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="emoji, or icons (alias icons-55k)")
+    parser.add_argument(
+        "name",
+        help="a corpus, emoji or icons (alias icons-55k); or a test set, cifar10, fashion-mnist or "
+        "emoji-test",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,64 @@
+"""What an evaluation found of one model on one test set, and how it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seedbed.evaluate.scores import Scores
+
+Z = 1.959963984540054  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`values` by clip_benchmark's names of metrics; `chance` is what guessing gives of them.
+
+    `scores` has the examples one by one, and `protocol` what else decides the numbers.
+    """
+
+    model: str
+    test_set: str
+    task: str
+    values: Mapping[str, float]
+    chance: Mapping[str, float]
+    scores: Scores
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_examples(self) -> int:
+        return len(self.scores.ids)
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """The 95 % interval of a share of the examples, over other test sets of this size.
+
+        Wilson 1927 (JASA 22:209). It says nothing of other seeds of training.
+        """
+        return wilson(self.values[metric], self.num_examples)
+
+    def to_json(self) -> dict[str, Any]:
+        """In the form of clip_benchmark's results, with what they leave out beside it."""
+        return {
+            "dataset": self.test_set,
+            "model": self.model,
+            "task": self.task,
+            "metrics": dict(self.values),
+            "language": "en",
+            "n": self.num_examples,
+            "chance": dict(self.chance),
+            "interval": {
+                name: self.interval(name)
+                for name, value in self.values.items()
+                if name in self.chance and not math.isnan(value)
+            },
+            "protocol": dict(self.protocol),
+        }
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `n` examples."""
+    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)

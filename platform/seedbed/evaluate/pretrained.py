@@ -1,0 +1,153 @@
+"""Models of this package and of open_clip, as an evaluation asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seedbed.data.render import tokenizer
+from seedbed.data.render.image import CenterCrop
+from seedbed.errors import DataError
+from seedbed.evaluate.encoder import Encoder
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.model.similarity import Cosines, Similarity
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from seedbed.evaluate.encoder import Classifier
+
+TEXTS = 256  # encoded at a time
+
+
+class TrainedEncoder(Encoder):
+    """A `Pretrainer` with the crop and the context of its recipe."""
+
+    def __init__(
+        self, name: str, model: Pretrainer, crop: CenterCrop, size: int, context: int
+    ) -> None:
+        self.name, self.model, self.crop, self.size = name, model.eval(), crop, size
+        self.context = context
+        self.device = next(model.parameters()).device
+        similarity = model.similarity()
+        if similarity is None:
+            raise DataError(
+                f"{name} was not trained to compare pictures with texts",
+                why="none of its terms draws the two together",
+                mend="evaluate it with a probe, which reads its pictures' embeddings only",
+            )
+        self._by_embedding = isinstance(similarity, Cosines)
+        self.protocol = {"precision": model.precision, "size": size, "crop": repr(crop)}
+
+    @property
+    def pixels(self) -> tuple[object, ...]:
+        return ("uint8", self.size, self.crop)
+
+    def prepare(self, picture: Image) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self.crop(picture, self.size)))
+
+    @torch.inference_mode()
+    def embed_images(self, pictures: Tensor) -> Tensor:
+        return self.model.embed_image(pictures.to(self.device)).cpu()
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        parts = [self.model.embed_text(ids, lengths) for ids, lengths in self._batches(texts)]
+        return torch.cat(parts).cpu()
+
+    def classifier(self, prompts: Sequence[Sequence[str]]) -> Classifier:
+        """By embeddings; for a model that compares tokens the mean of the prompts' similarities.
+
+        That is how FILIP's prompts are averaged: tokens of two prompts have no common mean (Yao et
+        al. 2022, arXiv:2111.07783, section 3.3).
+        """
+        if self._by_embedding:
+            return super().classifier(prompts)
+        by_template = [self._read(texts) for texts in zip(*prompts, strict=True)]
+
+        @torch.inference_mode()
+        def scores(pictures: Tensor) -> Tensor:
+            sent = pictures.to(self.device)
+            return torch.stack([one.scores(sent).float() for one in by_template]).mean(0).cpu()
+
+        return scores
+
+    @torch.inference_mode()
+    def _read(self, texts: Sequence[str]) -> Similarity:
+        similarity = self.model.similarity()
+        assert similarity is not None
+        similarity.read_texts(self._batches(texts))
+        return similarity
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
+        ids, lengths = tokenizer.encode(texts, self.context)
+        for first in range(0, len(texts), TEXTS):
+            part = slice(first, first + TEXTS)
+            longest = int(lengths[part].max())
+            yield (
+                torch.from_numpy(ids[part, :longest]).to(self.device),
+                torch.from_numpy(lengths[part]).to(self.device),
+            )
+
+
+class OpenClipEncoder(Encoder):
+    """A model of open_clip, with its own preprocessing and tokenizer, in single precision."""
+
+    def __init__(self, name: str, model: Any, preprocess: Any, tokenize: Any) -> None:
+        self.name, self.model, self._preprocess = name, model.eval(), preprocess
+        self._tokenize = tokenize
+        self.device = next(model.parameters()).device
+        self.protocol = {"precision": "fp32", "preprocess": repr(preprocess)}
+
+    @classmethod
+    def named(cls, said: str, device: str = "cpu") -> OpenClipEncoder:
+        """`MODEL`, `MODEL@PRETRAINED` or `MODEL@PATH`. Raises DataError for an unknown one."""
+        import open_clip
+
+        architecture, _, weights = said.partition("@")
+        known = open_clip.list_models()
+        if architecture not in known and not architecture.startswith("local-dir:"):
+            from seedbed.errors import nearest
+
+            raise DataError(
+                f"open_clip has no model '{architecture}'",
+                why="open_clip:MODEL names one of its architectures",
+                mend=nearest(architecture, known),
+            )
+        try:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                architecture, pretrained=weights or None, device=device
+            )
+        except (RuntimeError, FileNotFoundError, OSError) as error:
+            raise DataError(
+                f"open_clip cannot make {said}",
+                why=str(error),
+                mend="give MODEL@PRETRAINED with a name of `open_clip.list_pretrained()`, or "
+                "MODEL@PATH with a file of this architecture",
+            ) from None
+        return cls(f"open_clip:{said}", model, preprocess, open_clip.get_tokenizer(architecture))
+
+    @property
+    def pixels(self) -> tuple[object, ...]:
+        return ("open_clip", repr(self._preprocess))
+
+    def prepare(self, picture: Image) -> Tensor:
+        prepared: Tensor = self._preprocess(picture)
+        return prepared
+
+    @torch.inference_mode()
+    def embed_images(self, pictures: Tensor) -> Tensor:
+        embedded: Tensor = self.model.encode_image(pictures.to(self.device)).cpu()
+        return embedded
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        parts = [
+            self.model.encode_text(self._tokenize(list(texts[n : n + TEXTS])).to(self.device))
+            for n in range(0, len(texts), TEXTS)
+        ]
+        return torch.cat(parts).cpu()

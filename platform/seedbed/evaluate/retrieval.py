@@ -1,0 +1,97 @@
+"""Retrieval of pictures by captions and of captions by pictures, with several captions a picture.
+
+Recall at k as papers state it: the share of queries for which a true partner is among the k best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seedbed.errors import DataError
+from seedbed.evaluate.encoder import Encoder
+from seedbed.evaluate.outcome import Outcome
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.stream import BATCH, parts
+from seedbed.evaluate.test_set import TestSet
+
+TASK = "zeroshot_retrieval"
+KS = (1, 5, 10)
+QUERIES = 512  # compared with everything at a time
+
+
+def retrieve(
+    encoders: Sequence[Encoder], test_set: TestSet, *, batch: int = BATCH
+) -> list[Outcome]:
+    """Each model's recalls; all read one stream of pictures. Raises DataError for no number."""
+    captions: list[str] = []
+    owner: list[int] = []  # of each caption, the number of its picture
+    pictures: list[list[Tensor]] = [[] for _ in encoders]
+    number = 0
+    for part in parts(test_set, encoders, batch=batch):
+        for example in part.examples:
+            captions += example.captions
+            owner += [number] * len(example.captions)
+            number += 1
+        for place, encoder in enumerate(encoders):
+            pictures[place].append(encoder.embed_images(part.pictures[place]).float())
+    truth = np.array(owner)
+    return [
+        _outcome(encoder, test_set, torch.cat(own), captions, truth)
+        for encoder, own in zip(encoders, pictures, strict=True)
+    ]
+
+
+def _outcome(
+    encoder: Encoder,
+    test_set: TestSet,
+    pictures: Tensor,
+    captions: Sequence[str],
+    owner: NDArray[np.int64],
+) -> Outcome:
+    images = F.normalize(pictures, dim=-1)
+    texts = F.normalize(encoder.embed_texts(captions).float(), dim=-1)
+    if not bool(torch.isfinite(images).all() and torch.isfinite(texts).all()):
+        raise DataError(
+            f"{encoder.name} on {test_set.name}: an embedding is no number",
+            why="its weights or its features are not finite",
+            mend="evaluate an earlier checkpoint: this one has diverged",
+        )
+    by_text = best_ranks(texts, images, [[int(one)] for one in owner])
+    partners: list[list[int]] = [[] for _ in range(len(images))]
+    for caption, picture in enumerate(owner):
+        partners[picture].append(caption)
+    by_image = best_ranks(images, texts, partners)
+    values = {f"image_retrieval_recall@{k}": float((by_text < k).mean()) for k in KS}
+    values |= {f"text_retrieval_recall@{k}": float((by_image < k).mean()) for k in KS}
+    chance = {f"image_retrieval_recall@{k}": min(1.0, k / len(images)) for k in KS}
+    scores = Scores(np.arange(len(images)), {"caption_rank": by_image}, len(captions))
+    return Outcome(
+        encoder.name,
+        test_set.name,
+        TASK,
+        values,
+        chance,
+        scores,
+        {**encoder.protocol, "split": test_set.split, "num_captions": len(captions),
+         "test_set": test_set.mark},
+    )  # fmt: skip
+
+
+def best_ranks(
+    queries: Tensor, candidates: Tensor, partners: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
+    """Of each query, how many candidates that are no partner score as high as its best one [n]."""
+    ranks = np.empty(len(queries), np.int64)
+    for first in range(0, len(queries), QUERIES):
+        scores = queries[first : first + QUERIES] @ candidates.T
+        for row, own in enumerate(scores):
+            mine = torch.tensor(partners[first + row])
+            best = own[mine].max()
+            ranks[first + row] = int((own >= best).sum()) - int((own[mine] >= best).sum())
+    return ranks

@@ -1,0 +1,66 @@
+"""One stream of prepared pictures for several models: each is decoded once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from seedbed.data.decode import decode
+from seedbed.errors import DataError, SampleFault
+from seedbed.evaluate.encoder import Encoder
+from seedbed.evaluate.test_set import Example, TestSet
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BATCH = 256
+THREADS = 4  # that decode: Pillow lets go of the interpreter while it does
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some examples in their order, and their pictures as each encoder takes them."""
+
+    examples: tuple[Example, ...]
+    pictures: tuple[Tensor, ...]
+
+
+def parts(
+    test_set: TestSet,
+    encoders: Sequence[Encoder],
+    *,
+    batch: int = BATCH,
+    rank: int = 0,
+    of: int = 1,
+) -> Iterator[Part]:
+    """The examples numbered `rank` modulo `of`, in batches.
+
+    The parts of all ranks are the test set, each example once. Raises DataError for a picture that
+    does not decode: a result on fewer pictures would be another number.
+    """
+    kinds = list(dict.fromkeys(encoder.pixels for encoder in encoders))
+    makers = {encoder.pixels: encoder for encoder in reversed(encoders)}
+
+    def prepared(example: Example) -> list[Tensor]:
+        try:
+            picture: Image = decode(example.picture)
+        except SampleFault as fault:
+            raise DataError(
+                f"{test_set.uri}: the picture {example.key}: {fault}",
+                why="a result on the others would be of another test set",
+                mend="repair it, or take it out of the shard",
+            ) from None
+        return [makers[kind].prepare(picture) for kind in kinds]
+
+    mine = itertools.islice(test_set.examples(), rank, None, of)
+    with ThreadPoolExecutor(THREADS) as pool:
+        while some := tuple(itertools.islice(mine, batch)):
+            made = list(pool.map(prepared, some))
+            stacked = [torch.stack(column) for column in zip(*made, strict=True)]
+            yield Part(some, tuple(stacked[kinds.index(one.pixels)] for one in encoders))

@@ -1,0 +1,117 @@
+"""Zero-shot classification with prompt ensembles (Radford et al. 2021, arXiv:2103.00020, 3.1)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from seedbed.errors import DataError
+from seedbed.evaluate.encoder import Encoder
+from seedbed.evaluate.outcome import Outcome
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.stream import BATCH, parts
+from seedbed.evaluate.test_set import NAME, TEMPLATES, TestSet, checked_templates
+
+TASK = "zeroshot_classification"
+TOP = 5
+
+
+def classify(
+    encoders: Sequence[Encoder],
+    test_set: TestSet,
+    templates: Sequence[str] = (),
+    *,
+    batch: int = BATCH,
+    rank: int = 0,
+    of: int = 1,
+) -> list[Scores]:
+    """Each model's scores on the examples of one rank; `templates` default to the test set's.
+
+    Columns: `label`, `predicted`, and `above`, the number of other classes that did not score less
+    than the true one: 0 is right. A class that scores the same counts against it, so that a model
+    whose embeddings have collapsed is right nowhere. All models read one stream of pictures. Raises
+    DataError where no template is given, or a score is no number.
+    """
+    chosen = checked_templates(list(templates or test_set.templates), f"{test_set.uri}/{TEMPLATES}")
+    prompts = [[one.replace(NAME, name) for one in chosen] for name in test_set.classes]
+    classifiers = [encoder.classifier(prompts) for encoder in encoders]
+    labels: list[int] = []
+    found: list[list[torch.Tensor]] = [[] for _ in encoders]
+    for part in parts(test_set, encoders, batch=batch, rank=rank, of=of):
+        truth = torch.tensor([example.label for example in part.examples])
+        labels += truth.tolist()
+        for place, (classifier, pictures) in enumerate(
+            zip(classifiers, part.pictures, strict=True)
+        ):
+            scores = classifier(pictures)
+            if not bool(torch.isfinite(scores).all()):
+                raise DataError(
+                    f"{encoders[place].name} on {test_set.name}: a score is no number",
+                    why="its embeddings of pictures or texts are not finite",
+                    mend="evaluate an earlier checkpoint: this one has diverged",
+                )
+            own = scores.gather(1, truth[:, None])
+            above = (scores >= own).sum(1) - 1
+            found[place].append(torch.stack([scores.argmax(1), above]))
+    ids = np.arange(len(labels), dtype=np.int64) * of + rank
+    return [_scores(ids, labels, columns, len(test_set.classes)) for columns in found]
+
+
+def _scores(
+    ids: np.ndarray, labels: Sequence[int], columns: Sequence[torch.Tensor], num_classes: int
+) -> Scores:
+    both = torch.cat(list(columns), dim=1).numpy()
+    table = {"label": np.array(labels), "predicted": both[0], "above": both[1]}
+    return Scores(ids, table, num_classes)
+
+
+def outcome(
+    encoder: Encoder, test_set: TestSet, scores: Scores, templates: Sequence[str] = ()
+) -> Outcome:
+    """The metrics of all ranks' scores: acc1, acc5 (NaN below 6 classes), mean per class.
+
+    Raises DataError for a class without a picture, whose recall nobody knows.
+    """
+    labels, above = scores.columns["label"], scores.columns["above"]
+    counts = np.bincount(labels, minlength=len(test_set.classes))
+    if (counts == 0).any():
+        missing = int(np.flatnonzero(counts == 0)[0])
+        raise DataError(
+            f"{test_set.uri} has no picture of class {missing}, '{test_set.classes[missing]}'",
+            why=f"{int((counts == 0).sum())} of {len(counts)} classes have none, and the mean over "
+            "classes has no value for them",
+            mend="take them out of classnames.txt and number the labels anew, or add pictures",
+        )
+    right = np.bincount(labels, weights=above == 0, minlength=len(counts)) / counts
+    top = float((above < TOP).mean()) if len(counts) > TOP else math.nan
+    values = {
+        "acc1": float((above == 0).mean()),
+        "acc5": top,
+        "mean_per_class_recall": float(right.mean()),
+    }
+    chosen = list(templates or test_set.templates)
+    return Outcome(
+        encoder.name,
+        test_set.name,
+        TASK,
+        values,
+        {"acc1": 1 / len(counts), "acc5": min(1.0, TOP / len(counts))},
+        scores,
+        {
+            **encoder.protocol,
+            "split": test_set.split,
+            "num_templates": len(chosen),
+            "templates": digest(chosen),
+            "classnames": digest(test_set.classes),
+            "test_set": test_set.mark,
+        },
+    )
+
+
+def digest(lines: Sequence[str]) -> str:
+    """16 hex digits that tell these lines from others."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""Zero-shot classification and retrieval. Oracle: clip_benchmark's own program, run on the same
+shards with the same models of open_clip; scikit-learn for its top-k."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.metrics import top_k_accuracy_score
+
+from seedbed.commands import seedbed as command
+from seedbed.evaluate.pretrained import OpenClipEncoder
+from seedbed.evaluate.retrieval import retrieve
+from seedbed.evaluate.test_set import open_test_set
+from seedbed.evaluate.zeroshot import classify, outcome
+
+pytestmark = pytest.mark.slow
+
+
+def top_k(output: Any, target: Any, topk: tuple[int, ...]) -> list[float]:
+    """scikit-learn's."""
+    labels = range(output.shape[1])
+    return [
+        float(top_k_accuracy_score(target.numpy(), output.numpy(), k=k, labels=labels))
+        for k in topk
+    ]
+
+
+def theirs(
+    folder: Path, model: str, task: str, out: Path, monkeypatch: pytest.MonkeyPatch, *more: str
+) -> dict[str, Any]:
+    from clip_benchmark import cli
+    from clip_benchmark.metrics import zeroshot_classification
+
+    # Its own sum asks NumPy for a scalar of an array of one, which NumPy 2.4 refuses.
+    monkeypatch.setattr(zeroshot_classification, "accuracy", top_k)
+    architecture, _, weights = model.partition("@")
+    line = ["clip_benchmark", "eval", "--dataset", f"wds/{folder.name}", "--dataset_root"]
+    line += [str(folder), "--model", architecture, "--pretrained", weights, "--task", task]
+    line += ["--output", str(out), "--no_amp", "--num_workers", "0", "--batch_size", "16", *more]
+    monkeypatch.setattr(sys, "argv", line)
+    cli.main()
+    metrics: dict[str, Any] = json.loads(out.read_text())["metrics"]
+    return metrics
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_classification_is_theirs_to_the_last_digit(
+    seed: int,
+    classification: Path,
+    tiny: Callable[[int], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = theirs(
+        classification, tiny(seed), "zeroshot_classification", tmp_path / "out.json", monkeypatch
+    )
+    encoder, test_set = OpenClipEncoder.named(tiny(seed)), open_test_set(str(classification))
+    (scores,) = classify([encoder], test_set, batch=50)
+    ours = outcome(encoder, test_set, scores).values
+    assert {name: ours[name] for name in ("acc1", "acc5")} == {
+        name: expected[name] for name in ("acc1", "acc5")
+    }
+    assert ours["mean_per_class_recall"] == pytest.approx(
+        expected["mean_per_class_recall"], abs=1e-12
+    )
+    assert 0 < ours["acc1"] < 1  # something was told apart, and not all
+
+
+def test_retrieval_is_theirs_to_the_last_digit(
+    captions: Path, tiny: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = theirs(
+        captions, tiny(0), "zeroshot_retrieval", tmp_path / "out.json", monkeypatch,
+        "--recall_k", "1", "5", "10",
+    )  # fmt: skip
+    encoder = OpenClipEncoder.named(tiny(0))
+    (ours,) = retrieve([encoder], open_test_set(str(captions)), batch=7)
+    assert set(ours.values) == set(expected)
+    # They average in single precision.
+    assert ours.values == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_command_writes_their_form_with_what_decides_the_numbers(
+    classification: Path, tiny: Callable[[int], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["evaluate", f"open_clip:{tiny(0)}", f"open_clip:{tiny(1)}", "--json", "--tests"]
+    assert command.main([*line, str(classification)]) == 0
+    first, second = (json.loads(one) for one in capsys.readouterr().out.splitlines())
+    assert {"dataset", "model", "task", "metrics", "language"} <= set(first)
+    assert first["n"] == 168 and first["chance"]["acc1"] == pytest.approx(1 / 7)
+    assert first["protocol"]["templates"] == second["protocol"]["templates"]
+    assert first["metrics"] != second["metrics"]
+    low, high = first["interval"]["acc1"]
+    assert low < first["metrics"]["acc1"] < high
