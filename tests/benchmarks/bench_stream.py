@@ -19,7 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench_ingest import BATCH, CONTEXT, EACH, SIZE, write_corpus
+from bench_ingest import BATCH
+from photographs import CONTEXT, EACH, SIZE, write_corpus
 from table import Row, run
 
 from seedbed.data.corpus import Corpus
