@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Classifier = Callable[[Tensor], Tensor]
 
+PROMPTS = 256  # encoded at a time
+
 
 class Encoder(ABC):
     """A trained model with its own preparation of pictures and texts.
@@ -49,9 +51,13 @@ class Encoder(ABC):
         import torch
         import torch.nn.functional as F
 
-        means = []
-        for own in prompts:
-            mean = F.normalize(self.embed_texts(own).float(), dim=-1).mean(0)
-            means.append(F.normalize(mean, dim=-1))
+        # Classes together: one at a time a small model waits more than it computes.
+        means, at_once = [], max(1, PROMPTS // max(map(len, prompts)))
+        for first in range(0, len(prompts), at_once):
+            some = prompts[first : first + at_once]
+            embedded = self.embed_texts([text for own in some for text in own])
+            sizes = [len(own) for own in some]
+            parts = torch.split(F.normalize(embedded.float(), dim=-1), sizes)
+            means += [F.normalize(part.mean(0), dim=-1) for part in parts]
         classes = torch.stack(means, dim=1)
         return lambda pictures: F.normalize(self.embed_images(pictures).float(), dim=-1) @ classes

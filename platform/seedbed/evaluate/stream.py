@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,21 @@ def parts(
         return [makers[kind].prepare(picture) for kind in kinds]
 
     mine = itertools.islice(test_set.examples(), rank, None, of)
+
+    def part(some: tuple[Example, ...], made: list[Future[list[Tensor]]]) -> Part:
+        columns = zip(*(one.result() for one in made), strict=True)
+        stacked = [torch.stack(column) for column in columns]
+        return Part(some, tuple(stacked[kinds.index(one.pixels)] for one in encoders))
+
     with ThreadPoolExecutor(THREADS) as pool:
-        while some := tuple(itertools.islice(mine, batch)):
-            made = list(pool.map(prepared, some))
-            stacked = [torch.stack(column) for column in zip(*made, strict=True)]
-            yield Part(some, tuple(stacked[kinds.index(one.pixels)] for one in encoders))
+        # The next batch is decoded while the last one is scored.
+        ahead: deque[tuple[tuple[Example, ...], list[Future[list[Tensor]]]]] = deque()
+        try:
+            while some := tuple(itertools.islice(mine, batch)):
+                ahead.append((some, [pool.submit(prepared, example) for example in some]))
+                if len(ahead) > 1:
+                    yield part(*ahead.popleft())
+            while ahead:
+                yield part(*ahead.popleft())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
