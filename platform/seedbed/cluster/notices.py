@@ -202,7 +202,10 @@ def main(arguments: list[str] | None = None) -> int:
     if found is None:
         say(f"neither AWS nor GCP answers at {metadata}: no notice can come")
         return 0
-    say(f"watching for notices of {type(found).__name__.upper()} at {metadata}")
+    import ray  # now: it takes seconds, and a notice leaves few
+
+    name = type(found).__name__.upper()
+    say(f"watching for notices of {name} at {metadata}, with Ray {ray.__version__}")
     for notice in found.notices():
         say(notice.words)
         _drain_in_time(options.address, options.node_id, notice)

@@ -106,8 +106,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def _rank() -> int:
-    return _together.rank if _together.world else dist.get_rank()
+def own_rank() -> int:
+    """The number of this process among those that train together."""
+    if _together.world or not several_ranks():
+        return _together.rank
+    return dist.get_rank()
 
 
 def take_first(tensor: Tensor) -> None:
@@ -173,4 +176,4 @@ class _AllGather(torch.autograd.Function):
         # gloo would send as much to scatter. It sums in place, and the gradient is another's.
         grad = grads[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(grad, group=_together.group)
-        return grad[_rank() * n : (_rank() + 1) * n]
+        return grad[own_rank() * n : (own_rank() + 1) * n]

@@ -102,7 +102,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
                 store,
                 tracking.ledger,
                 asked=options.asked,
-                checkpoint_seconds=float(os.environ.get("SEEDBED_CHECKPOINT_SECONDS", "30")),
+                checkpoint_seconds=_checkpoint_seconds(),
                 code_version=code_version(),
                 surface=options.surface,
                 live=live,
@@ -118,6 +118,12 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
         reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
     return TRIALS_MISSING if missing else COMPLETE
+
+
+def _checkpoint_seconds() -> float | None:
+    """Between checkpoints, of SEEDBED_CHECKPOINT_SECONDS; without it, by what one costs."""
+    said = os.environ.get("SEEDBED_CHECKPOINT_SECONDS")
+    return float(said) if said else None
 
 
 def _open_ledger(

@@ -14,16 +14,21 @@ from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
 
 MAX_FAILURES = 3  # of a cohort's workers or nodes in a row, without any progress between
+# After the end of a node that had notice: workers elsewhere may end the upload of their part of a
+# checkpoint, whose other parts are there. They wait as long where it cannot be completed.
+GRACE_SECONDS = 10.0
 
 
 def one_attempt() -> ray.train.FailureConfig:
     """Ray's own retries: for preempted nodes only, without a limit.
 
-    All else is decided in `attempts`: Ray counts failures over a run's whole life, and would retry
-    permanent errors too.
+    Workers that have notice leave by themselves, without a failure; these are of those that did
+    not get that far. All else is decided in `attempts`: Ray counts failures over a run's whole
+    life, and would retry permanent errors too.
     """
     known = inspect.signature(ray.train.FailureConfig).parameters
-    apart = {"max_preemption_failures": -1} if "max_preemption_failures" in known else {}
+    wanted = {"max_preemption_failures": -1, "preemption_grace_s": GRACE_SECONDS}
+    apart = {name: value for name, value in wanted.items() if name in known}
     return ray.train.FailureConfig(max_failures=0, **apart)
 
 

@@ -17,7 +17,7 @@ import ray.train
 import ray.tune
 
 from seedbed.run.worker.checkpoint import Run
-from seedbed.run.worker.jobs import ENDED
+from seedbed.run.worker.jobs import ENDED, LEFT
 from seedbed.storage.folder import Folder
 
 POLL_SECONDS = 1.0  # between looks whether the workers live, while they report nothing
@@ -88,16 +88,19 @@ class Group:
         # Before there can be a checkpoint; of this cohort alone, since those before it have ended.
         Run(self.run, tuple(keys), self._since).write(self._store)
         if self._mailbox is None:
-            near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                ray.get_runtime_context().get_node_id(), soft=False
-            )
-            options = {"num_cpus": 0, "scheduling_strategy": near}
+            options = {"num_cpus": 0, "scheduling_strategy": on_this_node()}
             self._mailbox = ray.remote(**options)(Mailbox).remote()
         number = ray.get(self._mailbox.give.remote(job))
+        while not self._ended(number):  # its workers have left a node; others take it up
+            pass
+
+    def _ended(self, number: int) -> bool:
+        """Wait for the workers, started where there are none; False where they left early."""
         if self._thread is None:
             self._error = None
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
+        left = False
         while True:
             alive = self._thread.is_alive()
             report = ray.get(self._mailbox.take.remote(POLL_SECONDS if alive else 0.01))
@@ -105,10 +108,13 @@ class Group:
                 if alive:
                     continue
                 self._thread = None
+                if left and self._error is None:
+                    return False
                 raise self._error or RuntimeError("the workers ended without a word")
             if report.get(ENDED) == number:
-                return
-            if ENDED not in report:
+                return True
+            left = left or LEFT in report
+            if ENDED not in report and LEFT not in report:
                 ray.tune.report(report)
 
     def _work(self) -> None:
@@ -128,6 +134,12 @@ class Group:
             ray.get(self._mailbox.give.remote(None))
             self._thread.join()
             self._thread = None
+
+
+def on_this_node(*, soft: bool = False) -> Any:
+    """A scheduling strategy: beside this process, or with `soft` as long as that is possible."""
+    node = ray.get_runtime_context().get_node_id()
+    return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=soft)
 
 
 def _new_name() -> str:

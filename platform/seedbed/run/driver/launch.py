@@ -43,7 +43,7 @@ def run_plan(
     ledger: Ledger,
     *,
     asked: Asked,
-    checkpoint_seconds: float,
+    checkpoint_seconds: float | None,
     code_version: dict[str, str],
     surface: Surface | None = None,
     live: Live | None = None,
@@ -105,7 +105,7 @@ def _assignments(
     corpora: Mapping[Corpus, OpenCorpus],
     store: Folder,
     layout: Layout,
-    checkpoint_seconds: float,
+    checkpoint_seconds: float | None,
     code_version: dict[str, str],
     since: str,
 ) -> dict[str, Assignment]:

@@ -17,7 +17,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
-from seedbed.run.driver.group import Group, Reporting, group_here
+from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
 from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
@@ -26,6 +26,8 @@ from seedbed.storage.folder import Folder
 from seedbed.storage.retry import retry_seconds, retrying_for
 from seedbed.storage.scratch import remove_stale, scratch_folder
 
+# A node of GCP lives on for 30 s after its notice; Ray Train looks for one every 5 s by itself.
+NOTICE_SETTINGS = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1"}
 HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
 MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
 # Ranks wait for one that waits for a store; and so long for one that only computes.
@@ -38,7 +40,7 @@ def tune(
     layout: Layout,
     store: Folder,
     watcher: Watcher,
-    checkpoint_seconds: float,
+    checkpoint_seconds: float | None,
     since: str,
     also: Sequence[ray.tune.Callback] = (),
 ) -> None:
@@ -49,14 +51,14 @@ def tune(
     seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
-    reasons = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Reasons).remote(
-        len(jobs)
-    )
+    kept = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    beside = on_this_node(soft=True)
+    reasons = ray.remote(**kept, scheduling_strategy=beside)(Reasons).remote(len(jobs))
     references = {id: ray.put(job) for id, job in jobs.items()}
     watcher.reason_of = partial(_told, reasons)
 
     def run_cohort(config: dict[str, Any]) -> None:
-        os.environ.update(RAY_SETTINGS)
+        os.environ.update(RAY_SETTINGS | NOTICE_SETTINGS)
         reference = references[config["cohort"]]
         job = ray.get(reference)
         ray.get(reasons.begin.remote(job.cohort.id))

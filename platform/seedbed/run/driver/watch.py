@@ -149,7 +149,7 @@ class Watcher(ray.tune.Callback):
 
 
 @contextmanager
-def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
+def stoppable(watcher: Watcher, checkpoint_seconds: float | None) -> Iterator[None]:
     """Ctrl-C and SIGTERM (a job's stop) end a study: printed at once, trials become interrupted.
 
     After Ctrl-C Tune ends its step and stops its workers; after SIGTERM the sender does, who is
@@ -189,11 +189,13 @@ def stoppable(watcher: Watcher, checkpoint_seconds: float) -> Iterator[None]:
                 signal.signal(name, handler)
 
 
-def stopping_words(checkpoint_seconds: float) -> str:
+def stopping_words(checkpoint_seconds: float | None) -> str:
     """What a stop does, at the moment when it is asked for."""
+    apart = "as far apart as their cost asks for"
+    if checkpoint_seconds is not None:
+        apart = f"about {checkpoint_seconds:g} s apart"
     return (
         "\nstopping: workers end where they are, and a report is written of what there is.\n"
-        f"The same command goes on from the last checkpoints, which are about "
-        f"{checkpoint_seconds:g} s apart.\n"
+        f"The same command goes on from the last checkpoints, which are {apart}.\n"
         "Press again to stop at once, without a report.\n"
     )

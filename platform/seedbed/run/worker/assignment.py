@@ -31,7 +31,7 @@ class Assignment:
     threads: int
     data_parallel: int
     num_tasks: int
-    checkpoint_seconds: float
+    checkpoint_seconds: float | None  # None: by what a checkpoint costs
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
     since: str = ""  # the name of this start of the study

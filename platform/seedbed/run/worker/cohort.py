@@ -118,21 +118,27 @@ class CohortTraining:
             )
 
     def collect(self) -> list[CurvePoint]:
-        """New points of the curves, ranks agreed, and the order's hash brought up to date."""
-        now = time.perf_counter()
-        elapsed, self._last = now - self._last, now
-        self._fold()
+        """New points of the curves, ranks agreed, and all that is counted brought up to date."""
         points: list[CurvePoint] = []
         for key, variant in self.variants.items():
             point = variant.collect()
             if point is not None:
                 metrics = {name: v for name, v in point.items() if name != "samples"}
                 points.append(CurvePoint(key, int(point["samples"]), metrics))
+        self.settle()
+        return points
+
+    def settle(self) -> None:
+        """Bring what is counted up to date: the order's hash, the faults and the time."""
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        self._fold()
+        for variant in self.variants.values():
+            variant.clock.settle()
         own = sum(variant.clock.total_seconds for variant in self.variants.values())
         self.seconds += elapsed
         self.shared_seconds += max(0.0, elapsed - (own - self._own_seconds))
         self._own_seconds = own
-        return points
 
     def _fold(self) -> None:
         """Take up what all ranks read since the last call: the global batches, and the faults.
@@ -154,6 +160,8 @@ class CohortTraining:
         return self._digest
 
     def state_dict(self) -> dict[str, Any]:
+        """What a resumed cohort goes on from, after any step. Called by all ranks together."""
+        self.settle()
         return {
             "step_number": self.step_number,
             "seconds": self.seconds,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 ENDED = "ended"  # in a report: the number of the job that has ended on all ranks
+LEFT = "left"  # in the last report: the workers leave a node, and others are to take the job
 
 
 def jobs(config: dict[str, Any]) -> Iterator[Any]:
@@ -26,3 +27,10 @@ def jobs(config: dict[str, Any]) -> Iterator[Any]:
             return
         yield ray.get(job[0])
         ray.train.report({ENDED: number})
+
+
+def leave() -> None:
+    """Say that the workers end before their job has, which they have saved."""
+    import ray.train
+
+    ray.train.report({LEFT: True})

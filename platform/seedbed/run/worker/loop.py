@@ -10,7 +10,7 @@ import gc
 from typing import Any
 
 from seedbed.run.worker.assignment import Assignment
-from seedbed.run.worker.jobs import jobs
+from seedbed.run.worker.jobs import jobs, leave
 from seedbed.storage.retry import retrying_for
 
 
@@ -26,7 +26,9 @@ def train(config: dict[str, Any]) -> None:
         # What fails on one rank is raised there, never reported: a report is a barrier, and the
         # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
         with retrying_for(assignment.retry_seconds):
-            Rank(assignment, mesh_here(assignment.data_parallel)).run()
+            if not Rank(assignment, mesh_here(assignment.data_parallel)).run():
+                leave()
+                return
         gc.collect()  # the next cohort has the memory of this one
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ray.train
@@ -19,12 +17,9 @@ from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
-    PLACE_FILE,
     Kept,
     check_same_data,
-    data_mark,
     last_of,
-    place_of,
     variant_file,
 )
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
@@ -35,11 +30,11 @@ from seedbed.run.worker.mesh import Mesh
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
+from seedbed.run.worker.saving import Saver
 from seedbed.storage.folder import Folder
-from seedbed.storage.scratch import remove_stale, scratch_folder
+from seedbed.storage.scratch import remove_stale
 
 REPORT_SECONDS = 1.0  # between reports to the driver
-FIRST_CHECKPOINT_SECONDS = 5.0
 
 
 class Rank:
@@ -59,9 +54,12 @@ class Rank:
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.finished: list[str] = []
         self._points: list[CurvePoint] = []
-        self._reported = self._saved = time.monotonic()
-        self._saved_once = False
+        self._reported = time.monotonic()
+        self._leaving = False
         self._restore()
+        self.saver = Saver(assignment, self.training, mesh, self.store)
+        self._looked = self.training.step_number, time.monotonic()
+        self._next_look = self.training.step_number + 1
 
     def _restore(self) -> None:
         """Go on from the cohort's last checkpoint, or from the one that was chosen for it."""
@@ -95,7 +93,8 @@ class Rank:
         with self.store.as_file(*place, name) as file:
             return torch.load(file, map_location=self.device, weights_only=True)
 
-    def run(self) -> None:
+    def run(self) -> bool:
+        """Train to the end, and record it; False where it left early: see `_look`."""
         training, assignment = self.training, self.assignment
         batch = assignment.cohort.recipe.budget.batch
         mesh, samples = self.mesh, assignment.cohort.samples
@@ -109,7 +108,7 @@ class Rank:
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
         )
-        self._report(save=False)  # the driver learns that the stream has started
+        self._report()  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
         active = mesh.any(training.active)
         if active:
@@ -118,38 +117,62 @@ class Rank:
                     training.step(one)
                     last = training.step_number * batch + batch > samples
                     if training.step_number % training.log_every == 0 or last:
-                        active = self._log()
-                    if last or not active:
+                        self._log()
+                        active = self._look()
+                    elif training.step_number == self._next_look:
+                        active = self._look()
+                    if last or not active or self._leaving:
                         break
-        self._points += training.collect()
+        self._points += training.collect() if not self._leaving else []
+        if not self._leaving and _node_is_lost():  # what follows may take longer than it has
+            self._leave()
+        if self._leaving:
+            return False
         self._finish_variants()
-        self._report(save=False)
+        self._report()
+        return True
 
     def _prepared(self, columns: Columns) -> Batch:
         """What this worker trains on, of what it has read."""
         mesh = self.mesh
         return self.training.prepare(mesh.exchange(columns), mesh.agree, mesh.part)
 
-    def _log(self) -> bool:
-        """Collect, check, record and report what there is; whether anything is left to train."""
+    def _log(self) -> None:
+        """Collect the points that there are, check them, and record who has ended."""
         self._points += self.training.collect()
         self.training.check_faults()
         ended = [v for v in self.training.variants.values() if not v.active]
         if any(v.trial.key not in self.finished for v in ended) and self.training.active:
             self._finish_variants()
-        now = time.monotonic()
-        wait = self.assignment.checkpoint_seconds if self._saved_once else FIRST_CHECKPOINT_SECONDS
-        save = now - self._saved >= min(wait, self.assignment.checkpoint_seconds)
+
+    def _look(self) -> bool:
+        """Do what is due, all workers together; whether anything is left to train.
+
+        Where a worker's node will be lost, they save and leave at once: what they would do after
+        would be done again elsewhere.
+        """
+        now, step_number = time.monotonic(), self.training.step_number
+        pace = (step_number - self._looked[0]) / max(1e-9, now - self._looked[1])
+        self._looked = step_number, now
         report = now - self._reported >= REPORT_SECONDS
+        ahead = max(1, int(pace * REPORT_SECONDS))
+        mine = (self.saver.is_due, report, ahead, self.training.active)
         # Worker 0's clock decides: clocks differ, and a report is a barrier.
-        said = self.mesh.of_every_worker((save, report, self.training.active))
-        save, report, _ = said[0]
+        said = self.mesh.of_every_worker(mine)
+        save, report, ahead, _ = said[0]
         active = any(flag for *_, flag in said)
-        if save or report:
+        self._next_look = step_number + ahead
+        if active and (save or report) and _node_is_lost():
+            self._leave()
+        elif save or report:
             self._report(save=save and active)
         return active
 
-    def _report(self, *, save: bool) -> None:
+    def _leave(self) -> None:
+        self._report(save=True)
+        self._leaving = True
+
+    def _report(self, *, save: bool = False) -> None:
         """Send new points and finished trials to the driver, with a checkpoint if asked."""
         told = self.mesh.of_every_worker((self._points, self.finished))
         report = Message(
@@ -161,49 +184,9 @@ class Rank:
         self._points = []
         self._reported = time.monotonic()
         if save:
-            self._saved, self._saved_once = time.monotonic(), True
-            for variant in self.training.variants.values():
-                variant.agree()
-        if not save:
-            ray.train.report(report)
+            self.saver.save(report)
         else:
-            with scratch_folder() as folder:
-                self._write_checkpoint(Path(folder))
-                if not self.mesh.is_first:
-                    ray.train.report(report)
-                    return
-                checkpoint = ray.train.Checkpoint.from_directory(folder)
-                # A bucket is written by our client, which repeats what fails; Ray's does not.
-                upload = None if self.store.local else self._upload
-                ray.train.report(report, checkpoint=checkpoint, checkpoint_upload_fn=upload)
-
-    def _upload(self, checkpoint: ray.train.Checkpoint, name: str) -> ray.train.Checkpoint:
-        storage = ray.train.get_context().get_storage()
-        path = f"{storage.experiment_fs_path}/{name}"
-        self.store.upload(Path(checkpoint.path), *self.store.parts(path))
-        return ray.train.Checkpoint(path, storage.storage_filesystem)
-
-    def _write_checkpoint(self, folder: Path) -> None:
-        """This worker's part of the checkpoint, which all write together into one folder."""
-        fingerprint = self.assignment.corpus.fingerprint
-        state = self.training.state_dict() | data_mark(fingerprint)
-        variants = state.pop("variants")
-        if self.mesh.rank == 0:
-            torch.save(state, folder / CHECKPOINT_FILE)
-        if self.mesh.is_first:
-            for key, variant in variants.items():
-                torch.save(variant, folder / variant_file(key))
-        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-        written = self.mesh.of_every_worker((sizes, self.training.sound))
-        if self.mesh.rank == 0:
-            place = place_of(
-                self.assignment.cohort.id,
-                fingerprint=fingerprint,
-                step_number=self.training.step_number,
-                sizes={name: size for part, _ in written for name, size in part.items()},
-                keys={key for _, sound in written for key in sound},
-            )
-            (folder / PLACE_FILE).write_text(json.dumps(place))
+            ray.train.report(report)
 
     def _finish_variants(self) -> None:
         """Evaluate and record every variant that has ended and is not recorded yet."""
@@ -215,6 +198,15 @@ class Rank:
             else:
                 self.recorder.record(variant)
             self.finished.append(key)
+
+
+def _node_is_lost() -> bool:
+    """Whether a node of this cohort's workers is about to be taken away; all workers ask together.
+
+    Ray tells them so when its provider's notice has made it drain: see `cluster/notices.py`.
+    """
+    ask = getattr(ray.train, "get_preemption_info", None)  # Ray 2.58 has none
+    return ask is not None and ask() is not None
 
 
 @functools.cache

@@ -28,6 +28,7 @@ from seedbed.model.gather import (
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.terms.masked_lm import IGNORED
 from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.run.worker import losses
 from seedbed.run.worker.clock import StepClock
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
@@ -192,7 +193,10 @@ class Variant:
         return next((name for (name, _), flag in zip(tensors, bad, strict=True) if flag), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to go on bit for bit: tensors and plain values."""
+        """All that a resumed run needs to go on bit for bit: tensors and plain values.
+
+        Called by all ranks together.
+        """
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -201,6 +205,7 @@ class Variant:
             "status": self.status,
             "reason": self.reason,
             "curve": self.curve,
+            "pending": losses.told(self._pending),
             "clock": self.clock.state_dict(),
             "text_tokens": self.text_tokens,
             "image_views": self.image_views,
@@ -211,6 +216,7 @@ class Variant:
         self.optimizer.load_state_dict(state["optimizer"])
         self._rng.load_state_dict(state["rng"])
         self.clock.load_state_dict(state["clock"])
+        self._pending = losses.taken_up(state["pending"], world_size(), self.device)
         for name in (
             "step_number",
             "status",

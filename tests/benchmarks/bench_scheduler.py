@@ -1,0 +1,164 @@
+"""What it costs to schedule trials that do nothing, and what many of them cost the driver.
+
+Baseline, in the same run and on the same Ray: Ray Tune's own grid of as many trials that report
+once and end, as many at a time. Ours go the whole way: cohorts, worker groups, records in a
+folder, the ledger. To reach: at most half of Tune's seconds.
+
+    python tests/benchmarks/bench_scheduler.py [--trials 1000] [--many 10000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from table import Row, run
+
+TOY = ("--trials", "20", "--many", "40")
+NEEDS = ("ray",)
+COHORT_SIZE = 8
+SEEDS = 10
+CPUS = 2  # that Ray counts: a worker and its data task
+
+
+def no_op_plan(num_trials: int) -> Any:
+    from seedbed import Factor, Recipe, Study
+    from seedbed.plan.plan import plan
+    from seedbed.recipe.scale import SCALES
+    from seedbed.variants import CLIP
+
+    seeds = range(min(SEEDS, num_trials // 2))
+    rates = [1e-3 + i * 1e-7 for i in range(num_trials // len(seeds))]
+    study = Study(
+        name="no_op",
+        question="What does it cost to schedule?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("lr", at="optimizer.lr", levels=rates),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    return plan(study, SCALES["smoke"], seeds=tuple(seeds), cohort_size=COHORT_SIZE)
+
+
+def by_cohorts(num_trials: int) -> float:
+    """Seconds of a study whose trials only leave a record."""
+    from seedbed.cluster.layout import Asked
+    from seedbed.plan.surface import Surface
+    from seedbed.run.driver.launch import run_plan
+    from seedbed.storage.folder import Folder
+    from seedbed.track.ledger import InMemoryLedger
+
+    what = no_op_plan(num_trials)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        outcome = run_plan(
+            what,
+            {},
+            Folder(folder),
+            InMemoryLedger(),
+            asked=Asked(1),
+            checkpoint_seconds=None,
+            code_version={"seedbed": "bench", "git_commit": ""},
+            surface=Surface(),
+        )
+        seconds = time.perf_counter() - began
+    assert len(outcome.records) == len(what.trials) == num_trials, outcome.reasons
+    return seconds
+
+
+def by_tune(num_trials: int, *, reuse_actors: bool) -> float:
+    """Seconds of Ray Tune's own grid of trials that report once."""
+    import ray.tune
+
+    def no_op(config: dict[str, Any]) -> None:
+        ray.tune.report({"value": config["number"]})
+
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        results = ray.tune.Tuner(
+            # As many at a time as there are cohorts: one worker and its data task each.
+            ray.tune.with_resources(no_op, {"cpu": CPUS}),
+            param_space={"number": ray.tune.grid_search(list(range(num_trials)))},
+            tune_config=ray.tune.TuneConfig(reuse_actors=reuse_actors),
+            run_config=ray.tune.RunConfig(storage_path=folder, verbose=0),
+        ).fit()
+        seconds = time.perf_counter() - began
+    assert len(results) == num_trials and not results.num_errors
+    return seconds
+
+
+def start_ray() -> None:
+    import ray
+
+    from seedbed.cluster.connect import RAY_SETTINGS
+
+    os.environ.update(RAY_SETTINGS)
+    ray.init(
+        address="local",
+        num_cpus=CPUS,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+
+
+def driver_of(num_trials: int) -> dict[str, float]:
+    """What a driver of its own, in a process of its own, takes for so many trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told.json"
+        command = [sys.executable, __file__, "--driver", str(num_trials), "--told", str(told)]
+        subprocess.run(command, check=True)
+        values: dict[str, float] = json.loads(told.read_text())
+    return values
+
+
+def drive(num_trials: int, told: Path) -> None:
+    start_ray()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = by_cohorts(num_trials)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    values = {"seconds": seconds, "busy": busy, "megabytes": after.ru_maxrss / 1024}
+    told.write_text(json.dumps(values))
+
+
+def main(arguments: Sequence[str]) -> list[Row]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1_000)
+    parser.add_argument("--many", type=int, default=10_000, help="trials of the driver alone")
+    parser.add_argument("--driver", type=int, default=0, help="measure this process as a driver")
+    parser.add_argument("--told", type=Path)
+    options = parser.parse_args(arguments)
+    if options.driver:
+        drive(options.driver, options.told)
+        return []
+    few, many = driver_of(COHORT_SIZE * 2), driver_of(options.many)
+    start_ray()
+    ours = by_cohorts(options.trials)
+    tune = by_tune(options.trials, reuse_actors=False)
+    reusing = by_tune(options.trials, reuse_actors=True)
+    print(f"{options.trials:,} trials: by cohorts {ours:.0f} s, by Tune {tune:.0f} s, ", end="")
+    print(f"by Tune with actors that are used again {reusing:.0f} s")
+    name = f"{options.trials:,} trials that do nothing, seconds"
+    drivers = f"driver of {options.many:,} trials"
+    memory = many["megabytes"] - few["megabytes"]
+    return [
+        Row(name, ours / tune, "Ray Tune's own grid", 0.5),
+        Row(name, ours / reusing, "the same with reuse_actors"),
+        Row(f"{drivers}: time", many["seconds"], "", unit="s"),
+        Row(f"{drivers}: CPU time", many["busy"], "", unit="s"),
+        Row(f"{drivers}: memory beyond one of 16", memory, "", unit="MB"),
+    ]
+
+
+if __name__ == "__main__":
+    run(main, TOY)
