@@ -31,30 +31,44 @@ def join(nodes: Cluster) -> None:
     ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
 
 
-def until(check: Callable[[], object], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
+class Beside(threading.Thread):
+    """Does something while a study runs; `ended` once that has."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__()
+        self.act, self.ended = act, threading.Event()
+        self.raised: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.act()
+        except BaseException as error:
+            self.raised = error
 
 
 @contextlib.contextmanager
 def beside(act: Callable[[], None]) -> Iterator[None]:
-    """Run `act` while the body runs, which does not end before it; raises what it raises."""
-    raised: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            act()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=work)
+    """Do `act` while the body runs; what it raises is raised when both have ended."""
+    thread = Beside(act)
     thread.start()
-    yield
-    thread.join()
-    if raised:
-        raise raised[0]
+    try:
+        yield
+    finally:
+        thread.ended.set()
+        thread.join()
+    if thread.raised:
+        raise thread.raised
+
+
+def until(check: Callable[[], object], seconds: float = 300) -> None:
+    """Wait for it to come true, as long as the study runs that this is beside of."""
+    thread, end = threading.current_thread(), time.monotonic() + seconds
+    while True:
+        over = isinstance(thread, Beside) and thread.ended.is_set()
+        if check():
+            return
+        assert not over and time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
