@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up: a module imports its own room and the rows above its own in this list, never
 # one further down. Rooms of one row do not know each other. The most particular name counts.
 ROWS = """
-errors  checks  home  metric
+errors  checks  home  metric  exits
 storage
 data.fault  data.provided
 data.decode
@@ -59,6 +59,7 @@ RANK = {name: row for row, names in enumerate(ROWS.split("\n")) for name in name
 BESIDE = {
     ("checks", "errors"),
     ("metric", "errors"),
+    ("exits", "errors"),
 }
 # Libraries that only these rooms (or files) may import.
 FENCED = {

@@ -8,7 +8,9 @@
     │   ├── DataError              a corpus or a folder of results cannot be read or written
     │   │   └── UnavailableError   storage did not answer for longer than it is retried
     │   ├── ResourceError          the cluster can never hold what was asked for
+    │   │   └── ClusterAwayError   it does not answer, or was lost
     │   └── TrackingError          the tracking server cannot be used as stated
+    │       └── TrackingAwayError  it does not answer
     ├── TransientError             one request failed and may succeed when repeated: see `retry`
     └── SampleFault                one sample cannot be used: counted, never fatal by itself
 
@@ -26,8 +28,11 @@ from collections.abc import Iterable
 class SeedbedError(Exception):
     """Base of all errors that a person can mend.
 
-    `what` names the fault and the offending value, `why` the reason, `mend` the way out.
+    `what` names the fault and the offending value, `why` the reason, `mend` the way out. What is
+    `passing` lies with the infrastructure: the same command may go on later.
     """
+
+    passing = False
 
     def __init__(self, what: str, *, why: str = "", mend: str = "") -> None:
         self.what, self.why, self.mend = what, why, mend
@@ -58,6 +63,8 @@ class AnalysisError(StudyError):
 class StudyHeldError(SeedbedError):
     """Another process is running the study into the same folder; nothing is wrong with it."""
 
+    passing = True
+
 
 class DataError(SeedbedError):
     """A corpus or a folder of results cannot be read or written as stated."""
@@ -66,13 +73,27 @@ class DataError(SeedbedError):
 class UnavailableError(DataError):
     """Storage that stayed unreachable, slow or failing for longer than requests are retried."""
 
+    passing = True
+
 
 class ResourceError(SeedbedError):
     """The cluster can never hold what was asked for."""
 
 
+class ClusterAwayError(ResourceError):
+    """The cluster does not answer, or was lost."""
+
+    passing = True
+
+
 class TrackingError(SeedbedError):
     """The tracking server cannot be used as stated."""
+
+
+class TrackingAwayError(TrackingError):
+    """The tracking server does not answer."""
+
+    passing = True
 
 
 class TransientError(Exception):
@@ -85,6 +106,17 @@ class TransientError(Exception):
 
 class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
     """One sample cannot be used; the message is the reason that the trial's record keeps."""
+
+
+class Passing(str):
+    """A reason in words that lies with the infrastructure: what it ended may go on later."""
+
+    __slots__ = ()
+
+
+def reason_of(error: SeedbedError) -> str:
+    """The error's text, as a reason."""
+    return Passing(error) if error.passing else str(error)
 
 
 def ours(error: BaseException | None) -> SeedbedError | None:

@@ -59,7 +59,7 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     assert "stopping: workers end where they are" in said
     assert "Press again to stop at once, without a report." in said
     out, err = driver.communicate(timeout=120)
-    assert driver.returncode == 1, err
+    assert driver.returncode == 130, err
     missing = [line for line in err.splitlines() if line.startswith("missing: ")]
     stopped = [line for line in missing if "stopped after step" in line]
     assert stopped and all("the same command goes on" in line for line in stopped)
@@ -98,6 +98,7 @@ def test_a_study_is_watched_and_stopped_through_its_results_folder_and_goes_on(
     assert asked.returncode == 0, asked.stderr
     assert "tiny: stopped" in asked.stdout
     out, err = driver.communicate(timeout=60)
+    assert driver.returncode == 130, err
     assert "stop    asked for by" in err and "stopping: workers end where they are" in err
     assert "Does it resume?" in out  # its report
     stopped = seen()

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import ray
 
-from seedbed.errors import ResourceError
+from seedbed.cluster.own_job import IN_JOB
+from seedbed.errors import ClusterAwayError, ResourceError
 
 RAY_SETTINGS = {
     # fit() returns at the next health check, which by default comes every 3 s.
@@ -24,7 +25,6 @@ RAY_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # what Ray gives to the entrypoint of a submitted job
 OPEN = "whoever can reach an open Ray can run code on it, and read what it reads"
 PROBE_SECONDS = 5.0
 
@@ -46,7 +46,7 @@ def connect() -> str:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-            raise ResourceError(
+            raise ClusterAwayError(
                 f"the Ray cluster at {address} cannot be joined",
                 why=f"{error} (it does not answer, or refuses the token)",
                 mend=f"check RAY_ADDRESS, and that {TOKEN_PATH} names the cluster's token "

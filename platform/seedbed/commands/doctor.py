@@ -8,14 +8,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.status import add_storage
+from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
     from seedbed.cluster.doctor.examine import Examined
 
 NAME = "doctor"
 HELP = "examine a cluster from inside, or this machine, and say what to mend"
-
-SICK = 1
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join(lines(one)), flush=True)
     if args.json:
         print(json.dumps(to_json(found), indent=1))
-    return 0 if all(one.ok for one in found) else SICK
+    return COMPLETE if all(one.ok for one in found) else MISSING
 
 
 def lines(one: Examined) -> list[str]:

@@ -15,9 +15,9 @@ from types import ModuleType
 
 import seedbed.commands
 from seedbed.errors import SeedbedError
+from seedbed.exits import COMPLETE, exit_status
 from seedbed.home import point_at_old_state
 
-WRONG = 2
 # In order of use; others follow.
 ORDER = ("prepare", "index", "status", "stop", "report", "compare", "doctor")
 
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int | None = args.run(args)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return WRONG
-    return status or 0
+        return exit_status(error)
+    return status or COMPLETE
 
 
 if __name__ == "__main__":

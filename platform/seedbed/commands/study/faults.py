@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from seedbed.commands.study.status import WRONG
 from seedbed.errors import SeedbedError, StudyError
+from seedbed.exits import WRONG
 
 MAIN = f"{__package__}.main"  # which imports this module
 

@@ -6,34 +6,48 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from seedbed.cluster.own_job import end_for_good
 from seedbed.commands.study.faults import study_is_defined
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
 from seedbed.commands.study.report import report_from_ledger
 from seedbed.commands.study.run import run
-from seedbed.commands.study.status import COMPLETE, TRIALS_MISSING, WRONG
 from seedbed.errors import SeedbedError
+from seedbed.exits import COMPLETE, PASSING, STOPPED, exit_status
 from seedbed.home import point_at_old_state
 from seedbed.study.study import Study
 
 
 def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the study as the command line says, and exit: 0 complete, 1 trials missing, 2 wrong.
-
-    Where another process runs it, its trials are missing as yet: 1.
-    """
+    """Run the study as the command line says, and exit with a status of `exits.MEANINGS`."""
     study_is_defined()
     point_at_old_state()
     try:
         code = _main(study, sys.argv[1:] if argv is None else argv)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = WRONG
+        code = exit_status(error)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
-        code = TRIALS_MISSING
+        code = STOPPED
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        print(f"error: the cluster was lost ({error}); the same command goes on", file=sys.stderr)
+        code = PASSING
     sys.stdout.flush()
+    if code not in (COMPLETE, PASSING):
+        end_for_good()
     sys.exit(code)
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether Ray itself failed, and not what ran on it; where Ray was not imported it cannot."""
+    if "ray" not in sys.modules:
+        return False
+    from seedbed.cluster.losses import is_loss
+
+    return is_loss(error)
 
 
 def _main(study: Study, argv: Sequence[str]) -> int:

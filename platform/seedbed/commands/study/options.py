@@ -10,6 +10,7 @@ from typing import Any
 
 from seedbed.cluster.layout import Asked
 from seedbed.errors import StudyError
+from seedbed.exits import MEANINGS
 from seedbed.home import home
 from seedbed.plan.plan import COHORT_SIZE, Plan, plan
 from seedbed.plan.surface import Surface
@@ -51,9 +52,7 @@ class Options:
 def _parser(study: Study) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=study.question,
-        epilog="Exit status: 0 the study is complete; 1 it ended with trials missing, or "
-        "another process is running it; "
-        "2 the study or the arguments are wrong.",
+        epilog="Exit status: " + "; ".join(f"{code} {said}" for code, said in MEANINGS.items()),
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="print trials, cohorts and cost; stop")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.entry import identity_of
-from seedbed.commands.study.status import COMPLETE, TRIALS_MISSING
 from seedbed.commands.study.written import print_ui, report_folder, written_report
+from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -37,4 +37,4 @@ def report_from_ledger(options: Options) -> int:
     print(f"\nreport  {store.place(chosen.variation, 'report', 'report.html')}")
     print_ui(study.uri, study.experiment, view_key(study.identity, study.storage))
     complete = bool((study.trials["status"] == "completed").all())
-    return COMPLETE if complete else TRIALS_MISSING
+    return COMPLETE if complete else MISSING

@@ -13,8 +13,9 @@ from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.lines import say_start
 from seedbed.commands.study.stated import looks_before, stated_claims
-from seedbed.commands.study.status import COMPLETE, TRIALS_MISSING
 from seedbed.commands.study.written import Tracking, finish
+from seedbed.errors import Passing
+from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
 from seedbed.home import home
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 def run(options: Options) -> int:
     """Run what is missing of the plan and write its report. Returns the exit status."""
-    from seedbed.errors import StudyHeldError
     from seedbed.run.driver.preflight import check_workers
     from seedbed.storage.folder import Folder
     from seedbed.storage.lock import study_lock
@@ -41,15 +41,11 @@ def run(options: Options) -> int:
     store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else opened_corpora(options)
     check_tracking(_tracking_uri(options))
-    try:
-        with study_lock(store):  # before the ledger is opened: that ends what still runs in it
-            from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
+    with study_lock(store):  # before the ledger is opened: that ends what still runs in it
+        from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
 
-            with heartbeat(store, options.plan) as live:
-                return _run_alone(options, corpora, store, live)
-    except StudyHeldError as held:
-        print(f"error: {held}", file=sys.stderr)
-        return TRIALS_MISSING
+        with heartbeat(store, options.plan) as live:
+            return _run_alone(options, corpora, store, live)
 
 
 def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) -> int:
@@ -117,7 +113,12 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
         ended = outcome.records.get(trial.key)
         reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
-    return TRIALS_MISSING if missing else COMPLETE
+    if not missing:
+        return COMPLETE
+    if outcome.interrupted:
+        return STOPPED
+    lost = any(isinstance(outcome.reasons.get(trial.key), Passing) for trial in missing)
+    return PASSING if lost else MISSING
 
 
 def _checkpoint_seconds() -> float | None:

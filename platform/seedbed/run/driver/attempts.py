@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ray.train
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
-from seedbed.errors import SeedbedError, TransientError, ours
+from seedbed.errors import Passing, SeedbedError, TransientError, ours, reason_of
 from seedbed.plan.plan import Cohort
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
@@ -79,16 +80,28 @@ def attempts(
             except ray.train.TrainingFailedError as error:
                 known = ours(error)
                 if known is not None:
-                    return str(known)
+                    return reason_of(known)
                 now = look()  # waits for an unreachable store too, which may be the cause
                 failures = failures + 1 if now == before else 1
                 before = now
                 if failures > most:
-                    return f"{root_cause(error)} ({failures} times without getting any further)"
+                    words = f"{root_cause(error)} ({failures} times without getting any further)"
+                    return Passing(words) if is_loss(error) else words
             else:
                 return ""
     except SeedbedError as error:
-        return str(error)
+        return reason_of(error)
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether processes or nodes were lost; False where all that failed raised an error.
+
+    When one rank is lost the others raise errors too, of what they exchanged with it.
+    """
+    failures = getattr(error, "worker_failures", None) or {}
+    return not failures or not all(
+        isinstance(failure, UserExceptionWithTraceback) for failure in failures.values()
+    )
 
 
 def root_cause(error: BaseException | None) -> str:

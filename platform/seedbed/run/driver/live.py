@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 import uuid
@@ -14,7 +12,7 @@ from typing import Any
 
 import ray.tune
 
-from seedbed.cluster.connect import IN_JOB
+from seedbed.cluster.own_job import own_job
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.driver.resume import Start
@@ -57,7 +55,7 @@ class Live(ray.tune.Callback):
         self.planned = planned_trials(plan.study.name, plan.variation, trials)
         self.token = uuid.uuid4().hex
         self.phase, self.words = "preparing", ""
-        self._mark, self._driver, self._job = self.planned.digest, str(Holder.myself()), _job()
+        self._mark, self._driver, self._job = self.planned.digest, str(Holder.myself()), own_job()
         self._before = before if before is not None and before.planned == self._mark else None
         self._outcome = Outcome()
         self._numbers = {trial.key: number for number, trial in enumerate(plan.trials)}
@@ -197,12 +195,3 @@ class Live(ray.tune.Callback):
             job_seconds=one.job_seconds,
             total_seconds=now - one.began,
         )
-
-
-def _job() -> str:
-    """The name under which this driver was submitted to a Ray cluster; "" where it was not."""
-    try:
-        config = json.loads(os.environ.get(IN_JOB) or "{}")
-        return str(config.get("metadata", {}).get("job_submission_id", ""))
-    except (ValueError, AttributeError):
-        return ""

@@ -149,7 +149,8 @@ def _placement_groups() -> set[str]:
 
 def _told(reasons: Any, cohort: str) -> str:
     try:
-        return str(ray.get(reasons.told.remote(cohort)))
+        told: str = ray.get(reasons.told.remote(cohort))
+        return told
     except ray.exceptions.RayError:  # it is lost, and with it only the words
         return ""
 

@@ -12,6 +12,7 @@ from typing import Any
 import ray.tune
 
 from seedbed.data.corpus import Corpus
+from seedbed.errors import Passing
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.attempts import root_cause
 from seedbed.run.driver.outcome import Outcome, failed, record_files
@@ -91,7 +92,8 @@ class Watcher(ray.tune.Callback):
         self._settle(trial, told or "the cohort ended without a record of it")
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._settle(trial, root_cause(getattr(trial, "get_error", lambda: None)()))
+        # Its holder is lost: what workers raise is told by it.
+        self._settle(trial, Passing(root_cause(getattr(trial, "get_error", lambda: None)())))
 
     def _settle(self, trial: Any, reason: str) -> None:
         """Settle by the results folder: a report may be lost with its worker, a record may not."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from seedbed.errors import TrackingError, nearest
+from seedbed.errors import TrackingAwayError, TrackingError, nearest
 from seedbed.storage.lock import file_lock
 from seedbed.track.mlflow.address import (
     artifact_location,
@@ -196,7 +196,7 @@ def _check_port(uri: str, default_port: int, timeout_s: float) -> None:
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()
     except OSError as error:
-        raise TrackingError(
+        raise TrackingAwayError(
             f"the tracking database {redacted(uri)} does not answer",
             why=f"{host}:{port}: {error}",
             mend="start it, or give another with --tracking-uri",
@@ -221,7 +221,7 @@ def _check_server(uri: str, timeout_s: float) -> None:
         )
     except Exception as error:
         reason = error.__context__ or error
-        raise TrackingError(
+        raise TrackingAwayError(
             f"the MLflow server {redacted(uri)} does not answer",
             why=redacted(str(reason)).splitlines()[0][:300],
             mend=f"start it or correct the address; without one: {default_tracking_uri()}",

@@ -1,0 +1,89 @@
+"""How commands end. Oracle: README's table, sysexits.h, and errors as Ray raises them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from ray import exceptions as ray_errors
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerHealthCheckFailedError,
+)
+
+from seedbed import errors
+from seedbed.cluster.losses import is_loss as is_loss_of_cluster
+from seedbed.errors import DataError, Passing, UnavailableError, reason_of
+from seedbed.exits import COMPLETE, MEANINGS, MISSING, PASSING, STOPPED, WRONG, exit_status
+from seedbed.run.driver.attempts import Reached, attempts, is_loss
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_readme_has_the_table() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", README.read_text(), flags=re.MULTILINE)
+    assert {int(status): words for status, words in rows} == MEANINGS
+
+
+def test_the_statuses_are_those_that_others_know() -> None:
+    assert PASSING == os.EX_TEMPFAIL
+    assert STOPPED == 128 + 2  # a shell's, for what SIGINT ended
+    assert len({COMPLETE, MISSING, WRONG, PASSING, STOPPED}) == len(MEANINGS) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    {
+        "StudyError": WRONG,
+        "DataError": WRONG,
+        "ResourceError": WRONG,
+        "TrackingError": WRONG,
+        "StudyHeldError": PASSING,
+        "UnavailableError": PASSING,
+        "ClusterAwayError": PASSING,
+        "TrackingAwayError": PASSING,
+    }.items(),
+)
+def test_errors_of_a_person_are_2_and_those_that_pass_are_75(name: str, status: int) -> None:
+    assert exit_status(getattr(errors, name)("it")) == status
+
+
+def raised(error: Exception) -> UserExceptionWithTraceback:
+    return UserExceptionWithTraceback(error, "Traceback")
+
+
+def lost() -> WorkerHealthCheckFailedError:
+    return WorkerHealthCheckFailedError("it died", ray_errors.ActorDiedError())
+
+
+def test_a_lost_worker_is_a_loss_whatever_the_others_raise_and_an_error_of_all_is_not() -> None:
+    broken = ConnectionError("the other rank has gone")
+    assert is_loss(WorkerGroupError("", {0: raised(broken), 1: lost()}))
+    assert not is_loss(WorkerGroupError("", {0: raised(ValueError()), 1: raised(ValueError())}))
+
+
+def ended_by(error: Exception) -> str:
+    def fit() -> None:
+        raise WorkerGroupError("", {0: error})
+
+    return attempts(fit, lambda: Reached("", ()), most=1)
+
+
+def test_what_ends_a_cohort_passes_where_machines_or_storage_did_it() -> None:
+    assert isinstance(ended_by(lost()), Passing)
+    assert isinstance(ended_by(raised(UnavailableError("no store"))), str)
+    assert not isinstance(ended_by(raised(ValueError("a bug"))), Passing)
+    assert isinstance(reason_of(UnavailableError("no store")), Passing)
+    assert not isinstance(reason_of(DataError("no shard")), Passing)
+
+
+def test_the_loss_of_a_cluster_is_told_from_what_a_task_raises() -> None:
+    assert is_loss_of_cluster(ray_errors.ActorDiedError())
+    assert is_loss_of_cluster(ConnectionError("GCS"))
+    cause = ConnectionError("the task's own")
+    task = ray_errors.RayTaskError("work", "Traceback", cause).as_instanceof_cause()
+    assert isinstance(task, ConnectionError) and not is_loss_of_cluster(task)
+    assert not is_loss_of_cluster(ValueError())
