@@ -1,0 +1,118 @@
+"""The doctor on a cluster of several raylets. Oracle: what is done to them, and a clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.job_submission import JobSubmissionClient
+
+from seedbed.cluster.doctor.check import Answer, Asked, Finding
+from seedbed.cluster.doctor.examine import examine
+from seedbed.cluster.doctor.probing import nodes_of_cluster, on_nodes
+from seedbed.cluster.own_job import RETRIED
+from seedbed.exits import WRONG
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+HANGS = """
+import time
+from seedbed.cluster.doctor.check import Check
+
+def probe(visit):
+    if visit.node == visit.given["hang"]:
+        time.sleep(600)
+    return {"here": visit.node}
+
+CHECK = Check("?", lambda asked, answers: [], probe)
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A head without CPUs and a node of one CPU; both find `hanging_check`."""
+    modules = tmp_path_factory.mktemp("modules")
+    (modules / "hanging_check.py").write_text(HANGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{modules}:{os.environ.get('PYTHONPATH', '')}")
+        head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": 23_265}
+        found = Cluster(initialize_head=True, head_node_args=head)
+        found.add_node(num_cpus=1)
+        ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
+        try:
+            yield found
+        finally:
+            ray.shutdown()
+            found.shutdown()
+
+
+@pytest.fixture(scope="module")
+def busy(nodes: Cluster) -> Iterator[None]:
+    """Every CPU of the cluster is taken, as while a study runs."""
+
+    @ray.remote(num_cpus=1)
+    class Holds:
+        def ready(self) -> None: ...
+
+    holder = Holds.remote()
+    ray.get(holder.ready.remote())
+    yield
+    ray.kill(holder)
+
+
+def test_every_node_of_a_busy_cluster_is_examined(
+    nodes: Cluster, busy: None, tmp_path: Path, shapes: Path
+) -> None:
+    asked = Asked(str(tmp_path / "results"), str(shapes), address=nodes.address)
+    found = {one.name: one for one in examine(asked)}
+    for name in ("nodes", "clock", "corpus", "results", "versions"):
+        assert found[name].ok, found[name].findings
+        assert len(found[name].facts) == 2
+    assert found["gpu"].findings[0].status == "skipped"
+    # It was started without a token, and so was its jobs API.
+    (open_to_all,) = found["token"].findings
+    assert open_to_all.status in ("bad", "caution")
+    assert nodes.address in open_to_all.what and "23265" in open_to_all.what
+    assert "RAY_AUTH_MODE=token" in open_to_all.mend
+
+
+def test_a_node_that_hangs_is_named_in_time_and_the_others_are_heard(
+    nodes: Cluster, busy: None
+) -> None:
+    head, worker = nodes_of_cluster()
+    began = time.monotonic()
+    found = on_nodes("hanging_check", [head, worker], {}, {"hang": worker.id}, 8.0, False)
+    assert time.monotonic() - began < 20
+    (answer,) = (one for one in found if isinstance(one, Answer))
+    (silent,) = (one for one in found if isinstance(one, Finding))
+    assert answer.node == head and answer.facts == {"here": head.id}
+    assert silent.silent == worker.id and silent.status == "bad"
+    assert f"{worker.name} gave no answer in 8 s" in silent.what
+    assert f"ray drain-node {worker.id}" in silent.mend
+
+
+def test_a_node_without_the_module_says_so(nodes: Cluster) -> None:
+    found = on_nodes("no_such_module", nodes_of_cluster(), {}, {}, 30.0, False)
+    assert all(isinstance(one, Finding) and "no_such_module" in one.what for one in found)
+
+
+def test_where_failed_jobs_are_retried_one_that_would_fail_again_ends_as_stopped(
+    nodes: Cluster,
+) -> None:
+    client = JobSubmissionClient("http://127.0.0.1:23265")
+    code = f"from seedbed.cluster.own_job import end_for_good; end_for_good(); exit({WRONG})"
+    ended = {}
+    for retried in ("", "1"):
+        environment = {"env_vars": {RETRIED: retried}}
+        job = client.submit_job(entrypoint=f'python -c "{code}"', runtime_env=environment)
+        until = time.monotonic() + 120
+        while not (status := client.get_job_status(job)).is_terminal():
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        ended[retried] = status.value
+    assert ended == {"": "FAILED", "1": "STOPPED"}
