@@ -29,7 +29,7 @@ data.select  data.views  data.rows
 data.reads
 data.render
 data
-model.gather  model.mean_of_max  model.similarity
+model.expect  model.gather  model.mean_of_max  model.similarity
 model.norm  model.queue  model.token_scores  model.term_module
 model.term  model.towers
 model.terms

@@ -1,4 +1,4 @@
-"""One rank of several, for `test_terms.py`: run as `ranks.py RANK WORLD STORE OUT`.
+"""One rank of several, for `test_terms.py`.
 
 Steps every term twice on its part of the batches, and whole models with batch norms in their
 tower, and saves what 1 rank would have: losses and gradients averaged over ranks, as DDP averages
@@ -7,13 +7,11 @@ them.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from terms import LEVELS, ROWS, features, name_of, thetas, values, widths
+from tests.contracts.terms import LEVELS, ROWS, features, name_of, thetas, values, widths
 
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED
 from seedbed.model.gather import Gather
@@ -133,14 +131,3 @@ def all_terms(rank: int, world: int) -> dict[str, dict[str, Any]]:
         for term in LEVELS
     }
     return found | {f"model {name}": model_step(name, rank, world) for name in MODELS}
-
-
-if __name__ == "__main__":
-    rank, world = int(sys.argv[1]), int(sys.argv[2])
-    store = dist.FileStore(sys.argv[3], world)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
-    found = all_terms(rank, world)
-    if rank == 0:
-        torch.save(found, Path(sys.argv[4]))
-    dist.barrier()
-    dist.destroy_process_group()

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from ranks import all_terms
-from terms import LEVELS, ROWS, features, found, name_of, thetas, values, widths
+from tests.contracts.ranks import all_terms
+from tests.contracts.terms import LEVELS, ROWS, features, found, name_of, thetas, values, widths
+from tests.fixtures.ranks import OnRanks
 
 from seedbed.model.term import Feature, Features, Term
 from seedbed.recipe.recipe import flattened
@@ -113,17 +107,9 @@ def one_rank() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module", params=[2, 4])
-def several_ranks(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, dict[str, Any]]]:
-    folder, world = tmp_path_factory.mktemp("ranks"), request.param
-    line = [sys.executable, str(Path(__file__).parent / "ranks.py")]
-    ranks = [
-        subprocess.Popen([*line, str(r), str(world), str(folder / "store"), str(folder / "out.pt")])
-        for r in range(world)
-    ]
-    assert [rank.wait(timeout=300) for rank in ranks] == [0] * world
-    yield torch.load(folder / "out.pt")
+def several_ranks(request: pytest.FixtureRequest, on_ranks: OnRanks) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = on_ranks(request.param, all_terms)[0]
+    return found
 
 
 # What is local by its own name depends on the number of ranks: that is what the option says.

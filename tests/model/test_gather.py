@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from tests.model.gloo import over_ranks
+from tests.fixtures.ranks import OverRanks
 from torch import Tensor
 
 from seedbed.model.gather import Gather
@@ -44,7 +44,7 @@ def strided(mine: slice, gather: Gather) -> list[Tensor]:
 
 
 @pytest.mark.slow
-def test_the_gradient_of_a_row_is_the_sum_of_all_ranks_gradients() -> None:
+def test_the_gradient_of_a_row_is_the_sum_of_all_ranks_gradients(over_ranks: OverRanks) -> None:
     for (found,) in over_ranks(one_rank, SIZES):
         torch.testing.assert_close(found, 3 * WEIGHTS)  # 1 + 2, of the two ranks
     for (found,) in over_ranks(strided, SIZES):

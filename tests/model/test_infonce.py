@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from open_clip.loss import ClipLoss
-from tests.model.gloo import over_ranks
+from tests.fixtures.ranks import OverRanks
 from torch import Tensor
 
 from seedbed.model.gather import Gather
@@ -77,7 +77,7 @@ def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(6, 6), (3, 3, 3, 3), (7, 5)], ids=["2", "4", "2 uneven"])
-def test_ranks_give_the_gradient_of_one(sizes: tuple[int, ...]) -> None:
+def test_ranks_give_the_gradient_of_one(over_ranks: OverRanks, sizes: tuple[int, ...]) -> None:
     loss, gradient = loss_and_gradient(slice(0, ROWS), Gather())
     for found in over_ranks(loss_and_gradient, sizes):
         torch.testing.assert_close(found[0], loss, rtol=1e-10, atol=0)

@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.model.gloo import over_ranks
+from tests.fixtures.ranks import OverRanks
 from torch import Tensor
 
 import seedbed.model.mean_of_max as module
@@ -248,7 +248,7 @@ def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
 
 
 @pytest.mark.slow
-def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
+def test_ranks_of_unlike_size_give_the_gradient_of_one(over_ranks: OverRanks) -> None:
     ranks = over_ranks(loss_and_gradient, (5, 3))
     one = loss_and_gradient(slice(0, 8), Gather())
     for found in ranks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.model.gloo import over_ranks
+from tests.fixtures.ranks import OverRanks, Values
 from torch import Tensor, nn
 
 from seedbed.model.gather import Gather
@@ -72,8 +72,10 @@ def all_at_once() -> list[Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [on_cpu, pytest.param(on_gpu, marks=pytest.mark.gpu)])
-def test_ranks_of_unlike_size_compute_what_one_does_of_all_rows(form: object) -> None:
-    for rank in over_ranks(form, SIZES):  # type: ignore[arg-type]
+def test_ranks_of_unlike_size_compute_what_one_does_of_all_rows(
+    over_ranks: OverRanks, form: Values
+) -> None:
+    for rank in over_ranks(form, SIZES):
         for ours, theirs in zip(rank, all_at_once(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -82,6 +84,8 @@ def graphs(mine: slice, gather: Gather) -> list[Tensor]:
     """How many graphs a tower of many norms is compiled into."""
     from torch._dynamo.utils import counters
 
+    torch._dynamo.reset()
+    counters.clear()
     tower = ImageTower("modified_resnet_small", 32).build()
     tower.compile(backend="eager")
     pixels = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)[mine]
@@ -91,5 +95,5 @@ def graphs(mine: slice, gather: Gather) -> list[Tensor]:
 
 
 @pytest.mark.slow
-def test_a_tower_is_compiled_in_one_piece_over_ranks_too() -> None:
+def test_a_tower_is_compiled_in_one_piece_over_ranks_too(over_ranks: OverRanks) -> None:
     assert [count.item() for (count,) in over_ranks(graphs, SIZES)] == [1, 1]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tests.model.gloo import over_ranks
+from tests.fixtures.ranks import OverRanks
 from torch import Tensor
 
 from seedbed.model.gather import Gather
@@ -105,7 +105,7 @@ def loss_and_gradient(mine: slice, gather: Gather) -> list[Tensor]:
 
 
 @pytest.mark.slow
-def test_ranks_of_unlike_size_give_the_gradient_of_one() -> None:
+def test_ranks_of_unlike_size_give_the_gradient_of_one(over_ranks: OverRanks) -> None:
     ranks = over_ranks(loss_and_gradient, (5, 3))
     one = loss_and_gradient(slice(0, 8), Gather())
     for found in ranks:

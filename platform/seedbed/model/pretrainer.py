@@ -15,6 +15,7 @@ from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError
 from seedbed.model.gather import Gather
 from seedbed.model.objective import Objective
+from seedbed.model.projection import projection
 from seedbed.model.similarity import Similarity
 from seedbed.model.term import LEARNED, Feature, Features
 from seedbed.model.term_module import TermModule
@@ -83,7 +84,7 @@ class Pretrainer(nn.Module):
         self.towers["image"] = encoder
         if "embed" in kinds:
             torch.manual_seed(_seed(seed, "image projection"))
-            self.projections["image"] = _projection(
+            self.projections["image"] = projection(
                 encoder.width, embed_dim, bias=encoder.projection_bias
             )
 
@@ -94,7 +95,7 @@ class Pretrainer(nn.Module):
         if "embed" in self._kinds("text"):
             # With a bias, as in the paper's code (63,429,120 parameters at 12 layers).
             torch.manual_seed(_seed(seed, "text projection"))
-            self.projections["text"] = _projection(encoder.width, embed_dim, bias=True)
+            self.projections["text"] = projection(encoder.width, embed_dim, bias=True)
 
     def _width(self, need: Feature, embed_dim: int) -> int:
         if need.kind not in LEARNED:
@@ -244,12 +245,3 @@ def _columns(view: View, batch: Batch) -> tuple[Tensor, ...]:
 
 def _seed(seed: int, part: str) -> int:
     return derive("initialise", seed, part) % 2**63
-
-
-def _projection(width: int, embed_dim: int, *, bias: bool) -> nn.Linear:
-    """N(0, width^-1/2), zero bias: CLIP's initialisation of both projections."""
-    projection = nn.Linear(width, embed_dim, bias=bias)
-    nn.init.normal_(projection.weight, std=width**-0.5)
-    if bias:
-        nn.init.zeros_(projection.bias)
-    return projection

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.fixtures.ranks import OnRanks
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.fault import Fault
@@ -75,10 +73,7 @@ def batches(corpus: OpenCorpus, members: Cohort, rank: int = 0, world: int = 1) 
     return found
 
 
-def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder: Path) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+def work(rank: int, world: int, num_parts: int, shapes: Path, folder: Path) -> dict[str, Any]:
     members = cohort(shapes)
     corpus = open_corpus(members.recipe.corpus, folder / f"home-{rank}")
     mesh = Mesh(rank, world, num_parts)
@@ -96,7 +91,6 @@ def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder:
         "losses": {point.key: point.metrics["train/loss"] for point in points},
         "first": mesh.is_first,
     }
-    torch.save(told, folder / f"{rank}.pt")
     if mesh.num_parts == 1:
         np.savez(
             folder / f"{rank}.npz", **{f"{n}/{s}": c[n] for s, c in enumerate(seen) for n in c}
@@ -112,30 +106,34 @@ def work(rank: int, world: int, num_parts: int, port: int, shapes: Path, folder:
         return found
 
     assert mesh.first_alone(slow_to_make) is (rank > 0)
-    dist.destroy_process_group()
+    return told
 
 
-def on_mesh(shapes: Path, folder: Path, world: int, num_parts: int) -> list[dict[str, Any]]:
-    folder.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(work, args=(world, num_parts, port, shapes, folder), nprocs=world)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(world)]
+OnMesh = Callable[[Path, int, int], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def one(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("one")
-    (told,) = on_mesh(shapes, folder, 1, 1)
+def on_mesh(on_ranks: OnRanks, shapes: Path) -> OnMesh:
+    """Trains the cohort on `world` workers, of which `num_parts` share a variant."""
+
+    def run(folder: Path, world: int, num_parts: int) -> list[dict[str, Any]]:
+        folder.mkdir(exist_ok=True)
+        return on_ranks(world, work, num_parts, shapes, folder)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def one(on_mesh: OnMesh, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    (told,) = on_mesh(tmp_path_factory.mktemp("one"), 1, 1)
     return told
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_workers_that_share_variants_see_whole_batches_and_train_the_same_bits(
-    one: dict[str, Any], shapes: Path, tmp_path: Path, home: Path, world: int
+    one: dict[str, Any], on_mesh: OnMesh, shapes: Path, tmp_path: Path, home: Path, world: int
 ) -> None:
-    told = on_mesh(shapes, tmp_path / "mesh", world, 1)
+    told = on_mesh(tmp_path / "mesh", world, 1)
     members = cohort(shapes)
     corpus = open_corpus(members.recipe.corpus, home)
     for rank in range(world):
@@ -155,9 +153,9 @@ def test_workers_that_share_variants_see_whole_batches_and_train_the_same_bits(
 
 
 def test_two_to_a_variant_and_two_shares_of_variants_train_what_one_does(
-    one: dict[str, Any], shapes: Path, tmp_path: Path
+    one: dict[str, Any], on_mesh: OnMesh, tmp_path: Path
 ) -> None:
-    told = on_mesh(shapes, tmp_path / "mesh", 4, 2)
+    told = on_mesh(tmp_path / "mesh", 4, 2)
     assert [part["first"] for part in told] == [True, True, False, False]
     assert all((part["hash"], part["faults"]) == (one["hash"], 1) for part in told)
     for part in told:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE, TEXT, View
-from seedbed.model.term import Feature, Features, Temperature, Term, expect
+from seedbed.model.expect import expect
+from seedbed.model.term import Feature, Features, Temperature, Term
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE, TEXT, View
+from seedbed.model.expect import expect
 from seedbed.model.similarity import Encoders, Similarity
-from seedbed.model.term import Compared, Feature, Features, Temperature, Term, expect
+from seedbed.model.term import Compared, Feature, Features, Temperature, Term
 from seedbed.model.token_scores import both_scores, token_scores
 
 if TYPE_CHECKING:

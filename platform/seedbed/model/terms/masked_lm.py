@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from seedbed.data.render.tokenizer import VOCABULARY
 from seedbed.data.views import TEXT_MASKED, View
 from seedbed.errors import StudyError
-from seedbed.model.term import Feature, Features, Term, expect
+from seedbed.model.expect import expect
+from seedbed.model.term import Feature, Features, Term
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED, View
 from seedbed.errors import StudyError
-from seedbed.model.term import Feature, Features, Temperature, Term, expect
+from seedbed.model.expect import expect
+from seedbed.model.term import Feature, Features, Temperature, Term
 from seedbed.model.terms.infonce import info_nce
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from seedbed.data.views import IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED, View
-from seedbed.model.term import Feature, Features, Temperature, Term, expect
+from seedbed.model.expect import expect
+from seedbed.model.term import Feature, Features, Temperature, Term
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from seedbed.checks import numbers
 from seedbed.data.views import IMAGE_A, IMAGE_B, View
-from seedbed.model.term import Feature, Features, Term, expect_two
+from seedbed.model.expect import expect_two
+from seedbed.model.term import Feature, Features, Term
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

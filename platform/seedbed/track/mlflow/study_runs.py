@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +15,7 @@ from seedbed.track.ledger import File, Remote, StudyEntry, TrialEntry
 from seedbed.track.mlflow.batches import constants, recipe_params, trackable
 from seedbed.track.mlflow.connection import client, experiment_id
 from seedbed.track.mlflow.tags import record_tags, trial_name, trial_tags
-from seedbed.track.mlflow.trial_run import PARENT, RUN_STATUS, Run, search
+from seedbed.track.mlflow.trial_run import PARENT, RUN_STATUS, Run, digest_of, search
 from seedbed.track.mlflow.view import note, view_tags
 from seedbed.track.outbox import CurvePoint
 
@@ -47,7 +45,7 @@ class MlflowRuns:
         self._varying = frozenset(path for trial in entry.design.trials for path in trial.recipe)
         run.set_params(constants(entry.params))
         plain = entry.design.to_json()
-        digest = _digest(plain)
+        digest = digest_of(plain)
         if run.tags.get("seedbed.design_digest") != digest:
             run.upload_json("design.json", plain)
         design = {"seedbed.design_digest": digest, "mlflow.note.content": note(entry)}
@@ -92,7 +90,7 @@ class MlflowRuns:
             | dict(entry.tags)
             | ({"seedbed.trial_data": entry.data} if entry.data else {})
         )
-        _keep_recipe(run, entry.recipe)
+        run.keep_recipe(entry.recipe)
         run.set_status("running")
 
     def log_points(self, key: str, points: Sequence[CurvePoint]) -> None:
@@ -112,7 +110,7 @@ class MlflowRuns:
         """
         self._supersede(record.key, record.data_fingerprint)
         there = {n: f for n, f in files.items() if isinstance(f, Remote) or f.is_file()}
-        digest = _digest([record.to_json(), {n: _size(f) for n, f in there.items()}])
+        digest = digest_of([record.to_json(), {n: _size(f) for n, f in there.items()}])
         known = self._trials.get(record.key)
         done = known is not None and known.tags.get("seedbed.record_digest") == digest
         if known is None or not done or known.status != RUN_STATUS[record.status]:
@@ -133,7 +131,7 @@ class MlflowRuns:
         curve = merged(record.curve)
         run.log_points([CurvePoint(samples, unix_ms, curve[samples]) for samples in curve])
         run.log_finals(record.metrics, record.last_samples, unix_ms + 1)
-        _keep_recipe(run, record.recipe)
+        run.keep_recipe(record.recipe)
         run.upload_json("record.json", record.to_json())
         for name, path in files.items():
             run.upload(name, path)
@@ -239,15 +237,3 @@ class MlflowRuns:
 
 def _size(file: File) -> int:
     return file.num_bytes if isinstance(file, Remote) else file.stat().st_size
-
-
-def _digest(values: Any) -> str:
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _keep_recipe(run: Run, recipe: Mapping[str, Value]) -> None:
-    digest = _digest(recipe)
-    if recipe and run.tags.get("seedbed.recipe_digest") != digest:
-        run.upload_json("recipe.json", recipe)
-        run.tag({"seedbed.recipe_digest": digest})

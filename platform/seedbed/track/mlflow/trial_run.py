@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seedbed.study.record import Value
 from seedbed.track.ledger import File, Remote
 from seedbed.track.mlflow.batches import send_metrics, send_params, send_tags, trackable
 from seedbed.track.outbox import CurvePoint
@@ -112,6 +114,13 @@ class Run:
         """Keep `values` as the artifact `name`."""
         self.mlflow.log_text(self.id, json.dumps(values, indent=1, default=str), name)
 
+    def keep_recipe(self, recipe: Mapping[str, Value]) -> None:
+        """Keep the trial's recipe as an artifact, where it is not there yet."""
+        digest = digest_of(recipe)
+        if recipe and self.tags.get("seedbed.recipe_digest") != digest:
+            self.upload_json("recipe.json", recipe)
+            self.tag({"seedbed.recipe_digest": digest})
+
     def _logged(self) -> dict[tuple[str, int], float]:
         """What the run holds, asked for once: MLflow keeps a step that is logged again twice."""
         if self.logged is None:
@@ -131,6 +140,12 @@ class Run:
             self.logged = None  # some of it may have arrived: ask again
             raise
         self._logged().update({key: value for key, (value, _) in new.items()})
+
+
+def digest_of(values: Any) -> str:
+    """What tells `values`, as JSON, from others."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def search(mlflow: Any, experiment: str, tags: Mapping[str, str]) -> Iterator[Run]:
