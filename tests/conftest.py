@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
+from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
 pytest_plugins = ["tests.fixtures.ranks", "tests.fixtures.s3"]
@@ -115,6 +116,7 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setattr(tempfile, "tempdir", folder)
         yield
         gc.collect()  # of what is removed with its owner
+        let_go_of_copies()
         remove_stale()  # as the next study would, after one that was killed
         left = _left()
     assert not left, f"left in the temporary folder: {sorted(left)}"

@@ -14,6 +14,7 @@ from typing import Any
 from seedbed.errors import DataError, StudyError
 from seedbed.storage import client, s3
 from seedbed.storage.address import Object
+from seedbed.storage.copies import forget_copy, shared_copy
 from seedbed.storage.objects import at
 
 MARK_NAME = "folder.json"
@@ -164,6 +165,32 @@ class Folder:
             if not s3.download(self.place(*parts), copy):
                 raise self._gone(*parts)
             yield copy
+
+    def on_node(self, *parts: str, made: Path | None = None) -> Path | None:
+        """The file on this machine: itself, or a copy that all processes of the machine share.
+
+        None where there is none. `made` is a file of the same content, where this process has just
+        written it: then nobody here fetches it.
+        """
+        entry = self._find(*parts)
+        if entry is None:
+            return None
+        if self.local:
+            return Path(entry.uri)
+
+        def fetch(target: Path) -> None:
+            if made is not None:
+                shutil.copyfile(made, target)
+            elif not s3.download(entry.uri, target):
+                raise self._gone(*parts)
+
+        return shared_copy(entry.uri, entry.etag, fetch)
+
+    def forget_on_node(self, *parts: str) -> None:
+        """Fetch the file anew where `on_node` is asked for it next: its copy is damaged."""
+        entry = self._find(*parts)
+        if entry is not None and not self.local:
+            forget_copy(entry.uri, entry.etag)
 
     def free_bytes(self) -> int | None:
         """Room left on a local disk; None for a bucket."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from seedbed.errors import DataError
+
 PREFIX, NEW = "seedbed-scratch-", "seedbed-new-"
 
 
@@ -29,6 +31,34 @@ def scratch_folder() -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(held)
+
+
+def shared_folder(mark: str) -> tuple[Path, int]:
+    """The folder of that `mark`, the same one for all processes of this user, and a lock on it.
+
+    The lock is an open file: whoever closes it, or ends, holds the folder no longer.
+    """
+    folder = Path(tempfile.gettempdir()) / f"{PREFIX}{os.getuid()}-{mark}"
+    while True:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            held = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # found stale in between
+            continue
+        with suppress(OSError):  # no locks here: then nobody finds it stale either
+            fcntl.flock(held, fcntl.LOCK_SH)
+        status = os.fstat(held)
+        if status.st_uid != os.getuid():
+            os.close(held)
+            raise DataError(
+                f"{folder} is somebody else's",
+                why="a copy of a file of the results is kept in it, and they could change it",
+                mend="remove it, or give another folder for temporary files with TMPDIR",
+            )
+        with suppress(FileNotFoundError):
+            if folder.stat().st_ino == status.st_ino:
+                return folder, held
+        os.close(held)  # it was removed while we waited for the lock
 
 
 def remove_stale() -> None:

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from seedbed.data.render.render import Rendering, TestSet, render_test_set
 from seedbed.data.rows import Rows
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
+from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.folder import Folder
 from seedbed.storage.objects import write_object
 
@@ -209,9 +211,70 @@ def test_in_a_bucket_the_second_asks_for_the_kept_file_and_for_no_shard(
     first = kept_test_set(store, rows, RENDERING)
     assert any(".tar" in request for request in flaky_s3.requests)
     flaky_s3.requests.clear()
+    let_go_of_copies()  # as on another node
     second = kept_test_set(store, rows, RENDERING)
     assert same(first, second) and len(second.ids)
     asked = [request for request in flaky_s3.requests if not request.startswith("HEAD")]
     assert asked and all("/results/held_out/" in request for request in asked), asked
     assert not any(".tar" in request for request in flaky_s3.requests)
     assert same(render_test_set(rows, RENDERING), second)
+
+
+SECOND = """
+import sys, pickle, pathlib
+from seedbed.data.render.kept import kept_test_set
+from seedbed.storage.folder import Folder
+rows, rendering = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+kept = kept_test_set(Folder(sys.argv[2]), rows, rendering, rank=1, world=2)
+print(int(kept.images.sum()), len(kept.captions), flush=True)
+"""
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_in_a_bucket_the_next_cohort_and_another_worker_of_the_node_download_nothing(
+    flaky_s3: PassingFaults, folder: Path, home: Path, tmp_path: Path
+) -> None:
+    prefix = f"s3://corpus/{home.parent.name}-shared"
+    rows, store = rows_of(folder, home), Folder(f"{prefix}/results")
+    (tmp_path / "asked").write_bytes(pickle.dumps((rows, RENDERING)))
+    command = [sys.executable, "-c", SECOND, str(tmp_path / "asked"), store.uri]
+
+    def second_worker() -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def requests_of(act: Callable[[], object]) -> list[str]:
+        flaky_s3.requests.clear()
+        act()
+        return [request.partition(" ")[0] for request in flaky_s3.requests]
+
+    first = kept_test_set(store, rows, RENDERING)
+    shutil.rmtree(folder)
+    said = f"{first.images.sum()} {len(first.captions)}\n"
+    assert requests_of(lambda: same(kept_test_set(store, rows, RENDERING), first)) == ["HEAD"]
+    told: list[str] = []
+    assert requests_of(lambda: told.append(second_worker())) == ["HEAD"]
+    assert told == [said]
+    # A node of its own, as far as its files go, has to fetch it, once.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.MonkeyPatch.context() as other:
+        other.setenv("TMPDIR", str(elsewhere))
+        assert "GET" in requests_of(second_worker)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.s3
+def test_a_damaged_copy_of_a_buckets_file_is_dropped_and_the_next_is_sound(
+    flaky_s3: PassingFaults, folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, store = rows_of(folder, home), Folder(f"s3://corpus/{home.parent.name}-damaged/results")
+    first = kept_test_set(store, rows, RENDERING)
+    (name,) = store.names(FOLDER)
+    copy = store.on_node(FOLDER, name)
+    assert copy is not None
+    copy.write_bytes(flipped(copy.read_bytes(), copy.stat().st_size * 3 // 4))
+    assert same(kept_test_set(store, rows, RENDERING), first)
+    assert capsys.readouterr().err.count("is made anew") == 1
+    assert same(kept_test_set(store, rows, RENDERING), first)
+    assert capsys.readouterr().err == ""

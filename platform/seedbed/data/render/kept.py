@@ -1,9 +1,9 @@
 """The test set of a study, kept with its results: rendered once, and mapped by every worker.
 
 One Arrow IPC file, `held_out/<mark>.arrow`, with one record batch: a row for each sound pair, and
-the faults of the others in the schema's metadata. On a local disk the pictures are pages of the
-file, of which a worker touches those that it scores, and which all workers of a node share; from
-a bucket each worker copies the file once.
+the faults of the others in the schema's metadata. The pictures are pages of the file, of which a
+worker touches those that it scores, and which all workers of a node share; of a bucket's file they
+share a copy, which is fetched once, whatever the number of workers and of their cohorts.
 """
 
 from __future__ import annotations
@@ -41,17 +41,19 @@ def kept_test_set(
     """
     name = f"{mark(rows, rendering)}.arrow"
     shape = (rendering.image_size, rendering.image_size, 3)
-    if store.exists(FOLDER, name):
+    path = store.on_node(FOLDER, name)
+    if path is not None:
         try:
-            with store.as_file(FOLDER, name) as path:
-                return _read(path, shape, slice(rank, None, world))
+            return _read(path, shape, slice(rank, None, world))
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             place = store.place(FOLDER, name)
             print(f"test    {place} is made anew: {error}", file=sys.stderr)
+            store.forget_on_node(FOLDER, name)
     made = render_test_set(rows, rendering)
     with scratch_folder() as folder:
         _write(made, Path(folder) / name)
         store.upload(Path(folder), FOLDER)
+        store.on_node(FOLDER, name, made=Path(folder) / name)
     return made
 
 
