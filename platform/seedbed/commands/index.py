@@ -148,7 +148,7 @@ def _say_held_out(uri: str) -> None:
     caption = "txt" if "txt" in captions or not captions else captions[0]
     try:
         opened = open_corpus(Corpus(uri=uri, caption=caption), home())
-        num_names = count_names(opened.test, caption, opened.test_bytes)
+        num_names = count_names(opened.test, caption)
         print(
             f"held out     {opened.test.num_samples:,} pairs with {num_names:,} names ({caption})"
         )

@@ -82,16 +82,6 @@ class Assembly:
         mark = self.corpus.selection.fingerprint
         return _digest(digest, mark) if mark else digest
 
-    @property
-    def test_bytes(self) -> int:
-        """Of all shards that hold something to be tested on."""
-        return sum(
-            shard.num_bytes
-            for test in self.tests
-            for shard in test.source.manifest.shards
-            if shard.name in test.limits
-        )
-
     def _place(self, shard: tuple[int, str]) -> str:
         number, name = shard
         return self.parts[number].source.places[name]

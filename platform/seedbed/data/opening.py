@@ -24,7 +24,6 @@ class OpenCorpus:
     """A corpus whose shards have been found and counted.
 
     `steps` are what the selection removed, and `sources` where the pairs came from, where known.
-    The shards to be tested on have `test_bytes`.
     """
 
     corpus: Corpus
@@ -33,7 +32,6 @@ class OpenCorpus:
     fingerprint: str
     sources: tuple[Provenance, ...]
     steps: tuple[Removal, ...] = ()
-    test_bytes: int = 0
 
 
 def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
@@ -86,5 +84,4 @@ def _opened(assembly: Assembly, indexes: RowIndexes) -> OpenCorpus:
         fingerprint,
         sources,
         steps,
-        assembly.test_bytes,
     )

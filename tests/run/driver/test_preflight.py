@@ -24,7 +24,7 @@ from seedbed.errors import DataError, StudyError
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
-from seedbed.run.driver.preflight import check_names, kept_bytes
+from seedbed.run.driver.preflight import NAMES_ROWS, check_names, count_names, kept_bytes
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
@@ -136,6 +136,27 @@ def test_names_that_are_fewer_than_a_response_needs_are_said_and_refused(
     opened = list(open_corpora([Corpus(uri=str(small), caption="txt")], home).values())
     with pytest.raises(StudyError, match=r"50 held-out pairs of .* have 50 different names"):
         check_names(opened, ["zeroshot/top1_of_100"])
+
+
+def bytes_read() -> int:
+    """By this process so far, as the kernel counts them."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts bytes so")
+def test_names_are_counted_by_reading_no_more_pairs_than_it_takes(
+    tmp_path: Path, home: Path
+) -> None:
+    size = 40_000
+    pairs = [pair | {"png": pair["png"] + bytes(size)} for pair in named(800, 800)]
+    corpus = open_corpus(Corpus(uri=str(folder(tmp_path / "x", pairs)), caption="txt"), home)
+    before = bytes_read()
+    assert count_names(corpus.test, "txt", enough=100) == NAMES_ROWS
+    assert NAMES_ROWS * size < bytes_read() - before < 1.6 * NAMES_ROWS * size
+    assert count_names(corpus.test, "txt") == corpus.test.num_samples == 200
+    before = bytes_read()
+    check_names([corpus], ["cost/device_hours"])
+    assert bytes_read() - before < size
 
 
 @pytest.mark.parametrize("mode", [(), ("--plan",), ("--plan", "--json")])

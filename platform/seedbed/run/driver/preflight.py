@@ -11,15 +11,16 @@ from pathlib import Path
 from seedbed.cluster.layout import Asked, check_batch, lay_out, shares_of
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
+from seedbed.data.order import Picks
+from seedbed.data.reads import plan_reads, samples
 from seedbed.data.render import tokenizer
 from seedbed.data.render.kept import num_bytes
 from seedbed.data.rows import Rows
-from seedbed.data.shards.samples import read_shard
 from seedbed.errors import SampleFault, StudyError
 from seedbed.evaluate.tasks import names_needed
 from seedbed.plan.plan import Plan
 
-NAMES_BYTES = 512_000_000  # of shards that are read for their names before anything starts
+NAMES_ROWS = 128  # held-out pairs that are read at a time for their names
 # Above so many (the paper: 35) pairs are learned by heart, which may be the question.
 MANY_EPOCHS = 100
 
@@ -129,8 +130,9 @@ def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None
     if opened is None:  # a rehearsal
         return
     caption = opened.corpus.held_out_caption
-    num_names = count_names(opened.test, caption, opened.test_bytes)
     least = names_needed()
+    enough = max((least.get(name, 0) for name in responses), default=0)
+    num_names = count_names(opened.test, caption, enough) if enough else 0
     short = [name for name in responses if least.get(name, 0) > num_names]
     if short:
         enough = [name for name in least if least[name] <= num_names]
@@ -151,20 +153,19 @@ def needed() -> tuple[str, ...]:
     return tuple(sorted(least, key=least.__getitem__, reverse=True))
 
 
-def count_names(rows: Rows, caption: str, test_bytes: int) -> int:
-    """How many different names `rows` have.
+def count_names(rows: Rows, caption: str, enough: int | None = None) -> int:
+    """How many different names `rows` have; where these are `enough`, no more are looked for.
 
-    The number of rows, which is no fewer, where their shards have too many bytes to be read.
+    Only the bytes of these rows are read, and of as few as it takes: corpora have millions.
     """
-    if test_bytes > NAMES_BYTES:
-        return rows.num_samples
-    shards = [shard for shard, count in enumerate(rows.counts) if count]
     names: set[str] = set()
-    for shard in shards:
-        samples = read_shard(rows.paths[shard], rows.etag(shard))
-        for row in rows.of_shard(shard).tolist():
+    every = Picks.of_all(rows.counts)
+    for first in range(0, len(every), NAMES_ROWS):
+        for numbered in samples(plan_reads(rows, every.at(slice(first, first + NAMES_ROWS)))):
             try:
-                names.add(tokenizer.clean(samples[row].caption(caption)))
+                names.add(tokenizer.clean(numbered.sample.caption(caption)))
             except SampleFault:  # counted and bounded where the pairs are read
                 continue
+        if enough is not None and len(names) >= enough:
+            break
     return len(names)
