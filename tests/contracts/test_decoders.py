@@ -110,7 +110,7 @@ USE = """
 import sys, seedbed.data.decode as place
 place.__path__.append(sys.argv[1])
 from seedbed.data.decode import decode
-from seedbed.data.shards.samples import RawSample
+from seedbed.data.shards.sample import RawSample
 sample = RawSample("k", {"plain": b"plain" + bytes((1, 2, 3))})
 print(decode(sample.image()).getpixel((0, 0)))
 """

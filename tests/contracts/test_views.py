@@ -30,7 +30,7 @@ from seedbed.data.render.augmentation import Augmentation
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import sample_rng
 from seedbed.data.render.render import Columns, Rendering, columns
-from seedbed.data.shards.samples import RawSample
+from seedbed.data.shards.sample import RawSample
 from seedbed.data.views import TEXT, View
 from seedbed.errors import StudyError
 from seedbed.recipe.recipe import Augment

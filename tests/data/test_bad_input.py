@@ -39,7 +39,8 @@ from seedbed.data.shards.manifest import (
     read_manifest,
     write_manifest,
 )
-from seedbed.data.shards.samples import RawSample, read_shard
+from seedbed.data.shards.sample import RawSample
+from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.source import open_source
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError, SampleFault

@@ -18,7 +18,7 @@ RUNS = 30  # one in eight ended with status 134 before: 30 sound ones by chance 
 READS = """
 import os, sys
 from seedbed.data.shards.index import bad_samples, read_bad
-from seedbed.data.shards.parquet import samples
+from seedbed.data.shards.samples import samples_of
 open(sys.argv[1] + "/bad_samples.parquet", "wb").write(bad_samples([("a", "b", "c")]))
 before = len(os.listdir("/proc/self/task"))
 assert read_bad(sys.argv[1]) == [("a", "b", "c")]

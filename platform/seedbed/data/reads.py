@@ -10,38 +10,24 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.order import Picks, sample_id
 from seedbed.data.rows import Rows
-from seedbed.data.shards import parquet
-from seedbed.data.shards.samples import RawSample, places_of, sample_at
-from seedbed.data.shards.tar import BLOCK
+from seedbed.data.shards.formats import format_of
+from seedbed.data.shards.formats.format import Range
+from seedbed.data.shards.sample import RawSample
 from seedbed.errors import DataError
 from seedbed.storage.objects import find_object, read_object
 
 # Fewer bytes between two rows are read and dropped: a bucket takes as long to answer once more.
 GAP_BYTES = 65_536
 THREADS = 16  # ranges that are read at a time: a bucket answers several in the time of one
-
-
-class Range(NamedTuple):
-    """Neighbouring rows of one shard: which of `Reads.shards`, rows `first` to `last` - 1.
-
-    They are the bytes `start` to `stop` - 1 of a tar; of a parquet file `group` is their row
-    group, and the bytes are known when its footer has been read.
-    """
-
-    shard: int
-    first: int
-    last: int
-    start: int
-    stop: int
-    group: int = -1
 
 
 class ShardAt(NamedTuple):
@@ -69,7 +55,7 @@ class Reads:
 
     @property
     def num_bytes(self) -> int:
-        """To be read, of tars."""
+        """To be read, as far as it is known beforehand: of shards without groups."""
         return sum(one.stop - one.start for one in self.ranges)
 
 
@@ -97,14 +83,17 @@ def plan_reads(rows: Rows, picks: Picks) -> Reads:
         planned[mine, 2] = row
         planned[mine, 3] = picks.position[mine] - np.searchsorted(kept, row)
         shards.append(ShardAt(number, rows.paths[number], rows.etag(number)))
-        find = _groups if rows.paths[number].endswith(".parquet") else _ranges
-        ranges += find(which, np.unique(row), rows.starts.of_shard(number))
+        kind, starts = format_of(rows.paths[number]), rows.starts.of_shard(number)
+        if kind.grouped:
+            ranges += _groups(which, np.unique(row), starts)
+        else:
+            ranges += _ranges(which, np.unique(row), starts * kind.unit)
     return Reads(tuple(shards), tuple(ranges), planned)
 
 
 def _ranges(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Range]:
-    """The ranges of a tar that hold `rows` [n], ascending."""
-    begins, stops = starts[rows] * BLOCK, starts[rows + 1] * BLOCK
+    """The ranges of bytes that hold `rows` [n], ascending."""
+    begins, stops = starts[rows], starts[rows + 1]
     apart = np.flatnonzero(begins[1:] - stops[:-1] > GAP_BYTES) + 1
     firsts, lasts = np.append(0, apart), np.append(apart, len(rows)) - 1
     found = (rows[firsts], rows[lasts] + 1, begins[firsts], stops[lasts])
@@ -112,7 +101,7 @@ def _ranges(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> l
 
 
 def _groups(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Range]:
-    """The row groups of a parquet file that hold `rows`."""
+    """The groups that hold `rows`."""
     groups = np.unique(np.searchsorted(starts, rows, side="right") - 1).tolist()
     return [Range(which, int(starts[g]), int(starts[g + 1]), 0, 0, g) for g in groups]
 
@@ -134,14 +123,8 @@ def samples(reads: Reads) -> Iterator[Numbered]:
 
 def read_range(shard: ShardAt, one: Range) -> list[RawSample]:
     """The samples of one range. Raises DataError for a shard that is gone, or has changed."""
-    if one.group >= 0:
-        opened = _RangeFile(shard.path, shard.etag)
-        found = parquet.samples_in(shard.path, opened, one.group, one.first)
-        samples = [RawSample(key, members) for key, members in found]
-    else:
-        content = read_object(shard.path, start=one.start, stop=one.stop, etag=shard.etag)
-        places = places_of(shard.path, content, part=True)
-        samples = [sample_at(place.key, content, place.spans) for place in places]
+    opened = _RangeFile(shard.path, shard.etag)
+    samples = format_of(shard.path).read(shard.path, opened, one)
     if len(samples) != one.last - one.first:
         raise DataError(
             f"shard {shard.path} has {len(samples)} samples where its index says "
@@ -158,7 +141,16 @@ class _RangeFile(io.RawIOBase):
     def __init__(self, path: str, etag: str) -> None:
         super().__init__()
         self._path, self._etag, self._place = path, etag, 0
-        self._size = find_object(path).num_bytes
+
+    @cached_property
+    def _size(self) -> int:
+        return find_object(self._path).num_bytes
+
+    def as_file(self) -> Any:
+        return self
+
+    def bytes_at(self, start: int, stop: int) -> bytes:
+        return read_object(self._path, start=start, stop=stop, etag=self._etag)
 
     def readable(self) -> bool:
         return True
@@ -179,7 +171,6 @@ class _RangeFile(io.RawIOBase):
         length = most if size is None or size < 0 else min(size, most)
         if length <= 0:
             return b""
-        stop = self._place + length
-        content = read_object(self._path, start=self._place, stop=stop, etag=self._etag)
+        content = self.bytes_at(self._place, self._place + length)
         self._place += len(content)
         return content

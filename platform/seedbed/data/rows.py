@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.order import BLOCK_ROWS, Blocks
+from seedbed.data.shards.formats import format_of
 
 NONE, EVERY = -1, (1 << 64) - 1  # limits below and above every row's hash
 
@@ -117,9 +118,9 @@ class Rows:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """The rows of the split in blocks: of a parquet file whole row groups."""
+        """The rows of the split in blocks: where no less can be read, whole groups."""
         counts = np.array(self.counts)
-        grouped = [n for n, path in enumerate(self.paths) if path.endswith(".parquet")]
+        grouped = [n for n, path in enumerate(self.paths) if format_of(path).grouped]
         counts[grouped] = 0
         parts = [Blocks.of_counts(counts.tolist())]
         for shard in grouped:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.data.shards.samples import split_name
+from seedbed.data.shards.formats.tar import split_name
 from seedbed.errors import DataError
 from seedbed.storage.objects import exists, find_object, read_object
 

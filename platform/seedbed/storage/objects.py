@@ -16,7 +16,7 @@ from seedbed.storage.address import (
     matcher,
 )
 
-SUFFIXES = (".tar", ".parquet")  # the files that count as shards in a plain folder
+EVERY = ("",)  # the ends of all names
 MAX_NAMED = 5  # names in a message
 
 
@@ -25,10 +25,11 @@ def at(uri: str) -> ModuleType:
     return s3 if "://" in uri else local
 
 
-def list_objects(uri: str) -> list[Object]:
-    """What `uri` names, sorted by uri: a file, a folder's shards, a glob or a brace range.
+def list_objects(uri: str, suffixes: tuple[str, ...] = EVERY) -> list[Object]:
+    """What `uri` names, sorted by uri: a file, a folder's files, a glob or a brace range.
 
-    Every name of a brace range must exist. Raises DataError where nothing is found.
+    Of a folder only what ends in one of `suffixes`. Every name of a brace range must exist.
+    Raises DataError where nothing is found.
     """
     uri = absolute(uri)
     patterns = expand(uri) if has_braces(uri) else [uri]
@@ -37,9 +38,9 @@ def list_objects(uri: str) -> list[Object]:
     elif len(patterns) > 1 or patterns[0] != uri:
         objects = _named(uri, patterns)
     else:
-        objects = _plain(uri)
+        objects = _plain(uri, suffixes)
     if not objects:
-        raise _nothing(uri, patterns[0])
+        raise _nothing(uri, patterns[0], suffixes)
     return sorted(set(objects), key=lambda entry: entry.uri)
 
 
@@ -98,14 +99,14 @@ def _gone(uri: str) -> DataError:
     )
 
 
-def _plain(uri: str) -> list[Object]:
-    """A single file, or the shards right inside a folder."""
+def _plain(uri: str, suffixes: tuple[str, ...]) -> list[Object]:
+    """A single file, or the files right inside a folder."""
     folder = uri.rstrip("/") + "/"
     if not uri.endswith("/") and uri.count("/") > (2 if "://" in uri else 0):
         single = [entry for entry in _files(uri, deep=False) if entry.uri == uri]
         if single:
             return single
-    return [entry for entry in _files(folder, deep=False) if entry.uri.endswith(SUFFIXES)]
+    return [entry for entry in _files(folder, deep=False) if entry.uri.endswith(suffixes)]
 
 
 def _matching(pattern: str) -> list[Object]:
@@ -144,7 +145,7 @@ def _files(prefix: str, *, deep: bool) -> list[Object]:
     return entries
 
 
-def _nothing(uri: str, pattern: str) -> DataError:
+def _nothing(uri: str, pattern: str, suffixes: tuple[str, ...]) -> DataError:
     """What is there instead: the names beside the one that was asked for."""
     literal = literal_prefix(pattern)
     if literal == pattern:
@@ -156,7 +157,7 @@ def _nothing(uri: str, pattern: str) -> DataError:
     names = sorted([entry.uri[len(folder) :] for entry in entries] + folders)
     word = pattern.rstrip("/")[len(folder) :].split("/")[0]
     if word in names:
-        why = f"{folder}{word} holds no {' or '.join(SUFFIXES)}"
+        why = f"{folder}{word} holds no {' or '.join(filter(None, suffixes)) or 'files'}"
     else:
         why = f"{folder} holds {len(names):,} other names" if names else f"{folder} is empty too"
     return DataError(

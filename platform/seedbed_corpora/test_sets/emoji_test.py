@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.data.shards.samples import RawSample, samples_of
+from seedbed.data.shards.sample import RawSample
+from seedbed.data.shards.samples import samples_of
 from seedbed_corpora import emoji
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, SLIP, sample_rng
 from seedbed.data.render.masking import NOT_MASKED, Masking
 from seedbed.data.render.render import Columns, Rendering, columns
-from seedbed.data.shards.samples import RawSample
+from seedbed.data.shards.sample import RawSample
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B, TEXT, TEXT_AUG, TEXT_MASKED, View
 
 CONTEXT = 24

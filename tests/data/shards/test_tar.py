@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.data.shards.tar import BLOCK, columns
+from seedbed.data.shards.formats.tar import BLOCK, columns
 from seedbed.errors import DataError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150)

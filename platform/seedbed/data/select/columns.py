@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seedbed.data.decode import decode, size_of
-from seedbed.data.shards.samples import RawSample, read_shard
+from seedbed.data.shards.formats import format_of
+from seedbed.data.shards.sample import RawSample
+from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.source import OpenSource
 from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import SampleFault
@@ -153,9 +155,10 @@ def _table_of(path: str, samples: Sequence[RawSample]) -> bytes:
 
 
 def _sidecar(path: str) -> dict[str, dict[str, Any]]:
-    """img2dataset's table about a tar, by key: NAME.parquet beside NAME.tar."""
-    place = f"{path.removesuffix('.tar')}.parquet"
-    if not path.endswith(".tar") or not exists(place):
+    """The table beside a shard by key, where its format has one: img2dataset's about a tar."""
+    kind = format_of(path)
+    place = path.removesuffix(kind.suffix) + kind.sidecar
+    if not kind.sidecar or not exists(place):
         return {}
     rows = read_table(read_object(place)).to_pylist()
     return {str(row["key"]): row for row in rows if row.get("key") is not None}

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seedbed.data.shards.formats import all_formats, suffixes
 from seedbed.data.shards.row_index import Known, read_known, write_known
 from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, read_shard_index
 from seedbed.data.shards.spread import Spread, in_threads
@@ -51,20 +52,25 @@ def shards_of(uri: str) -> dict[str, Object]:
     A parquet file beside a tar of its name is img2dataset's table about that tar, and no shard.
     """
     folder = folder_of(uri)
-    objects = {o.uri[len(folder) :]: o for o in list_objects(uri) if f"/{FOLDER}/" not in o.uri}
-    tars = {name.removesuffix(".tar") for name in objects if name.endswith(".tar")}
+    listed = list_objects(uri, suffixes())
+    objects = {o.uri[len(folder) :]: o for o in listed if f"/{FOLDER}/" not in o.uri}
+    beside = {
+        name.removesuffix(one.suffix) + one.sidecar
+        for one in all_formats()
+        for name in objects
+        if one.sidecar and name.endswith(one.suffix)
+    }
     return {
         name: item
         for name, item in objects.items()
-        if name.endswith(".tar")
-        or (name.endswith(".parquet") and name.removesuffix(".parquet") not in tars)
+        if name.endswith(suffixes()) and name not in beside
     }
 
 
 def folder_of(uri: str) -> str:
     """The folder below which every shard of `uri` lies, with its `/`."""
     literal = literal_prefix(uri.split("{", 1)[0] if has_braces(uri) else uri)
-    if literal == uri and not uri.endswith((".tar", ".parquet")):
+    if literal == uri and not uri.endswith(suffixes()):
         return uri.rstrip("/") + "/"
     return literal[: literal.rindex("/") + 1]
 

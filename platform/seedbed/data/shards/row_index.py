@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from seedbed.data.shards import parquet
-from seedbed.data.shards.samples import RawSample, indexed_samples
+from seedbed.data.shards.formats import format_of
+from seedbed.data.shards.sample import RawSample
+from seedbed.data.shards.samples import indexed_samples
 from seedbed.data.shards.spread import Spread, in_threads
-from seedbed.data.shards.tar import BLOCK
 from seedbed.errors import DataError, SampleFault
 from seedbed.storage.objects import read_object, write_object
 from seedbed.storage.tables import read_table
@@ -47,9 +47,9 @@ Starts = NDArray[np.uint32]
 class RowIndex(NamedTuple):
     """Of one shard with n rows: digests [n] of their pictures, and `starts`.
 
-    Of a tar these are [n + 1]: where each row begins and the last one ends, in blocks of 512
-    bytes, so that 32 bits reach 2 TB. Of a parquet file they are the first row of each row
-    group, and n: no less than a row group can be read.
+    These are [n + 1] where any row can be read, in the unit of the shard's format; of a tar that
+    is blocks of 512 bytes, so that 32 bits reach 2 TB. Where no less than a group of rows can be,
+    they are the first row of each group, and n.
     """
 
     digests: Digests
@@ -71,12 +71,10 @@ def digest_of(sample: RawSample) -> int:
 def row_index_of(
     path: str, content: bytes, samples: Iterable[RawSample], bounds: Sequence[int]
 ) -> RowIndex:
-    """The index of a shard's rows, whose headers begin at the first n of `bounds` in a tar."""
+    """The index of a shard's rows, which begin at the first n of `bounds` and end at the last."""
     digests = np.array([digest_of(sample) for sample in samples], "<u8")
-    if path.endswith(".parquet"):
-        return RowIndex(digests, np.array(parquet.group_starts(path, content), "<u4"))
-    blocks = -(-np.array(bounds, np.int64) // BLOCK)
-    return RowIndex(digests, blocks.astype("<u4"))
+    starts = format_of(path).starts(path, content, bounds)
+    return RowIndex(digests, np.array(starts, "<u4"))
 
 
 def read_known(place: str) -> Known:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from seedbed.data.decode import decode
+from seedbed.data.shards.formats import format_of
 from seedbed.data.shards.manifest import digest
 from seedbed.data.shards.row_index import RowIndex, row_index_of
-from seedbed.data.shards.samples import MAX_CAPTION_BYTES, RawSample, indexed_samples
-from seedbed.data.shards.tar import cut_short
+from seedbed.data.shards.sample import MAX_CAPTION_BYTES, RawSample
+from seedbed.data.shards.samples import indexed_samples
 from seedbed.errors import SampleFault
 from seedbed.storage.address import Object
 from seedbed.storage.objects import read_object
@@ -61,7 +62,7 @@ def read_shard_index(job: IndexJob) -> Read:
     indexed = list(indexed_samples(uri, content))
     samples = [one.sample for one in indexed]
     if not samples:
-        raise cut_short(uri, "it holds no samples")
+        raise format_of(uri).cut_short(uri, "it holds no samples")
     bounds = [*(one.start for one in indexed), indexed[-1].stop]
     faults = _faults(job.name, samples)
     shard = IndexedShard(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.data.provided import PREFIX, provider
+from seedbed.data.shards.formats import suffixes
 from seedbed.data.shards.index import (
     FOLDER,
     folder_of,
@@ -128,7 +129,7 @@ def _described(uri: str, folder: str, kept_in: tuple[str, ...], *, remote: bool)
     else:
         listed = root + MANIFEST_NAME
         manifest = parse_manifest(read_object(listed), listed)
-        objects = {item.uri.removeprefix(root): item for item in list_objects(folder)}
+        objects = {item.uri.removeprefix(root): item for item in list_objects(folder, suffixes())}
         for shard in manifest.shards:
             item = objects.get(shard.name)
             _check_size(root + shard.name, shard, item.num_bytes if item else None)
@@ -156,8 +157,9 @@ def _folder(uri: str, home: Path) -> Path:
             why="--data (or Corpus.uri) names a folder of webdataset tars",
             mend=hint,
         )
-    if folder.is_dir() and not any(folder.glob("*.tar")) and not any(folder.glob("*.parquet")):
-        names = sorted(p.name for p in folder.iterdir())[:5]
+    inside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    if folder.is_dir() and not any(name.endswith(suffixes()) for name in inside):
+        names = sorted(inside)[:5]
         if MANIFEST_NAME not in names:
             raise DataError(
                 f"folder {folder} holds no .tar shards",

@@ -131,8 +131,8 @@ def check_names(corpora: Iterable[OpenCorpus], responses: Sequence[str]) -> None
         return
     caption = opened.corpus.held_out_caption
     least = names_needed()
-    enough = max((least.get(name, 0) for name in responses), default=0)
-    num_names = count_names(opened.test, caption, enough) if enough else 0
+    most = max((least.get(name, 0) for name in responses), default=0)
+    num_names = count_names(opened.test, caption, most) if most else 0
     short = [name for name in responses if least.get(name, 0) > num_names]
     if short:
         enough = [name for name in least if least[name] <= num_names]

@@ -1,19 +1,23 @@
-"""Where the members of a tar lie, by one pass over its headers.
+"""A webdataset tar: the members of one key stand together, and are one sample.
 
-A webdataset tar is plain: regular files with short names. Such headers are read here, at a
-twentieth of what the standard library takes; anything else in a tar (long names, sparse files,
-extended headers) goes to the standard library.
+Where they lie is found by one pass over the headers. A webdataset tar is plain: regular files with
+short names. Such headers are read here, at a twentieth of what the standard library takes;
+anything else in a tar (long names, sparse files, extended headers) goes to the standard library.
 """
 
 from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.data.shards.formats.format import Indexed, Range, Ranged, ShardFormat
+from seedbed.data.shards.sample import RawSample
 from seedbed.errors import DataError
 
 BLOCK = 512
@@ -24,6 +28,33 @@ PLAIN, IGNORED = (
 )  # regular files; folders, links and devices
 
 
+class TarFormat(ShardFormat):
+    """A tar as webdataset and img2dataset write it, the latter with a table beside it."""
+
+    suffix = ".tar"
+    name = "tar"
+    unit = BLOCK
+    sidecar = ".parquet"
+
+    def indexed(self, path: str, content: bytes) -> Iterator[Indexed]:
+        for key, start, spans in places_of(path, content):
+            stop = max(last for _, last in spans.values())
+            yield Indexed(RawSample(key, _Slices(content, spans)), start, stop)
+
+    def starts(self, path: str, content: bytes, bounds: Sequence[int]) -> Sequence[int]:
+        return [-(-bound // BLOCK) for bound in bounds]
+
+    def read(self, path: str, shard: Ranged, one: Range) -> list[RawSample]:
+        content = shard.bytes_at(one.start, one.stop)
+        places = places_of(path, content, part=True)
+        return [RawSample(place.key, _Slices(content, place.spans)) for place in places]
+
+
+def _cut_short(path: str, why: str) -> DataError:
+    return TarFormat().cut_short(path, why)
+
+
+Spans = dict[str, tuple[int, int]]  # extension to the member's first byte and the one past it
 # Names, where each one's header begins, and where its content begins and ends.
 Columns = tuple[list[str], list[int], list[int], list[int]]
 
@@ -36,7 +67,7 @@ def columns(path: str, content: bytes, *, part: bool = False) -> Columns:
     or does not end as a tar ends.
     """
     if not content:
-        raise cut_short(path, "it has zero bytes")
+        raise _cut_short(path, "it has zero bytes")
     places: list[int] = []  # of all headers
     regular: list[bool] = []  # whether a header is a regular file's
     starts: list[int] = []
@@ -47,7 +78,7 @@ def columns(path: str, content: bytes, *, part: bool = False) -> Columns:
             break
         if place + BLOCK > end:
             # Cut between two members, a tar reads to its end without complaint.
-            raise cut_short(path, "it does not end with a tar's two blocks of zeros")
+            raise _cut_short(path, "it does not end with a tar's two blocks of zeros")
         if not content[place] and content[place : place + BLOCK] == ZEROS:
             break
         kind = content[place + 156]
@@ -58,7 +89,7 @@ def columns(path: str, content: bytes, *, part: bool = False) -> Columns:
         if kind not in PLAIN and kind not in IGNORED:
             return _by_library(path, content, part=part)
         if length < 0:  # it would lead back
-            raise cut_short(path, f"the header at byte {place:,} is damaged")
+            raise _cut_short(path, f"the header at byte {place:,} is damaged")
         places.append(place)
         place += BLOCK
         regular.append(kind in PLAIN)
@@ -68,7 +99,9 @@ def columns(path: str, content: bytes, *, part: bool = False) -> Columns:
             stops.append(place)
             if place > end:
                 name = _checked(path, content, places)[-1]
-                raise cut_short(path, f"member {name} ends at byte {place:,} of {end:,}: it is cut")
+                raise _cut_short(
+                    path, f"member {name} ends at byte {place:,} of {end:,}: it is cut"
+                )
             place += -length % BLOCK
     names = list(compress(_checked(path, content, places), regular))
     return names, list(compress(places, regular)), starts, stops
@@ -86,7 +119,7 @@ def _checked(path: str, content: bytes, places: list[int]) -> list[str]:
     sums = headers.sum(1, dtype=np.uint32) - headers[:, 148:156].sum(1, dtype=np.uint32) + 8 * 32
     for place, said, total in zip(places, _texts(headers, 148, 156), sums.tolist(), strict=True):
         if said.strip(b"\0 ").lstrip(b"0") != b"%o" % total:
-            raise cut_short(path, f"the header at byte {place:,} is damaged")
+            raise _cut_short(path, f"the header at byte {place:,} is damaged")
     texts = _texts(headers, 0, 100)
     names = b"\0".join(texts).decode("utf-8", "surrogateescape").split("\0")
     if len(names) != len(texts) or headers[:, 345].any():  # text past a name's end, or a folder
@@ -128,20 +161,68 @@ def _by_library(path: str, content: bytes, *, part: bool) -> Columns:
                 starts.append(member.offset_data)
                 stops.append(stop)
     except (tarfile.TarError, EOFError) as error:
-        raise cut_short(path, str(error)) from error
+        raise _cut_short(path, str(error)) from error
     if not part and any(content[-BLOCK:]):
-        raise cut_short(path, "it does not end with a tar's two blocks of zeros")
+        raise _cut_short(path, "it does not end with a tar's two blocks of zeros")
     return names, headers, starts, stops
 
 
-def cut_short(path: str, why: str) -> DataError:
-    """The error for a shard that does not end as one ends."""
-    return DataError(
-        f"shard {path} is cut short or is not a {'parquet file' if _parquet(path) else 'tar'}",
-        why=why,
-        mend="copy it again, or leave it out of the folder",
-    )
+def split_name(member: str) -> tuple[str, str]:
+    """`dir/key.ext.more` to (`dir/key`, `ext.more`), lower-cased: webdataset's rule."""
+    folder, _, base = member.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return (f"{folder}/{stem}" if folder else stem), extension.lower()
 
 
-def _parquet(path: str) -> bool:
-    return path.endswith(".parquet")
+class _Slices(Mapping[str, bytes]):
+    """Members cut out of their shard when they are asked for: what is not read is not copied."""
+
+    __slots__ = ("_content", "_spans")
+
+    def __init__(self, content: bytes, spans: Spans) -> None:
+        self._content, self._spans = content, spans
+
+    def __getitem__(self, extension: str) -> bytes:
+        start, stop = self._spans[extension]
+        return self._content[start:stop]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spans)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+
+class Place(NamedTuple):
+    """Where a sample lies in a tar: its key, the first byte of its first header, its members."""
+
+    key: str
+    header: int
+    spans: Spans
+
+
+def places_of(path: str, content: bytes, *, part: bool = False) -> Iterator[Place]:
+    """The samples of a tar, or with `part` of some neighbouring members of one.
+
+    The members of one key stand together: one that comes back is two samples under one name.
+    Raises DataError for it, and for a tar that is damaged.
+    """
+    seen: set[str] = set()
+    current, first, spans = "", 0, Spans()
+    for name, header, start, stop in zip(*columns(path, content, part=part), strict=True):
+        key, extension = split_name(name)
+        begins = not spans or key != current
+        if key in seen if begins else extension in spans:
+            raise DataError(
+                f"shard {path} has the key '{key}' twice",
+                why="the members of one sample must stand together, under a key of their own",
+                mend="write the shard again with unique keys",
+            )
+        if begins:
+            if spans:
+                yield Place(current, first, spans)
+            current, first, spans = key, header, Spans()
+            seen.add(key)
+        spans[extension] = (start, stop)
+    if spans:
+        yield Place(current, first, spans)
