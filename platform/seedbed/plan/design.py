@@ -139,7 +139,9 @@ class Design:
     `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
     its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
     written from. `cells` says which combinations of levels are trained, "" for all, and `order` how
-    many factors at most act together in the model for them.
+    many factors at most act together in the model for them. `paired` says that trials of one seed
+    share what the seed decides, so that they are compared within it; else seeds only number the
+    repetitions of a cell.
     """
 
     study: str
@@ -155,6 +157,7 @@ class Design:
     error: StatedError = StatedError()
     cells: str = ""
     order: int = ORDER
+    paired: bool = True
     seeds: tuple[int, ...] = ()
     trials: tuple[PlannedTrial, ...] = ()
     data: DesignData = DesignData()
@@ -178,6 +181,8 @@ class Design:
             "cells": self.cells,
             "order": 0 if self.order == ORDER else self.order,
         }
+        if not self.paired:
+            optional["paired"] = "no"
         return {
             "version": VERSION,
             "study": self.study,
@@ -237,5 +242,6 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         "trials": tuple(map(PlannedTrial.from_json, values.get("trials", ()))),
         "data": DesignData.from_json(values.get("data") or {}),
         "rehearsal": Surface(**surface) if surface else None,
+        "paired": values.get("paired", "") != "no",
         "looks": tuple(Look(**look) for look in values.get("looks", ())),
     }

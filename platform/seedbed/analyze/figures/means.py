@@ -21,6 +21,7 @@ from seedbed.analyze.figures.marks import (
 )
 from seedbed.analyze.figures.points import MOST_RAW, MeanPoint, heights, thinned
 from seedbed.analyze.findings.study import Findings
+from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.means import marginal_means
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
 from seedbed.analyze.trials.rows import rows_of
@@ -38,11 +39,12 @@ def means_figure(findings: Findings, factor: str, by: str | None = None) -> Figu
     """Cell means of one factor in the design's order of levels, a line per level of `by`."""
     unit = findings.primary.unit
     order = list(findings.design.factors[factor].levels)
-    at = [factor, by] if by else [factor]
+    at, block = [factor, by] if by else [factor], block_of(findings.design)
     try:
         table = marginal_means(
             findings.trials, unit.name, list(findings.factors), at,
-            block="seed", error=findings.primary.error, seeds="random",
+            block=block, order=findings.design.order, error=findings.primary.error,
+            seeds="random" if block else "fixed",
         )  # fmt: skip
     except AnalysisError:
         return None

@@ -15,7 +15,11 @@ from seedbed.analyze.trials.observations import AnalysisError, completed
 
 
 def find_cells(
-    trials: pd.DataFrame, unit: Unit, cost: str | None, factors: list[str]
+    trials: pd.DataFrame,
+    unit: Unit,
+    cost: str | None,
+    factors: list[str],
+    block: str | None = BLOCK,
 ) -> pd.DataFrame:
     """Per cell with a completed trial: factors, num_trials, mean response, mean cost, on_front.
 
@@ -31,10 +35,12 @@ def find_cells(
     cells = grouped[columns].mean()
     cells.insert(0, "num_trials", grouped.size())
     cells = cells.reset_index()
-    cells[unit.name] = _cell_means(trials, unit.name, factors, cells)
+    cells[unit.name] = _cell_means(trials, unit.name, factors, cells, block)
     up, down = ([], [unit.name]) if unit.less_is_better else ([unit.name], [])
     cells["on_front"] = pareto(cells, maximise=up, minimise=[*down, *([cost] if cost else [])])
-    return _priced(trials, cells, unit, cost, factors, up, down) if cost else cells
+    if cost is None or block is None:
+        return cells
+    return _priced(trials, cells, unit, cost, factors, up, down)
 
 
 def _priced(
@@ -64,12 +70,16 @@ def _priced(
 
 
 def _cell_means(
-    trials: pd.DataFrame, response: str, factors: list[str], cells: pd.DataFrame
+    trials: pd.DataFrame,
+    response: str,
+    factors: list[str],
+    cells: pd.DataFrame,
+    block: str | None,
 ) -> list[float]:
     """The blocked model's mean of each row of `cells`; its raw mean where that is not estimable."""
     raw = [float(value) for value in cells[response]]
     try:
-        found = marginal_means(trials, response, factors, factors, block=BLOCK, order=len(factors))
+        found = marginal_means(trials, response, factors, factors, block=block, order=len(factors))
     except AnalysisError:
         return raw
     modelled = dict(zip(found["level"], found["mean"].astype(float), strict=True))

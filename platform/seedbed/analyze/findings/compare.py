@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from seedbed.analyze.stats.chosen_error import chosen_error
+from seedbed.analyze.stats.chosen_error import block_of, chosen_error
 from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.means import level_contrasts
@@ -74,7 +74,7 @@ def _effects(
     design: Design, trials: pd.DataFrame, response: str, factor: str
 ) -> dict[str, Comparison]:
     """By its label, each level of a factor against the baseline."""
-    block = "seed" if trials["seed"].nunique() > 1 else None
+    block = block_of(design) if trials["seed"].nunique() > 1 else None
     seen = observe(trials, response, list(design.factors), block)
     fit = Fit(seen, design.order, chosen_error(design, trials, response))
     comparisons = level_contrasts(fit, factor, design.factors[factor].baseline)

@@ -12,7 +12,14 @@ import pandas as pd
 from seedbed.analyze.numbers import Unit, unit_of
 from seedbed.analyze.stats.anova import anova
 from seedbed.analyze.stats.chosen_error import BLOCK as BLOCK
-from seedbed.analyze.stats.chosen_error import ORDER, chosen_error, reason, shares_orders
+from seedbed.analyze.stats.chosen_error import (
+    ORDER,
+    RESIDUAL,
+    block_of,
+    chosen_error,
+    reason,
+    shares_orders,
+)
 from seedbed.analyze.stats.comparison import Comparison, adjusted
 from seedbed.analyze.stats.diagnostics import Diagnostics, diagnose
 from seedbed.analyze.stats.fit import Fit
@@ -48,9 +55,9 @@ def find_response(
     design: Design, trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
 ) -> ResponseFindings:
     """All tables of one response; when nothing can be computed `fault` says why."""
-    factors = list(baselines)
+    factors, block = list(baselines), block_of(design)
     try:
-        checks = diagnose(trials, response, factors, block=BLOCK, order=design.order)
+        checks = diagnose(trials, response, factors, block=block, order=design.order)
         plots = shares_orders(trials)
         error = chosen_error(design, trials, response)
         means = [
@@ -59,18 +66,18 @@ def find_response(
                 response,
                 factors,
                 name,
-                block=BLOCK,
+                block=block,
                 order=design.order,
                 error=error,
-                seeds="random",
+                seeds="random" if block else "fixed",
             )
             for name in factors
         ]
-        fit = Fit(observe(trials, response, factors, BLOCK), design.order, error)
+        fit = Fit(observe(trials, response, factors, block), design.order, error)
         contrasts = [
             one for name in factors for one in _contrasts(fit, trials, name, baselines[name])
         ]
-        table = _anova(trials, response, factors, plots, design.order)
+        table = _anova(trials, response, factors, plots, design.order, block, error)
         pairs = itertools.combinations(factors, 2) if design.order > 1 else ()
         by_pair = [crossed_contrasts(fit.seen, a, b, error) for a, b in pairs]
     except AnalysisError as fault:
@@ -93,7 +100,13 @@ def find_response(
 
 
 def _anova(
-    trials: pd.DataFrame, response: str, factors: list[str], plots: bool, order: int
+    trials: pd.DataFrame,
+    response: str,
+    factors: list[str],
+    plots: bool,
+    order: int,
+    block: str | None,
+    error: str,
 ) -> pd.DataFrame:
     if plots:
         try:
@@ -102,7 +115,8 @@ def _anova(
             )
         except AnalysisError:  # too few orders are left to be units
             pass
-    return anova(trials, response, factors, block=BLOCK, order=order)
+    kind = error if error == RESIDUAL else "pooled"
+    return anova(trials, response, factors, block=block, order=order, error=kind)
 
 
 def _floats(column: pd.Series[Any]) -> list[float]:
@@ -119,7 +133,7 @@ def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> li
         seen.factors,
         of=factor,
         baseline=baseline,
-        block=BLOCK,
+        block=seen.block,
         order=fit.order,
     )
     words = "fragile: its sign can flip with the values of the diverged trials"
@@ -127,7 +141,7 @@ def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> li
         one.noted(words if one.level in fragile else "")
         for one in adjusted(level_contrasts(fit, factor, baseline, common=True), "holm")
     ]
-    if fit.kind == "unequal":
+    if fit.kind == "unequal" or seen.block is None:
         return comparisons
     by_seed = level_contrasts(Fit(seen, fit.order, "unequal"), factor, baseline, common=True)
     return [

@@ -19,6 +19,7 @@ from seedbed.analyze.findings.response import ResponseFindings as ResponseFindin
 from seedbed.analyze.findings.response import find_response
 from seedbed.analyze.findings.verdicts import judge
 from seedbed.analyze.numbers import Unit, unit_of
+from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.comparison import adjusted
 from seedbed.analyze.stats.components import variance_components
 from seedbed.analyze.stats.examples import two_errors
@@ -83,7 +84,7 @@ def find(
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
     responses = [find_response(design, ordered, name, baselines) for name in design.responses]
-    two_level = _two_level(ordered, responses[0], factors)
+    two_level = _two_level(ordered, responses[0], factors, block_of(design))
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(design, ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design.responses[0] else None
@@ -97,19 +98,20 @@ def find(
         secondary=_adjusted_together(responses[1:]),
         missing=missing_trials(ordered, list(baselines)),
         aliases=aliases,
-        cells=find_cells(ordered, primary.unit, cost, list(baselines)),
+        cells=find_cells(ordered, primary.unit, cost, list(baselines), block_of(design)),
         cost=unit_of(design.metric(cost), ordered[cost]) if cost else None,
         claims=_claims(design, ordered, responses, aliases),
         outlook=None
         if primary.fault
         else _outlook(ordered, primary, list(baselines), cost, design.order),
-        components=_components(ordered, primary, list(baselines)),
+        components=_components(ordered, primary, list(baselines), block_of(design)),
         two_level=two_level,
-        test_errors=_test_errors(ordered, primary, baselines, correct or {}),
+        test_errors=_test_errors(design, ordered, primary, baselines, correct or {}),
     )
 
 
 def _test_errors(
+    design: Design,
     trials: pd.DataFrame,
     response: ResponseFindings,
     baselines: Mapping[str, Any],
@@ -129,7 +131,7 @@ def _test_errors(
                 list(baselines),
                 of=name,
                 baseline=baseline,
-                block=BLOCK,
+                block=block_of(design),
                 error=response.error,
             ).assign(factor=name)
             for name, baseline in baselines.items()
@@ -146,14 +148,14 @@ def _claims(
     aliases: list[Alias],
 ) -> list[Judged]:
     """The verdicts on the design's claims, in their order."""
-    by_name = {response.unit.name: response for response in responses}
+    by_name, block = {response.unit.name: response for response in responses}, block_of(design)
     judged = []
     for stated in design.claims:
         response = by_name.get(stated.claim.response, responses[0])
         judged.append(
             judge(
                 stated, trials, list(design.factors), response.unit,
-                block=BLOCK, error=response.error, aliases=aliases, scale=scale_of(design),
+                block=block, error=response.error, aliases=aliases, scale=scale_of(design),
             )
         )  # fmt: skip
     return judged
@@ -173,11 +175,11 @@ def _outlook(
 
 
 def _components(
-    trials: pd.DataFrame, response: ResponseFindings, factors: list[str]
+    trials: pd.DataFrame, response: ResponseFindings, factors: list[str], block: str | None
 ) -> pd.DataFrame:
-    if response.fault:
+    if response.fault or block is None:
         return pd.DataFrame()
-    return variance_components(trials, response.unit.name, factors, block=BLOCK)
+    return variance_components(trials, response.unit.name, factors, block=block)
 
 
 def _finely(
@@ -191,14 +193,17 @@ def _finely(
 
 
 def _two_level(
-    trials: pd.DataFrame, response: ResponseFindings, factors: Mapping[str, list[Any]]
+    trials: pd.DataFrame,
+    response: ResponseFindings,
+    factors: Mapping[str, list[Any]],
+    block: str | None,
 ) -> pd.DataFrame | None:
     """Every effect of a design of two-level factors, judged; None for others."""
     if len(factors) < 2 or any(len(levels) != 2 for levels in factors.values()):
         return None
     try:
         return effects_two_level(
-            trials, response.unit.name, list(factors), block=BLOCK, error=response.error
+            trials, response.unit.name, list(factors), block=block, error=response.error
         )
     except AnalysisError:  # with cells missing its effects are not those of the design
         return None

@@ -10,6 +10,7 @@ from seedbed.analyze.numbers import Unit, counted, listed, p_value
 from seedbed.analyze.report.page import sentence
 from seedbed.analyze.report.sections.claims import tally
 from seedbed.analyze.report.sections.planted_claims import truth_words
+from seedbed.analyze.stats.chosen_error import RESIDUAL
 from seedbed.analyze.stats.comparison import Comparison, of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
@@ -69,7 +70,7 @@ def caveats(findings: Findings) -> list[str]:
         f"{'it' if len(alias.factors) == 1 else 'them'} is said of the bundle."
         for alias in findings.aliases
     ]
-    if findings.num_seeds == 1:
+    if findings.num_seeds == 1 and findings.primary.error != RESIDUAL:
         words.append(
             "One seed: differences are as measured. There is no error to judge them by, so no "
             "interval and no p is given."

@@ -30,6 +30,7 @@ def anova(
     order: int = 2,
     typ: int = 2,
     whole_plot: str | Sequence[str] | None = None,
+    error: str = "pooled",
 ) -> pd.DataFrame:
     """The ANOVA table, one row per term (`A`, `A:B`), the block and `Residual`.
 
@@ -42,7 +43,8 @@ def anova(
     `whole_plot` names columns that together say which trials were run as one unit (one cohort, one
     data order). Terms that only change from unit to unit are then tested against the variation
     between units, in row `Residual (whole plot)`, all others against that within; column `stratum`
-    says which. Like R's `aov(y ~ ... + Error(unit))`; Yates 1935.
+    says which. Like R's `aov(y ~ ... + Error(unit))`; Yates 1935. With `error` "residual" tests use
+    what the model leaves out, also where no cell is repeated.
     Fox & Weisberg, An R Companion to Applied Regression (car::Anova); Olejnik & Algina 2003.
     """
     if typ not in (1, 2, 3):
@@ -50,7 +52,7 @@ def anova(
     if order < 1:
         raise AnalysisError(f"order is {order!r}.", mend="Use 1 (main effects) or more.")
     seen = observe(trials, response, factors, block)
-    fit = Fit(seen, order)
+    fit = Fit(seen, order, error)
     terms = fit.terms
     if whole_plot is not None:
         if typ == 3:

@@ -18,6 +18,7 @@ from seedbed.plan.design import Design
 
 BLOCK = "seed"  # every comparison is within seeds
 ORDER = "order_hash"
+RESIDUAL = "residual"  # what the model's terms leave is taken for the error
 _FEWEST_SEEDS = 3  # for a variance that is not pooled
 
 # How an interval is described after "the 95 % interval of their mean, ".
@@ -25,11 +26,19 @@ WORDS = {
     "pooled": "its error pooled over the study",
     "cells": "every cell with a variance of its own",
     "unequal": "from one value per seed",
+    RESIDUAL: "the interactions that the model leaves out being taken for its error",
 }
+
+
+def block_of(design: Design) -> str | None:
+    """The column that comparisons are made within; None where nothing is shared."""
+    return BLOCK if design.paired else None
 
 
 def chosen_error(design: Design, trials: pd.DataFrame, response: str) -> str:
     """The kind of error of the report's intervals: pooled, cells or unequal (see `Fit`)."""
+    if design.error.kind == RESIDUAL:
+        return RESIDUAL
     values = pd.to_numeric(trials[response], errors="coerce")
     if trials.loc[completed(trials) & values.notna(), BLOCK].nunique() < _FEWEST_SEEDS:
         return "pooled"
@@ -57,6 +66,11 @@ def reason(design: Design, error: str, checks: Diagnostics, plots: bool) -> str:
     """What a reader must know about the choice of error; empty where there is nothing to say."""
     shared = "trials of the same data and seed share their order of samples"
     stated = design.error.kind == "pooled"
+    if error == RESIDUAL:
+        return (
+            "one run a cell has no error of its own: what the model leaves out, the interactions "
+            "of all factors, is taken for it, and every p and interval here rests on that"
+        )
     if error == "unequal":
         return f"{shared}, so the seed is the unit: intervals rest on one value per seed"
     if error == "pooled" and stated and not _too_late(design):

@@ -30,7 +30,7 @@ from seedbed.analyze.trials.observations import (
 from seedbed.errors import nearest
 
 Term = tuple[str, ...]
-ERRORS = ("pooled", "cells", "unequal")
+ERRORS = ("pooled", "cells", "unequal", "residual")
 
 _ZERO_RESIDUAL = 1e-22  # of the total sum of squares: what rounding leaves of an exact fit
 _CONFIDENCE = 0.95
@@ -62,8 +62,13 @@ def full_df(seen: Observations, term: Term) -> int:
     return int(np.prod([len(seen.levels[name]) - 1 for name in term]))
 
 
-def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
-    """A residual, and whether tests and intervals may use it."""
+def judged_error(
+    seen: Observations, sum_sq: float, df: int, *, any_residual: bool = False
+) -> ErrorTerm:
+    """A residual, and whether tests and intervals may use it.
+
+    With `any_residual` also one that is not of repetitions, but of terms left out of the model.
+    """
     refusal = ""
     if seen.is_constant:
         sum_sq, refusal = 0.0, "the response is the same in every completed trial"
@@ -71,6 +76,8 @@ def judged_error(seen: Observations, sum_sq: float, df: int) -> ErrorTerm:
         refusal = "no test: no error degrees of freedom"
         if seen.num_seeds < 2:
             refusal = f"one seed: no interval and no p; {refusal}"
+    elif any_residual:
+        pass
     elif seen.num_seeds < 2:
         refusal = "one seed: no interval and no p"
     elif seen.num_seeds == 2 and df < MIN_POOLED_DF:
@@ -85,7 +92,8 @@ class Fit:
 
     `error` says what the intervals use: "pooled" is one residual variance for all trials, "cells"
     lets every cell have its own (see `cell_variances`), "unequal" allows any correlation within a
-    block, so that each block is one value (see `standard_errors`).
+    block, so that each block is one value (see `standard_errors`); "residual" pools what the model
+    leaves out, also where no cell is repeated.
     """
 
     def __init__(self, seen: Observations, order: int, error: str = "pooled") -> None:
@@ -105,7 +113,8 @@ class Fit:
         self._to_basis: Floats = self._right.T / self._sizes
         self._along: Floats = self._to_basis.T @ (design.T @ seen.y)
         rest = self.residuals
-        self.error = judged_error(seen, float(rest @ rest), len(rest) - len(self._sizes))
+        num, sum_sq = len(rest) - len(self._sizes), float(rest @ rest)
+        self.error = judged_error(seen, sum_sq, num, any_residual=error == "residual")
 
     @cached_property
     def basis(self) -> Floats:
@@ -193,7 +202,7 @@ class Fit:
     def _spread(self, scaled: Floats) -> Spread:
         if self.error.refusal:
             return Spread(float("nan"), float("nan"), self.error.refusal)
-        if self.kind != "pooled":
+        if self.kind not in ("pooled", "residual"):
             return self.unequal.of(self.basis @ scaled)
         se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(scaled))
         return Spread(se, float(self.error.df), "")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seedbed.analyze.findings.study import BLOCK, Findings
+from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import listed, unit_of
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.report.sections.published_table import by_itself
-from seedbed.analyze.stats.chosen_error import chosen_error
+from seedbed.analyze.stats.chosen_error import block_of, chosen_error
 from seedbed.analyze.stats.means import marginal_means
 from seedbed.analyze.trials.observations import AnalysisError, label_text
 from seedbed.study.cell import Cell
@@ -128,13 +128,14 @@ def _as_published(published: Published, *, is_fraction: bool) -> list[str]:
 
 def _cell_means(findings: Findings, response: str) -> dict[tuple[str, ...], _Ours]:
     """By the labels of a cell: its mean over the seeds, in the blocked model of all factors."""
-    factors = list(findings.factors)
+    factors, block = list(findings.factors), block_of(findings.design)
     if response not in findings.trials.columns:
         return {}
     try:
         table = marginal_means(
-            findings.trials, response, factors, factors, block=BLOCK, order=len(factors),
-            error=chosen_error(findings.design, findings.trials, response), seeds="random",
+            findings.trials, response, factors, factors, block=block, order=len(factors),
+            error=chosen_error(findings.design, findings.trials, response),
+            seeds="random" if block else "fixed",
         )  # fmt: skip
     except AnalysisError:
         return {}

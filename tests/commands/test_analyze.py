@@ -1,0 +1,182 @@
+"""Reports of tables that others made. Oracles: R's tables of its own data sets (`oracles.json`)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seedbed.commands.seedbed import main
+
+ORACLES = json.loads(
+    (Path(__file__).parents[1] / "analyze" / "stats" / "oracles.json").read_text()
+)["oracles"]
+
+
+def table(name: str, folder: Path, **drop: object) -> str:
+    data = ORACLES[name]["data"]
+    rows = pd.DataFrame(data["rows"], columns=data["columns"])
+    if drop:
+        rows = rows[
+            ~np.logical_and.reduce([rows[column] == value for column, value in drop.items()])
+        ]
+    rows.to_csv(folder / "runs.csv", index=False)
+    return str(folder / "runs.csv")
+
+
+def anova_of(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "anova.csv").set_index("term")
+
+
+def expected_rows(rows: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row[0]: dict(zip(rows["columns"], row, strict=True)) for row in rows["rows"]}
+
+
+def test_repeated_cells_without_a_block_are_rs_anova(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    line = ["analyze", table("R_ToothGrowth", tmp_path), "--response", "len", "--factors", "supp"]
+    assert main([*line, "dose", "--out", str(out)]) == 0
+    found, wanted = anova_of(out), expected_rows(ORACLES["R_ToothGrowth"]["expected"]["anova"])
+    for term in ("supp", "dose", "supp:dose"):
+        assert found.loc[term, "F"] == pytest.approx(wanted[term]["F value"], rel=1e-9)
+        assert found.loc[term, "p"] == pytest.approx(wanted[term]["Pr(>F)"], rel=1e-6)
+    means = pd.read_csv(out / "means.csv")
+    ours = {str(row["level"]): row["mean"] for _, row in means[means.factor == "supp"].iterrows()}
+    data = ORACLES["R_ToothGrowth"]["data"]
+    rows = pd.DataFrame(data["rows"], columns=data["columns"])
+    assert ours == pytest.approx(rows.groupby("supp")["len"].mean().to_dict())
+
+
+def test_a_block_is_taken_out_as_r_does(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    line = ["analyze", table("R_npk", tmp_path), "--response", "yield", "--factors", "N", "P", "K"]
+    assert main([*line, "--block", "block", "--out", str(out)]) == 0
+    found = anova_of(out)
+    wanted = expected_rows(ORACLES["R_npk"]["expected"]["anova_typeII_car"])
+    for term in ("N", "P", "K", "N:P", "N:K", "P:K"):
+        assert found.loc[term, "F"] == pytest.approx(wanted[term]["F value"], rel=1e-9)
+
+
+def test_an_empty_cell_is_named_and_what_it_takes_is_not_estimated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    drop = ORACLES["ToothGrowth_empty_cell"]["data"]["drop_where"]
+    line = ["analyze", table("R_ToothGrowth", tmp_path, **drop), "--response", "len", "--factors"]
+    assert main([*line, "supp", "dose", "--out", str(out)]) == 0
+    found = anova_of(out)
+    wanted = expected_rows(ORACLES["ToothGrowth_empty_cell"]["expected"]["typeII_car"])
+    assert found.loc["supp", "sum_sq"] == pytest.approx(wanted["supp"]["Sum Sq"], rel=1e-9)
+    assert "5 of 6 cells were planned: the others are not in the table" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    # Over the doses that both have: what can be said is said, and over what.
+    contrasts = pd.read_csv(out / "contrasts.csv")
+    supp = contrasts[contrasts.factor == "supp"].iloc[0]
+    assert "of 3 combinations" in supp["note"] and np.isfinite(supp["difference"])
+
+
+def one_run_a_cell(folder: Path) -> tuple[str, pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [
+            {"a": a, "b": b, "c": c, "acc": 0.3 + 0.05 * (a == 2) + rng.normal(0, 0.01)}
+            for a, b, c in itertools.product((1, 2), ("x", "y"), (10, 20, 30))
+        ]
+    )
+    rows.to_parquet(folder / "runs.parquet")
+    return str(folder / "runs.parquet"), rows
+
+
+def test_one_run_a_cell_has_no_p_unless_it_is_asked_for_and_then_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, rows = one_run_a_cell(tmp_path)
+    line = ["analyze", path, "--response", "acc", "--factors", "a", "b", "c", "--unit", "share"]
+    assert main([*line, "--out", str(tmp_path / "none")]) == 0
+    assert anova_of(tmp_path / "none")["p"].isna().all()
+    assert "One seed" in capsys.readouterr().out
+    assert main([*line, "--error", "highest-order", "--out", str(tmp_path / "highest")]) == 0
+    assert "One run a cell has no error of its own" in " ".join(capsys.readouterr().out.split())
+    # The interaction of all three by hand: what the cells hold beyond all of lower order.
+    code = {"a": (1, 2), "b": ("x", "y"), "c": (10, 20, 30)}
+    values = np.zeros((2, 2, 3))
+    for _, row in rows.iterrows():
+        values[tuple(code[name].index(row[name]) for name in "abc")] = row["acc"]
+    left = values.copy()
+    for axis in range(3):
+        left = left - left.mean(axis, keepdims=True)
+    found = anova_of(tmp_path / "highest")
+    assert found.loc["Residual", "sum_sq"] == pytest.approx((left**2).sum(), rel=1e-9)
+    assert found.loc["Residual", "df"] == 2 and found.loc["a", "p"] < 0.05
+
+
+def test_claims_of_a_file_are_judged_and_lower_may_be_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"lr": lr, "seed": seed, "loss": 3 + (lr == 2e-3) + 0.01 * seed + 0.002 * ((seed + k) % 3)}
+        for k, lr in enumerate((1e-3, 2e-3))
+        for seed in range(5)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "runs.tsv", sep="\t", index=False)
+    (tmp_path / "claims.toml").write_text(
+        '[[claim]]\nid = "slow"\nstatement = "Twice the rate loses."\n'
+        'contrasts = [{of = "lr", level = 0.002, over = 0.001, direction = "above"}]\n'
+    )
+    line = ["analyze", str(tmp_path / "runs.tsv"), "--response", "loss", "--factors", "lr"]
+    line += ["--block", "seed", "--unit", "loss", "--claims", str(tmp_path / "claims.toml")]
+    assert main([*line, "--out", str(tmp_path / "report")]) == 0
+    assert "Of 1 claim 1 is supported" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report" / "claims.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--response", "accc", "--factors", "a"], "acc"),
+        (["--response", "acc", "--factors", "aa"], "a"),
+        (
+            ["--response", "acc", "--factors", "a", "--baseline", "a=7"],
+            "no level of the factor 'a'",
+        ),
+        (["--response", "acc", "--factors", "a", "--baseline", "z=7"], "--factors"),
+        (["--response", "b", "--factors", "a"], "Row 1 has 'x' for the response 'b'"),
+        (["--response", "c", "--factors", "a", "--unit", "percent", "--claims", "/none"], "/none"),
+        (["--response", "c", "--factors", "a", "--unit", "share"], "--unit percent"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_the_nearest_right_name(
+    more: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = one_run_a_cell(tmp_path)
+    assert main(["analyze", path, *more, "--out", str(tmp_path / "report")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_mlflow_experiment_of_any_trainer_is_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    mlflow = MlflowClient(uri)
+    experiment = mlflow.create_experiment("theirs", artifact_location=str(tmp_path / "files"))
+    for lr, depth, seed in itertools.product(("0.001", "0.01"), ("3", "12"), range(3)):
+        run = mlflow.create_run(experiment).info.run_id
+        for name, value in (("lr", lr), ("depth", depth), ("seed", seed)):
+            mlflow.log_param(run, name, value)
+        noise = 0.001 * ((seed * 7 + int(depth)) % 5)
+        mlflow.log_metric(run, "val/acc", 0.5 + 0.1 * (lr == "0.01") + 0.01 * seed + noise)
+    line = ["analyze", "mlflow:theirs", "--tracking-uri", uri, "--response", "metrics.val/acc"]
+    line += ["--factors", "params.lr", "params.depth", "--block", "params.seed", "--unit", "share"]
+    assert main([*line, "--out", str(tmp_path / "report")]) == 0
+    assert "rises by 10.0" in " ".join(capsys.readouterr().out.split())
+    assert main(["analyze", "mlflow:their", *line[2:]]) == 2
+    assert "theirs" in capsys.readouterr().err
