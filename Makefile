@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 STUDY ?= studies/text_encoder_depth.py
 # Of `make bench`: names of benchmarks, and --toy for small sizes.
 BENCH ?=
+# Of `make cluster-demo`: arguments of the study, as --scale smoke; of `make chaos`: see its --help.
+DEMO ?=
+CHAOS ?=
 # Processes that run tests; a file's tests stay in one of them, since they share its servers.
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check bench mlflow s3 clean
+.PHONY: help install demo test quick check bench mlflow s3 cluster cluster-down cluster-demo chaos clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # uv takes a quarter of pip's time. pip does it where uv cannot: behind a mirror that only pip's own
 # configuration names, or on a platform that uv has no wheel for.
@@ -56,7 +59,19 @@ mlflow: $(VENV)/.installed ## show the runs at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$${SEEDBED_HOME:-$$HOME/.seedbed}/mlflow.db --port 5000
 
 s3: $(VENV)/.installed-dev ## run an S3 server with a bucket 'corpus' until Ctrl-C
-	@$(BIN)/python -m seedbed_corpora.s3_server
+	@$(BIN)/python -m seedbed_local.s3
+
+cluster: $(VENV)/.installed-dev ## run a cluster of several nodes on this machine until Ctrl-C
+	@$(BIN)/python -m seedbed_local up
+
+cluster-down: $(VENV)/.installed-dev ## end it from another terminal
+	@$(BIN)/python -m seedbed_local down
+
+cluster-demo: $(VENV)/.installed-dev ## submit the text-depth study to it, or to one for the while
+	@$(BIN)/python -m seedbed_local demo -- $(DEMO)
+
+chaos: $(VENV)/.installed-dev ## kill parts of such a cluster at random for ten minutes of a study
+	@$(BIN)/python -m tests.chaos.chaos $(CHAOS)
 
 clean: ## remove the virtual environment (state under ~/.seedbed stays)
 	rm -rf $(VENV)

@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
-pytest_plugins = ["tests.fixtures.ranks", "tests.fixtures.s3"]
+pytest_plugins = ["tests.fixtures.local_cluster", "tests.fixtures.ranks", "tests.fixtures.s3"]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")

@@ -22,7 +22,7 @@ COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.strip
 
 
 def test_every_command_is_one_that_a_test_runs() -> None:
-    run_elsewhere = (ROOT / "tests" / "end_to_end" / "test_job_submit.py").read_text()
+    run_elsewhere = (ROOT / "tests" / "end_to_end" / "test_local_cluster.py").read_text()
     for command in COMMANDS:
         words = command.split()
         if words[0] == "make":

@@ -26,7 +26,7 @@ from seedbed.data.shards.index import index_source, shards_of
 from seedbed.data.shards.shard_index import IndexJob, Read
 from seedbed.data.shards.spread import in_threads
 from seedbed.storage.objects import read_object, write_object
-from seedbed_corpora.s3_server import serve
+from seedbed_local.s3 import serve
 
 TOY = ("--shards", "3", "--mbytes", "1", "--repeats", "1")
 NEEDS = ("s3",)

@@ -110,7 +110,7 @@ def measure(where: str, root: Path, options: argparse.Namespace) -> dict[str, fl
 def _server(where: str, root: Path) -> Any:
     if where == "local":
         return nullcontext({})
-    from seedbed_corpora.s3_server import serve
+    from seedbed_local.s3 import serve
 
     (root / "seaweed").mkdir()
     return serve(root / "seaweed")

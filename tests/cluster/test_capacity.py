@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +12,6 @@ from typing import Any
 
 import pytest
 import ray
-from ray.autoscaler._private.monitor import BASE_READONLY_CONFIG
 
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity, at_most, cluster_capacity
@@ -34,9 +27,8 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
+from seedbed_local.head import RayHead
 
-BIN = Path(sys.executable).parent
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 HEAD = ("", {"CPU": 4.0})
 BIG = NodeType("big", {"CPU": 32.0, "GPU": 8.0}, 2)
 SMALL = NodeType("small", {"CPU": 8.0, "GPU": 1.0}, 10)
@@ -74,7 +66,6 @@ def test_a_cluster_becomes_what_its_types_and_its_limit_allow(
 # of the data do, where a type does not say that it has some.
 MEMORY = {"memory": 4_000_000_000, "object_store_memory": 200_000_000}
 CONFIG = {
-    "cluster_name": "fake",
     "max_workers": 3,
     "idle_timeout_minutes": 10,
     "head_node_type": "ray.head.default",
@@ -84,96 +75,37 @@ CONFIG = {
         "none": {"resources": {"CPU": 64}, "node_config": {}, "max_workers": 0},
     },
 }
-HEAD_ID = "f" * 51 + "00000"
-
-
-def free_port() -> int:
-    """A port that nothing listens on, away from Ray's own range for workers."""
-    for port in range(32_000, 40_000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise AssertionError("no free port")
 
 
 @pytest.fixture
 def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]:
     """Starts a head of two CPUs that scales by a configuration, and joins it."""
-    heads: list[subprocess.Popen[bytes]] = []
+    heads: list[RayHead] = []
     with tempfile.TemporaryDirectory(prefix="as", ignore_cleanup_errors=True) as short:
 
         def start(config: Mapping[str, Any]) -> str:
-            port = free_port()
-            address = f"{ray.util.get_node_ip_address()}:{port}"
-            provider = {
-                "type": "external",
-                "module": "fake_nodes.FakeNodes",
-                "gcs_address": address,
-                "head_node_id": HEAD_ID,
-                "launch_multiple": True,
-                "disable_node_updaters": True,
-            }
-            file = tmp_path / "autoscaling.yaml"
-            whole = {**BASE_READONLY_CONFIG, **config, "provider": provider}
-            file.write_text(json.dumps(whole))  # YAML as well
-            environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
-                "PATH": f"{BIN}:{os.environ['PATH']}",
-                "PYTHONPATH": f"{FIXTURES}:{os.environ.get('PYTHONPATH', '')}",
-                "TMPDIR": short,
-                "RAY_AUTH_MODE": "disabled",
-                "RAY_FAKE_CLUSTER": "1",
-                "RAY_enable_autoscaler_v2": "1",
-                "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-                "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
-                "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
-                "RAY_NODE_TYPE_NAME": "ray.head.default",
-            }
-            command = [
-                BIN / "ray", "start", "--head", "--block", f"--port={port}", "--num-cpus=2",
-                "--num-gpus=0", "--include-dashboard=false", f"--temp-dir={short}",
-                f"--autoscaling-config={file}", "--min-worker-port=0", "--max-worker-port=0",
-                "--object-store-memory=200000000", "--disable-usage-stats",
-            ]  # fmt: skip
-            heads.append(
-                subprocess.Popen(
-                    command, env=environment, start_new_session=True,
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                )
-            )  # fmt: skip
-            join(address)
-            return address
+            head = RayHead(
+                tmp_path / "ray",
+                config,
+                checkout=tmp_path,
+                temp=Path(short),
+                env={},
+                dashboard=False,
+            )
+            heads.append(head)
+            head.start()
+            join(head.address)
+            return head.address
 
         try:
             yield start
         finally:
             ray.shutdown()
-            # Nodes that the autoscaler started are in process groups of their own.
-            for process in processes_of(short):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
             for head in heads:
-                head.wait(60)
-
-
-def processes_of(folder: str) -> list[int]:
-    """The processes that name `folder`, which is one test's own."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"{folder}/".encode() in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-    return found
+                head.stop()
 
 
 def join(address: str) -> None:
-    """Waits for the head first: a driver that finds none ends its process."""
-    host, _, port = address.rpartition(":")
-
-    def is_up() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
-
-    assert until(is_up), "the head did not come up"
     for _ in range(60):
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")

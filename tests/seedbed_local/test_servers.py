@@ -1,0 +1,78 @@
+"""Servers that are stopped, killed and started again. Oracles: psycopg2, boto3 and sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from seedbed_local.postgres import USER, Postgres
+from seedbed_local.s3 import S3Server
+
+pytestmark = pytest.mark.slow
+
+
+def count(postgres: Postgres, database: str) -> int:
+    with (
+        psycopg2.connect(
+            host="127.0.0.1",
+            port=postgres.port,
+            user=USER,
+            password=postgres.password,
+            dbname=database,
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+        cursor.execute("INSERT INTO kept VALUES (1)")
+        cursor.execute("SELECT count(*) FROM kept")
+        return int(cursor.fetchall()[0][0])
+
+
+def test_a_database_outlives_a_stop_and_a_kill_and_takes_no_wrong_password(tmp_path: Path) -> None:
+    postgres = Postgres(tmp_path, password="right", databases=("one", "two"))
+    try:
+        postgres.start()
+        assert (count(postgres, "one"), count(postgres, "two")) == (1, 1)
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            psycopg2.connect(
+                host="127.0.0.1", port=postgres.port, user=USER, password="wrong", dbname="one"
+            )
+        postgres.stop()
+        postgres.start()
+        assert count(postgres, "one") == 2
+        assert postgres.process is not None
+        parts = psutil.Process(postgres.process.pid).children(recursive=True)
+        postgres.kill()
+        assert not any(part.is_running() for part in parts)
+        postgres.start()
+        assert count(postgres, "one") == 3
+        assert "right" not in postgres.log.read_text()
+    finally:
+        postgres.stop()
+
+
+@pytest.mark.s3
+def test_a_bucket_outlives_a_stop_a_kill_and_other_ports(tmp_path: Path) -> None:
+    first = S3Server(tmp_path)
+    try:
+        first.start()
+        first._client().put_object(Bucket=first.bucket, Key="kept", Body=b"1")
+        first.stop()
+        first.start()
+        first._client().put_object(Bucket=first.bucket, Key="more", Body=b"2")
+        first.kill()
+    finally:
+        first.stop()
+    second = S3Server(tmp_path, keys=first.keys)
+    try:
+        second.start()
+        body = [
+            second._client().get_object(Bucket=second.bucket, Key=key)["Body"].read()
+            for key in ("kept", "more")
+        ]
+        assert body == [b"1", b"2"]
+    finally:
+        second.stop()
