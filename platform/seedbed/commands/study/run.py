@@ -17,6 +17,7 @@ from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import Passing
 from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
 from seedbed.home import home
+from seedbed.storage.retry import env_number
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -123,8 +124,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
 
 def _checkpoint_seconds() -> float | None:
     """Between checkpoints, of SEEDBED_CHECKPOINT_SECONDS; without it, by what one costs."""
-    said = os.environ.get("SEEDBED_CHECKPOINT_SECONDS")
-    return float(said) if said else None
+    name = "SEEDBED_CHECKPOINT_SECONDS"
+    return env_number(name, 0.0, least=0) if os.environ.get(name) else None
 
 
 def _open_ledger(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from seedbed.study.record import TrialRecord
 from seedbed.study.trial import Trial
 from seedbed.track.ledger import File, Remote
 
+THREADS = 16  # that ask a bucket for records, each for one at a time
 ASIDE = "aside"  # the folder of what was recorded on other data
 
 
@@ -52,8 +54,11 @@ def read_outcome(
     another order, does not count.
     """
     outcome = Outcome()
-    for trial in trials:
-        values = store.read_json("trials", trial.key, "record.json")
+    begun = set(store.names("trials"))  # one listing: most of 10,000 trials may not have
+    some = [trial for trial in trials if trial.key in begun]
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(lambda t: store.read_json("trials", t.key, "record.json"), some))
+    for trial, values in zip(some, found, strict=True):
         if values is None:
             continue
         record = TrialRecord.from_json(values)
