@@ -133,7 +133,8 @@ def code_version() -> dict[str, str]:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     commit = git("rev-parse", "HEAD")
-    if commit and git("status", "--porcelain", "--untracked-files=no"):
+    # A cluster's nodes have the code and its history, and not the rest of the checkout.
+    if commit and git("status", "--porcelain", "--untracked-files=no", ":/platform", ":/studies"):
         commit += "-modified"
     return {
         "seedbed": version("seedbed"),
