@@ -28,7 +28,7 @@ from seedbed.model.objective import Objective
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.recipe.resolve import resolve
 from seedbed.recipe.scale import SCALES
-from seedbed.run.worker.variant import build_optimizer
+from seedbed.run.worker.optimizer import build_optimizer
 from seedbed.variants import CLIP, UNIFIED
 
 TOY = ("--scale", "smoke", "--batch", "8", "--repeats", "1")

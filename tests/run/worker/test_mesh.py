@@ -23,7 +23,7 @@ from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.mesh import Mesh, split_by_cost
-from seedbed.run.worker.variant import ATTENTION_BIASES
+from seedbed.run.worker.optimizer import ATTENTION_BIASES
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 

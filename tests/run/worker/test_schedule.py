@@ -11,8 +11,8 @@ from seedbed.model.pretrainer import Pretrainer
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.recipe.resolve import resolve
 from seedbed.recipe.scale import DEMO
+from seedbed.run.worker.optimizer import build_optimizer
 from seedbed.run.worker.schedule import learning_rate
-from seedbed.run.worker.variant import build_optimizer
 from seedbed.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seedbed.data.render.render import Columns
+from seedbed.data.render.tokenizer import PAD
 from seedbed.data.views import View
 from seedbed.model.gather import Gather
+from seedbed.model.terms.masked_lm import IGNORED
 from seedbed.recipe.recipe import Recipe
 
 # Numbers of this process to those of all that train the same variants, a list for each.
@@ -106,3 +109,16 @@ def _copied(column: NDArray[Any], *, pinned: bool) -> Tensor:
     held = torch.empty(column.shape, dtype=dtype, pin_memory=True)
     np.copyto(held.numpy(), column)
     return held
+
+
+def padded(batch: Mapping[str, Tensor], context: int) -> dict[str, Tensor]:
+    """The batch with its captions, cut to the longest, brought back to the whole context."""
+    out = dict(batch)
+    for name, column in batch.items():
+        if View(name, "text").length in batch:
+            more = context - column.shape[1]
+            out[name] = F.pad(column, (0, more), value=PAD)
+            target = View(name, "text").target
+            if target in batch:
+                out[target] = F.pad(batch[target], (0, more), value=IGNORED)
+    return out

@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from seedbed.data.order import derive
-from seedbed.data.render.tokenizer import PAD
-from seedbed.data.views import View
 from seedbed.model.gather import (
     Gather,
     data_group,
@@ -26,16 +23,16 @@ from seedbed.model.gather import (
     world_size,
 )
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.model.terms.masked_lm import IGNORED
-from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.recipe.recipe import Budget
 from seedbed.run.worker import losses
+from seedbed.run.worker.batch import padded
 from seedbed.run.worker.clock import StepClock
+from seedbed.run.worker.optimizer import build_optimizer
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
 from seedbed.study import recorded
 from seedbed.study.trial import Trial
 
-ATTENTION_BIASES = (".attend.bias", ".qkv.bias")  # of our text blocks and timm's
 CURVE_POINTS = 200  # per trial: what a record keeps and the ledger shows
 
 
@@ -233,41 +230,3 @@ class Variant:
 def log_every(budget: Budget) -> int:
     """Steps between points of a curve."""
     return max(1, budget.steps // CURVE_POINTS)
-
-
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with decay on tensors of two or more dimensions, and none on biases and scales.
-
-    See `AdamW.decay_attention_bias` for the exception that the paper's code makes.
-    """
-    settings = recipe.optimizer
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        exception = settings.decay_attention_bias and name.endswith(ATTENTION_BIASES)
-        (decayed if parameter.ndim >= 2 or exception else others).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=settings.lr,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.eps,
-        fused=True,
-    )
-
-
-def padded(batch: Mapping[str, Tensor], context: int) -> dict[str, Tensor]:
-    """The batch with its captions, cut to the longest, brought back to the whole context."""
-    out = dict(batch)
-    for name, column in batch.items():
-        if View(name, "text").length in batch:
-            more = context - column.shape[1]
-            out[name] = F.pad(column, (0, more), value=PAD)
-            target = View(name, "text").target
-            if target in batch:
-                out[target] = F.pad(batch[target], (0, more), value=IGNORED)
-    return out
