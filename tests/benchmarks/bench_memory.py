@@ -38,10 +38,12 @@ from seedbed.data.render.render import Rendering
 from seedbed.data.rounds import Span, rounds
 from seedbed.data.stream import stream
 from seedbed.data.views import IMAGE, TEXT
+from seedbed.recipe.scale import SCALES
 
 TOY = ("--rows", "512", "--batch", "256", "--workers", "2", "--steps", "8", "--size", "64")
 NEEDS = ("ray",)
-CONTEXT, LANES, WINDOW_ROWS = 77, 64, 1_024
+CONTEXT, PAPER = 77, SCALES["paper"].patches
+LANES, WINDOW_ROWS = PAPER["corpus.lanes"], PAPER["corpus.window_rows"]
 PICTURE = 20_000  # bytes, about what img2dataset leaves at 256 px
 SAMPLE_SECONDS = 0.02
 # A rank that takes nothing for a while (it compiles, it evaluates): until the stream stands still.

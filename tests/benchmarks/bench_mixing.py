@@ -5,7 +5,7 @@ batch and rows. Baseline: as many rows drawn from the whole corpus without repla
 0.95. How many of a batch's rows have a neighbour of their own block beside them in it is looked at:
 of a full permutation hardly any, of shards read whole nearly all.
 
-    python tests/benchmarks/bench_mixing.py [--rows 15000000] [--batches 8] [--lanes 64]
+    python tests/benchmarks/bench_mixing.py [--rows 15000000] [--batches 8] [--window 256]
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from table import Row, run
 
 from seedbed.data.order import BLOCK_ROWS, Blocks, Order, permutation
 from seedbed.data.rounds import Span, rounds
+from seedbed.recipe.scale import SCALES
 
 TOY = ("--rows", "200000", "--batches", "2", "--batch", "256", "--lanes", "8")
 NEEDS = ()
-SHARD_ROWS, WINDOW_ROWS = 10_000, 1_024
+SHARD_ROWS = 10_000
+PAPER = SCALES["paper"].patches
 
 
 def batches(order: Order, batch: int, count: int) -> list[NDArray[np.int64]]:
@@ -62,7 +64,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--rows", type=int, default=15_000_000)
     parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--batch", type=int, default=4_096)
-    parser.add_argument("--lanes", type=int, default=64)
+    parser.add_argument("--lanes", type=int, default=PAPER["corpus.lanes"])
+    parser.add_argument("--window", type=int, default=PAPER["corpus.window_rows"], help="its rows")
     options = parser.parse_args(arguments)
     counts = [SHARD_ROWS] * (options.rows // SHARD_ROWS)
     order = Order(
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
         fingerprint="bench",
         seed=0,
         lanes=options.lanes,
-        window_rows=WINDOW_ROWS,
+        window_rows=options.window,
     )
     ours = batches(order, options.batch, options.batches)
     full = permutation(order.num_samples, "bench", "full")

@@ -27,11 +27,14 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.order import Order
 from seedbed.data.rounds import Span, rounds
+from seedbed.recipe.scale import SCALES
 
 TOY = ("--shards", "6", "--rows", "200")
 NEEDS = ()
 WORKERS = (1, 2, 4, 8, 64)
-LANES, WINDOW_ROWS, EACH = 64, 1_024, 4  # rows of a lane in a step
+PAPER = SCALES["paper"].patches
+LANES, WINDOW_ROWS = PAPER["corpus.lanes"], PAPER["corpus.window_rows"]
+EACH = 4  # rows of a lane in a step
 PICTURE = 3_000  # bytes
 
 

@@ -1,0 +1,37 @@
+"""What the stream is planned to hold. Oracle: the sizes that Ray itself gives its store."""
+
+from __future__ import annotations
+
+import pytest
+from ray._private.ray_constants import (
+    DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES,
+    DEFAULT_OBJECT_STORE_MEMORY_PROPORTION,
+)
+
+from seedbed.data.footprint import rank_bytes, store_bytes, task_bytes
+from seedbed.plan.plan import Cohort
+from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.resolve import resolve
+from seedbed.recipe.scale import SCALES
+from seedbed.run.worker.cohort import rendering_of
+from seedbed.study.trial import Trial
+from seedbed.variants import UNIFIED
+
+WORKERS, CORES, MEMORY = 8, 96, 600e9  # of a node: the least that clouds rent with 8 GPUs
+PICTURE = 55_000  # bytes of one, as img2dataset leaves it
+
+
+@pytest.mark.parametrize("variant", UNIFIED)
+def test_what_a_node_holds_at_the_papers_size_fits_its_memory(variant: str) -> None:
+    recipe = resolve(Recipe.paper(objective=UNIFIED[variant]["objective"]), SCALES["paper"], ())
+    rendering = rendering_of(Cohort((Trial((("variant", variant),), recipe),)))
+    tasks = (CORES - WORKERS) // WORKERS
+    rows = recipe.corpus.window_rows * recipe.corpus.lanes // WORKERS
+    store = WORKERS * store_bytes(rendering, rows, tasks)
+    most = min(
+        DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES, DEFAULT_OBJECT_STORE_MEMORY_PROPORTION * MEMORY
+    )
+    assert store < most / 2
+    beside = WORKERS * tasks * task_bytes(rendering, rows * PICTURE)
+    beside += WORKERS * rank_bytes(rendering, recipe.budget.batch // WORKERS)
+    assert store + beside < MEMORY / 3
