@@ -39,7 +39,7 @@ def measure(num_shards: int) -> dict[str, float]:
     from seedbed.data.order import Order
     from seedbed.data.reads import plan_reads
     from seedbed.data.rounds import Span, rounds
-    from seedbed.data.rows import Rows, Starts
+    from seedbed.data.rows import Rows, SourceStarts, Starts
     from seedbed.data.shards.index import Index, read_shards, write_index
     from seedbed.data.shards.shard_index import IndexedShard
 
@@ -67,11 +67,12 @@ def measure(num_shards: int) -> dict[str, float]:
         found["read the index, s"] = time.perf_counter() - began
     began = time.perf_counter()
     starts = np.arange(EACH + 1, dtype=np.uint32) * 40
+    source = SourceStarts.of({s.name: starts for s in read})
     rows = Rows(
         tuple(f"s3://bucket/prefix/{s.name}" for s in read),
         tuple(s.num_samples for s in read),
         "fingerprint",
-        Starts.of([starts] * num_shards),
+        Starts.of([(source, s.name) for s in read]),
         holdout=False,
         limits=(int(HOLDOUT_MAX / (num_shards * EACH) * 2.0**64),) * num_shards,
         etags=tuple(s.etag for s in read),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.holdout import HeldOut
-from seedbed.data.rows import held_out
+from seedbed.data.rows import SourceStarts, held_out
 from seedbed.data.shards.row_index import (
     NO_PICTURE,
     Digests,
@@ -31,6 +31,7 @@ class RowIndexes:
 
     spread: Spread = in_threads
     _by_uri: dict[str, dict[str, RowIndex]] = field(default_factory=dict)
+    _starts: dict[str, SourceStarts] = field(default_factory=dict)
 
     def of(self, source: OpenSource) -> dict[str, RowIndex]:
         """By the shard's name, for every shard of `source`."""
@@ -41,6 +42,13 @@ class RowIndexes:
             ]
             self._by_uri[source.uri] = row_indexes(shards, source.kept_in, spread=self.spread)
         return self._by_uri[source.uri]
+
+    def starts(self, source: OpenSource) -> SourceStarts:
+        """Where the rows of `source` begin: one array for all corpora that it is part of."""
+        if source.uri not in self._starts:
+            known = self.of(source)
+            self._starts[source.uri] = SourceStarts.of({n: known[n].starts for n in known})
+        return self._starts[source.uri]
 
 
 @dataclass(frozen=True)

@@ -44,20 +44,52 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Starts:
-    """Where the rows of each shard begin, as `RowIndex` has it: of all shards end to end."""
+class SourceStarts:
+    """Where the rows of all shards of a source begin, end to end, as `RowIndex` has it.
+
+    `parts` are the shards' first value and the one past their last, by name.
+    """
 
     values: NDArray[np.uint32]
-    stops: NDArray[np.int64]  # [shards]: where each shard's part of `values` ends
+    parts: Mapping[str, tuple[int, int]]
 
     @classmethod
-    def of(cls, parts: Sequence[NDArray[np.uint32]]) -> Starts:
-        stops = np.cumsum([len(part) for part in parts], dtype=np.int64)
-        return cls(np.concatenate(parts), stops)
+    def of(cls, starts: Mapping[str, NDArray[np.uint32]]) -> SourceStarts:
+        stops = np.cumsum([len(part) for part in starts.values()], dtype=np.int64).tolist()
+        firsts = [0, *stops[:-1]]
+        parts = dict(zip(starts, zip(firsts, stops, strict=True), strict=True))
+        return cls(np.concatenate([*starts.values(), np.empty(0, np.uint32)]), parts)
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where the rows of each shard of a corpus begin.
+
+    Those of shard n are values first[n] to stop[n] - 1 of `sources[source[n]]`, which all corpora
+    on one source have in common: of 400 million rows they are 1.6 GB.
+    """
+
+    sources: tuple[NDArray[np.uint32], ...]
+    source: NDArray[np.int32]
+    first: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, shards: Sequence[tuple[SourceStarts, str]]) -> Starts:
+        """Of shards, each the one of that name in its source."""
+        known = {id(source): source.values for source, _ in shards}
+        number = {which: n for n, which in enumerate(known)}
+        places = [source.parts[name] for source, name in shards]
+        return cls(
+            tuple(known.values()),
+            np.array([number[id(source)] for source, _ in shards], np.int32),
+            np.array([first for first, _ in places], np.int64),
+            np.array([stop for _, stop in places], np.int64),
+        )
 
     def of_shard(self, shard: int) -> NDArray[np.int64]:
-        first = int(self.stops[shard - 1]) if shard else 0
-        return self.values[first : int(self.stops[shard])].astype(np.int64)
+        values = self.sources[int(self.source[shard])]
+        return values[int(self.first[shard]) : int(self.stop[shard])].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -101,7 +133,7 @@ class Rows:
             paths=self.paths[shard : shard + 1],
             num_rows=self.num_rows[shard : shard + 1],
             fingerprint=self.fingerprint,
-            starts=Starts.of([np.empty(0, np.uint32)]),
+            starts=Starts.of([]),
             holdout=self.holdout,
             limits=self.limits[shard : shard + 1],
             apart={0: self.apart[shard]} if shard in self.apart else {},

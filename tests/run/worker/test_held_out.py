@@ -47,7 +47,7 @@ def assignment(folder: Path, home: Path, results: Path, **fields: float) -> Assi
         study="s",
         scale="smoke",
         cohort=Cohort((Trial((("n", 0),), recipe),)),
-        data=open_corpus(corpus, home),
+        data={corpus: open_corpus(corpus, home)},
         storage=str(results),
         code_version={"seedbed": "test"},
         threads=1,

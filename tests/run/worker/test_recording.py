@@ -56,7 +56,7 @@ def recorder(corpus: OpenCorpus, folder: Path, *recipes: Recipe) -> Recorder:
         study="s",
         scale="smoke",
         cohort=cohort,
-        data=corpus,
+        data={cohort.recipe.corpus: corpus},
         storage=str(folder),
         code_version={"seedbed": "test"},
         threads=1,

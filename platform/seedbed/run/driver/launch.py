@@ -116,7 +116,8 @@ def _assignments(
     # By reference: where each of 15 million rows begins is 60 MB, and Ray refuses a function that
     # holds more than 100.
     wanted = dict.fromkeys(start.cohort.recipe.corpus for start in chosen)
-    opened = {corpus: ray.put(corpora[corpus]) for corpus in wanted}
+    # All in one: what several corpora on one source have in common is there once.
+    opened = ray.put({corpus: corpora[corpus] for corpus in wanted})
     costs = plan.costs()
     seconds = retry_seconds()
     return {
@@ -126,7 +127,7 @@ def _assignments(
             cohort=start.cohort,
             since=since,
             kept=start.kept,
-            data=opened[start.cohort.recipe.corpus],
+            data=opened,
             storage=store.uri,
             code_version=code_version,
             threads=layout.threads,

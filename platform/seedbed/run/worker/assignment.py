@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
@@ -18,8 +19,8 @@ from seedbed.storage.retry import RETRY_SECONDS
 class Assignment:
     """All that a worker needs: what to train, on what, and where results go.
 
-    `data` is the opened corpus or a reference to it: its rows are many, and the same for all
-    cohorts. `data_parallel` workers train one variant together.
+    `data` are the opened corpora of all cohorts, by what states them, or a reference to these:
+    their rows are many. `data_parallel` workers train one variant together.
     """
 
     study: str
@@ -45,7 +46,7 @@ class Assignment:
         """The rows to train on and to be tested on; fetched once in each process."""
         import ray
 
-        opened: OpenCorpus = (
+        opened: Mapping[Corpus, OpenCorpus] = (
             ray.get(self.data) if isinstance(self.data, ray.ObjectRef) else self.data
         )
-        return opened
+        return opened[self.cohort.recipe.corpus]
