@@ -37,7 +37,10 @@ model.terms
 model
 evaluate
 variants  recipe
+interchange.names  interchange.weights
+interchange.source
 study
+interchange
 plan
 track
 cluster

@@ -15,6 +15,9 @@ from typing import Any
 from seedbed.errors import SeedbedError, StudyError, nearest
 
 INFINITY = math.inf
+# Of a field that is left out of a recipe's key where it has its default: one that came later, and
+# must not change the keys of what was trained before.
+UNSAID = {"unsaid": True}
 Kind = type[SeedbedError]
 
 

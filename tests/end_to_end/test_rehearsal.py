@@ -68,7 +68,7 @@ def test_nothing_is_read_and_nothing_is_trained(rehearsed: tuple[Path, list[str]
     folder, printed = rehearsed
     assert "none is read: a rehearsal" in printed[0]
     assert not (folder / "home").exists() or not list((folder / "home").glob("demo*"))
-    assert not list((folder / "results").rglob("model.pt"))
+    assert not list((folder / "results").rglob("model.*"))
 
 
 def test_failed_trials_are_run_again_and_diverged_ones_are_not(

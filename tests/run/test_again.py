@@ -138,7 +138,7 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
     for key, record in first.records.items():
         aside = tmp_path / "results" / ASIDE / f"{key}-{record.data_fingerprint[:12]}"
         assert json.loads((aside / "record.json").read_text()) == record.to_json()
-        assert (aside / "model.pt").exists()
+        assert (aside / "model.safetensors").exists()
         # The ledger has the new curve, and nothing of the old one.
         curve = {int(p["samples"]): p["train/loss"] for p in second.records[key].curve}
         assert {s: p["train/loss"] for s, p in ledger.points[key].items()} == curve

@@ -5,7 +5,6 @@ All compute with one thread, since sums are taken in another order by several.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from safetensors.torch import load
 
 from seedbed.cluster.layout import Asked, lay_out
 from seedbed.data.opening import open_corpora
@@ -97,7 +97,7 @@ def run(
 def weights(folder: Path, what: Plan) -> dict[str, dict[str, Any]]:
     store = Folder(str(folder / "results"))
     return {
-        str(trial.cell): torch.load(io.BytesIO(store.read_bytes("trials", trial.key, "model.pt")))
+        str(trial.cell): load(store.read_bytes("trials", trial.key, "model.safetensors"))
         for trial in what.trials
     }
 

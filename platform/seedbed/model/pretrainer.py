@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ class Pretrainer(nn.Module):
     `micro_batch` rows go through the towers at a time, their activations recomputed in the backward
     pass (GradCache, Gao et al. 2021, arXiv:2101.06983): the losses still see the whole batch, with
     all its negatives. 0 is the whole batch at once.
+
+    The towers in `freeze`, with their projections, are not trained: they have no gradient.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Pretrainer(nn.Module):
         seed: int,
         precision: Literal["fp32", "bf16"] = "fp32",
         micro_batch: int = 0,
+        freeze: Sequence[Modality] = (),
     ) -> None:
         super().__init__()
         self.precision, self.micro_batch = precision, micro_batch
@@ -73,6 +76,20 @@ class Pretrainer(nn.Module):
                 self.terms[name] = weighted.term.build(widths)
         if micro_batch:
             self._check_micro_batch(image)
+        self.frozen = tuple(m for m in freeze if m in self.towers)
+        for part in self._frozen_parts():
+            part.requires_grad_(False).eval()
+
+    def _frozen_parts(self) -> list[nn.Module]:
+        parts = (self.towers, self.projections)
+        return [part[m] for m in self.frozen for part in parts if m in part]
+
+    def train(self, mode: bool = True) -> Self:
+        """Frozen towers stay in evaluation, so that the running statistics of norms stay too."""
+        super().train(mode)
+        for part in self._frozen_parts():
+            part.eval()
+        return self
 
     def _kinds(self, modality: Modality) -> set[str]:
         return {k for v, kinds in self._demand.items() if v.modality == modality for k in kinds}

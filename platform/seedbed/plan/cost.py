@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.data.views import View
+from seedbed.data.views import Modality, View
 from seedbed.model.objective import Objective
 from seedbed.model.term import LEARNED, Feature, Kind
 from seedbed.model.towers.image import ImageTower
@@ -28,6 +28,7 @@ class Cost:
     text_tokens: int
     num_params: int
     train_flops: float
+    num_frozen: int = 0  # of its parameters
 
     @property
     def reference_hours(self) -> float:
@@ -50,14 +51,34 @@ def estimate(recipe: Recipe) -> Cost:
 
     Its parts are counted on torch's meta device, where they take no memory, or were cached by an
     earlier plan; FLOPs are torch's own count of matrix products and convolutions, the terms' from
-    their own arithmetic, a backward pass counted as two forward ones.
+    their own arithmetic, a backward pass counted as two forward ones. A frozen tower has none.
     """
-    return _estimated(recipe.image, recipe.text, recipe.objective, recipe.budget, recipe.embed_dim)
+    return _estimated(*counted(recipe))
+
+
+Counted = tuple[ImageTower, TextTower, Objective, Budget, int, tuple[Modality, ...]]
+
+
+def counted(recipe: Recipe) -> Counted:
+    """What of a recipe its cost depends on."""
+    return (
+        recipe.image,
+        recipe.text,
+        recipe.objective,
+        recipe.budget,
+        recipe.embed_dim,
+        recipe.freeze,
+    )
 
 
 @functools.lru_cache(maxsize=4_096)
 def _estimated(
-    image: ImageTower, text: TextTower, objective: Objective, budget: Budget, embed_dim: int
+    image: ImageTower,
+    text: TextTower,
+    objective: Objective,
+    budget: Budget,
+    embed_dim: int,
+    freeze: tuple[Modality, ...],
 ) -> Cost:
     samples = budget.steps * budget.batch
     demand: dict[View, set[str]] = {view: set() for view in objective.views}
@@ -75,21 +96,24 @@ def _estimated(
         "text": count_text(text, both_ways="context" in of["text"]) if of["text"] else Counts(0),
     }
     shapes: dict[Feature, tuple[int, ...]] = {}
-    flops = 0
+    flops = 0.0  # of three passes: forward, and backward for activations and for weights
     for view, kinds in demand.items():
         part = parts[view.modality]
         for kind in COMPUTED:
             shapes[Feature(view, kind)] = _shape(part, kind, embed_dim)
-        flops += _pass_flops(part, kinds, embed_dim)
+        passes = 1 if view.modality in freeze else 3
+        flops += passes * _pass_flops(part, kinds, embed_dim)
     widths = {need: shapes[need][-1] if need in shapes else 0 for need in objective.needs}
-    num_params = len(objective.temperatures)
-    for modality, counted in parts.items():
-        projection = embed_dim * (counted.width + counted.projection_bias)
-        num_params += counted.num_params + ("embed" in of[modality]) * projection
+    num_params, num_frozen = len(objective.temperatures), 0
+    for modality, part in parts.items():
+        projection = embed_dim * (part.width + part.projection_bias)
+        own = part.num_params + ("embed" in of[modality]) * projection
+        num_params += own
+        num_frozen += own if modality in freeze else 0
     terms = 0.0
     for _, weighted in objective.present():
-        own = tuple((need, widths[need]) for need in sorted(weighted.term.needs))
-        num_params += count_term(weighted.term, own).num_params
+        read = tuple((need, widths[need]) for need in sorted(weighted.term.needs))
+        num_params += count_term(weighted.term, read).num_params
         terms += weighted.term.flops(shapes, budget.batch)
     num_text = sum(view.modality == "text" for view in demand)
     return Cost(
@@ -97,7 +121,8 @@ def _estimated(
         image_views=samples * (len(demand) - num_text),
         text_tokens=samples * num_text * text.context,
         num_params=num_params,
-        train_flops=3.0 * samples * (flops + terms),
+        train_flops=samples * (flops + 3.0 * terms),
+        num_frozen=num_frozen,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seedbed.plan.cost import estimate
+from seedbed.plan.cost import Cost, estimate
 from seedbed.study.trial import Trial
 
 # In fp32: the weight, its gradient (kept from step to step), and Adam's two moments.
-STATE_BYTES = 4 * 4
+WEIGHT_BYTES = 4
+STATE_BYTES = 4 * WEIGHT_BYTES
 ID_BYTES = 4  # of a token
 
 
@@ -35,6 +36,11 @@ def held_by(trials: Sequence[Trial]) -> Held:
     image = recipe.image.size**2 * 3
     text = recipe.text.context * ID_BYTES
     return Held(
-        tuple(STATE_BYTES * estimate(trial.recipe).num_params for trial in trials),
+        tuple(_state_bytes(estimate(trial.recipe)) for trial in trials),
         sum(image if view.modality == "image" else text for view in views),
     )
+
+
+def _state_bytes(cost: Cost) -> int:
+    """Of a variant: a frozen parameter has neither gradient nor moments."""
+    return STATE_BYTES * (cost.num_params - cost.num_frozen) + WEIGHT_BYTES * cost.num_frozen

@@ -11,7 +11,7 @@ from seedbed.data.render.augmentation import Asset, all_assets
 from seedbed.errors import StudyError
 from seedbed.metric import Metric
 from seedbed.plan.confounded import moved_together, views_read
-from seedbed.plan.cost import Cost, estimate
+from seedbed.plan.cost import Cost, counted, estimate
 from seedbed.plan.design import (
     ORDER,
     Design,
@@ -90,10 +90,9 @@ class Plan:
         known: dict[tuple[object, ...], Cost] = {}
         out: dict[str, Cost] = {}
         for trial in self.trials:
-            recipe = trial.recipe
-            same = (recipe.image, recipe.text, recipe.objective, recipe.budget, recipe.embed_dim)
+            same = counted(trial.recipe)
             if same not in known:
-                known[same] = estimate(recipe)
+                known[same] = estimate(trial.recipe)
             out[trial.key] = known[same]
         return out
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from seedbed.checks import choice, counts, numbers, switches
+from seedbed.checks import UNSAID, choice, counts, numbers, one_of, switches
 from seedbed.data.corpus import Corpus
 from seedbed.data.render.augmentation import Asset, Augmentation, all_assets
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, STANDARD_SLIP, CenterCrop, RandomResizedCrop, Strong
 from seedbed.data.render.masking import Masking
 from seedbed.data.select.filters.filter import Filter
-from seedbed.data.views import View
+from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError
 from seedbed.model.objective import Objective
 from seedbed.model.term import Weighted
@@ -118,6 +118,13 @@ class Recipe:
     `micro_batch` rows pass the towers at a time (0: all), with the losses still over the whole
     batch (gradient caching); `compile` compiles the towers with torch.compile. With either the
     losses agree to rounding.
+
+    `init_from` names the weights that its towers start from, in open_clip's layout: a folder or a
+    file, local or in a bucket, or `open_clip:MODEL@PRETRAINED`; "" draws them from the seed. A plan
+    adds their digest, `#` and hex digits, and that alone enters the key: wherever they lie, the
+    same weights are one recipe. `freeze` are towers that stay as they started, with their
+    projections and the running statistics of their norms (LiT: Zhai et al. 2022, arXiv:2111.07991,
+    has `("image",)`).
     """
 
     objective: Objective
@@ -132,6 +139,8 @@ class Recipe:
     micro_batch: int = 0
     compile: bool = False
     seed: int = 0
+    init_from: str = field(default="", metadata=UNSAID)
+    freeze: tuple[Modality, ...] = field(default=(), metadata=UNSAID)
 
     def __post_init__(self) -> None:
         counts(self, "embed_dim", why="it counts something that a trial needs")
@@ -140,6 +149,7 @@ class Recipe:
         why = "it counts the rows that pass the towers at a time"
         mend = "give 1 or more, or 0 for the whole batch"
         counts(self, "micro_batch", least=0, why=why, mend=mend)
+        self._check_freeze()
         self.objective.check()
         for name, weighted in self.objective.present():
             vocabulary = getattr(weighted.term, "vocabulary", self.text.vocabulary)
@@ -149,6 +159,17 @@ class Recipe:
                     why=f"the text tower knows {self.text.vocabulary:,}",
                     mend="set both to the same number",
                 )
+
+    def _check_freeze(self) -> None:
+        for name in self.freeze:
+            one_of("a tower of Recipe.freeze", name, ("image", "text"), why="a recipe has these")
+        object.__setattr__(self, "freeze", tuple(sorted(set(self.freeze))))
+        if self.freeze and not self.init_from:
+            raise StudyError(
+                f"Recipe.freeze is {self.freeze}, and init_from is empty",
+                why="a frozen tower that starts from nothing stays as it was drawn",
+                mend="name trained weights with init_from, or leave freeze empty",
+            )
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -182,7 +203,10 @@ class Recipe:
 
     def flatten(self) -> dict[str, Value]:
         """Every field by its dotted path; absent terms are absent."""
-        return flattened("", self)
+        flat = flattened("", self)
+        if "#" in self.init_from:
+            flat["init_from"] = self.init_from.rpartition("#")[2]
+        return flat
 
     def key(self) -> str:
         """16 hex digits of the content: equal recipes have equal keys, in every process."""
@@ -216,7 +240,10 @@ def _flatten(prefix: str, value: Any, flat: dict[str, Value]) -> None:
     elif isinstance(value, View):
         flat[prefix] = value.name
     elif names := _field_names(value.__class__):
+        unsaid = _unsaid(value.__class__)
         for name in names:
+            if name in unsaid and getattr(value, name) == unsaid[name]:
+                continue
             _flatten(f"{prefix}.{name}" if prefix else name, getattr(value, name), flat)
     elif isinstance(value, tuple):
         flat[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
@@ -231,3 +258,9 @@ _PLAIN = (str, int, float, type(None))
 def _field_names(kind: type) -> tuple[str, ...]:
     """The fields of a dataclass; none of another class."""
     return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
+@functools.lru_cache(maxsize=256)
+def _unsaid(kind: type) -> dict[str, Any]:
+    """Of a dataclass, the defaults of the fields that are left out where they have them."""
+    return {f.name: f.default for f in dataclasses.fields(kind) if "unsaid" in f.metadata}

@@ -47,6 +47,8 @@ def _parsed(text: str, raw: str, old: Any) -> Any:
             why=f"the field is {old!r}",
             mend="give a number, true or false, or JSON",
         ) from None
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
     if isinstance(old, int) and isinstance(value, float) and value == math.floor(value):
         return int(value)
     return value

@@ -27,8 +27,9 @@ class TrialRecord:
     `curve` holds points {"samples": int, metric: float, ...} in order of samples; their non-finite
     values are dropped. `order_schema` is that of the order of samples. `made_by` says on what it
     was trained, as `device=cpu; workers=1; ...`, with " then " between those of a trial that went
-    on elsewhere; `layout` how cohorts were laid out on the cluster where it ended, in words. Raises
-    TrackingError for a status that is not one of STATUSES and for a point without samples.
+    on elsewhere; `layout` how cohorts were laid out on the cluster where it ended, in words;
+    `weights` is the digest of its final weights, "" where none are kept. Raises TrackingError for a
+    status that is not one of STATUSES and for a point without samples.
     """
 
     key: str
@@ -51,6 +52,7 @@ class TrialRecord:
     order_schema: int = 1
     made_by: str = ""
     layout: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         why = "the analysis must know which trials count"

@@ -181,7 +181,9 @@ class Study:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
         check_overrides(overrides or {}, self.factors)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
-        recipes = [(cell, self.recipe(cell, scale, overrides)) for cell in self.cells()]
+        recipes = [
+            (cell, _with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
+        ]
         trials = [
             Trial(cell, dataclasses.replace(recipe, seed=seed))
             for seed in chosen
@@ -223,3 +225,12 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, factors={list(self.factors)})"
+
+
+def _with_digest(recipe: Recipe) -> Recipe:
+    """`recipe` with the digest of the weights that it starts from, which its key is made of."""
+    if not recipe.init_from:
+        return recipe
+    from seedbed.interchange.source import identified
+
+    return dataclasses.replace(recipe, init_from=identified(recipe.init_from))

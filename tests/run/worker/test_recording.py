@@ -87,7 +87,7 @@ def test_finite_weights_whose_scores_are_not_finite_are_recorded_as_diverged(
     assert count > 20
     assert record.reason == f"{count} of {count} held-out pictures have scores that are not finite"
     assert not [name for name in record.metrics if name.startswith("zeroshot/")]
-    assert not Folder(str(tmp_path)).exists("trials", one.key(), "model.pt")
+    assert not Folder(str(tmp_path)).exists("trials", one.key(), "model.safetensors")
 
 
 def test_a_sound_variant_leaves_weights_examples_and_scores(
@@ -102,7 +102,7 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
         corpus.test.num_samples,
     )
     names = set(Folder(str(tmp_path)).names("trials", one.key()))
-    assert names == {"record.json", "model.pt", "examples.parquet"}
+    assert names == {"record.json", "model.safetensors", "examples.parquet"}
 
 
 def test_arithmetic_is_that_of_the_steps_made_and_no_clock_s(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from seedbed.checks import choice, counts, switches
+from seedbed.checks import UNSAID, choice, counts, switches
 from seedbed.errors import StudyError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class ImageTower:
     that code's (see `draw_as_released`); with the latter `freeze_patch_embed` is ignored for a
     tower without a patch embedding, not refused. `norm` says over whose rows a batch norm averages:
     "local" is the paper's code with CLIP's ResNet, where the result depends on the number of ranks.
+    `pixels` says whose mean and standard deviation normalise a picture: ImageNet's, as in the
+    paper's code, or CLIP's, which the models of OpenAI and open_clip were trained with.
     """
 
     name: str = "vit_base_patch32_clip_quickgelu_224"
@@ -34,6 +36,7 @@ class ImageTower:
     freeze_patch_embed: bool = False
     norm: Literal["synced", "local"] = "synced"
     init: Literal["timm", "released"] = "timm"
+    pixels: Literal["imagenet", "clip"] = field(default="imagenet", metadata=UNSAID)
 
     def __post_init__(self) -> None:
         if isinstance(self.options, Mapping):
@@ -45,6 +48,8 @@ class ImageTower:
         choice(self, "norm", ("synced", "local"), why=why)
         why = "a tower starts as timm draws it, or as the paper's code does"
         choice(self, "init", ("timm", "released"), why=why)
+        why = "a picture is normalised by one of the known means"
+        choice(self, "pixels", ("imagenet", "clip"), why=why)
 
     def build(self, *, pooled: bool = True, tokens: bool = False) -> ImageEncoder:
         """The encoder of the outputs asked for, initialised from torch's generator.
@@ -71,7 +76,7 @@ class ImageTower:
             self._freeze(model)
         if self.norm == "synced":
             sync_tower(model)
-        return ImageEncoder(model, pooled=pooled, tokens=tokens)
+        return ImageEncoder(model, pooled=pooled, tokens=tokens, pixels=self.pixels)
 
     def _freeze(self, model: Any) -> None:
         if not hasattr(model, "patch_embed"):

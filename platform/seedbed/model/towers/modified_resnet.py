@@ -13,6 +13,7 @@ from typing import Any
 from timm.models import register_model
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 
+SMALL_SIZE = 32  # px that it is made for where nothing else is said, as by open_clip
 _SMALL = ByoModelCfg(
     blocks=(
         ByoBlockCfg(type="bottle", d=1, c=64, s=1, br=0.25),
@@ -35,4 +36,4 @@ def modified_resnet_small(pretrained: bool = False, **options: Any) -> ByobNet:
         raise ValueError("modified_resnet_small has no pretrained weights")
     for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
         options.pop(key, None)
-    return ByobNet(_SMALL, **options)
+    return ByobNet(_SMALL, **{"img_size": SMALL_SIZE} | options)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from seedbed.checks import counts
+from seedbed.checks import UNSAID, choice, counts
 from seedbed.data.render.tokenizer import VOCABULARY
 from seedbed.errors import StudyError
 
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextTower:
-    """A pre-norm causal transformer. The defaults are CLIP's (Radford et al. 2021, sec. 2.4)."""
+    """A pre-norm causal transformer. The defaults are CLIP's (Radford et al. 2021, sec. 2.4).
+
+    `activation` is that of its MLPs: OpenAI's models have "quick_gelu", most of open_clip's "gelu".
+    """
 
     layers: int = 12
     width: int = 512
     heads: int = 8
     context: int = 77
     vocabulary: int = VOCABULARY
+    activation: Literal["quick_gelu", "gelu"] = field(default="quick_gelu", metadata=UNSAID)
 
     def __post_init__(self) -> None:
         why = "a text tower without it encodes nothing"
@@ -34,6 +38,8 @@ class TextTower:
             )
         why = "a caption needs its start, its end and one token between"
         counts(self, "context", least=3, why=why)
+        why = "an MLP has one of the known activations"
+        choice(self, "activation", ("quick_gelu", "gelu"), why=why)
 
     def build(self) -> TextEncoder:
         """The encoder, initialised as CLIP's from torch's generator."""
@@ -45,6 +51,7 @@ class TextTower:
             heads=self.heads,
             context=self.context,
             vocabulary=self.vocabulary,
+            activation=self.activation,
         )
 
 

@@ -14,8 +14,11 @@ import seedbed.model.towers.modified_resnet  # noqa: F401  (timm learns its name
 from seedbed.errors import StudyError
 from seedbed.model.towers.encoded import Encoded
 
-# ImageNet's mean and standard deviation, as in the paper's code (not CLIP's own constants).
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Means and standard deviations: ImageNet's, as in the paper's code, and CLIP's (openai/CLIP).
+PIXELS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
 
 
 def timm_model(name: str, size: int, options: Sequence[tuple[str, Any]] = ()) -> Any:
@@ -58,7 +61,7 @@ class ImageEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Any, *, pooled: bool, tokens: bool) -> None:
+    def __init__(self, model: Any, *, pooled: bool, tokens: bool, pixels: str = "imagenet") -> None:
         super().__init__()
         self.model = model
         self.pooled, self.tokens = pooled, tokens
@@ -66,8 +69,9 @@ class ImageEncoder(nn.Module):
         self.token_width = int(model.num_features)
         # CLIP's ResNet projects inside its attention pool, with a bias; its ViT without one.
         self.projection_bias = "AttentionPool" in type(getattr(model, "head", None)).__name__
-        self.register_buffer("mean", 255 * torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(STD).view(3, 1, 1), persistent=False)
+        mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in PIXELS[pixels])
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     def forward(self, images: Tensor) -> Encoded:
         pixels = (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std

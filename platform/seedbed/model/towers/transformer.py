@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,13 +19,20 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, *, layers: int, width: int, heads: int, context: int, vocabulary: int
+        self,
+        *,
+        layers: int,
+        width: int,
+        heads: int,
+        context: int,
+        vocabulary: int,
+        activation: str = "quick_gelu",
     ) -> None:
         super().__init__()
         self.width = width
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Parameter(torch.empty(context, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, activation) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self._initialise(width, layers)
 
@@ -60,9 +69,10 @@ class Block(nn.Module):
     Causal, or to where `attend_to` (bool, broadcast to [n, heads, L, L]) is true.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, activation: str = "quick_gelu") -> None:
         super().__init__()
         self.heads = heads
+        self.activate = ACTIVATIONS[activation]
         self.norm_1 = nn.LayerNorm(width)
         self.attend = nn.Linear(width, 3 * width)
         self.attend_out = nn.Linear(width, width)
@@ -78,9 +88,12 @@ class Block(nn.Module):
             q, k, v, attn_mask=attend_to, is_causal=attend_to is None
         )
         x = x + self.attend_out(attended.transpose(1, 2).reshape(n, length, width))
-        return x + self.contract(quick_gelu(self.expand(self.norm_2(x))))
+        return x + self.contract(self.activate(self.expand(self.norm_2(x))))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
     """x * sigmoid(1.702 x), CLIP's approximation of GELU."""
     return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}

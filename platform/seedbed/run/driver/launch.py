@@ -19,6 +19,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
+from seedbed.interchange.beginning import keep_weights
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
 from seedbed.run.driver.layouts import note_layout
@@ -110,6 +111,8 @@ def _assignments(
     since: str,
 ) -> dict[str, Assignment]:
     """What the workers of each cohort are told to train, by the cohort's id."""
+    for start in chosen:
+        keep_weights((trial.recipe for trial in start.cohort.trials), store)
     # Nodes may have none of their own, and no way to fetch them. Packed once a study.
     needed = all_assets(start.cohort for start in chosen)
     packed = {asset.name: ray.put(asset.pack()) for asset in needed}

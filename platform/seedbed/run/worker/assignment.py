@@ -38,6 +38,7 @@ class Assignment:
     since: str = ""  # the name of this start of the study
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated
+    keep_weights: bool = True  # of a completed trial, beside its record
     # References to the packed assets of the members' views, by the asset's name.
     assets: Mapping[str, Any] = field(default_factory=dict)
 

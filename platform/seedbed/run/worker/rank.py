@@ -13,6 +13,7 @@ import torch
 from seedbed.data.render.render import Columns
 from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
+from seedbed.interchange.beginning import begin
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
 from seedbed.run.worker.checkpoint import (
@@ -70,6 +71,7 @@ class Rank:
         kept = self._furthest()
         if kept is None:
             training.made_by = [now]
+            begin(((v.recipe, v.model) for v in training.variants.values()), self.store)
             return
         place = kept.path
         state = self._loaded(place, CHECKPOINT_FILE)

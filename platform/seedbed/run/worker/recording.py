@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,8 @@ from seedbed.data.select.removed import removed
 from seedbed.data.shards.index import bad_samples
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task
+from seedbed.interchange.found import WEIGHTS
+from seedbed.interchange.weights import digest_of, packed
 from seedbed.model.gather import of_every_rank, sum_over_ranks
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
@@ -68,9 +70,10 @@ class Recorder:
         if record.status == "completed":
             for task, scores in answers:
                 self.store.write_bytes(scores.table(), "trials", key, task.file)
-            weights = io.BytesIO()
-            torch.save(variant.model.state_dict(), weights)
-            self.store.write_bytes(weights.getvalue(), "trials", key, "model.pt")
+            if self.assignment.keep_weights:
+                weights = packed(variant.model.state_dict())
+                self.store.write_bytes(weights, "trials", key, WEIGHTS)
+                record = replace(record, weights=digest_of(weights))
         # Last: a record says that everything beside it is whole.
         name = "failure.json" if record.status == "failed" else "record.json"
         if faults := [*sorted(self.training.faults), *map(_as_held_out, self.held_out.faults)]:

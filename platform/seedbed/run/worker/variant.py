@@ -50,6 +50,7 @@ class Variant:
             seed=recipe.seed,
             precision=recipe.precision,
             micro_batch=recipe.micro_batch,
+            freeze=recipe.freeze,
         ).to(device)
         if recipe.compile:
             self.model.compile_towers()

@@ -1,0 +1,129 @@
+"""What of a recipe decides a model's shape, and how it is read back from a trial's record."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import seedbed.data.views
+import seedbed.model.terms
+from seedbed.data.render.image import CenterCrop
+from seedbed.data.views import View
+from seedbed.errors import DataError, nearest
+from seedbed.model.objective import Objective
+from seedbed.model.term import Temperature, Term, Weighted
+from seedbed.model.towers.image import ImageTower
+from seedbed.model.towers.text import TextTower
+from seedbed.recipe.recipe import Recipe, Value
+
+if TYPE_CHECKING:
+    from seedbed.model.pretrainer import Pretrainer
+
+
+@dataclass(frozen=True)
+class Described:
+    """The part of a recipe that a trained model consists of, and how it is shown a picture."""
+
+    image: ImageTower
+    text: TextTower
+    objective: Objective
+    embed_dim: int
+    crop: CenterCrop = CenterCrop(ratio=1.0)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Described:
+        """The part of `recipe`."""
+        crop = recipe.augment.test
+        return cls(recipe.image, recipe.text, recipe.objective, recipe.embed_dim, crop)
+
+    @classmethod
+    def read(cls, flat: Mapping[str, Value], where: str) -> Described:
+        """The part of a recipe that `Recipe.flatten` wrote down.
+
+        Raises DataError, naming `where` it was read, for a term or a field that this version does
+        not have.
+        """
+        try:
+            return cls(
+                _made(ImageTower, flat, "image"),
+                _made(TextTower, flat, "text"),
+                _objective(flat),
+                int(flat["embed_dim"]),  # type: ignore[arg-type]
+                _made(CenterCrop, flat, "augment.test"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"the recipe of {where} cannot be read",
+                why=f"{type(error).__name__}: {error}",
+                mend="read it with the seedbed that wrote it, or a newer one",
+            ) from error
+
+    def build(self, seed: int = 0) -> Pretrainer:
+        """The model, untrained, in evaluation mode."""
+        from seedbed.model.pretrainer import Pretrainer
+
+        model = Pretrainer(
+            self.image, self.text, self.objective, embed_dim=self.embed_dim, seed=seed
+        )
+        return model.eval()
+
+
+def _objective(flat: Mapping[str, Value]) -> Objective:
+    names = sorted({p.split(".")[1] for p in flat if p.startswith("objective.")})
+    known = _terms()
+    terms: dict[str, Weighted] = {}
+    for name in names:
+        kind = str(flat[f"objective.{name}.term"])
+        if kind not in known:
+            raise DataError(
+                f"the term '{name}' of the objective is a {kind}, which this seedbed has not",
+                why="the weights of its layers belong to a term of another package or version",
+                mend=nearest(kind, known),
+            )
+        term = _made(known[kind], flat, f"objective.{name}")
+        terms[name] = Weighted(term, float(flat[f"objective.{name}.weight"]))  # type: ignore[arg-type]
+    return Objective(**terms)
+
+
+def _terms() -> dict[str, type[Term]]:
+    """The terms of the package by the name of their class."""
+    modules = (
+        importlib.import_module(f"{seedbed.model.terms.__name__}.{entry.name}")
+        for entry in pkgutil.iter_modules(seedbed.model.terms.__path__)
+    )
+    return {
+        name: kind
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Term) and dataclasses.is_dataclass(kind)
+    }
+
+
+def _made(kind: type[Any], flat: Mapping[str, Value], prefix: str) -> Any:
+    """A dataclass from its fields below `prefix`; those that are absent have their default."""
+    hints = get_type_hints(kind)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        path = f"{prefix}.{field.name}"
+        if hints[field.name] is Temperature:
+            fields[field.name] = _made(Temperature, flat, path)
+        elif path in flat:
+            fields[field.name] = _value(hints[field.name], flat[path])
+    return kind(**fields)
+
+
+def _value(hint: Any, value: Value) -> Any:
+    if value is not None and View in (hint, *getattr(hint, "__args__", ())):
+        return _VIEWS[str(value)]
+    if str(hint).startswith("tuple"):
+        return dict(json.loads(str(value)))
+    return value
+
+
+_VIEWS = {v.name: v for v in vars(seedbed.data.views).values() if isinstance(v, View)}
