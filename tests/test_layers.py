@@ -162,7 +162,7 @@ def test_public_names_are_these_and_come() -> None:
         "Objective",
         "Recipe",
         "Study",
-    } | {"forbid", "main", "results"}
+    } | {"forbid", "load", "main", "results"}
     assert set(seedbed.__all__) == expected
     assert all(getattr(seedbed, name) is not None for name in expected)
     assert isinstance(variants.CLIP, seedbed.Objective)

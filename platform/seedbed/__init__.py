@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seedbed.commands.study.main import main
     from seedbed.data.corpus import Corpus
     from seedbed.model.objective import Objective
-    from seedbed.recall import results
+    from seedbed.recall import load, results
     from seedbed.recipe.recipe import Budget, Recipe
     from seedbed.study.claim import Claim
     from seedbed.study.constraint import forbid
@@ -31,6 +31,7 @@ _HOMES = {
     "Recipe": "seedbed.recipe.recipe",
     "Study": "seedbed.study.study",
     "forbid": "seedbed.study.constraint",
+    "load": "seedbed.recall",
     "main": "seedbed.commands.study.main",
     "results": "seedbed.recall",
 }
@@ -44,6 +45,7 @@ __all__ = [
     "Recipe",
     "Study",
     "forbid",
+    "load",
     "main",
     "results",
 ]

@@ -1,9 +1,12 @@
-"""A study read back from MLflow, without its file and without its shards."""
+"""A study read back from MLflow, without its file and without its shards; a model, for use."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.home import home
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seedbed.analyze.report.sections.learning_curves import CurveReader
+    from seedbed.interchange.model import Model
     from seedbed.plan.design import Design
     from seedbed.study.record import TrialRecord
     from seedbed.study.study import Study
@@ -153,3 +157,31 @@ def check_scored_alike(records: Iterable[TrialRecord]) -> None:
         mend="restore the held-out shards, remove the folders trials/KEY of those others from the "
         "results, and give the same command again",
     )
+
+
+def load(said: str | Path, *, storage: str = "", study: str = "", tracking_uri: str = "") -> Model:
+    """A trained model, for use: `encode_images`, `encode_texts`, `classify`.
+
+    `said` is a folder in open_clip's layout, as `seedbed export` writes it, or
+    `open_clip:MODEL@PRETRAINED`; a finished trial by its key, the beginning of one, its name, its
+    folder or the id of its run in MLflow. Trials are looked for in `storage`, as in `export`.
+    Raises StudyError where there is none, and DataError where its weights are not whole.
+    """
+    from seedbed.interchange.found import find_trial
+    from seedbed.interchange.loading import is_export, model_of_export, model_of_trial
+
+    said = str(said)
+    if is_export(said):
+        return model_of_export(said)
+    if re.fullmatch(r"[0-9a-f]{32}", said):
+        from seedbed.track.mlflow.address import default_tracking_uri
+        from seedbed.track.mlflow.reader import trial_of_run
+
+        said, place = trial_of_run(tracking_uri or default_tracking_uri(home()), said)
+        return model_of_trial(find_trial(said, storage or place, study))
+    return model_of_trial(find_trial(said, storage or results_folder(), study))
+
+
+def results_folder() -> str:
+    """Where the studies' results are, if nothing else is said."""
+    return os.environ.get("SEEDBED_STORAGE") or str(home() / "results")

@@ -178,10 +178,13 @@ def _nearest_divisor(number: int, wanted: int) -> int:
     return min(_divisors(number), key=lambda n: abs(n - wanted))
 
 
-def check_disk(plan: Plan, free_bytes: int | None, place: str, test_bytes: int = 0) -> None:
+def check_disk(
+    plan: Plan, free_bytes: int | None, place: str, test_bytes: int = 0, *, keep: bool = True
+) -> None:
     """Raise ResourceError when the results would not fit on the disk.
 
-    `test_bytes` are those of the held-out pictures, which are kept as they are scored.
+    `test_bytes` are those of the held-out pictures, which are kept as they are scored, and `keep`
+    says whether final weights are kept.
     """
     if free_bytes is None:
         return
@@ -189,12 +192,15 @@ def check_disk(plan: Plan, free_bytes: int | None, place: str, test_bytes: int =
     weights = {key: 4 * cost.num_params for key, cost in costs.items()}
     largest = max(sum(weights[t.key] for t in cohort.trials) for cohort in plan.cohorts)
     checkpoints = largest * CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1)
-    need = sum(weights.values()) + checkpoints + test_bytes
+    num_kept = len(weights) if keep else 0
+    final = sum(weights.values()) if keep else 0
+    need = final + checkpoints + test_bytes
     if need > free_bytes:
         raise ResourceError(
             f"{place} has {free_bytes / 1e9:.1f} GB free and the study needs {need / 1e9:.1f} GB",
-            why=f"weights of {len(weights)} trials, {KEPT_CHECKPOINTS + 1} checkpoints "
+            why=f"weights of {num_kept} trials, {KEPT_CHECKPOINTS + 1} checkpoints "
             f"of the largest cohort at {largest * CHECKPOINT_COPIES / 1e9:.2f} GB, and held-out "
             f"pictures of {test_bytes / 1e9:.2f} GB",
-            mend="free some room, or give another place with --storage",
+            mend="free some room, or give another place with --storage"
+            + (", or keep no final weights with --keep-weights none" if keep else ""),
         )

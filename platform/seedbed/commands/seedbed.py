@@ -19,7 +19,7 @@ from seedbed.exits import COMPLETE, exit_status
 from seedbed.home import point_at_old_state
 
 # In order of use; others follow.
-ORDER = ("prepare", "index", "status", "stop", "report", "compare", "doctor")
+ORDER = ("prepare", "index", "status", "stop", "report", "compare", "export", "doctor")
 
 
 def commands() -> list[ModuleType]:

@@ -99,6 +99,7 @@ def _vit(image: Any, size: int, quick: bool) -> tuple[dict[str, Any] | None, str
         return None, ""
     block = image.blocks[0]
     activation = type(block.mlp.act).__name__ if hasattr(block, "mlp") else ""
+    is_quick = {"GELU": False, "QuickGELU": True}.get(activation)
     is_clips = (
         isinstance(block, Block)
         and image.cls_token is not None
@@ -108,14 +109,16 @@ def _vit(image: Any, size: int, quick: bool) -> tuple[dict[str, Any] | None, str
         and image.global_pool in ("token", "")  # "" where no pooled output is asked of it
         and image.patch_embed.proj.bias is None
         and block.attn.qkv.bias is not None
-        and activation in ("GELU", "QuickGELU")
+        and is_quick is not None
     )
     if not is_clips:
         return None, ""  # perhaps as timm's
-    if (activation == "QuickGELU") != quick:
+    if is_quick is not quick:
         wanted = "quick_gelu" if quick else "gelu"
-        return None, f"its activation is {activation} and the text tower's {wanted}; open_clip's "
-        "own towers share one"
+        return None, (
+            f"its activation is {activation} and the text tower's {wanted}; open_clip's own towers "
+            "share one"
+        )
     width = int(image.embed_dim)
     config: dict[str, Any] = {
         "image_size": size,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seedbed.model.pretrainer import Pretrainer
 
 
-def keep_weights(recipes: Iterable[Recipe], store: Folder) -> None:
+def copy_starts(recipes: Iterable[Recipe], store: Folder) -> None:
     """Copy what `recipes` start from into the results folder, once each, for every node.
 
     Raises DataError before anything trains where some do not fit.
@@ -26,7 +26,7 @@ def keep_weights(recipes: Iterable[Recipe], store: Folder) -> None:
 
 
 def begin(models: Iterable[tuple[Recipe, Pretrainer]], store: Folder) -> None:
-    """Give each of the untrained `models` what its recipe starts from, as `keep_weights` left it.
+    """Give each of the untrained `models` what its recipe starts from, as `copy_starts` left it.
 
     Raises DataError, naming tensors, where the weights do not fit a recipe.
     """

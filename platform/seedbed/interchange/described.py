@@ -25,6 +25,8 @@ from seedbed.recipe.recipe import Recipe, Value
 if TYPE_CHECKING:
     from seedbed.model.pretrainer import Pretrainer
 
+FIELDS = "__dataclass_fields__"
+
 
 @dataclass(frozen=True)
 class Described:
@@ -97,12 +99,11 @@ def _terms() -> dict[str, type[Term]]:
         importlib.import_module(f"{seedbed.model.terms.__name__}.{entry.name}")
         for entry in pkgutil.iter_modules(seedbed.model.terms.__path__)
     )
-    return {
-        name: kind
-        for module in modules
-        for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, Term) and dataclasses.is_dataclass(kind)
-    }
+    found: dict[str, type[Term]] = {}
+    for module in modules:
+        kinds = inspect.getmembers(module, inspect.isclass)
+        found |= {n: k for n, k in kinds if issubclass(k, Term) and hasattr(k, FIELDS)}
+    return found
 
 
 def _made(kind: type[Any], flat: Mapping[str, Value], prefix: str) -> Any:

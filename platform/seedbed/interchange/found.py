@@ -103,7 +103,7 @@ def _completed(found: Finished) -> Finished:
 
 
 def _is_folder(said: str) -> bool:
-    return "://" in said or Path(said).expanduser().is_dir()
+    return "://" in said or (bool(said) and Path(said).expanduser().is_dir())
 
 
 def _folder_of(said: str) -> tuple[Folder, str]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from seedbed.data.decode import decode
 from seedbed.data.render import tokenizer
 from seedbed.errors import DataError, SampleFault, StudyError
+from seedbed.evaluate.pretrained import TrainedEncoder
 from seedbed.interchange.described import Described
 from seedbed.model.pretrainer import Pretrainer
 
@@ -40,6 +41,10 @@ class Model:
     @property
     def device(self) -> torch.device:
         return next(self.pretrainer.parameters()).device
+
+    @property
+    def _context(self) -> int:
+        return self.described.text.context
 
     def to(self, device: str | torch.device) -> Model:
         self.pretrainer.to(device)
@@ -78,33 +83,18 @@ class Model:
 
         A name's embedding is the mean of its normalised prompts, normalised (Radford et al. 2021,
         sec. 3.1.4). A model that compares tokens scores every prompt, and the mean counts: tokens
-        of unlike prompts have no mean. Raises StudyError for a template without `{}`.
+        of unlike prompts have no mean. Raises StudyError for a template without `{}`, and DataError
+        for a model that was not trained to compare the two.
         """
         if isinstance(pictures, (Image.Image, str, Path, bytes)):
             pictures = [pictures]
         _check_prompts(names, templates)
-        prompts = [template.format(name) for name in names for template in templates]
-        scale = self._scale()
-        if "image" in self.pretrainer.projections and "text" in self.pretrainer.projections:
-            texts = torch.from_numpy(self.encode_texts(prompts)).to(self.device)
-            classes = F.normalize(texts.view(len(names), len(templates), -1).mean(1), dim=-1)
-            images = torch.from_numpy(self.encode_images(pictures)).to(self.device)
-            scores = images @ classes.T
-        else:
-            scores = self._token_scores(pictures, prompts).view(-1, len(names), len(templates))
-            scores = scores.mean(-1)
-        return self._numbers([(scale * scores).softmax(-1)], "picture")
-
-    def _token_scores(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> Tensor:
-        similarity = self.pretrainer.similarity()
-        if similarity is None:
-            raise StudyError(
-                "the model cannot compare pictures with captions",
-                why="no term of its objective aligned the two",
-                mend="load a trial whose objective does, like CLIP",
-            )
-        similarity.read_texts(self._tokens(prompts))
-        return torch.cat([similarity.scores(pixels) for pixels in self._pixels(pictures)])
+        crop, size, context = self.described.crop, self.described.image.size, self._context
+        encoder = TrainedEncoder("the model", self.pretrainer, crop, size, context)
+        classify = encoder.classifier([[t.format(name) for t in templates] for name in names])
+        scale = self._scale().cpu()
+        scores = [classify(pixels).cpu() for pixels in self._pixels(pictures)]
+        return self._numbers([(scale * one).softmax(-1) for one in scores], "picture")
 
     def _scale(self) -> Tensor:
         """exp(theta) of the scale that the comparing term has, within its cap; 1 without one."""
@@ -123,7 +113,7 @@ class Model:
             yield torch.from_numpy(np.stack(part)).to(self.device)
 
     def _tokens(self, captions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
-        ids, lengths = tokenizer.encode(captions, self.described.text.context)
+        ids, lengths = tokenizer.encode(captions, self._context)
         for first in range(0, len(captions), BATCH):
             part = slice(first, first + BATCH)
             yield (
@@ -155,6 +145,12 @@ class Model:
 
 
 def _check_prompts(names: Sequence[str], templates: Sequence[str]) -> None:
+    if not names or not templates or isinstance(names, str) or isinstance(templates, str):
+        raise StudyError(
+            f"classify is given the names {names!r} and the templates {templates!r}",
+            why="it chooses among a list of names, each in a list of templates",
+            mend='give lists, as in (["cat", "dog"], ["a photo of a {}."])',
+        )
     for template in templates:
         if "{}" not in template:
             raise StudyError(
@@ -162,29 +158,26 @@ def _check_prompts(names: Sequence[str], templates: Sequence[str]) -> None:
                 why="every name would have the same prompt",
                 mend="put {} where the name goes, as in 'a photo of a {}.'",
             )
-    if not names or not templates or isinstance(names, str) or isinstance(templates, str):
-        raise StudyError(
-            f"classify is given the names {names!r} and the templates {templates!r}",
-            why="it chooses among a list of names, each in a list of templates",
-            mend='give lists, as in (["cat", "dog"], ["a photo of a {}."])',
-        )
 
 
 def _opened(picture: Picture) -> Image.Image:
     """RGB, upright; transparency is laid on white, as in training."""
+    if isinstance(picture, Image.Image) and picture.mode == "RGB":
+        return picture
+    named = "a picture" if isinstance(picture, (bytes, Image.Image)) else str(picture)
     try:
-        if isinstance(picture, Image.Image):
-            if picture.mode == "RGB":
-                return picture
-            held = BytesIO()
-            picture.save(held, "PNG")
-            picture = held.getvalue()
-        elif isinstance(picture, (str, Path)):
-            picture = Path(picture).expanduser().read_bytes()
-        return decode(picture)
+        return decode(_content(picture))
     except (SampleFault, OSError) as fault:
         raise DataError(
-            f"{picture if not isinstance(picture, bytes) else 'a picture'} cannot be read",
+            f"{named} cannot be read",
             why=str(fault),
             mend="give JPEG, PNG, WebP or GIF, or a PIL picture",
         ) from None
+
+
+def _content(picture: Picture) -> bytes:
+    if isinstance(picture, Image.Image):
+        held = BytesIO()
+        picture.save(held, "PNG")
+        return held.getvalue()
+    return picture if isinstance(picture, bytes) else Path(picture).expanduser().read_bytes()

@@ -14,6 +14,7 @@ from seedbed.exits import MEANINGS
 from seedbed.home import home
 from seedbed.plan.plan import COHORT_SIZE, Plan, plan
 from seedbed.plan.surface import Surface
+from seedbed.plan.weights import MOST_WEIGHTS, check_weights
 from seedbed.recipe.scale import scale_named
 from seedbed.recipe.setting import parse_setting
 from seedbed.study.arguments import checked_seeds
@@ -37,6 +38,7 @@ class Options:
     as_json: bool
     max_epochs: int
     surface: Surface | None = None
+    keep_weights: bool = True
 
     @property
     def name(self) -> str:
@@ -91,6 +93,12 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         help=f"refuse to read the corpus more often ({MOST_EPOCHS:,})",
     )
     parser.add_argument(
+        "--keep-weights",
+        choices=("final", "none"),
+        help="what is kept of a finished trial beside its record: its final weights (final, up to "
+        f"{MOST_WEIGHTS / 1e12:g} TB of a study), or none",
+    )
+    parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
     return parser
@@ -120,22 +128,27 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
     for path in {"corpus.uri", "corpus.test_uri"} & overrides.keys():
         # One folder is one variation of the study, from whatever directory it is named.
         overrides[path] = base.patch(path, overrides[path]).get(path)
+    chosen = plan(
+        study,
+        scale,
+        scale_reason=reason,
+        overrides=overrides,
+        seeds=_seeds(args.seeds),
+        cohort_size=args.cohort_size,
+    )
+    surface = _surface(args.rehearse, study)
+    if args.keep_weights is None and surface is None and not args.report:
+        check_weights(chosen)
     return Options(
-        plan=plan(
-            study,
-            scale,
-            scale_reason=reason,
-            overrides=overrides,
-            seeds=_seeds(args.seeds),
-            cohort_size=args.cohort_size,
-        ),
+        plan=chosen,
         storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
         tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
         asked=Asked(args.workers or 0, args.data_parallel),
         mode="plan" if args.plan else "report" if args.report else "run",
         as_json=args.json,
         max_epochs=args.max_epochs,
-        surface=_surface(args.rehearse, study),
+        surface=surface,
+        keep_weights=args.keep_weights != "none",
     )
 
 

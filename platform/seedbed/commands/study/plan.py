@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.commands.study.lines import bundles, design_lines, level_lines, unjudged_claims, uris
 from seedbed.plan.plan import Plan
+from seedbed.plan.weights import weights_line
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -29,7 +30,8 @@ def print_plan(options: Options) -> None:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
         print(json.dumps(told, indent=1, sort_keys=True))
         return
-    print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings]))
+    kept = "" if options.surface else weights_line(options.plan, options.keep_weights)
+    print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], kept))
 
 
 def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
@@ -54,7 +56,7 @@ def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
     return list(dict.fromkeys(lines))  # two caption fields of the same pairs are one line
 
 
-def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
+def _plan_text(chosen: Plan, data: Sequence[str], kept: str) -> str:
     costs = chosen.costs()
     lines = [
         f"study   {chosen.study.name}: {chosen.study.question}",
@@ -89,5 +91,6 @@ def _plan_text(chosen: Plan, data: Sequence[str]) -> str:
         f"{samples:,} samples, of which {read:,} are decoded",
         f"cost    {total / 1e15:,.4g} PFLOP: {hours:,.3g} device-hours at 125 TFLOP/s "
         "(bf16 at 40 % of an A100's peak)",
+        *([f"weights {kept}"] if kept else []),
     ]
     return "\n".join(lines)

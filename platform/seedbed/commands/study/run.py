@@ -66,7 +66,9 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
     say_start(options, corpora, store, len(before.records))
     if left and options.surface is None:
         test_bytes = kept_bytes(chosen, corpora)
-        check_disk(chosen, store.free_bytes(), options.storage, test_bytes)
+        check_disk(
+            chosen, store.free_bytes(), options.storage, test_bytes, keep=options.keep_weights
+        )
     # A new store of runs takes seconds, and so does a new Ray: both at once.
     with ThreadPoolExecutor(1) as beside:
         experiment = beside.submit(prepare_store, _tracking_uri(options), options.name)
@@ -103,6 +105,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
                 code_version=code_version(),
                 surface=options.surface,
                 live=live,
+                keep_weights=options.keep_weights,
             )
     finally:
         live.writes_report()

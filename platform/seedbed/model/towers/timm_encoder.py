@@ -15,7 +15,7 @@ from seedbed.errors import StudyError
 from seedbed.model.towers.encoded import Encoded
 
 # Means and standard deviations: ImageNet's, as in the paper's code, and CLIP's (openai/CLIP).
-PIXELS = {
+PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }

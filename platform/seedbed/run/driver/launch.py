@@ -19,7 +19,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
-from seedbed.interchange.beginning import keep_weights
+from seedbed.interchange.beginning import copy_starts
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
 from seedbed.run.driver.layouts import note_layout
@@ -48,11 +48,13 @@ def run_plan(
     code_version: dict[str, str],
     surface: Surface | None = None,
     live: Live | None = None,
+    keep_weights: bool = True,
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
     With a `surface` trials measure it instead of training, and no corpus is read. `live` follows
-    what runs. Raises ResourceError before anything starts when a cohort cannot fit.
+    what runs, and `keep_weights` keeps the final weights of what completes. Raises ResourceError
+    before anything starts when a cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
     progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
@@ -82,7 +84,15 @@ def run_plan(
         loop, jobs = (
             train,
             _assignments(
-                plan, chosen, corpora, store, layout, checkpoint_seconds, code_version, since
+                plan,
+                chosen,
+                corpora,
+                store,
+                layout,
+                checkpoint_seconds,
+                code_version,
+                since,
+                keep_weights,
             ),
         )
     else:
@@ -109,10 +119,11 @@ def _assignments(
     checkpoint_seconds: float | None,
     code_version: dict[str, str],
     since: str,
+    keep_weights: bool,
 ) -> dict[str, Assignment]:
     """What the workers of each cohort are told to train, by the cohort's id."""
     for start in chosen:
-        keep_weights((trial.recipe for trial in start.cohort.trials), store)
+        copy_starts((trial.recipe for trial in start.cohort.trials), store)
     # Nodes may have none of their own, and no way to fetch them. Packed once a study.
     needed = all_assets(start.cohort for start in chosen)
     packed = {asset.name: ray.put(asset.pack()) for asset in needed}
@@ -140,6 +151,7 @@ def _assignments(
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             retry_seconds=seconds,
+            keep_weights=keep_weights,
             assets={asset.name: packed[asset.name] for asset in start.cohort.assets},
         )
         for start in chosen

@@ -39,6 +39,25 @@ def run_marks(
     return tags.get("seedbed.study_run", ""), tags.get("seedbed.storage", "")
 
 
+def trial_of_run(uri: str, run_id: str) -> tuple[str, str]:
+    """The key of the trial that a run is of, and where its study's results are."""
+    try:
+        tags = client(uri).get_run(run_id).data.tags
+    except Exception as error:
+        raise TrackingError(
+            f"there is no run '{run_id}' at {redacted(uri)}",
+            why=redacted(str(error)).splitlines()[0],
+            mend="check the id, or give the --tracking-uri (MLFLOW_TRACKING_URI) it ran with",
+        ) from None
+    if "seedbed.trial_key" not in tags:
+        raise TrackingError(
+            f"the run '{run_id}' is of no trial",
+            why="only a trial has weights: this is a study's run, or another program's",
+            mend="open the study's run in MLflow, and take the id of a run below it",
+        )
+    return tags["seedbed.trial_key"], tags.get("seedbed.results", "").rpartition("/")[0]
+
+
 @dataclass(frozen=True)
 class TrackedTrial:
     """A trial as MLflow knows it, and the id of its run.
