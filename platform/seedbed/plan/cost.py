@@ -96,13 +96,14 @@ def _estimated(
         "text": count_text(text, both_ways="context" in of["text"]) if of["text"] else Counts(0),
     }
     shapes: dict[Feature, tuple[int, ...]] = {}
-    flops = 0.0  # of three passes: forward, and backward for activations and for weights
+    flops = 0.0
     for view, kinds in demand.items():
         part = parts[view.modality]
         for kind in COMPUTED:
             shapes[Feature(view, kind)] = _shape(part, kind, embed_dim)
-        passes = 1 if view.modality in freeze else 3
-        flops += passes * _pass_flops(part, kinds, embed_dim)
+        # Of three passes, forward and backward for activations and weights, a frozen tower has one.
+        share = 1 / 3 if view.modality in freeze else 1
+        flops += share * _pass_flops(part, kinds, embed_dim)
     widths = {need: shapes[need][-1] if need in shapes else 0 for need in objective.needs}
     num_params, num_frozen = len(objective.temperatures), 0
     for modality, part in parts.items():
@@ -121,7 +122,7 @@ def _estimated(
         image_views=samples * (len(demand) - num_text),
         text_tokens=samples * num_text * text.context,
         num_params=num_params,
-        train_flops=samples * (flops + 3.0 * terms),
+        train_flops=3.0 * samples * (flops + terms),
         num_frozen=num_frozen,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpora
@@ -20,11 +21,14 @@ from seedbed.run.driver.resume import Start, forget, forgive, starts
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
+    Kept,
     Run,
     check_same_data,
+    choices,
     data_mark,
-    last_of,
+    digest_of,
     place_of,
+    read_part,
     variant_file,
 )
 from seedbed.storage.folder import Folder
@@ -75,6 +79,7 @@ def begun(
             step_number=step,
             sizes={CHECKPOINT_FILE: 100, variant_file(members[0]): 100},
             keys=members if keys is None else keys,
+            digests={},
         )
         store.write_json(place | {"order_schema": schema}, "cohorts", run, name, PLACE_FILE)
         store.write_bytes(b"x" * 100, "cohorts", run, name, CHECKPOINT_FILE)
@@ -224,14 +229,54 @@ def test_a_group_that_takes_a_cohort_over_goes_on_from_its_last_checkpoint_of_th
 ) -> None:
     what = planned(shapes)
     (cohort,) = what.cohorts
-    assert last_of(store, cohort, "a start") is None
+    assert choices(store, cohort, "a start") == []
     begun(store, what, "first", step=3, fingerprint=mark(corpora), cohort=cohort.id)
     # One variant has failed since, and stays so: the others go on.
     some = [trial.key for trial in what.trials[1:]]
     begun(store, what, "second", step=7, fingerprint=mark(corpora), cohort=cohort.id, keys=some)
     begun(store, what, "cut", step=9, fingerprint=mark(corpora), cohort=cohort.id, cut=1)
     begun(store, what, "other", step=11, fingerprint=mark(corpora), cohort="another")
-    found = last_of(store, cohort, "a start")
-    assert found is not None and (found.run, found.step_number) == ("second", 7)
+    found = choices(store, cohort, "a start")
+    assert [(kept.run, kept.step_number) for kept in found] == [("second", 7), ("first", 3)]
     # Of an earlier start the driver chooses, and leaves out what failed.
-    assert last_of(store, cohort, "another start") is None
+    assert choices(store, cohort, "another start") == []
+
+
+def test_before_the_chosen_checkpoint_come_those_that_its_run_had_saved_earlier(
+    store: Folder, shapes: Path, corpora: Corpora
+) -> None:
+    what = planned(shapes)
+    (cohort,) = what.cohorts
+    for step in (3, 5, 8):
+        begun(store, what, "r", step=step, fingerprint=mark(corpora), name=f"checkpoint_{step}")
+    some = [trial.key for trial in what.trials[1:]]
+    begun(store, what, "r", step=6, fingerprint=mark(corpora), keys=some, name="checkpoint_6")
+    chosen = Kept(("cohorts", "r", "checkpoint_8"), 8, frozenset(t.key for t in what.trials))
+    steps = [kept.step_number for kept in choices(store, cohort, "another start", chosen)]
+    assert steps == [8, 5, 3]  # at 6 one of its trials was not sound
+
+
+@pytest.mark.parametrize("how", ["changed", "changed and not said", "another format", "gone"])
+def test_a_checkpoint_that_was_tampered_with_is_not_read(
+    store: Folder, how: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "cohort.pt"
+    torch.save({"step_number": 3, "weights": torch.arange(1000.0)}, file)
+    content, place = file.read_bytes(), ("cohorts", "r", "checkpoint_a")
+    digests = {"cohort.pt": digest_of(file)} if how != "changed and not said" else {}
+    kept = Kept(place, 3, frozenset())
+    store.write_json({"digests": digests}, *place, PLACE_FILE)
+    store.write_bytes(content, *place, "cohort.pt")
+    (state,) = read_part(store, kept, ["cohort.pt"], "cpu").values()
+    assert torch.equal(state["weights"], torch.arange(1000.0))
+    if how == "gone":
+        store.remove(*place, "cohort.pt")
+    else:
+        middle = len(content) // 2
+        changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        if how != "changed":
+            changed = b"x" * len(content)
+        store.write_bytes(changed, *place, "cohort.pt")
+    with pytest.raises(DataError, match=r"cohort\.pt is (not what was written|gone)") as error:
+        read_part(store, kept, ["cohort.pt"], "cpu")
+    assert error.value.mend

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.errors import DataError
@@ -67,16 +70,56 @@ def checkpoints_of(store: Folder, run: str) -> Iterator[tuple[Kept, dict[str, An
             yield Kept(path, int(place["step_number"]), frozenset(place["keys"])), place
 
 
-def last_of(store: Folder, cohort: Cohort, since: str) -> Kept | None:
-    """The furthest checkpoint of this cohort since the start `since`, by whichever group."""
-    found = [
-        kept
-        for run in runs_of(store, {trial.key for trial in cohort.trials})
-        if run.since == since
-        for kept, place in checkpoints_of(store, run.name)
-        if place["cohort"] == cohort.id
-    ]
-    return max(found, key=lambda kept: kept.step_number, default=None)
+def choices(store: Folder, cohort: Cohort, since: str, chosen: Kept | None = None) -> list[Kept]:
+    """The checkpoints that this cohort may go on from, the furthest first.
+
+    Its own since the start `since`, by whichever group; and the one that the driver has chosen,
+    with what the same run had saved before, where that holds the same trials in a sound state.
+    """
+    keys = {trial.key for trial in cohort.trials}
+    found: set[Kept] = set()
+    for run in runs_of(store, keys):
+        for kept, place in checkpoints_of(store, run.name):
+            own = run.since == since and place["cohort"] == cohort.id
+            earlier = chosen is not None and kept.run == chosen.run and keys <= kept.keys
+            if own or (earlier and kept.step_number <= getattr(chosen, "step_number", 0)):
+                found.add(kept)
+    return sorted(found, key=lambda kept: (-kept.step_number, kept.path))
+
+
+def read_part(store: Folder, kept: Kept, names: Iterable[str], device: Any) -> dict[str, Any]:
+    """The files `names` of a checkpoint, read onto `device`.
+
+    Raises DataError, naming the file, where one is not what was written: no code is run that it may
+    hold, and a changed number would pass for a trained one.
+    """
+    import torch
+
+    digests = (store.read_json(*kept.path, PLACE_FILE) or {}).get("digests", {})
+    read: dict[str, Any] = {}
+    for name in names:
+        with store.as_file(*kept.path, name) as file:
+            try:
+                if name in digests and digest_of(file) != digests[name]:
+                    raise ValueError("its digest is another than when it was written")
+                read[name] = torch.load(file, map_location=device, weights_only=True)
+            except Exception as error:  # whatever a broken archive makes of torch's reader
+                raise DataError(
+                    f"the checkpoint {store.place(*kept.path, name)} is not what was written",
+                    why=str(error).splitlines()[0],
+                    mend="nothing is to be done: the trials go on from the one before it, or from "
+                    "their start",
+                ) from None
+    return read
+
+
+def digest_of(path: Path) -> str:
+    """32 hex digits of a file's bytes, at the pace of the disk."""
+    seen = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):
+            seen.update(part)
+    return seen.hexdigest()
 
 
 def data_mark(fingerprint: str) -> dict[str, Any]:
@@ -108,11 +151,14 @@ def place_of(
     step_number: int,
     sizes: Mapping[str, int],
     keys: Iterable[str],
+    digests: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What PLACE_FILE says of a checkpoint: its data, the bytes of its files, its sound trials."""
+    """What PLACE_FILE says of a checkpoint: its data, its files' sizes and digests, its sound
+    trials."""
     return data_mark(fingerprint) | {
         "cohort": cohort,
         "step_number": step_number,
         "sizes": dict(sizes),
+        "digests": dict(digests),
         "keys": sorted(keys),
     }

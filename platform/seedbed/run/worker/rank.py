@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import ray.train
-import torch
 
 from seedbed.data.render.render import Columns
 from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
+from seedbed.errors import DataError, UnavailableError
 from seedbed.interchange.beginning import begin
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
@@ -20,7 +20,8 @@ from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     Kept,
     check_same_data,
-    last_of,
+    choices,
+    read_part,
     variant_file,
 )
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
@@ -68,32 +69,35 @@ class Rank:
         # How variants are spread changes no number, and is not told.
         parts, threads = self.mesh.num_parts, assignment.threads
         now = made_by(assignment.code_version, self.device, parts, threads)
-        kept = self._furthest()
-        if kept is None:
+        state = self._state()
+        if state is None:
             training.made_by = [now]
             begin(((v.recipe, v.model) for v in training.variants.values()), self.store)
             return
-        place = kept.path
-        state = self._loaded(place, CHECKPOINT_FILE)
         check_same_data(state, assignment.corpus.fingerprint)
-        state["variants"] = {k: self._loaded(place, variant_file(k)) for k in training.variants}
         training.load_state_dict(state)
         if now not in training.made_by:
             training.made_by.append(now)
 
-    def _furthest(self) -> Kept | None:
+    def _state(self) -> dict[str, Any] | None:
         """Of the checkpoint that the driver chose and this cohort's own, which an earlier worker
-        group may have left, the furthest; the same for all workers."""
-        assignment, found = self.assignment, None
+        group may have left, the furthest that every worker finds as it was written."""
+        assignment, found = self.assignment, list[Kept]()
         if self.mesh.rank == 0:
-            own = last_of(self.store, assignment.cohort, assignment.since)
-            both = [kept for kept in (assignment.kept, own) if kept is not None]
-            found = max(both, key=lambda kept: kept.step_number, default=None)
-        return self.mesh.of_every_worker(found)[0]
-
-    def _loaded(self, place: Sequence[str], name: str) -> Any:
-        with self.store.as_file(*place, name) as file:
-            return torch.load(file, map_location=self.device, weights_only=True)
+            found = choices(self.store, assignment.cohort, assignment.since, assignment.kept)
+        files = {variant_file(key): key for key in self.training.variants}
+        for kept in self.mesh.of_every_worker(found)[0]:
+            read: dict[str, Any] | None = None
+            try:
+                read = read_part(self.store, kept, [CHECKPOINT_FILE, *files], self.device)
+            except UnavailableError:
+                raise
+            except DataError as fault:
+                print(f"caution {fault}", file=sys.stderr)
+            if all(self.mesh.of_every_worker(read is not None)) and read is not None:
+                state: dict[str, Any] = read.pop(CHECKPOINT_FILE)
+                return state | {"variants": {files[name]: part for name, part in read.items()}}
+        return None
 
     def run(self) -> bool:
         """Train to the end, and record it; False where it left early: see `_look`."""

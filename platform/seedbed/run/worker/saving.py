@@ -16,6 +16,7 @@ from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,
     data_mark,
+    digest_of,
     place_of,
     variant_file,
 )
@@ -74,14 +75,16 @@ class Saver:
         if self.mesh.is_first:
             for key, variant in variants.items():
                 torch.save(variant, folder / variant_file(key))
-        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-        written = self.mesh.of_every_worker((sizes, self.training.sound))
+        files = {path.name: (path.stat().st_size, digest_of(path)) for path in folder.iterdir()}
+        written = self.mesh.of_every_worker((files, self.training.sound))
+        every = {name: told for part, _ in written for name, told in part.items()}
         if self.mesh.rank == 0:
             place = place_of(
                 self.assignment.cohort.id,
                 fingerprint=fingerprint,
                 step_number=self.training.step_number,
-                sizes={name: size for part, _ in written for name, size in part.items()},
+                sizes={name: size for name, (size, _) in every.items()},
+                digests={name: digest for name, (_, digest) in every.items()},
                 keys={key for _, sound in written for key in sound},
             )
             (folder / PLACE_FILE).write_text(json.dumps(place))
