@@ -26,7 +26,7 @@ def test_a_wrong_path_names_the_factor_the_path_and_the_nearest_field() -> None:
     with pytest.raises(StudyError) as caught:
         study(Factor("depth", at="text.layer", levels=(1, 3)))
     assert caught.value.what == "Factor 'depth': Recipe.text has no 'layer'"
-    assert caught.value.mend.startswith("Did you mean 'layers'? It has activation, context, heads, layers")
+    assert caught.value.mend.startswith("Did you mean 'layers'? It has activation, context, heads")
 
 
 def test_a_path_through_a_number_says_that_it_has_no_fields() -> None:
