@@ -6,7 +6,6 @@ the next one, and so does the worker group that it has started (a Ray Train run)
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import uuid
 from collections.abc import Callable
@@ -16,43 +15,12 @@ import ray
 import ray.train
 import ray.tune
 
+from seedbed.run.driver.mailbox import Mailbox
 from seedbed.run.worker.checkpoint import Run
 from seedbed.run.worker.jobs import ENDED, LEFT
 from seedbed.storage.folder import Folder
 
 POLL_SECONDS = 1.0  # between looks whether the workers live, while they report nothing
-
-
-class Mailbox:
-    """Between a holder and its workers: the job that is to be done, and what they report."""
-
-    def __init__(self) -> None:
-        self._number, self._job = 0, None
-        self._given = asyncio.Condition()
-        self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def give(self, job: Any) -> int:
-        """Let `job` be the next one (None: there is none, and the workers end); its number."""
-        async with self._given:
-            self._number, self._job = self._number + 1, job
-            self._given.notify_all()
-            return self._number
-
-    async def next(self, after: int) -> tuple[int, Any]:
-        """The job with a number above `after`, once there is one, and its number."""
-        async with self._given:
-            await self._given.wait_for(lambda: self._number > after)
-            return self._number, self._job
-
-    async def put(self, report: dict[str, Any]) -> None:
-        await self._reports.put(report)
-
-    async def take(self, seconds: float) -> dict[str, Any] | None:
-        """The next report; None if none comes for so long."""
-        try:
-            return await asyncio.wait_for(self._reports.get(), seconds)
-        except TimeoutError:
-            return None
 
 
 class Reporting(ray.train.UserCallback):
@@ -90,16 +58,22 @@ class Group:
         if self._mailbox is None:
             options = {"num_cpus": 0, "scheduling_strategy": on_this_node()}
             self._mailbox = ray.remote(**options)(Mailbox).remote()
-        number = ray.get(self._mailbox.give.remote(job))
+        given = self._mailbox.give.remote(job)
+        self._start()  # beside the mailbox's own process, which takes as long as a worker's
+        number = ray.get(given)
         while not self._ended(number):  # its workers have left a node; others take it up
-            pass
+            self._start()
 
-    def _ended(self, number: int) -> bool:
-        """Wait for the workers, started where there are none; False where they left early."""
+    def _start(self) -> None:
+        """Start workers where there are none."""
         if self._thread is None:
             self._error = None
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
+
+    def _ended(self, number: int) -> bool:
+        """Wait for the workers; False where they left early."""
+        assert self._thread is not None
         left = False
         while True:
             alive = self._thread.is_alive()
