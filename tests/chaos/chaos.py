@@ -9,6 +9,7 @@ complete, and bit for bit what it is when nobody disturbs it.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import shutil
 import statistics
@@ -20,12 +21,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.chaos.counted import FOLDER, notes
 from tests.chaos.victims import KINDS, SERVERS, kill_one
 from tests.fixtures.local_cluster import learned, records, steps_told, trial_runs
 
+from seedbed.storage.objects import read_object
 from seedbed_local.cluster import CHECKOUT, Cluster
 from seedbed_local.config import read
 from seedbed_local.demo import copied, submit_environment
@@ -45,6 +48,7 @@ class Found:
     kills: list[tuple[float, str]] = field(default_factory=list)  # when, and of which kind
     starts: int = 0  # how often the command was sent
     seconds: float = 0.0
+    recoveries: int = 0  # of cohorts, as the study's own state counts them
     lost: int = 0  # steps that were trained more than once
     planned: int = 0
     again: dict[str, list[float]] = field(default_factory=dict)  # seconds to the next step, by kind
@@ -62,13 +66,27 @@ class Found:
         fatal = sum(kind not in SERVERS for _, kind in self.kills)
         lines += [
             f"{len(self.kills)} kills in {self.seconds:.0f} s; the command was sent {self.starts} "
-            "times",
+            f"times, cohorts were taken up again {self.recoveries} times",
             f"{self.lost} of {self.planned} steps were trained again: "
             f"{self.lost / max(1, fatal):.1f} for each of {fatal} kills that end training, with a "
             f"checkpoint every {CHECKPOINT_SECONDS} s",
             "equal bit for bit" if not self.differing else f"DIFFERENT: {self.differing}",
         ]
         return "\n".join(lines)
+
+
+def waits(
+    kills: Sequence[tuple[float, str]], processes: Sequence[Sequence[float]]
+) -> dict[str, list[float]]:
+    """By kind, seconds from each kill to the next step; of a process that had taken none before,
+    where the kill ended one that trained. `processes` are the times of each one's steps."""
+    found: dict[str, list[float]] = {}
+    for when, kind in kills:
+        able = processes if kind in SERVERS else [one for one in processes if min(one) > when]
+        later = [time for times in able for time in times if time > when]
+        if later:
+            found.setdefault(kind, []).append(min(later) - when)
+    return found
 
 
 class Chaos:
@@ -82,7 +100,9 @@ class Chaos:
         """Disturb for `seconds`, about every `pause`, and compare with the same left alone."""
         found = Found(planned=NUM_CELLS * self.seeds * NUM_STEPS)
         self._disturbed(found, seconds, pause, kinds)
-        self._again(found)
+        processes = [times for _, times in notes(self.steps)]
+        found.lost = sum(map(len, processes)) - found.planned
+        found.again = waits(found.kills, processes)
         disturbed = self._kept("disturbed")
         shutil.rmtree(self.steps, ignore_errors=True)
         print("the same, left alone", flush=True)
@@ -120,7 +140,13 @@ class Chaos:
             time.sleep(0.2)
         found.seconds = time.time() - began
         # What the server of runs missed is told by the same command, once it is there.
+        found.recoveries = self._state("disturbed")["recoveries"]
         assert self._sent("disturbed").wait() == 0, self._end_of_log()
+
+    def _state(self, study: str) -> dict[str, Any]:
+        """What `seedbed status` reads."""
+        place = f"s3://{self.cluster.config.bucket}/results/{study}/state.json"
+        return json.loads(read_object(place))
 
     def _killed(self, kind: str) -> bool:
         if kind not in SERVERS:
@@ -130,16 +156,6 @@ class Chaos:
         time.sleep(self.rng.uniform(*AWAY_SECONDS))
         server.start()
         return True
-
-    def _again(self, found: Found) -> None:
-        """How long until a step came after each kill: where training ended, of a new process."""
-        processes = [sorted(times) for _, times in notes(self.steps)]
-        found.lost = sum(map(len, processes)) - found.planned
-        for when, kind in found.kills:
-            steps = processes if kind in SERVERS else [p for p in processes if p[0] > when]
-            later = [time for times in steps for time in times if time > when]
-            if later:
-                found.again.setdefault(kind, []).append(min(later) - when)
 
     def _sent(self, name: str) -> subprocess.Popen[bytes]:
         line = ["env", f"CHAOS_STUDY={name}", "python", SCRIPT, "--seeds", str(self.seeds)]

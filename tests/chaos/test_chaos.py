@@ -1,0 +1,40 @@
+"""What chaos counts. Oracles: steps by hand, and the loss that is not counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.chaos.chaos import waits
+from tests.chaos.counted import FOLDER, Counted, note, notes
+
+from seedbed.data.views import IMAGE, TEXT
+from seedbed.model.gather import Gather
+from seedbed.model.term import Feature, Features
+from seedbed.model.terms.infonce import InfoNCE
+
+
+def test_a_wait_is_until_a_new_process_steps_where_one_was_ended() -> None:
+    first, second = [1.0, 2.0, 3.0], [9.0, 10.0]
+    other = [1.5, 4.0, 6.0]  # which goes on beside them
+    kills = [(3.5, "worker"), (5.0, "mlflow"), (20.0, "s3")]
+    assert waits(kills, [first, second, other]) == {"worker": [5.5], "mlflow": [1.0]}
+
+
+def test_every_step_is_noted_and_the_loss_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    torch.manual_seed(0)
+    views = {Feature(IMAGE): torch.randn(4, 8), Feature(TEXT): torch.randn(4, 8)}
+    assert [len(times) for _, times in notes(tmp_path)] == []
+    losses = []
+    for term in (InfoNCE(), Counted(), Counted()):
+        scales = {term.temperature.name: torch.tensor(10.0)}
+        losses.append(term.loss(Features(views, scales, Gather()), torch.nn.ModuleDict()))
+    assert all(torch.equal(loss, losses[0]) for loss in losses)
+    ((_, times),) = notes(tmp_path)
+    assert len(times) == 2 and times == sorted(times)
+    note(tmp_path)
+    assert sum(len(times) for _, times in notes(tmp_path)) == 3
