@@ -39,6 +39,7 @@ from seedbed.variants import CLIP
 TOY = ("--batch", "16", "--size", "32", "--steps", "6", "--warm", "2")
 NEEDS = ()
 VARIANTS, HELD = 4, 4  # batches that come round again
+STEPS = 4_000  # of the budget, as at the scale `small`: it says how often losses are collected
 
 
 def cohort_of(options: argparse.Namespace) -> Cohort:
@@ -54,7 +55,7 @@ def cohort_of(options: argparse.Namespace) -> Cohort:
     settings = {
         "image.size": options.size,
         "budget.batch": options.batch,
-        "budget.samples": options.batch * (options.steps + options.warm),
+        "budget.samples": options.batch * STEPS,
         "budget.warmup_samples": 0,
     }
     whole = plan(study, SCALES["demo"], overrides=settings, cohort_size=VARIANTS)
