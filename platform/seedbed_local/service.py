@@ -112,13 +112,23 @@ def tree(pids: Iterable[int]) -> list[psutil.Process]:
     return list(found.values())
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs: one that has ended and was not yet asked after does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill(processes: Iterable[psutil.Process]) -> None:
     """End them at once, and wait until they are gone; a pid that was given anew is let live."""
     left = list(processes)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    end = time.monotonic() + STOP_SECONDS
+    while any(map(lives, left)) and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def free_ports(count: int) -> list[int]:

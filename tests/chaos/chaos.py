@@ -106,8 +106,8 @@ class Chaos:
         disturbed = self._kept("disturbed")
         shutil.rmtree(self.steps, ignore_errors=True)
         print("the same, left alone", flush=True)
-        assert self._sent("alone").wait() == 0, self._end_of_log()
-        found.differing = self._differences(disturbed, self._kept("alone"))
+        assert self._sent("undisturbed").wait() == 0, self._end_of_log()
+        found.differing = self._differences(disturbed, self._kept("undisturbed"))
         counted = sum(len(times) for _, times in notes(self.steps))
         if counted != found.planned:
             found.differing.append(f"left alone it took {counted} steps, not {found.planned}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import subprocess
 import sys
@@ -33,9 +34,11 @@ from seedbed_local.cluster import CHECKOUT, Cluster, members
 from seedbed_local.demo import submit_environment
 from seedbed_local.head import BIN
 from seedbed_local.reach import Reach
+from seedbed_local.service import lives
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(900)]
 DEMO = "text_encoder_depth"
+STEPS = 100
 LINE = ("--", "python", f"studies/{DEMO}.py")
 
 STUDY = """
@@ -49,7 +52,7 @@ study = Study(
     factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
     responses=("zeroshot/top1_of_100",),
     seeds=1,
-    scales={{"smoke": {{"budget.samples": 60 * 64, "image.name": "test_resnet"}}}},
+    scales={{"smoke": {{"budget.samples": {steps} * 64, "image.name": "test_resnet"}}}},
 )
 
 if __name__ == "__main__":
@@ -64,7 +67,7 @@ def place(reach: Reach, study: str) -> str:
 def tiny(folder: Path, name: str) -> tuple[str, str, str]:
     """What to submit: a study of two trials that is the same but for its name."""
     file = folder / f"{name}.py"
-    file.write_text(STUDY.format(name=name))
+    file.write_text(STUDY.format(name=name, steps=STEPS))
     return "--", "python", str(file)
 
 
@@ -88,7 +91,7 @@ def check_whole(reach: Reach, study: str, alone: dict[str, dict[str, Any]]) -> N
     assert [run.info.status for run in runs] == ["FINISHED"] * 2
     for steps in steps_told(reach, runs):
         assert steps and len(steps) == len(set(steps))
-        assert steps[-1] == 60 * 64
+        assert steps[-1] == STEPS * 64
 
 
 def test_the_bare_line_runs_the_study_on_nodes_that_come_and_go(reach: Reach) -> None:
@@ -98,11 +101,11 @@ def test_the_bare_line_runs_the_study_on_nodes_that_come_and_go(reach: Reach) ->
     kept = records(place(reach, DEMO))
     assert len(kept) == 16
     assert {record["status"] for record in kept.values()} == {"completed"}
-    environment = {**submit_environment(reach), "SEEDBED_SCALE": "smoke"}
+    data = f"s3://{reach.bucket}/shapes"
     plan = subprocess.run(
         [sys.executable, f"studies/{DEMO}.py", "--plan", "--json"],
         cwd=CHECKOUT,
-        env=environment | {"SEEDBED_DATA": f"s3://{reach.bucket}/shapes"},
+        env=os.environ | {"SEEDBED_SCALE": "smoke", "SEEDBED_DATA": data},
         capture_output=True,
         text=True,
         check=True,
@@ -146,11 +149,11 @@ def test_a_bucket_and_a_server_of_runs_that_are_away_change_no_number(
     job = submitted(reach, *tiny(tmp_path, "outage"))
     until(lambda: has_checkpoint(place(reach, "outage")) or job.poll() is not None)
     assert job.poll() is None
+    local_cluster.s3.kill()
     local_cluster.mlflow.stop()
-    local_cluster.s3.stop()
     time.sleep(12)
-    local_cluster.mlflow.start()  # first: without the bucket the study does not end
     assert job.poll() is None
+    local_cluster.mlflow.start()  # first: without the bucket the study does not end
     local_cluster.s3.start()
     ended(job)
     check_whole(reach, "outage", alone)
@@ -183,11 +186,17 @@ def test_nobody_comes_in_without_the_token(reach: Reach) -> None:
     assert connection.getresponse().status == 401
 
 
+def answer(reach: Reach, path: str) -> str:
+    found = asked(reach, path)
+    assert not isinstance(found, int), (path, found)
+    return json.dumps(found)
+
+
 def shown(cluster: Cluster) -> dict[str, str]:
     """All that Ray, MLflow and the logs show to whoever may look, by where it is."""
     reach = cluster.reach
     found = {
-        path: json.dumps(asked(reach, path))
+        path: answer(reach, path)
         for path in (
             "/api/jobs/",
             "/api/v0/actors?detail=1&limit=10000",
@@ -205,7 +214,7 @@ def shown(cluster: Cluster) -> dict[str, str]:
     found |= {
         " ".join(process.cmdline()[:2]): " ".join(process.cmdline())
         for process in members(cluster.mark)
-        if process.is_running()
+        if lives(process)
     }
     return found
 

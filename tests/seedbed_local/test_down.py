@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
-
 from seedbed_local.cluster import MARK, State, members
-from seedbed_local.service import kill, tree
+from seedbed_local.service import kill, lives, tree
 
 # As Ray's workers do: the child's environment no longer says whose it is.
 PARENT = """
@@ -29,15 +27,15 @@ def test_a_cluster_whose_holder_was_killed_is_ended_and_nothing_else(tmp_path: P
     try:
         for process in (ours, other):
             assert process.stdout is not None and process.stdout.readline() == b"up\n"
-        until_there = [p.pid for p in members("a")]
-        assert len(until_there) == 2 and ours.pid in until_there
+        there = members("a")
+        assert len(there) == 2 and ours.pid in [process.pid for process in there]
         state, temp = State(tmp_path), tmp_path / "temp"
         temp.mkdir()
         # Its holder is gone; a process that was given its pid since is not it.
         values = {"pid": other.pid, "created": 1.0, "mark": "a", "temp": str(temp)}
         state.path.write_text(json.dumps(values))
         assert "2 processes were left" in state.down()
-        assert not any(_lives(pid) for pid in until_there)
+        assert not any(map(lives, there))
         assert other.poll() is None and len(members("b")) == 2
         assert not temp.exists() and state.read() is None
         assert state.down() == "no cluster is up"
@@ -45,10 +43,3 @@ def test_a_cluster_whose_holder_was_killed_is_ended_and_nothing_else(tmp_path: P
         kill(tree([ours.pid, other.pid]))
         for process in (ours, other):
             process.communicate()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

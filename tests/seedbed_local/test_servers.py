@@ -10,6 +10,7 @@ import pytest
 
 from seedbed_local.postgres import USER, Postgres
 from seedbed_local.s3 import S3Server
+from seedbed_local.service import lives
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def test_a_database_outlives_a_stop_and_a_kill_and_takes_no_wrong_password(tmp_p
         assert postgres.process is not None
         parts = psutil.Process(postgres.process.pid).children(recursive=True)
         postgres.kill()
-        assert not any(part.is_running() for part in parts)
+        assert not any(map(lives, parts))
         postgres.start()
         assert count(postgres, "one") == 3
         assert "right" not in postgres.log.read_text()
