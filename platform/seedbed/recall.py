@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,9 @@ def recall(
     identity, storage = run_marks(uri, name, scale, identity=identity, storage=storage)
     design = read_design(uri, name, scale, identity=identity, storage=storage)
     tracked = read_trials(uri, name, scale, identity=identity, storage=storage)
+    known = {metric.name for metric in design.metrics}
+    added = {m.name: m for trial in tracked for m in trial.added if m.name not in known}
+    design = replace(design, metrics=(*design.metrics, *added.values()))
     table = table_of(design, (trial.record for trial in tracked))
     runs = {trial.record.key: trial.run_id for trial in tracked}
     return Recalled(design, table, uri, experiment, identity, storage, runs)

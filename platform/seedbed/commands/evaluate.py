@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from seedbed.evaluate.encoder import Encoder
     from seedbed.evaluate.outcome import Outcome
+    from seedbed.evaluate.test_set import TestSet
 
 NAME = "evaluate"
 HELP = "classification, retrieval and probes of trained models on test sets"
@@ -21,9 +24,16 @@ OPEN_CLIP = "open_clip:"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
-        help=f"{OPEN_CLIP}ARCHITECTURE[@PRETRAINED|@PATH]; several share one stream of pictures",
+        help="a trial by its key, its name or its folder, an exported folder, or "
+        f"{OPEN_CLIP}ARCHITECTURE[@PRETRAINED|@PATH]; several share one stream of pictures",
+    )
+    parser.add_argument(
+        "--study",
+        default="",
+        metavar="NAME",
+        help="every finished trial of this study, on Ray; results are added to their runs",
     )
     parser.add_argument(
         "--tests",
@@ -40,34 +50,90 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON a result")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (%(default)s)")
+    parser.add_argument(
+        "--at-once", type=int, default=8, help="models of a study on one stream (%(default)s)"
+    )
+    parser.add_argument("--storage", default="", metavar="URI", help="where results are")
+    parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def run(args: argparse.Namespace) -> None:
     """Print each model's result on each test set. Raises DataError for what cannot be read."""
-    from seedbed.evaluate.probes import probe
-    from seedbed.evaluate.retrieval import retrieve
+    from seedbed.errors import DataError
     from seedbed.evaluate.test_set import checked_templates, open_test_set
-    from seedbed.evaluate.zeroshot import classify, outcome
 
     templates: Sequence[str] = ()
     if args.templates:
         lines = Path(args.templates).read_text(encoding="utf-8").splitlines()
         templates = checked_templates([line.strip() for line in lines], args.templates)
+    if bool(args.models) == bool(args.study):
+        raise DataError(
+            "no model is named" if not args.study else f"models and --study {args.study} are named",
+            why="either some models are evaluated, or every finished trial of a study",
+            mend="name models, or give --study NAME",
+        )
     tests = [open_test_set(_place(uri)) for uri in args.tests]
-    encoders = [_encoder(said, args.device) for said in args.models]
+    found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
+    for one in found:
+        print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
+
+
+def _of_models(
+    args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
+) -> Iterator[Outcome]:
+    from seedbed.evaluate.probes import probe
+    from seedbed.evaluate.retrieval import retrieve
+    from seedbed.evaluate.zeroshot import classify, outcome
+
+    encoders = [_encoder(said, args) for said in args.models]
     for test_set in tests:
         if test_set.kind == "retrieval":
-            outcomes = retrieve(encoders, test_set)
-        else:
-            found = classify(encoders, test_set, templates)
-            outcomes = [
-                outcome(encoder, test_set, scores, templates)
-                for encoder, scores in zip(encoders, found, strict=True)
-            ]
-            if args.probe:
-                outcomes += probe(encoders, test_set)
-        for one in outcomes:
-            print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
+            yield from retrieve(encoders, test_set)
+            continue
+        for encoder, scores in zip(encoders, classify(encoders, test_set, templates), strict=True):
+            yield outcome(encoder, test_set, scores, templates)
+        if args.probe:
+            yield from probe(encoders, test_set)
+
+
+def _of_study(
+    args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
+) -> Iterator[Outcome]:
+    """The outcomes of a study's finished trials, written beside them and added to their runs."""
+    from seedbed.cluster.connect import connect
+    from seedbed.errors import DataError
+    from seedbed.evaluate.zeroshot import metrics_of, outcome
+    from seedbed.interchange.found import find_trial
+    from seedbed.interchange.loading import model_of_trial
+    from seedbed.recall import recall, results_folder
+    from seedbed.run.evaluation import classify_trials
+    from seedbed.track.mlflow.added import add_results
+
+    recalled = recall(args.study, tracking_uri=args.tracking_uri)
+    results = args.storage or results_folder()
+    done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
+    trials = [find_trial(key, results, args.study) for key in done]
+    for test_set in tests:
+        if test_set.kind != "classification":
+            raise DataError(
+                f"{test_set.uri} is a test set of captions",
+                why="--study classifies pictures",
+                mend="evaluate its trials one by one: seedbed evaluate KEY ... --tests "
+                f"{test_set.uri}",
+            )
+    print(f"ray     {connect()}", file=sys.stderr)
+    for test_set in tests:
+        chosen = templates or test_set.templates
+        for trial, scores in classify_trials(trials, test_set, chosen, at_once=args.at_once):
+            encoder = model_of_trial(trial).encoder(trial.record.key)
+            one = outcome(encoder, test_set, scores, chosen)
+            folder = ("trials", trial.record.key, "tests")
+            trial.store.write_bytes(scores.table(), *folder, f"{test_set.name}.parquet")
+            trial.store.write_json(one.to_json(), *folder, f"{test_set.name}.json")
+            values = {f"{test_set.name}/{name}": value for name, value in one.known.items()}
+            run = recalled.runs[trial.record.key]
+            add_results(recalled.uri, run, values, metrics_of(test_set))
+            yield one
 
 
 def _place(uri: str) -> str:
@@ -78,22 +144,19 @@ def _place(uri: str) -> str:
     return str(prepared) if prepared.is_dir() else uri
 
 
-def _encoder(said: str, device: str) -> Encoder:
-    from seedbed.errors import DataError
+def _encoder(said: str, args: argparse.Namespace) -> Encoder:
     from seedbed.evaluate.pretrained import OpenClipEncoder
+    from seedbed.recall import load
 
     if said.startswith(OPEN_CLIP):
-        return OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), device)
-    raise DataError(
-        f"there is no model '{said}'",
-        why=f"a model is {OPEN_CLIP}ARCHITECTURE, with weights behind an @",
-        mend=f"give {OPEN_CLIP}ViT-B-32@PATH",
-    )
+        return OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device)
+    model = load(said, storage=args.storage, tracking_uri=args.tracking_uri)
+    return model.to(args.device).encoder(said)
 
 
 def _words(one: Outcome) -> str:
     lines = [f"{one.model} on {one.test_set}, {one.task}, n = {one.num_examples:,}"]
-    for name, value in one.values.items():
+    for name, value in one.known.items():
         line = f"  {name:<24} {100 * value:6.2f} %"
         if name in one.chance:
             low, high = one.interval(name)

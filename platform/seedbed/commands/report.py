@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from seedbed.plan.design import Design
 
 NAME = "report"
 HELP = "the report of a study, from MLflow alone"
@@ -18,6 +21,13 @@ HELP = "the report of a study, from MLflow alone"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the study's name")
     parser.add_argument("--out", metavar="FOLDER", help="where it goes (NAME-report)")
+    parser.add_argument(
+        "--response",
+        metavar="METRIC",
+        nargs="+",
+        default=[],
+        help="other responses than the study's own, the primary first",
+    )
     parser.add_argument("--rank", metavar="FACTOR", help="also rank its levels over several tasks")
     parser.add_argument(
         "--tasks", metavar="METRIC", nargs="+", default=[], help="with --rank: a metric for each"
@@ -34,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     study = recall(args.name, scale=args.scale, tracking_uri=args.tracking_uri)
     folder = Path(args.out or f"{args.name}-report")
     report = write_report(
-        with_bad_samples_of(study),
+        _responding(with_bad_samples_of(study), study.trials, args.response),
         study.trials,
         folder,
         {},
@@ -45,6 +55,25 @@ def run(args: argparse.Namespace) -> None:
     if args.rank or args.tasks:
         _rank(study.trials, args.rank or "", args.tasks, folder)
     print(f"\nreport  {folder.absolute() / 'report.html'}")
+
+
+def _responding(design: Design, trials: pd.DataFrame, responses: Sequence[str]) -> Design:
+    """The design with other responses. Raises AnalysisError for one that no trial has."""
+    from seedbed.errors import AnalysisError, nearest
+
+    for name in responses:
+        if name not in trials.columns:
+            raise AnalysisError(
+                f"No trial of '{design.study}' has the response '{name}'.",
+                why="A response is a metric that its trials have, or that `seedbed evaluate "
+                "--study` has added.",
+                mend=nearest(name, [metric.name for metric in design.metrics]),
+            )
+    if not responses:
+        return design
+    # A claim is about the response that it names, and about no other.
+    claims = [one for one in design.claims if one.claim.response in ("", *responses)]
+    return replace(design, responses=tuple(responses), claims=tuple(claims))
 
 
 def _rank(trials: pd.DataFrame, factor: str, tasks: Sequence[str], folder: Path) -> None:

@@ -31,6 +31,11 @@ class Outcome:
     def num_examples(self) -> int:
         return len(self.scores.ids)
 
+    @property
+    def known(self) -> dict[str, float]:
+        """The values that there are: top-5 of five classes is none."""
+        return {name: value for name, value in self.values.items() if not math.isnan(value)}
+
     def interval(self, metric: str) -> tuple[float, float]:
         """The 95 % interval of a share of the examples, over other test sets of this size.
 
@@ -44,15 +49,11 @@ class Outcome:
             "dataset": self.test_set,
             "model": self.model,
             "task": self.task,
-            "metrics": dict(self.values),
+            "metrics": self.known,
             "language": "en",
             "n": self.num_examples,
             "chance": dict(self.chance),
-            "interval": {
-                name: self.interval(name)
-                for name, value in self.values.items()
-                if name in self.chance and not math.isnan(value)
-            },
+            "interval": {name: self.interval(name) for name in self.known if name in self.chance},
             "protocol": dict(self.protocol),
         }
 

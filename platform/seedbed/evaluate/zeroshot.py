@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seedbed.errors import DataError
 from seedbed.evaluate.encoder import Encoder
@@ -15,8 +16,10 @@ from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import NAME, TEMPLATES, TestSet, checked_templates
+from seedbed.metric import Metric
 
 TASK = "zeroshot_classification"
+Classified = tuple[NDArray[np.int64], NDArray[np.int64]]
 TOP = 5
 
 
@@ -37,7 +40,7 @@ def classify(
     DataError where no template is given, or a score is no number.
     """
     chosen = checked_templates(list(templates or test_set.templates), f"{test_set.uri}/{TEMPLATES}")
-    prompts = [[one.replace(NAME, name) for one in chosen] for name in test_set.classes]
+    prompts = prompts_of(test_set.classes, chosen)
     classifiers = [encoder.classifier(prompts) for encoder in encoders]
     labels: list[int] = []
     found: list[list[torch.Tensor]] = [[] for _ in encoders]
@@ -47,18 +50,30 @@ def classify(
         for place, (classifier, pictures) in enumerate(
             zip(classifiers, part.pictures, strict=True)
         ):
-            scores = classifier(pictures)
-            if not bool(torch.isfinite(scores).all()):
-                raise DataError(
-                    f"{encoders[place].name} on {test_set.name}: a score is no number",
-                    why="its embeddings of pictures or texts are not finite",
-                    mend="evaluate an earlier checkpoint: this one has diverged",
-                )
-            own = scores.gather(1, truth[:, None])
-            above = (scores >= own).sum(1) - 1
-            found[place].append(torch.stack([scores.argmax(1), above]))
+            both = classified(encoders[place].name, classifier(pictures), truth)
+            found[place].append(torch.from_numpy(np.stack(both)))
     ids = np.arange(len(labels), dtype=np.int64) * of + rank
     return [_scores(ids, labels, columns, len(test_set.classes)) for columns in found]
+
+
+def prompts_of(classes: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
+    """Each class's prompts: its name in every template."""
+    return [[template.replace(NAME, name) for template in templates] for name in classes]
+
+
+def classified(name: str, scores: torch.Tensor, truth: torch.Tensor) -> Classified:
+    """Of scores [n, classes] the best class, and how many others reach the true one's.
+
+    Raises DataError where a score is no number.
+    """
+    if not bool(torch.isfinite(scores).all()):
+        raise DataError(
+            f"{name}: a score is no number",
+            why="its embeddings of pictures or texts are not finite",
+            mend="evaluate an earlier checkpoint: this one has diverged",
+        )
+    own = scores.gather(1, truth[:, None])
+    return scores.argmax(1).numpy(), ((scores >= own).sum(1) - 1).numpy()
 
 
 def _scores(
@@ -109,6 +124,16 @@ def outcome(
             "classnames": digest(test_set.classes),
             "test_set": test_set.mark,
         },
+    )
+
+
+def metrics_of(test_set: TestSet) -> tuple[Metric, ...]:
+    """What is measured on a test set, by the names that trials record it under."""
+    name = test_set.name
+    return (
+        Metric(f"{name}/acc1", f"{name} top-1", "share"),
+        Metric(f"{name}/acc5", f"{name} top-5", "share"),
+        Metric(f"{name}/mean_per_class_recall", f"{name} mean per class", "share"),
     )
 
 

@@ -89,12 +89,17 @@ class Model:
         if isinstance(pictures, (Image.Image, str, Path, bytes)):
             pictures = [pictures]
         _check_prompts(names, templates)
-        crop, size, context = self.described.crop, self.described.image.size, self._context
-        encoder = TrainedEncoder("the model", self.pretrainer, crop, size, context)
-        classify = encoder.classifier([[t.format(name) for t in templates] for name in names])
+        classify = self.encoder("the model").classifier(
+            [[t.format(name) for t in templates] for name in names]
+        )
         scale = self._scale().cpu()
         scores = [classify(pixels).cpu() for pixels in self._pixels(pictures)]
         return self._numbers([(scale * one).softmax(-1) for one in scores], "picture")
+
+    def encoder(self, name: str) -> TrainedEncoder:
+        """As evaluations ask for it. Raises DataError for a model that compares no texts."""
+        crop, size = self.described.crop, self.described.image.size
+        return TrainedEncoder(name, self.pretrainer, crop, size, self._context)
 
     def _scale(self) -> Tensor:
         """exp(theta) of the scale that the comparing term has, within its cap; 1 without one."""

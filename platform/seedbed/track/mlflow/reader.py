@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.errors import TrackingError, nearest
+from seedbed.metric import Metric
 from seedbed.plan.design import Design
 from seedbed.study.record import TrialRecord
+from seedbed.track.mlflow.added import METRICS
 from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
 from seedbed.track.mlflow.connection import client, find_experiment
@@ -68,6 +70,7 @@ class TrackedTrial:
 
     record: TrialRecord
     run_id: str
+    added: tuple[Metric, ...] = ()  # what was measured after it had ended
 
 
 def read_trials(
@@ -79,7 +82,7 @@ def read_trials(
     wanted = {PARENT: study_run.id, "seedbed.kind": "trial"}
     trials: dict[str, TrackedTrial] = {}
     for run in search(study_run.mlflow, experiment, wanted):
-        trials.setdefault(run.tags.get("seedbed.trial_key", ""), TrackedTrial(_record(run), run.id))
+        trials.setdefault(run.tags.get("seedbed.trial_key", ""), _tracked(run))
     return list(trials.values())
 
 
@@ -153,6 +156,11 @@ def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) ->
             else "run the study first",
         )
     return wanted[-1]
+
+
+def _tracked(run: Run) -> TrackedTrial:
+    added = json.loads(run.tags.get(METRICS, "[]"))
+    return TrackedTrial(_record(run), run.id, tuple(map(Metric.from_json, added)))
 
 
 def _record(run: Run) -> TrialRecord:
