@@ -15,19 +15,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from tests.fixtures.models import VIT, described, trained
+from tests.fixtures.models import VIT, described, finished
 
 import seedbed
 from seedbed.commands.seedbed import main
 from seedbed.data.render import tokenizer
 from seedbed.errors import DataError, StudyError
 from seedbed.interchange.described import Described
-from seedbed.interchange.weights import digest_of, packed
-from seedbed.model.pretrainer import Pretrainer
 from seedbed.recipe.recipe import AdamW, Recipe
-from seedbed.storage.folder import Folder
-from seedbed.study.record import TrialRecord
-from seedbed.study.trial import Trial
 
 NAMES, TEMPLATES = ["cat", "red bar"], ["{}", "a photo of a {}."]
 
@@ -36,31 +31,6 @@ def recipe(variant: str = "clip", seed: int = 0, **fields: Any) -> Recipe:
     what = described(variant)
     own = {"image": VIT, "text": what.text, "embed_dim": what.embed_dim, "seed": seed}
     return Recipe(objective=what.objective, **{**own, **fields})
-
-
-def finished(results: Path, one: Recipe, status: Any = "completed") -> tuple[str, Pretrainer]:
-    """What a worker leaves of a trial, in the folder of the study 's'."""
-    trial = Trial((("depth", one.text.layers),), one)
-    model = trained(Described.of(one))
-    content = packed(model.state_dict())
-    record = TrialRecord(
-        key=trial.key,
-        study="s",
-        scale="demo",
-        cell=trial.cell,
-        seed=one.seed,
-        cohort="c",
-        status=status,
-        reason="" if status == "completed" else "the loss was nan at step 3",
-        metrics={"zeroshot/top1": 0.25, "zeroshot/num_images": 400.0, "cost/device_hours": 0.5},
-        data_fingerprint="f" * 64,
-        recipe=one.flatten(),
-        weights=digest_of(content),
-    )
-    store = Folder(str(results)).sub("s")
-    store.write_bytes(content, "trials", trial.key, "model.safetensors")
-    store.write_json(record.to_json(), "trials", trial.key, "record.json")
-    return trial.key, model
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class TrainedEncoder(Encoder):
         return ("uint8", self.size, self.crop)
 
     def prepare(self, picture: Image) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(self.crop(picture, self.size)))
+        return torch.tensor(self.crop(picture, self.size))  # a copy: decoders may lend theirs
 
     @torch.inference_mode()
     def embed_images(self, pictures: Tensor) -> Tensor:
