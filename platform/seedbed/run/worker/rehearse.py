@@ -51,7 +51,6 @@ def rehearse(config: dict[str, Any]) -> None:
 def _rehearse(job: Rehearsal) -> None:
     rank = ray.train.get_context().get_world_rank()
     store = Folder(job.storage)
-    finished: list[str] = []
     for trial in job.cohort.trials:
         # A trial that failed is run again by the same command, and is not failed a second time.
         again = store.exists("trials", trial.key, "failed_before.json")
@@ -59,17 +58,18 @@ def _rehearse(job: Rehearsal) -> None:
             record = pretended(job, trial, failed_before=again)
             if rank == 0:
                 _write(store, job, record)
-        finished.append(trial.key)
-        message = Message(
-            samples=job.cohort.samples * len(finished) // len(job.cohort.trials),
-            seconds=0.0,
-            points=tuple(
-                CurvePoint(trial.key, int(point["samples"]), _metrics(point))
-                for point in _curve(job.surface, trial)
-            ),
-            finished=tuple(finished),
-        )
-        ray.train.report(message.to_report())
+    # Once: a report waits until Ray looks at its workers, and this takes no time beside it.
+    message = Message(
+        samples=job.cohort.samples,
+        seconds=0.0,
+        points=tuple(
+            CurvePoint(trial.key, int(point["samples"]), _metrics(point))
+            for trial in job.cohort.trials
+            for point in _curve(job.surface, trial)
+        ),
+        finished=tuple(trial.key for trial in job.cohort.trials),
+    )
+    ray.train.report(message.to_report())
 
 
 def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> TrialRecord:
