@@ -179,9 +179,11 @@ def test_a_driver_and_then_a_whole_cluster_are_killed_and_the_same_command_goes_
             assert driver.poll() is None
             return any(step.number >= after for step in steps_of(log))
 
-        until(is_there)
-        driver.kill()
-        driver.wait()
+        try:
+            until(is_there)
+        finally:
+            driver.kill()
+            driver.wait()
         return steps_of(log)[-1].number
 
     reached = killed(cluster.address, 12)
