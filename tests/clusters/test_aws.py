@@ -16,36 +16,24 @@ import boto3
 import botocore.awsrequest
 import botocore.exceptions
 import pytest
-from moto import mock_aws
 from ray.autoscaler._private.aws.utils import resource_cache
 from ray.autoscaler._private.constants import BOTO_CREATE_MAX_RETRIES as TRIES
 from ray.autoscaler._private.providers import _get_node_provider_cls
 from ray.autoscaler.node_launch_exception import NodeLaunchException
 from tests.clusters.autoscaler import TAGS, Autoscaler
+from tests.clusters.emulated import REGION, emulated_account
 from tests.clusters.launcher import checked, read, workers
 
 pytestmark = pytest.mark.slow
-REGION = "us-west-2"
 NO_CAPACITY = ("InsufficientInstanceCapacity", "We currently do not have sufficient capacity")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulated account with what aws-account.yaml makes, by name; its security group."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with pytest.MonkeyPatch.context() as patch, emulated_account() as made:
         # The launcher writes a key pair there.
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            patch.delenv(name, raising=False)
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        iam = boto3.client("iam", region_name=REGION)
-        for one in resources("AWS::IAM::InstanceProfile"):
-            iam.create_instance_profile(InstanceProfileName=one["InstanceProfileName"])
-        made = boto3.client("ec2", region_name=REGION).create_security_group(
-            GroupName="seedbed", Description="of the stack"
-        )
-        yield made["GroupId"]
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +55,6 @@ def bootstrapped(config: dict[str, Any], provider_class: Any) -> dict[str, Any]:
     """What `ray up` makes of it: subnets, a key."""
     found: dict[str, Any] = provider_class.bootstrap_config(checked(config))
     return found
-
-
-def resources(kind: str) -> list[dict[str, Any]]:
-    """The properties of what aws-account.yaml makes of a kind."""
-    made = read("aws-account.yaml")["Resources"].values()
-    return [one["Properties"] for one in made if one["Type"] == kind]
 
 
 def filled_by_ray(config: dict[str, Any], provider_class: Any) -> dict[str, dict[str, float]]:
