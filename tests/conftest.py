@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import io
 import multiprocessing.util
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +23,8 @@ from PIL import Image, ImageDraw
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
-pytest_plugins = ["tests.fixtures.local_cluster", "tests.fixtures.ranks", "tests.fixtures.s3"]
+PLUGINS = ("collecting", "local_cluster", "planning", "ranks", "s3")
+pytest_plugins = [f"tests.fixtures.{name}" for name in PLUGINS]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
@@ -40,12 +39,6 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "black", "pink"
 SHAPES = ("circle", "square", "bar")
 
 WriteShards = Callable[..., Path]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start a Ray first: they take minutes, and at the end one process would wait."""
-    with_ray = {item.path for item in items if item.get_closest_marker("ray")}
-    items.sort(key=lambda item: item.path not in with_ray)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -141,78 +134,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
-
-
-Once = Callable[[str, Callable[[Path], None]], Path]
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """`once(name, make)`: a folder that `make` fills once, for all processes of tests.
-
-    Whoever reads it leaves it as it is.
-    """
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-    def folder_of(name: str, make: Callable[[Path], None]) -> Path:
-        folder, made = shared / name, shared / f"{name}.made"
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not made.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                make(folder)
-                made.touch()
-        return folder
-
-    return folder_of
-
-
-PLANNING = """
-import atexit, runpy, sys
-heavy = {"torch", "ray", "mlflow", "timm", "scipy", "pandas"}
-atexit.register(lambda: print(sorted(heavy & sys.modules.keys()), file=sys.stderr))
-sys.argv = ["studies/text_encoder_depth.py", "--plan"]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-Planning = Callable[[Path], tuple[str, str]]
-
-
-@pytest.fixture(scope="session")
-def planning() -> Planning:
-    """Plans the README's study in a home: what it prints, and which heavy libraries it imports."""
-
-    def plan_in(home: Path) -> tuple[str, str]:
-        done = subprocess.run(
-            [sys.executable, "-c", PLANNING],
-            cwd=Path(__file__).parent.parent,
-            env=os.environ | {"SEEDBED_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout, done.stderr.splitlines()[-1]
-
-    return plan_in
-
-
-@pytest.fixture(scope="session")
-def planned(once: Once, planning: Planning) -> Path:
-    """A home in which the README's study was planned once, and what `planning` said of that."""
-    return once("planned", lambda home: write_plan(home, *planning(home)))
-
-
-def write_plan(home: Path, plan: str, heavy: str) -> None:
-    (home / "plan.txt").write_text(plan)
-    (home / "heavy.txt").write_text(heavy)
-
-
-@pytest.fixture
-def counted_home(home: Path, planned: Path) -> Path:
-    """A SEEDBED_HOME that holds the counts of the README's study alone."""
-    shutil.copytree(planned / "counts", home / "counts")
-    return home
 
 
 Holder = Callable[..., AbstractContextManager[subprocess.Popen[str]]]

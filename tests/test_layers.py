@@ -173,6 +173,7 @@ def test_a_data_task_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_planning_a_study_whose_parts_are_known_waits_for_no_heavy_library(
     planned: Path, counted_home: Path, planning: Callable[[Path], tuple[str, str]]
 ) -> None:

@@ -42,6 +42,7 @@ def test_every_command_is_one_that_a_test_runs() -> None:
             assert option == "--plan" or f'"{option}"' in rehearsed
 
 
+@pytest.mark.slow
 def test_the_plan_command_prints_the_plan(counted_home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "studies/text_encoder_depth.py", "--plan"],

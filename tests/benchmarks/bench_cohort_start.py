@@ -4,7 +4,7 @@ Baseline, in the same run: one Ray Train TorchTrainer for each trial under Ray T
 `ray.data.read_parquet`, with the same model, batch and steps. Both are measured without their
 training steps. To reach: start at most 0.7 of such a trainer, a further variant at most 0.02.
 
-    python tests/benchmarks/bench_cohort_start.py [--variants 8] [--repeats 3]
+    python tests/benchmarks/bench_cohort_start.py [--variants 8] [--cohorts 4] [--repeats 3]
 """
 
 from __future__ import annotations
@@ -50,10 +50,9 @@ from seedbed.storage.folder import Folder
 from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
 
-TOY = ("--variants", "2", "--repeats", "1", "--cold")
+TOY = ("--variants", "1", "--cohorts", "2", "--repeats", "1", "--cold")
 NEEDS = ("ray",)
 STEPS, BATCH = 4, 64
-COHORTS = 4  # of one variant, one after another
 
 
 def study_plan(shapes: Path, num_variants: int, cohort_size: int) -> Plan:
@@ -166,7 +165,8 @@ def trainer(parquet: Path, recipe: Recipe, scratch: Path) -> tuple[float, float]
 
 def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variants", type=int, default=8)
+    parser.add_argument("--variants", type=int, default=8, help="1: further ones are left out")
+    parser.add_argument("--cohorts", type=int, default=4, help="of one variant, one after another")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="without a start that is not counted")
     options = parser.parse_args(arguments)
@@ -193,20 +193,25 @@ def main(arguments: Sequence[str]) -> list[Row]:
             found["trainer"].append(whole - steps)
             one, one_steps = cohort(shapes, 1)
             found["start"].append(one - one_steps)
-            many, many_steps = cohort(shapes, options.variants)
-            further = many - many_steps - (one - one_steps)
-            found["further"].append(further / (options.variants - 1))
-            several, several_steps = cohort(shapes, COHORTS, cohort_size=1)
+            if options.variants > 1:
+                many, many_steps = cohort(shapes, options.variants)
+                further = many - many_steps - (one - one_steps)
+                found["further"].append(further / (options.variants - 1))
+            several, several_steps = cohort(shapes, options.cohorts, cohort_size=1)
             more = several - several_steps - (one - one_steps)
-            found["next"].append(more / (COHORTS - 1))
-    base, start, further, after = (statistics.median(found[name]) for name in found)
-    print(f"without training steps: a trainer {base:.1f} s, a cohort {start:.1f} s, ", end="")
-    print(f"each further variant {further:.2f} s, each further cohort {after:.1f} s")
-    baseline = "a TorchTrainer for each trial"
+            found["next"].append(more / (options.cohorts - 1))
+    seconds = {name: statistics.median(values) for name, values in found.items() if values}
+    print(f"without training steps, s: {seconds}")
+    goals = {
+        "start": ("start of a cohort", 0.7),
+        "further": ("each further variant", 0.02),
+        "next": ("each further cohort of a worker group", 0.1),
+    }
+    base = seconds.pop("trainer")
     return [
-        Row("start of a cohort", start / base, baseline, 0.7),
-        Row("each further variant", further / base, baseline, 0.02),
-        Row("each further cohort of a worker group", after / base, baseline, 0.1),
+        Row(figure, seconds[name] / base, "a TorchTrainer for each trial", goal)
+        for name, (figure, goal) in goals.items()
+        if name in seconds
     ]
 
 

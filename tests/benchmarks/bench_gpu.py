@@ -43,7 +43,7 @@ from seedbed.study.trial import Trial
 from seedbed.variants import UNIFIED
 
 TOY = ("--device", "cpu", "--scale", "smoke", "--batch", "8", "--seconds", "0.05")
-TOY += ("--variants", "clip,defilip", "--backend", "eager", "--budget", "300")
+TOY += ("--variants", "clip", "--precisions", "bf16", "--backend", "eager", "--budget", "300")
 NEEDS = ()
 
 WARM_STEPS, LEAST_STEPS = 3, 3
@@ -146,7 +146,7 @@ def fitted(case: Case, args: argparse.Namespace) -> list[dict[str, Any]]:
 def lines(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Of every case what was found, or why nothing was."""
     began, guess = time.perf_counter(), dict(FIRST_GUESS)
-    for case in cases(args.variants.split(",")):
+    for case in cases(args.variants.split(","), args.precisions.split(",")):
         start = time.perf_counter()
         left = args.budget - (start - began)
         products = fp32_products(args.device)
@@ -175,6 +175,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda", 0))
     parser.add_argument("--scale", default="paper")
     parser.add_argument("--variants", default=",".join(UNIFIED))
+    parser.add_argument("--precisions", default="bf16,fp32")
     parser.add_argument("--batch", type=int, default=0, help="rows; 512 and 128 by tower")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement")
     parser.add_argument("--budget", type=float, default=420, help="seconds for all of it")

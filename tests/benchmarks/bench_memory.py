@@ -41,13 +41,12 @@ from seedbed.data.views import IMAGE, TEXT
 from seedbed.recipe.scale import SCALES
 
 TOY = ("--rows", "512", "--batch", "256", "--workers", "2", "--steps", "8", "--size", "64")
+TOY += ("--still", "1")
 NEEDS = ("ray",)
 CONTEXT, PAPER = 77, SCALES["paper"].patches
 LANES, WINDOW_ROWS = PAPER["corpus.lanes"], PAPER["corpus.window_rows"]
 PICTURE = 20_000  # bytes, about what img2dataset leaves at 256 px
 SAMPLE_SECONDS = 0.02
-# A rank that takes nothing for a while (it compiles, it evaluates): until the stream stands still.
-STILL_SECONDS = 8.0
 
 
 def write_shard(path: Path, rows: int, side: int) -> None:
@@ -104,10 +103,10 @@ class Peaks:
         if used > self.store:
             self.store, self._grown = int(used), time.monotonic()
 
-    def wait(self) -> None:
-        """Until the store holds no more than some seconds ago."""
+    def wait(self, seconds: float) -> None:
+        """Until the store holds no more than so many seconds ago."""
         self._grown = time.monotonic()
-        while time.monotonic() < self._grown + STILL_SECONDS:
+        while time.monotonic() < self._grown + seconds:
             time.sleep(SAMPLE_SECONDS)
 
 
@@ -128,13 +127,16 @@ def watched() -> Iterator[Peaks]:
         thread.join()
 
 
-def read_all(corpus: OpenCorpus, order: Order, span: Span, rendering: Rendering) -> Peaks:
-    """What a rank does with its batches, but for training: it waits at the first, and copies."""
+def read_all(
+    corpus: OpenCorpus, order: Order, span: Span, rendering: Rendering, still_seconds: float
+) -> Peaks:
+    """What a rank does with its batches, but for training: it takes nothing for a while after the
+    first (as one that compiles, or evaluates), until the stream stands still; and it copies."""
     before = private_bytes("self")
     with watched() as peaks:
         for step, columns in enumerate(stream(corpus.train, order, span, rendering)):
             if step == 0:
-                peaks.wait()
+                peaks.wait(still_seconds)
             tensors = {
                 name: torch.from_numpy(np.array(column))
                 for name, column in columns.items()
@@ -152,6 +154,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--still", type=float, default=8, help="seconds for the store to be full")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "corpus"
@@ -180,7 +183,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
         }
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         try:
-            peaks = read_all(corpus, order, span, rendering)
+            peaks = read_all(corpus, order, span, rendering, options.still)
         finally:
             ray.shutdown()
     found_rows = []

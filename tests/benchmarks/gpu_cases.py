@@ -62,7 +62,7 @@ class Case:
         return resolve(base, SCALES[scale], [Said("the benchmark", said)])
 
 
-def cases(wanted: Sequence[str]) -> list[Case]:
+def cases(wanted: Sequence[str], precisions: Sequence[str]) -> list[Case]:
     """Of the variants `wanted`, in the order of what is most asked for: bf16 first, and compiled
     ones after the eager."""
     variants = [("seedbed", name) for name in UNIFIED if name in wanted] + [("open_clip", "clip")]
@@ -76,6 +76,7 @@ def cases(wanted: Sequence[str]) -> list[Case]:
     return [
         Case(library, variant, tower, precision, compiled)
         for (precision, compiled), towers in order
+        if precision in precisions
         for tower in towers
         for library, variant in variants
     ]

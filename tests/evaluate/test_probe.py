@@ -50,6 +50,7 @@ def test_a_fit_is_scikit_learns(c: float) -> None:
     )
 
 
+@pytest.mark.slow
 def test_c_is_within_a_fifth_of_a_point_of_the_best_of_the_whole_grid() -> None:
     train = clouds(0)
     fitted, judged = split(train, 0.2, 0)
@@ -80,6 +81,7 @@ def test_neighbours_vote_as_scikit_learns_do() -> None:
     assert (neighbours(train, test) == theirs.predict(test.features)).all()
 
 
+@pytest.mark.slow
 def test_a_probe_of_a_model_beats_chance_and_says_how_it_was_made(
     classification: Path, tiny: Callable[[int], str]
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_released_resnet_keeps_what_its_layers_draw() -> None:
     assert len(last) == 16 and not any(bool(p.any()) for p in last)
 
 
+@pytest.mark.slow
 def test_a_released_vit_leaves_its_patch_embedding_and_a_resnet_has_none_to_leave() -> None:
     small = {"embed_dim": 96, "depth": 1, "num_heads": 3}
     vit = built(name=VIT, options=small, init="released", freeze_patch_embed=True)

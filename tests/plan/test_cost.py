@@ -69,10 +69,22 @@ BOTH_WAYS = Objective(clip=InfoNCE(), masked_lm=MaskedLM(attention="both_ways"))
 POOLED = Objective(simsiam=SimSiam(reads="pooled"), clip=InfoNCE())
 
 
-@pytest.mark.parametrize("tower", ["vit_base_patch32_clip_quickgelu_224", "resnet50_clip"])
-@pytest.mark.parametrize(
-    "objective", [CLIP, SLIP, FILIP, DECLIP, DEFILIP, SWITCHES, BOTH_WAYS, POOLED], ids=range(8)
-)
+VIT, RESNET = "vit_base_patch32_clip_quickgelu_224", "resnet50_clip"
+OBJECTIVES = [CLIP, SLIP, FILIP, DECLIP, DEFILIP, SWITCHES, BOTH_WAYS, POOLED]
+# Two of the table are quick; the rest is for the whole suite.
+EACH = [
+    pytest.param(
+        objective,
+        tower,
+        id=f"{number}-{tower}",
+        marks=[] if (objective, tower) in ((CLIP, RESNET), (BOTH_WAYS, VIT)) else pytest.mark.slow,
+    )
+    for number, objective in enumerate(OBJECTIVES)
+    for tower in (VIT, RESNET)
+]
+
+
+@pytest.mark.parametrize(("objective", "tower"), EACH)
 def test_parts_add_up_to_the_model_that_is_trained(objective: Objective, tower: str) -> None:
     recipe = Recipe(objective=objective, image=ImageTower(tower), text=TextTower(layers=2))
     cost = estimate(recipe)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import timm
 from timm.models import register_model
 
@@ -65,6 +66,7 @@ def test_what_was_counted_once_is_known_without_torch_and_a_damaged_count_is_cou
         assert files(home) == held
 
 
+@pytest.mark.slow
 def test_a_model_that_a_study_registers_with_timm_is_counted_each_time(home: Path) -> None:
     @register_model
     def of_a_study(pretrained: bool = False, **options: object) -> object:

@@ -60,6 +60,7 @@ def _calls(num_rates: int) -> tuple[int, int]:
     return sum(one.callcount for one in profile.getstats()), len(planned.trials)
 
 
+@pytest.mark.slow
 def test_a_design_of_ten_times_the_trials_takes_about_ten_times_the_work() -> None:
     small, few = _calls(4)
     large, many = _calls(40)

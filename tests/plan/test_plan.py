@@ -47,6 +47,7 @@ def planned(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing(
     counted_home: Path,
 ) -> None:
@@ -102,6 +103,7 @@ def test_trials_that_read_other_batches_share_no_cohort() -> None:
     assert batches == [[128, 128], [256, 256]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_environment_chooses_the_scale_and_the_argument_wins(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -169,6 +171,7 @@ def test_a_wrong_scale_in_the_environment_ends_with_2(
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_a_plan_says_which_factors_are_bundles(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

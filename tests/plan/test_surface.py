@@ -34,6 +34,7 @@ def test_a_cell_is_the_mean_and_the_effects_of_its_levels() -> None:
     assert surface.value({"depth": 12, "supervision": "clip"}) == pytest.approx(0.30)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_has_the_stated_spreads_and_rates() -> None:
     surface = Surface(
         noise=0.01, noises={"depth=3": 0.03}, seed_spread=0.02, failure_rate=0.1,

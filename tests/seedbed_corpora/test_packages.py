@@ -76,6 +76,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Thread
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registry")
 def test_a_package_comes_from_the_registry_that_the_user_set(tmp_path: Path) -> None:
     (archive,) = fetch_all([PACKAGE], tmp_path / "a")

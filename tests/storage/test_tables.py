@@ -34,6 +34,7 @@ def test_what_was_written_is_read() -> None:
     assert read_table(out.getvalue(), ["name"]).equals(table.select(["name"]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists threads so")
 def test_reading_starts_no_thread_that_could_outlive_the_interpreter(tmp_path: Path) -> None:
     command = [sys.executable, "-c", READS, str(tmp_path)]

@@ -54,6 +54,7 @@ def test_a_study_gives_its_results_as_a_table(told: World) -> None:
         results(study, scale="paper", tracking_uri=told.uri)
 
 
+@pytest.mark.slow
 def test_a_report_needs_the_studys_name_alone(
     told: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

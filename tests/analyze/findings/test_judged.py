@@ -55,6 +55,7 @@ def claims_part(text: str) -> str:
     return text.split("Claims", 1)[1].split("Comparisons", 1)[0]
 
 
+@pytest.mark.slow
 def test_a_claim_about_another_scale_gets_what_was_seen_and_no_verdict(
     report: Callable[..., Report],
 ) -> None:
@@ -97,6 +98,7 @@ def test_at_its_own_scale_a_claim_is_judged(report: Callable[..., Report]) -> No
     assert "is about" not in written.summary
 
 
+@pytest.mark.slow
 def test_a_claim_that_names_no_scale_is_judged_at_every_one(
     report: Callable[..., Report],
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_claim_that_names_no_scale_is_judged_at_every_one(
         assert "Of 1 claim 1 is refuted." in words(written.summary)
 
 
+@pytest.mark.slow
 def test_verdicts_are_counted_of_the_claims_that_were_judged(
     report: Callable[..., Report],
 ) -> None:
@@ -119,6 +122,7 @@ def test_verdicts_are_counted_of_the_claims_that_were_judged(
     assert "Of 1 claim 1 is supported." in page(written)
 
 
+@pytest.mark.slow
 def test_several_comparisons_are_counted_by_the_side_they_lie_on(
     report: Callable[..., Report],
 ) -> None:
@@ -131,6 +135,7 @@ def test_several_comparisons_are_counted_by_the_side_they_lie_on(
     )
 
 
+@pytest.mark.slow
 def test_a_budget_set_by_hand_is_another_scale(report: Callable[..., Report]) -> None:
     claim = stated("one", "1", about=["paper"])
     shorter = {"budget.samples": "640"}
@@ -143,6 +148,7 @@ def test_a_budget_set_by_hand_is_another_scale(report: Callable[..., Report]) ->
     assert "1 is refuted" in words(report(claim, scale="paper", overrides=same).summary)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_estimated_elsewhere_says_so_without_a_verdict(
     report: Callable[..., Report],
 ) -> None:
@@ -163,6 +169,7 @@ def test_one_seed_elsewhere_is_as_measured(
     assert "the sign is against it" in told and "as measured" in told
 
 
+@pytest.mark.slow
 def test_no_claim_of_another_scale_asks_for_seeds(report: Callable[..., Report]) -> None:
     text = page(report(stated("open", "6", about=["paper"], margin=-0.004)))
     after = text.split("What to run next", 1)[1]

@@ -59,6 +59,7 @@ def test_a_complete_design_is_foreseen_as_its_plan_has_it() -> None:
     assert list(found["num_seeds"].unique()) == list(range(3, 11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ["pooled", "unequal"])
 def test_with_more_seeds_intervals_are_about_as_wide_as_foreseen(error: str) -> None:
     ratios = []

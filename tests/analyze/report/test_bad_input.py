@@ -152,6 +152,7 @@ def test_intervals_printed_first_let_every_cell_vary_in_its_own_way(
     assert own["by_seed_low"] == pytest.approx(by_seed["ci_low"], rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stated", ["before the first trial", "after 5 of the trials had ended"])
 def test_a_pooled_interval_is_printed_first_only_where_it_was_stated_in_time(
     study: Callable[..., Study], tmp_path: Path, stated: str
@@ -184,6 +185,7 @@ def first_contrast(folder: Path) -> pd.Series[Any]:
     return written[(written["response"] == TOP1) & (written["factor"] == "depth")].iloc[0]
 
 
+@pytest.mark.slow
 def test_data_orders_that_trials_share_are_whole_plots(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -207,6 +209,7 @@ def test_data_orders_that_trials_share_are_whole_plots(
     assert float(own["mean_sq"]["Residual (whole plot)"]) > 20 * pooled
 
 
+@pytest.mark.slow
 def test_looks_at_fewer_seeds_are_said(made: Study, tmp_path: Path) -> None:
     design, records = made
     table = trials_table(design, records)

@@ -70,6 +70,7 @@ def test_planted_effects_are_recovered_with_a_trial_missing(depth_report: Report
     assert "cannot be told from it" in depth_report.summary
 
 
+@pytest.mark.slow
 def test_the_interaction_is_the_answer_where_one_was_planted(crossed_report: Report) -> None:
     assert "The effect of depth depends on supervision" in crossed_report.summary.splitlines()[2]
     rows = [
@@ -101,6 +102,7 @@ def test_missing_trials_are_named_and_never_zero(crossed_report: Report) -> None
     assert "CUDA out of memory on one worker" in page and "22 of 24" in page
 
 
+@pytest.mark.slow
 def test_every_summary_line_fits_a_terminal(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -116,6 +118,7 @@ def test_every_summary_line_fits_a_terminal(
         assert len(line) < 100 and line.isascii()
 
 
+@pytest.mark.slow
 def test_a_level_that_only_its_adjusted_p_leaves_open_says_so(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -167,6 +170,7 @@ def test_a_study_without_a_completed_trial_still_has_its_page(
     assert {"report.html", "trials.csv", "missing_cells.csv"} <= set(report.paths)
 
 
+@pytest.mark.slow
 def test_a_cell_that_never_completed_leaves_a_reason_in_place_of_its_number(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -262,6 +266,7 @@ def test_test_set_error_is_binomial_and_named_apart_from_seed_error(
     assert "Two kinds of error, kept apart" in page and "This is another thing" in page
 
 
+@pytest.mark.slow
 def test_unequal_order_hashes_are_said_not_to_be_paired(
     depth_study: Study, depth_report: Report, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -274,6 +279,7 @@ def test_unequal_order_hashes_are_said_not_to_be_paired(
     assert "the same samples in the same order" not in page
 
 
+@pytest.mark.slow
 def test_trials_trained_by_other_means_are_named_by_what_differs(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -342,6 +348,7 @@ def test_a_hidden_alias_is_a_caveat(
     ]
 
 
+@pytest.mark.slow
 def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

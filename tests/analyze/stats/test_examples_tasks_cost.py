@@ -167,6 +167,7 @@ def priced(num_seeds: int = 5) -> pd.DataFrame:
     return trials
 
 
+@pytest.mark.slow
 def test_membership_of_the_front_is_the_share_of_seed_draws() -> None:
     trials = priced()
     found = pareto_membership(trials, ["A"], maximise=["top1"], minimise=["hours"])

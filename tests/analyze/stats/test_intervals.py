@@ -156,6 +156,7 @@ def test_intervals_are_narrower_than_by_seed_where_cells_are_alike(
         assert cells[2] <= by_seed[2]  # and no interval fails where that has one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "most"), [(1, 0.9), (4, 0.55)])
 @pytest.mark.parametrize("num_seeds", [3, 5])
 def test_intervals_of_means_hold_what_other_seeds_would_give(

@@ -57,6 +57,7 @@ def test_the_detectable_difference_is_found_with_the_power_it_names() -> None:
         assert t_power(least, 0.3, df) == pytest.approx(power, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_simulated_studies_succeed_as_often_as_the_power_says() -> None:
     random, num_studies = np.random.default_rng(6), 400
     # Six trials at each level of A; 12 less 4 cells and 2 seeds leave 6 degrees of freedom.

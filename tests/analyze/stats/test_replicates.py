@@ -99,6 +99,7 @@ def test_contrasts_without_a_block_say_that_seeds_are_in_the_error() -> None:
     assert (contrasts(trials.drop(columns="seed"), "y", NAMES, **options)["note"] == "").all()
 
 
+@pytest.mark.slow
 def test_the_report_says_what_effects_of_two_levels_are_judged_by(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ def test_interaction_contrast_takes_other_factors_out_of_its_error() -> None:
     assert (whole["se"] < naive["se"] / 5).all()
 
 
+@pytest.mark.slow
 def test_intervals_within_seeds_hold_the_truth_as_often_as_they_say() -> None:
     random, hits, num_studies = np.random.default_rng(11), 0, 200
     truth = 0.01

@@ -152,6 +152,7 @@ def test_components_of_ergo_stool_are_lmer_s_and_mixedlm_s() -> None:
     assert found["share"].sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_components_stay_unbiased_when_trials_are_lost() -> None:
     random, found = np.random.default_rng(3), []
     for _ in range(250):

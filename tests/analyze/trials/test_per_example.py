@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from seedbed.analyze.trials.per_example import MOST_TRIALS, correct_by_trial
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100, TOP5
@@ -81,6 +82,7 @@ print(correct_by_trial(["a"], PROBED, lambda *wanted: files.get(wanted))["a"].to
 """
 
 
+@pytest.mark.slow
 def test_any_task_has_its_own_file_read_by_the_column_that_it_declares(tmp_path: Path) -> None:
     folder = tmp_path / "tasks"
     folder.mkdir()

@@ -146,6 +146,7 @@ def test_a_file_that_is_damaged_or_of_another_version_is_made_anew(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_seen_or_changes_nothing(
     folder: Path, home: Path, tmp_path: Path
 ) -> None:

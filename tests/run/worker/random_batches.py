@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,25 @@ def trained(
     if state is not None:
         training.load_state_dict(state)
     for step in range(start, STEPS):
+        training.step(training.prepare(batch(members, step)))
+    training.collect()
+    return training
+
+
+def trained_beside_a_greedy_one(
+    greedy: Recipe, sound: Recipe, device: torch.device, ask: Callable[[], object]
+) -> CohortTraining:
+    """A cohort of both after STEPS steps; `greedy`'s model asks for memory in its third one."""
+    members = cohort(greedy, sound)
+    training = CohortTraining(members, device)
+    sick = training.variants[greedy.key()]
+
+    def allocate(*_: object) -> None:
+        if sick.step_number == 2:
+            ask()
+
+    sick.model.register_forward_pre_hook(allocate)
+    for step in range(STEPS):
         training.step(training.prepare(batch(members, step)))
     training.collect()
     return training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import threading
 import time
@@ -29,6 +28,7 @@ def steps(clock: StepClock, took: list[float]) -> None:
             busy(core_seconds)
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_a_process_count_at_the_pace_of_the_others() -> None:
     clock = StepClock(CPU)
     steps(clock, [0.2] * STARTUP_STEPS + [0.02] * 5)
@@ -37,6 +37,7 @@ def test_the_first_steps_of_a_process_count_at_the_pace_of_the_others() -> None:
     assert clock.train_seconds + clock.startup_seconds == pytest.approx(clock.total_seconds)
 
 
+@pytest.mark.slow
 def test_a_trial_costs_the_same_however_often_it_was_resumed() -> None:
     cold, warm = [0.15] * STARTUP_STEPS, [0.02] * 3
     once = StepClock(CPU)
@@ -67,6 +68,7 @@ def test_a_step_that_raises_is_not_counted() -> None:
     assert clock.total_seconds == 0.0 and clock.startup_steps == 0
 
 
+@pytest.mark.slow
 def test_waiting_and_the_threads_that_read_data_are_not_core_time_of_a_step() -> None:
     stop = threading.Event()
 
@@ -92,6 +94,7 @@ def test_waiting_and_the_threads_that_read_data_are_not_core_time_of_a_step() ->
     assert statistics.median(took) == pytest.approx(0.1, abs=0.04)
 
 
+@pytest.mark.slow
 def test_torchs_own_threads_are_core_time_of_a_step() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -108,7 +111,6 @@ def test_torchs_own_threads_are_core_time_of_a_step() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_step_in_which_something_is_compiled_anew_is_start_up() -> None:
     class Model(torch.nn.Module):  # torch leaves its own layers as they are
         def __init__(self) -> None:
@@ -120,7 +122,7 @@ def test_a_step_in_which_something_is_compiled_anew_is_start_up() -> None:
             return out
 
     model = Model()
-    model.compile()
+    model.compile(backend="eager")
     clock = StepClock(CPU, compiled=True)
     for step in range(STARTUP_STEPS + 4):
         with clock.step():

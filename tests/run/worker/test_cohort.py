@@ -122,6 +122,7 @@ def test_one_variant_equals_a_plain_loop_bit_for_bit(corpus: OpenCorpus, shapes:
     assert equal(training.variants[one.key()].model.state_dict(), plain_loop(corpus, one))
 
 
+@pytest.mark.slow
 def test_a_variant_in_a_cohort_of_four_equals_a_plain_loop_bit_for_bit(
     corpus: OpenCorpus, shapes: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_variant_in_a_cohort_of_four_equals_a_plain_loop_bit_for_bit(
         assert equal(training.variants[one.key()].model.state_dict(), plain_loop(corpus, one))
 
 
+@pytest.mark.slow
 def test_every_variant_is_first_as_often_as_the_others(corpus: OpenCorpus, shapes: Path) -> None:
     recipes = [recipe(shapes, layers) for layers in (1, 2, 3)]
     training = CohortTraining(cohort(*recipes), CPU)
@@ -144,6 +146,7 @@ def test_every_variant_is_first_as_often_as_the_others(corpus: OpenCorpus, shape
     assert came == [a, b, c, b, c, a, c, a, b] * 2
 
 
+@pytest.mark.slow
 def test_the_order_of_variants_changes_no_bit_of_their_weights(
     corpus: OpenCorpus, shapes: Path
 ) -> None:
@@ -188,6 +191,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
         assert equal(variant.model.state_dict(), second.variants[key].model.state_dict())
 
 
+@pytest.mark.slow
 def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path
 ) -> None:
@@ -266,6 +270,7 @@ def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path)
     assert equal(training.variants[sound.key()].model.state_dict(), plain_loop(corpus, sound))
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_batch_holds_no_block_of_pictures_in_memory(
     corpus: OpenCorpus, shapes: Path
 ) -> None:
@@ -283,6 +288,7 @@ def test_what_is_kept_of_a_batch_holds_no_block_of_pictures_in_memory(
     assert training.collect()
 
 
+@pytest.mark.slow
 def test_order_hash_is_the_same_for_two_trials_and_another_for_another_seed(
     corpus: OpenCorpus, shapes: Path
 ) -> None:

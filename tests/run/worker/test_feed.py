@@ -29,6 +29,7 @@ def made(one: Columns) -> Batch:
     return Batch(one["id"], (), {"id": torch.from_numpy(one["id"])}, (1,), 0)
 
 
+@pytest.mark.slow
 def test_a_variant_fed_by_it_has_the_weights_of_one_that_is_not() -> None:
     members = cohort(recipe(objective=DEFILIP))
     fed, plain = (CohortTraining(members, CPU) for _ in range(2))

@@ -8,7 +8,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.run.worker.random_batches import STEPS, VIT, batch, cohort, recipe, trained, weights
+from tests.run.worker.random_batches import (
+    STEPS,
+    VIT,
+    batch,
+    cohort,
+    recipe,
+    trained,
+    trained_beside_a_greedy_one,
+    weights,
+)
 from torch._dynamo.utils import counters
 
 from seedbed.recipe.recipe import Recipe
@@ -77,20 +86,14 @@ def test_bf16_gives_the_losses_of_fp32_within_five_percent(name: str) -> None:
 
 def test_a_variant_that_runs_out_of_memory_leaves_the_others_and_gives_back_all_it_held() -> None:
     greedy, sound = recipe(2), recipe(1)
-    members = cohort(greedy, sound)
-    training = CohortTraining(members, DEVICE)
+
+    def fill() -> None:
+        held = []
+        while True:
+            held.append(torch.empty(1 << 30, dtype=torch.uint8, device=DEVICE))
+
+    training = trained_beside_a_greedy_one(greedy, sound, DEVICE, fill)
     sick = training.variants[greedy.key()]
-
-    def allocate(*_: object) -> None:
-        if sick.step_number == 2:
-            held = []
-            while True:  # until the card is full
-                held.append(torch.empty(1 << 30, dtype=torch.uint8, device=DEVICE))
-
-    sick.model.register_forward_pre_hook(allocate)
-    for step in range(STEPS):
-        training.step(training.prepare(batch(members, step)))
-    training.collect()
     assert sick.status == "failed" and "OutOfMemoryError at step 3" in sick.reason
     assert {p.device.type for p in sick.model.parameters()} == {"cpu"}
     alone = trained(cohort(sound), DEVICE)

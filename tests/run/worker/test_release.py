@@ -6,7 +6,15 @@ import io
 from typing import Any
 
 import torch
-from tests.run.worker.random_batches import STEPS, batch, cohort, recipe, trained, weights
+from tests.run.worker.random_batches import (
+    ROWS,
+    batch,
+    cohort,
+    recipe,
+    trained,
+    trained_beside_a_greedy_one,
+    weights,
+)
 
 from seedbed.run.worker.cohort import CohortTraining
 
@@ -30,23 +38,18 @@ def test_a_variant_that_asks_for_more_memory_than_there_is_ends_alone_and_gives_
     None
 ):
     greedy, sound = recipe(1), recipe(2)
-    members = cohort(greedy, sound)
-    training = CohortTraining(members, CPU)
+    training = trained_beside_a_greedy_one(
+        greedy,
+        sound,
+        CPU,
+        lambda: torch.empty(1 << 60, dtype=torch.uint8),  # an exbibyte
+    )
     sick = training.variants[greedy.key()]
-
-    def allocate(*_: object) -> None:
-        if sick.step_number == 2:
-            torch.empty(1 << 60, dtype=torch.uint8)  # an exbibyte
-
-    sick.model.register_forward_pre_hook(allocate)
-    for step in range(STEPS):
-        training.step(training.prepare(batch(members, step)))
-    training.collect()
     assert sick.status == "failed"
     assert "at step 3" in sick.reason and "memory" in sick.reason
     assert not sick.optimizer.state
     assert all(p.grad is None for p in sick.model.parameters())
-    assert len(sick.curve) == 1 and sick.curve[0]["samples"] == 2 * members.recipe.budget.batch
+    assert len(sick.curve) == 1 and sick.curve[0]["samples"] == 2 * ROWS
     assert training.sound == [sound.key()]
     assert equal(weights(training, sound), weights(trained(cohort(sound), CPU), sound))
 

@@ -50,6 +50,7 @@ def test_more_than_a_batch_of_metrics_params_and_tags_arrives_whole(world: World
     assert sum(value == "x" * 8000 for value in data.tags.values()) == 201
 
 
+@pytest.mark.slow
 def test_metrics_sent_twice_at_their_own_time_are_kept_once(world: World) -> None:
     runs = MlflowRuns(world.uri, "text_depth")
     runs.open_study(world.entry())

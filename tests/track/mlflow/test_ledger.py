@@ -29,6 +29,7 @@ def test_a_study_is_one_run_with_a_child_for_each_trial(world: World) -> None:
     assert world.run_of(1).info.run_name == "depth=6 supervision=declip s=0"
 
 
+@pytest.mark.slow
 def test_params_are_the_factors_the_seed_and_the_recipe(world: World) -> None:
     world.told()
     assert world.run_of(0).data.params == {
@@ -52,12 +53,14 @@ def test_constants_are_the_recipes_own_fields_on_the_study_run(world: World) -> 
     assert study.data.params == {"optimizer.lr": "0.001", "corpus.uri": "https://host/x.tar"}
 
 
+@pytest.mark.slow
 def test_the_step_is_samples_seen_and_finals_stand_at_the_last(world: World) -> None:
     world.told()
     assert [step for step, _ in world.history(0, "train/loss")] == [256 * i for i in range(1, 41)]
     assert world.history(0, "zeroshot/top1") == [(40 * 256, 0.1 + 0.2)]
 
 
+@pytest.mark.slow
 def test_trials_carry_the_tags_that_say_what_they_were(world: World) -> None:
     world.told()
     tags = world.run_of(0).data.tags
@@ -164,6 +167,7 @@ def test_an_interrupted_trial_is_killed_and_one_that_ended_stays_as_it_was(world
     assert world.run_of(1).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_no_trial_stays_running_when_a_study_is_closed(world: World) -> None:
     ledger = world.ledger()
     ledger.open_study(world.entry())

@@ -58,6 +58,7 @@ def readme_lines() -> list[str]:
     return [line for line in block.split("\n\n") if "search_runs" in line]
 
 
+@pytest.mark.slow
 def test_one_line_of_the_readme_finds_the_best_cell(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_most_of_a_recipe_that_nobody_varies_is_not_sent() -> None:
     assert varied.keys() - found.keys() == {"augment.image_a.jitter_p"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_complete_without_its_recipe_gets_it(world: World) -> None:
     bare = world.record(0)
     world.told()

@@ -84,6 +84,7 @@ def test_the_same_folder_goes_on_in_its_run_and_a_run_without_a_mark_is_taken_up
     assert marks == ["aaaa", "bbbb"]
 
 
+@pytest.mark.slow
 def test_each_folder_has_its_own_view_and_is_read_back_alone(world: Any) -> None:
     for storage, value in (("aaaa", 0.25), ("bbbb", 0.5)):
         ledger = world.ledger()

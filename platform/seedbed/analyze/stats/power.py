@@ -5,6 +5,7 @@ Power is from the noncentral t distribution. Cohen 1988, chapter 2.
 
 from __future__ import annotations
 
+import functools
 import math
 
 from scipy import optimize, stats
@@ -30,14 +31,21 @@ def detectable_difference(
     se: float, df: float, *, power: float = 0.8, alpha: float = 0.05
 ) -> float:
     """The smallest true difference that the test detects with probability `power`."""
+    _positive(se=se, df=df)
     _fraction(power=power, alpha=alpha)
+    return se * _errors_detected(df, power, alpha)
+
+
+@functools.lru_cache(maxsize=1024)  # a report asks for few degrees of freedom, many times
+def _errors_detected(df: float, power: float, alpha: float) -> float:
+    """The same in standard errors, to which it is proportional."""
     if power <= alpha:
         return 0.0
-    high = se
-    while t_power(high, se, df, alpha=alpha) < power:
+    high = 1.0
+    while t_power(high, 1.0, df, alpha=alpha) < power:
         high *= 2
     return float(
-        optimize.brentq(lambda d: t_power(d, se, df, alpha=alpha) - power, 0, high, xtol=1e-12 * se)
+        optimize.brentq(lambda d: t_power(d, 1.0, df, alpha=alpha) - power, 0, high, xtol=1e-12)
     )
 
 

@@ -56,6 +56,7 @@ def test_they_are_counted_and_named_in_the_report_and_for_the_terminal(
     )
 
 
+@pytest.mark.slow
 def test_a_study_whose_samples_were_all_sound_says_nothing(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

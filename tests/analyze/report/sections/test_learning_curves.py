@@ -75,6 +75,7 @@ def test_cells_are_lines_and_seeds_are_thin_ones(
         assert line[-1][0] == 1000 and line[0][1] < line[-1][1]  # a loss falls: y grows downwards
 
 
+@pytest.mark.slow
 def test_a_metric_that_was_measured_on_the_way_has_a_panel_of_its_own(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_metric_that_was_measured_on_the_way_has_a_panel_of_its_own(
     assert "Training loss" in svg and "Zero-shot top-1 (%)" in svg
 
 
+@pytest.mark.slow
 def test_a_cell_s_line_is_the_mean_of_its_completed_seeds(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_cell_s_line_is_the_mean_of_its_completed_seeds(
     assert heights[0] < 0 and heights[-1] - heights[1] > 150
 
 
+@pytest.mark.slow
 def test_a_study_of_many_trials_asks_for_few_and_draws_few(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -127,6 +130,7 @@ def test_a_study_of_many_trials_asks_for_few_and_draws_few(
     assert len(styles) == MOST_CELLS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [None, lambda key, names: []])
 def test_without_curves_there_is_no_section(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any], read: Any

@@ -69,6 +69,7 @@ def test_verdicts_stand_beside_what_was_planted(tmp_path: Path) -> None:
     assert "On the surface that was planted, C2 is true and C3 is true." in told
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_false_of_the_surface_says_so(tmp_path: Path) -> None:
     effects = {"depth=3": -0.05, "depth=3:supervision=declip": -0.02}
     report = rehearsed(Surface(others={CLAIMED: effects}, noise=0.001), tmp_path)
@@ -77,6 +78,7 @@ def test_a_claim_that_is_false_of_the_surface_says_so(tmp_path: Path) -> None:
     assert found["C2"][0] == "-6.00"
 
 
+@pytest.mark.slow
 def test_at_another_scale_the_truth_stands_without_a_verdict(tmp_path: Path) -> None:
     report = rehearsed(Surface(noise=0.001), tmp_path, scale="demo")
     assert [row[2:] for row in planted_claims(report).values()] == [
@@ -85,6 +87,7 @@ def test_at_another_scale_the_truth_stands_without_a_verdict(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.slow
 def test_a_study_that_was_trained_has_no_truth(tmp_path: Path) -> None:
     chosen = plan(STUDY, scale_named("paper"))
     design = chosen.design()
@@ -92,6 +95,7 @@ def test_a_study_that_was_trained_has_no_truth(tmp_path: Path) -> None:
     assert "On the surface" not in report.paths["report.md"].read_text() + report.summary
 
 
+@pytest.mark.slow
 def test_other_responses_are_drawn_on_their_own(tmp_path: Path) -> None:
     effects = {"depth=3": -0.05, "supervision=declip": 0.08}
     others = {"zeroshot/top5": {"depth=1": 0.04}}
@@ -120,6 +124,7 @@ def test_other_responses_are_drawn_on_their_own(tmp_path: Path) -> None:
     assert "Other responses are drawn on their own" in report.paths["report.md"].read_text()
 
 
+@pytest.mark.slow
 def test_claims_json_has_no_number_of_seeds_that_would_decide(tmp_path: Path) -> None:
     report = rehearsed(Surface(others={CLAIMED: {"depth=3": -0.01}}, noise=0.01), tmp_path)
     claims = json.loads(report.paths["claims.json"].read_text())

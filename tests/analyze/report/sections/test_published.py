@@ -82,6 +82,7 @@ def test_at_the_papers_scale_each_published_cell_stands_beside_our_mean(
     assert "only where that split is ImageNet" in found and "Source: a README." in found
 
 
+@pytest.mark.slow
 def test_at_another_scale_the_published_values_stand_alone_and_the_section_says_why(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -94,6 +95,7 @@ def test_at_another_scale_the_published_values_stand_alone_and_the_section_says_
     assert "Ours" not in found
 
 
+@pytest.mark.slow
 def test_a_setting_changed_by_hand_is_said_beside_the_published_values(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -110,12 +112,14 @@ def test_a_study_without_a_completed_trial_still_shows_the_published_values(
     assert [row[3] for row in table_rows(found)[2:]] == ["missing"] * 3
 
 
+@pytest.mark.slow
 def test_without_published_values_there_is_no_such_section(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
     assert "Published values" not in markdown(depth_study, tmp_path, provenance)
 
 
+@pytest.mark.slow
 def test_a_bundle_of_settings_is_a_caution_near_the_answer_and_said_once(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any], with_recipes: Any
 ) -> None:
@@ -142,6 +146,7 @@ def test_a_bundle_of_settings_is_a_caution_near_the_answer_and_said_once(
     assert "changes with supervision too" not in page
 
 
+@pytest.mark.slow
 def test_levels_that_move_one_part_get_no_caution(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -152,6 +157,7 @@ def test_levels_that_move_one_part_get_no_caution(
     )
 
 
+@pytest.mark.slow
 def test_divergence_is_counted_by_level_with_its_interval(
     paper_study: Study, depth_by_supervision: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
