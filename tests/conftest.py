@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
-import multiprocessing.util
+import multiprocessing.process
 import os
 import random
 import signal
@@ -87,9 +87,13 @@ def shape_shards(folder: Path, num_samples: int, per_shard: int = 64) -> Path:
     return folder
 
 
+SOCKETS = "sockets"  # of multiprocessing
+
+
 def _left() -> set[str]:
-    """What lies in the temporary folder, but for torch's and npm's caches and Ray's logs."""
-    kept = ("torchinductor_", "node-compile-cache", "ray")
+    """What lies in the temporary folder, but for torch's and npm's caches, Ray's logs and our own
+    sockets."""
+    kept = ("torchinductor_", "node-compile-cache", "ray", SOCKETS)
     names = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
     return {name for name in names if not name.startswith(kept)}
 
@@ -98,7 +102,6 @@ def _left() -> set[str]:
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A temporary folder for the session and all that it starts, in which nothing may be left."""
     tmp_path_factory.getbasetemp()  # where pytest keeps the last three
-    multiprocessing.util.get_temp_dir()  # this process' own, which it removes when it ends
     with (
         pytest.MonkeyPatch.context() as patch,
         # A short name: sockets are made in it, and their paths may have 107 bytes.
@@ -107,6 +110,10 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setenv("TMPDIR", folder)
         patch.setenv("RAY_TMPDIR", os.environ.get("RAY_TMPDIR", folder))
         patch.setattr(tempfile, "tempdir", folder)
+        # Python would make one beside it, and a process of tests may end without removing it.
+        (Path(folder) / SOCKETS).mkdir()
+        own = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+        patch.setitem(own, "tempdir", str(Path(folder) / SOCKETS))
         yield
         gc.collect()  # of what is removed with its owner
         let_go_of_copies()

