@@ -8,7 +8,8 @@
     │   ├── DataError              a corpus or a folder of results cannot be read or written
     │   │   └── UnavailableError   storage did not answer for longer than it is retried
     │   ├── ResourceError          the cluster can never hold what was asked for
-    │   │   └── ClusterAwayError   it does not answer, or was lost
+    │   │   ├── ClusterAwayError   it does not answer, or was lost
+    │   │   └── CohortTooLargeError    its variants do not fit their devices together, but fewer do
     │   └── TrackingError          the tracking server cannot be used as stated
     │       └── TrackingAwayError  it does not answer
     ├── TransientError             one request failed and may succeed when repeated: see `retry`
@@ -84,6 +85,24 @@ class ClusterAwayError(ResourceError):
     """The cluster does not answer, or was lost."""
 
     passing = True
+
+
+class CohortTooLargeError(ResourceError):
+    """A cohort's variants do not fit their devices side by side; `fitting` to a device do.
+
+    It is met while a cohort is begun, which is then trained in parts.
+    """
+
+    def __init__(self, what: str, *, why: str = "", mend: str = "", fitting: int = 1) -> None:
+        super().__init__(what, why=why, mend=mend)
+        self.fitting = fitting
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_too_large, (self.what, self.why, self.mend, self.fitting))
+
+
+def _too_large(what: str, why: str, mend: str, fitting: int) -> CohortTooLargeError:
+    return CohortTooLargeError(what, why=why, mend=mend, fitting=fitting)
 
 
 class TrackingError(SeedbedError):

@@ -37,8 +37,8 @@ from table import Row, run
 
 from conftest import shape_shards
 from seedbed import Factor, Recipe, Study
+from seedbed.cluster.asked import Asked
 from seedbed.cluster.connect import RAY_SETTINGS, connect
-from seedbed.cluster.layout import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.data.render import tokenizer
 from seedbed.data.shards.samples import read_shard

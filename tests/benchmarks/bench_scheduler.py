@@ -51,7 +51,7 @@ def no_op_plan(num_trials: int) -> Any:
 
 def by_cohorts(num_trials: int) -> float:
     """Seconds of a study whose trials only leave a record."""
-    from seedbed.cluster.layout import Asked
+    from seedbed.cluster.asked import Asked
     from seedbed.plan.surface import Surface
     from seedbed.run.driver.launch import run_plan
     from seedbed.storage.folder import Folder

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import ray
 
+from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity, at_most, cluster_capacity
-from seedbed.cluster.layout import Asked, lay_out
+from seedbed.cluster.layout import lay_out
 from seedbed.data.opening import open_corpora
 from seedbed.errors import ResourceError
 from seedbed.plan.plan import Plan, plan

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.cluster.layout import Asked, Shares, check_batch, check_disk, lay_out
+from seedbed.cluster.asked import Asked
+from seedbed.cluster.layout import Shares, check_batch, check_disk, lay_out
 from seedbed.errors import ResourceError
 from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import Plan, plan

@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from seedbed.cluster.layout import Asked, lay_out
+from seedbed.cluster.asked import Asked
+from seedbed.cluster.choice import choose
 from seedbed.data.opening import open_corpora
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -115,7 +116,7 @@ def run(
 ) -> Outcome:
     """Run `what` on the Ray that is joined, each worker with one thread: sums depend on that."""
     launch.train = loop_that_tells(folder, step_seconds)  # type: ignore[assignment]
-    launch.lay_out = lambda *given, **named: replace(lay_out(*given, **named), threads=1)
+    launch.choose = lambda *given, **named: replace(choose(*given, **named), threads=1)
     try:
         return launch.run_plan(
             what,
@@ -127,7 +128,7 @@ def run(
             code_version={"git_commit": "test"},
         )
     finally:
-        launch.lay_out = lay_out
+        launch.choose = choose
 
 
 def learned(record: TrialRecord) -> dict[str, Any]:

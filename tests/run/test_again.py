@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import ray
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe

@@ -14,7 +14,7 @@ import pytest
 import ray
 import ray.train
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
 from seedbed.data.opening import open_corpora
 from seedbed.errors import DataError, ours
 from seedbed.plan.plan import Plan, plan

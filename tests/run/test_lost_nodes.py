@@ -32,7 +32,7 @@ from several_nodes import (
     watched,
 )
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
 from seedbed.plan.plan import Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.track.ledger import InMemoryLedger

@@ -17,8 +17,10 @@ import ray
 import torch
 from safetensors.torch import load
 
-from seedbed.cluster.layout import Asked, lay_out
+from seedbed.cluster.asked import Asked
+from seedbed.cluster.choice import choose
 from seedbed.data.opening import open_corpora
+from seedbed.plan.memory import held_by
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
@@ -51,9 +53,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            launch, "lay_out", lambda *args, **kw: replace(lay_out(*args, **kw), threads=1)
-        )
+        patch.setattr(launch, "choose", lambda *args, **kw: replace(choose(*args, **kw), threads=1))
         yield
 
 
@@ -159,3 +159,24 @@ def test_cut_off_on_two_workers_then_on_four_and_ended_on_one_it_has_the_same_bi
     outcome = run(what, tmp_path, Asked(1))
     assert outcome.missing(what.trials) == []
     assert_same(weights(tmp_path, what), alone)
+
+
+def test_a_cohort_that_its_device_cannot_hold_is_trained_in_parts_with_the_same_bits(
+    alone: dict[str, dict[str, Any]],
+    shapes: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    what = small(shapes)
+    held = held_by(what.cohorts[0].trials)
+    batch = what.trials[0].recipe.budget.batch
+    two = 2 * max(held.states) + batch * held.row
+    outcome = run(what, tmp_path, Asked(1, device_memory=two))
+    assert outcome.missing(what.trials) == [] and outcome.reasons == {}
+    assert_same(weights(tmp_path, what), alone)
+    records = [outcome.records[trial.key] for trial in what.trials]
+    assert len({record.order_hash for record in records}) == 1
+    assert len({record.cohort for record in records}) == 2
+    said = "4 variants need at least"
+    assert all(said in record.layout and "in 2 parts" in record.layout for record in records)
+    assert capfd.readouterr().err.count(f"parts   {said}") == 1

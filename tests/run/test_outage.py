@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import ray
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora
 from seedbed.data.render.render import render_span

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import ray
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.order import SHARD_BIT

@@ -1,12 +1,14 @@
 """What a cluster's autoscaler may start, read where the autoscaler itself reads it.
 
 Ray's open-source autoscaler tells the cluster nothing of its limits (its service has a message for
-them, `ReportClusterConfig`, which only other autoscalers send). So the file is read that the
-autoscaler was started with, on the head, where it runs.
+them, `ReportClusterConfig`, which only other autoscalers send). So what the autoscaler reads is
+read again, on the head: the file that it was started with, or under KubeRay the RayCluster that
+Kubernetes keeps.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +18,23 @@ import ray
 
 ANY_NUMBER = 1_000_000  # where a type has no limit
 HEAD_SECONDS = 60.0  # within which the head answers
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """Nodes that an autoscaler may start: what each has, and how many there can be at a time."""
+    """Nodes that an autoscaler may start: what each has, and how many there can be at a time.
+
+    `instance` is the provider's name of such a machine, where the autoscaler's file says it, and
+    `spot` whether it is one that the provider may take back. `labels` are those of its nodes.
+    """
 
     name: str
     resources: Mapping[str, float]
     most: int
+    instance: str = ""
+    spot: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,21 +85,60 @@ def present_nodes() -> list[tuple[str, Mapping[str, float]]]:
 
 def of_monitor(gcs_address: str) -> Scaling | None:
     """What the autoscaler that runs on this machine for the Ray at `gcs_address` may start."""
-    file = _monitor_file(gcs_address)
-    if file is None:
-        return None
-    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+    config = _of_file(gcs_address) or _of_kuberay()
+    return None if config is None else of_config(config)
 
-    config = FileConfigReader(str(file)).get_cached_autoscaling_config()
+
+def of_config(config: Any) -> Scaling:
+    """Of Ray's own AutoscalingConfig, whichever of its readers has made it."""
     head = config.get_head_node_type()
     node_types = []
     for name, one in (config.get_node_type_configs() or {}).items():
         # Ray adds the head itself to how many there may be of its type.
         most = one.max_worker_nodes - (name == head)
         if most > 0:
-            node_types.append(NodeType(name, dict(one.resources), most))
+            instance, spot = _machine(config.get_node_type_specific_config(name, "node_config"))
+            labels = tuple(sorted((one.labels or {}).items()))
+            node_types.append(NodeType(name, dict(one.resources), most, instance, spot, labels))
     limit = config.get_max_num_worker_nodes()
     return Scaling(tuple(node_types), sum(t.most for t in node_types) if limit is None else limit)
+
+
+def _of_file(gcs_address: str) -> Any:
+    """By the file that the autoscaler's process was started with; None where there is none."""
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+
+    file = _monitor_file(gcs_address)
+    return None if file is None else FileConfigReader(str(file)).get_cached_autoscaling_config()
+
+
+def _of_kuberay() -> Any:
+    """By the RayCluster of this pod, as KubeRay's autoscaler in the container beside this one reads
+    it; None where this is no pod of KubeRay's, or its cluster does not scale."""
+    name = os.environ.get("RAY_CLUSTER_NAME")
+    if not name or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return None
+    from ray.autoscaler._private.kuberay.autoscaling_config import AutoscalingConfigProducer
+    from ray.autoscaler.v2.instance_manager.config import KubeRayConfigReader
+
+    namespace = os.environ.get("RAY_CLUSTER_NAMESPACE") or POD_NAMESPACE.read_text().strip()
+    producer = AutoscalingConfigProducer(name, namespace)
+    found = producer.kubernetes_api_client.get(f"rayclusters/{name}")
+    if not found["spec"].get("enableInTreeAutoscaling"):
+        return None
+    return KubeRayConfigReader(producer).get_cached_autoscaling_config()
+
+
+def _machine(node_config: Mapping[str, Any] | None) -> tuple[str, bool]:
+    """The machine that a provider is asked for (AWS, Google), and whether it may take it back."""
+    config = node_config or {}
+    market = config.get("InstanceMarketOptions", {}).get("MarketType")
+    scheduling = config.get("scheduling") or {}
+    if not isinstance(scheduling, Mapping):  # Ray's older form for Google is a list
+        scheduling = dict(item for part in scheduling for item in part.items())
+    spot = market == "spot" or scheduling.get("provisioningModel") == "SPOT"
+    spot = spot or bool(scheduling.get("preemptible"))
+    return str(config.get("InstanceType") or config.get("machineType") or ""), spot
 
 
 def _reported() -> Scaling | None:

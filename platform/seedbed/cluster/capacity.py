@@ -20,13 +20,18 @@ COUNTED = {"CPU": "CPU", "GPU": "GPU"}
 class Capacity:
     """The resources of a cluster, `now` and at `most`, by Ray's names.
 
-    `unknown` says why its autoscaler could not be asked, where it has one.
+    `present` are the nodes that are there, the type and the resources of each; `max_workers` limits
+    the nodes of all types together. `unknown` says why its autoscaler could not be asked, where it
+    has one. `labels` are what Ray is to look for on nodes with GPUs, where not all may be used.
     """
 
     now: Mapping[str, float]
     most: Mapping[str, float]
     node_types: tuple[NodeType, ...] = ()
     unknown: str = ""
+    present: tuple[tuple[str, Mapping[str, float]], ...] = ()
+    max_workers: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def has(self) -> str:
@@ -37,11 +42,7 @@ class Capacity:
     def words(self) -> str:
         said = f"the cluster has {counted(self.now)}"
         if self.node_types:
-            types = "; ".join(
-                f"up to {one.most} x {one.name} of {counted(one.resources)}"
-                for one in self.node_types
-            )
-            said += f" and can have {counted(self.most)} ({types})"
+            said += f" and can have {counted(self.most)} ({self.listing})"
         if silent := [one.name for one in self.node_types if not one.resources.get("memory")]:
             said += (
                 f"; caution: {', '.join(silent)} states no memory, and is not started for tasks of "
@@ -50,6 +51,13 @@ class Capacity:
         if self.unknown:
             said += f"; what its autoscaler could add is not known ({self.unknown})"
         return said
+
+    @property
+    def listing(self) -> str:
+        """The nodes that its autoscaler can start, a type after the other."""
+        return "; ".join(
+            f"up to {one.most} x {one.name} of {counted(one.resources)}" for one in self.node_types
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,15 +73,18 @@ class Capacity:
 def cluster_capacity() -> Capacity:
     """Of the cluster that this process is connected to."""
     now: Mapping[str, float] = ray.cluster_resources()
+    present = tuple(("", node["Resources"]) for node in ray.nodes() if node["Alive"])
     try:
         found = scaling()
         if found is None:
-            return Capacity(now, now)
-        most = at_most(present_nodes(), found.node_types, found.max_workers)
+            return Capacity(now, now, present=present)
+        present = tuple(present_nodes())
+        most = at_most(present, found.node_types, found.max_workers)
     except Exception as error:  # it is not Ray's public interface: another version may differ
-        return Capacity(now, now, unknown=f"{type(error).__name__}: {error}")
+        unknown = f"{type(error).__name__}: {error}"
+        return Capacity(now, now, unknown=unknown, present=present)
     limited = (replace(one, most=min(one.most, found.max_workers)) for one in found.node_types)
-    return Capacity(now, most, tuple(limited))
+    return Capacity(now, most, tuple(limited), present=present, max_workers=found.max_workers)
 
 
 def at_most(

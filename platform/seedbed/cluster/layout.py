@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.cluster.asked import Asked
 from seedbed.errors import ResourceError
 from seedbed.plan.plan import Cohort, Plan
 
@@ -19,23 +20,6 @@ CORE_FLOPS, WORTH_SECONDS = 20e9, 60.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is said of a cohort's workers: how many (0: by rule), and how many to one variant."""
-
-    workers: int = 0
-    data_parallel: int = 1
-
-    def __post_init__(self) -> None:
-        if self.workers % self.data_parallel:
-            raise ResourceError(
-                f"{self.workers} workers cannot train each variant on {self.data_parallel}",
-                why="the workers of a cohort are so many groups of as many",
-                mend=f"--workers {self.workers + -self.workers % self.data_parallel}, or "
-                f"--data-parallel {_nearest_divisor(self.workers, self.data_parallel)}",
-            )
-
-
-@dataclass(frozen=True)
 class Layout:
     """How cohorts are laid on the cluster; `words` say it, with the reason."""
 
@@ -46,10 +30,32 @@ class Layout:
     concurrent: int
     threads: int  # of torch, in each worker
     data_tasks: int  # of each worker, at a time
+    variants: int = 0  # at most on one worker's device, where that is known
+    accelerator: str = ""  # of the workers' GPUs, where one was asked for
+    labels: tuple[tuple[str, str], ...] = ()  # of the workers' nodes, where not all may be used
+    one_node: bool = False  # all workers of a cohort on one
+    worker_memory: float = 0.0  # bytes of its node's that each worker has
+    device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
+    on_cpu: bool = False  # workers hold GPUs, and compute without them
     words: str = ""
 
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        """By Ray's names."""
+        asked = {
+            "CPU": self.cpus_per_worker,
+            "GPU": float(self.use_gpu),
+            "memory": self.worker_memory,
+        }
+        return {name: amount for name, amount in asked.items() if amount}
+
+    @property
+    def backend(self) -> str | None:
+        """Of the workers' process group; None: by Ray, for what the workers hold."""
+        return "gloo" if self.on_cpu else None
+
     def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {**vars(self), "labels": dict(self.labels)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def lay_out(
     """
     cpus, gpus = int(cluster.get("CPU", 0)), int(cluster.get("GPU", 0))
     use_gpu = gpus > 0
-    num_workers = asked.workers or asked.data_parallel
+    num_workers, data_parallel = asked.least_workers, asked.data_parallel or 1
     need = num_workers + DATA_CPUS
     if need > cpus:
         raise ResourceError(
@@ -110,16 +116,16 @@ def lay_out(
     share = cpus // concurrent
     cpus_per_worker, why = 1.0, "asked for"
     if not asked.workers:
-        room = (gpus // concurrent if use_gpu else share) // asked.data_parallel
+        room = (gpus // concurrent if use_gpu else share) // data_parallel
         num_shares = max((n for n in shares.allowed if n <= room), default=1)
-        num_workers = num_shares * asked.data_parallel
+        num_workers = num_shares * data_parallel
         why = f"{shares.why}, and there is room for {_plural(room, 'worker')}"
         if num_workers + DATA_CPUS > share:  # data tasks come in bursts, between steps
             cpus_per_worker = (share - DATA_CPUS) / num_workers
     threads = max(1, share // num_workers)
     return Layout(
         num_workers=num_workers,
-        data_parallel=asked.data_parallel,
+        data_parallel=data_parallel,
         cpus_per_worker=cpus_per_worker,
         use_gpu=use_gpu,
         concurrent=concurrent,
@@ -128,7 +134,7 @@ def lay_out(
         data_tasks=max(1, int(share - num_workers * cpus_per_worker) // num_workers),
         words=f"{_plural(concurrent, 'cohort')} at a time, each on "
         f"{_plural(num_workers, 'worker')} of {_plural(threads, 'thread')}, "
-        f"{asked.data_parallel} to a variant ({why})",
+        f"{data_parallel} to a variant ({why})",
     )
 
 

@@ -1,62 +1,72 @@
-"""Whether variants fit the GPUs, as far as that is sure before anything trains.
+"""Whether variants fit their GPUs, by the arithmetic: how many GPUs train one, how many share one.
 
-What surely cannot fit is refused with the arithmetic: weights, gradients, Adam's moments and the
-batch. What else a step needs is measured in the first one.
+What a step keeps for its backward pass is counted beforehand, the rest of what it needs is not: so
+the first steps are measured where they are made (`run/worker/memory.py`), and have the last word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from seedbed.cluster.capacity import Capacity
-from seedbed.errors import ResourceError
-from seedbed.plan.memory import STATE_BYTES, held_by
+from seedbed.cluster.cards import CARDS, GB, USABLE, Room
+from seedbed.errors import CohortTooLargeError, ResourceError
+from seedbed.plan.memory import STATE_BYTES, Need, held_by, need_of
 from seedbed.plan.plan import Cohort
 from seedbed.study.trial import Trial
 
-GB = 1e9
-LABEL = "accelerator_type:"  # of Ray's resources that name a node's GPUs
-# By Ray's names (ray.util.accelerators), of each the largest that is sold: NVIDIA's data sheets,
-# rounded up, so that nothing is refused that some card of the name could hold.
-GPU_GB: Mapping[str, int] = {
-    "P4": 9,
-    "K80": 13,
-    "P100": 18,
-    "T4": 18,
-    "V100": 35,
-    "A10G": 26,
-    "L4": 26,
-    "L40S": 52,
-    "A100-40G": 43,
-    "A100": 86,
-    "A100-80G": 86,
-    "H100": 101,
-    "H20": 152,
-    "H200": 152,
-    "B200": 207,
-    "GB200": 207,
-    "B300": 310,
-    "GB300": 310,
-}
+
+@dataclass(frozen=True)
+class Parts:
+    """Into how many parts each batch of a variant is cut, one for each GPU, and why so many."""
+
+    number: int
+    why: str
 
 
-def largest_gpu(capacity: Capacity) -> int | None:
-    """Bytes of the largest GPU that a cluster can have; None where some are of no known kind."""
-    nodes = [*(one.resources for one in capacity.node_types), capacity.now]
-    kinds = [
-        {name.removeprefix(LABEL) for name in node if name.startswith(LABEL)}
-        for node in nodes
-        if node.get("GPU")
-    ]
-    if not kinds or not all(kind and kind <= GPU_GB.keys() for kind in kinds):
-        return None
-    return round(GB * max(GPU_GB[name] for kind in kinds for name in kind))
+def parts_for(cohorts: Sequence[Cohort], room: Room, num_gpus: int, workers: int = 0) -> Parts:
+    """The fewest GPUs to a variant on which the largest fits at its batch.
+
+    Raises ResourceError with the arithmetic where it fits none of what the cluster can have. A
+    compiled one may need less than is counted: it is given all it can have, and tried.
+    """
+    trials = _different(cohorts)
+    lanes = math.gcd(*(trial.recipe.corpus.lanes for trial in trials))
+    allowed = [n for n in _divisors(lanes) if n <= num_gpus and not workers % n] or [1]
+    fewer = ""
+    for number in allowed:
+        worst = max((need_of(trial, number) for trial in trials), key=lambda need: need.total)
+        if worst.total <= room.sure:
+            said = f"{_words(worst)} of {gigabytes(room.sure)} ({room.words})"
+            return Parts(number, f"{said}{fewer}")
+        fewer = f"; with {number} {gigabytes(worst.total)}"
+    if worst.trial.recipe.compile:
+        return Parts(number, f"{_words(worst)} if it were not compiled, and there are no more GPUs")
+    raise ResourceError(
+        f"'{worst.trial.name}' needs about {gigabytes(worst.total)} of a GPU, and there are "
+        f"{gigabytes(room.sure)} ({room.words})",
+        why=f"{_words(worst)}, with {number} of {num_gpus} GPUs to a variant",
+        mend=_mend(worst, room, number, [n for n in _divisors(lanes) if n > number]),
+    )
+
+
+def variants_for(cohorts: Sequence[Cohort], room: Room, data_parallel: int) -> int:
+    """How many variants surely fit one GPU side by side: one or more, each as the largest of all.
+
+    Each keeps its state; the batch is there once, and they step in turn.
+    """
+    needs = [need_of(trial, data_parallel) for trial in _different(cohorts)]
+    state = max(need.state for need in needs)
+    passing = max(need.activations for need in needs)
+    batch = max(c.recipe.budget.batch * held_by(c.trials).row for c in cohorts) // data_parallel
+    return max(1, int((room.sure - passing - batch) // state))
 
 
 def check_gpus(
-    cohorts: Sequence[Cohort], gpu_bytes: int, *, num_shares: int = 1, data_parallel: int = 1
+    cohorts: Sequence[Cohort], gpu_bytes: float, *, num_shares: int = 1, data_parallel: int = 1
 ) -> None:
-    """Raise ResourceError where a cohort surely does not fit its GPUs.
+    """Raise ResourceError where a cohort cannot fit its GPUs, however little a step may need.
 
     `num_shares` groups of `data_parallel` GPUs train some of its variants each.
     """
@@ -69,18 +79,19 @@ def check_gpus(
         # However they are split: no share is smaller than an equal one.
         least = sum(held.states) / num_shares + batch
         if least > gpu_bytes:
-            fitting = max(1, int((gpu_bytes - batch) // max(held.states))) * num_shares
+            fitting = max(1, int((gpu_bytes - batch) // max(held.states)))
             count = len(cohort.trials)
-            raise ResourceError(
+            raise CohortTooLargeError(
                 f"{count} variants need at least {gigabytes(least)} of each of {num_shares} GPUs, "
                 f"and the largest has {gigabytes(gpu_bytes)}",
                 why=f"{gigabytes(sum(held.states))} of weights, gradients and Adam's moments / "
                 f"{num_shares} + a batch of {gigabytes(batch)}, and activations come on top",
-                mend=f"--cohort-size {fitting}, or more --workers",
+                mend=f"--cohort-size {fitting * num_shares}, or more --workers",
+                fitting=fitting,
             )
 
 
-def check_alone(trial: Trial, rows: int, gpu_bytes: int, data_parallel: int = 1) -> None:
+def check_alone(trial: Trial, rows: int, gpu_bytes: float, data_parallel: int = 1) -> None:
     """Raise ResourceError where one variant surely does not fit, with `rows` of every batch."""
     held = held_by([trial])
     if held.total(rows) <= gpu_bytes:
@@ -88,8 +99,7 @@ def check_alone(trial: Trial, rows: int, gpu_bytes: int, data_parallel: int = 1)
     (state,) = held.states
     mend = f"take GPUs of more than {gigabytes(held.total(rows))}, or a smaller model"
     room = (gpu_bytes - state) // held.row  # rows
-    lanes = trial.recipe.corpus.lanes
-    parts = [n for n in range(1, lanes + 1) if lanes % n == 0 and rows * data_parallel <= n * room]
+    parts = [n for n in _divisors(trial.recipe.corpus.lanes) if rows * data_parallel <= n * room]
     if parts:
         mend = f"--data-parallel {parts[0]}"
     raise ResourceError(
@@ -105,3 +115,53 @@ def check_alone(trial: Trial, rows: int, gpu_bytes: int, data_parallel: int = 1)
 def gigabytes(num_bytes: float) -> str:
     """`1.5 GB`."""
     return f"{num_bytes / GB:,.1f} GB"
+
+
+def _words(need: Need) -> str:
+    """The sum, by its parts."""
+    step = need.step
+    return (
+        f"'{need.trial.name}' takes {gigabytes(need.state)} of weights, gradients and Adam's "
+        f"moments + {gigabytes(need.batch)} of {need.rows:,} rows + {need.passing:,} rows at a "
+        f"time x {step.row / 1e6:,.1f} MB of activations + {gigabytes(step.fixed)} "
+        f"= {gigabytes(need.total)}"
+    )
+
+
+def _mend(need: Need, room: Room, number: int, more: Sequence[int]) -> str:
+    """The nearest that would fit: rows at a time, a batch, more GPUs, a larger card."""
+    recipe, step = need.trial.recipe, need.step
+    ways = []
+    left = room.sure - need.state - step.fixed
+    if step.splits and (passing := int((left - need.batch) // step.row)) > 0:
+        ways.append(f"--set micro_batch={passing} (the same losses, and some more time)")
+    lanes, window = recipe.corpus.lanes, recipe.corpus.window_rows
+    most = max(0, int(left // (step.row + need.held_row))) * number // lanes
+    if rows := max((n for n in range(1, min(most, window) + 1) if not window % n), default=0):
+        ways.append(f"--set budget.batch={rows * lanes} (another recipe)")
+    for parts in more:
+        if need_of(need.trial, parts).total <= room.sure:
+            ways.append(f"{parts} GPUs and --data-parallel {parts}")
+            break
+    cards = [(c.least, name) for name, c in CARDS.items() if USABLE * c.least_bytes >= need.total]
+    if cards:
+        least, name = min(cards)
+        ways.append(f"GPUs of {least} GB, such as {name}")
+    return ", or ".join(ways) or "a smaller model"
+
+
+def _different(cohorts: Sequence[Cohort]) -> list[Trial]:
+    """A trial of each kind that needs other memory: seeds need the same."""
+    found = {}
+    for cohort in cohorts:
+        for trial in cohort.trials:
+            of = trial.recipe
+            found[
+                of.image, of.text, of.objective, of.embed_dim, of.precision, of.budget.batch,
+                of.micro_batch, of.compile, of.corpus.lanes, of.freeze,
+            ] = trial  # fmt: skip
+    return list(found.values())
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]

@@ -43,11 +43,13 @@ def stream(
     num_tasks: int = 1,
     assets: Mapping[str, Any] = NO_ASSETS,
     retry_seconds: float = RETRY_SECONDS,
+    placed: Mapping[str, Any] = NO_ASSETS,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
     `num_tasks` run at a time, and repeat failing reads for `retry_seconds`; `assets` are
-    references to the packed assets of the views, by name, for nodes that have none. Columns as in
+    references to the packed assets of the views, by name, for nodes that have none; `placed` are
+    options of Ray's for where the tasks run. Columns as in
     `render`. What a task raises as an SeedbedError is raised here as that, whatever Ray puts
     around it.
     """
@@ -62,7 +64,7 @@ def stream(
     local = span.batch // span.world
     rest: Columns | None = None
     for leg in _planned_ahead(_legs(rows, order, span)):
-        for block in _blocks(leg, rendering, num_tasks, assets, retry_seconds):
+        for block in _blocks(leg, rendering, num_tasks, assets, retry_seconds, placed):
             first, size = 0, len(block["id"])
             if rest is not None:
                 first = local - len(rest["id"])
@@ -108,6 +110,7 @@ def _blocks(
     num_tasks: int,
     assets: Mapping[str, Any],
     retry_seconds: float,
+    placed: Mapping[str, Any],
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
@@ -127,7 +130,7 @@ def _blocks(
     )
     ray.data.DataContext.get_current().execution_options.resource_limits = limits
     dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
-        task, batch_size=1, concurrency=num_tasks, memory=task_bytes(rendering, held)
+        task, batch_size=1, concurrency=num_tasks, memory=task_bytes(rendering, held), **placed
     )
     # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
     blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))

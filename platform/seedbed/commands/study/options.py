@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.cluster.layout import Asked
+from seedbed.cluster.asked import Asked
+from seedbed.commands.study.needs import add_needs, asked_of
 from seedbed.errors import StudyError
 from seedbed.exits import MEANINGS
 from seedbed.home import home
@@ -81,12 +82,6 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
     )
     parser.add_argument(
-        "--workers", type=int, help="workers of each cohort (by its size and what there is)"
-    )
-    parser.add_argument(
-        "--data-parallel", type=int, default=1, help="workers that train one variant together (1)"
-    )
-    parser.add_argument(
         "--max-epochs",
         type=int,
         default=MOST_EPOCHS,
@@ -101,6 +96,7 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
+    add_needs(parser)
     return parser
 
 
@@ -108,10 +104,8 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
     args = _parser(study).parse_args(argv)
     if args.json and not args.plan:
         raise StudyError("--json is given without --plan", mend="add --plan")
-    for name in ("workers", "data_parallel", "max_epochs"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise StudyError(f"--{name.replace('_', '-')} is {value}", mend="give 1 or more")
+    if args.max_epochs < 1:
+        raise StudyError(f"--max-epochs is {args.max_epochs}", mend="give 1 or more")
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)
     data, _ = _chosen(args.data, "--data", "SEEDBED_DATA", "")
@@ -143,7 +137,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         plan=chosen,
         storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
         tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
-        asked=Asked(args.workers or 0, args.data_parallel),
+        asked=asked_of(args),
         mode="plan" if args.plan else "report" if args.report else "run",
         as_json=args.json,
         max_epochs=args.max_epochs,

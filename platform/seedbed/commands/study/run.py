@@ -55,7 +55,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
     from seedbed.recall import check_scored_alike
     from seedbed.run.driver.launch import run_plan
     from seedbed.run.driver.outcome import read_outcome, record_files
-    from seedbed.run.driver.preflight import check_gpu_memory, check_workers, kept_bytes
+    from seedbed.run.driver.preflight import check_workers, kept_bytes
     from seedbed.track.mlflow.connection import prepare_store
 
     chosen = options.plan
@@ -75,9 +75,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
         if left:
             print(f"ray     {connect()}", file=sys.stderr)
     if left:
-        check_workers(chosen, options.asked)  # again: a cluster is known once it is joined
-        if options.surface is None:
-            check_gpu_memory(chosen, options.asked)
+        # Again: a cluster is known once it is joined.
+        check_workers(chosen, options.asked, trains=options.surface is None)
     if options.surface is not None:
         store.write_json(options.surface.to_json(), "surface.json")
         print(

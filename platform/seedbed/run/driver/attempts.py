@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import ray.train
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
-from seedbed.errors import Passing, SeedbedError, TransientError, ours, reason_of
+from seedbed.errors import (
+    CohortTooLargeError,
+    Passing,
+    SeedbedError,
+    TransientError,
+    ours,
+    reason_of,
+)
 from seedbed.plan.plan import Cohort
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
@@ -69,7 +76,8 @@ def attempts(
 
     Each call resumes from the last checkpoint. A SeedbedError ends it at once: the data or the
     study must change, or transient errors were retried already. Other failures end it after `most`
-    + 1 in a row without progress, as `look` sees it; progress resets the count.
+    + 1 in a row without progress, as `look` sees it; progress resets the count. A
+    CohortTooLargeError is raised: less may be trained at a time.
     """
     failures = 0
     try:
@@ -79,6 +87,8 @@ def attempts(
                 fit()
             except ray.train.TrainingFailedError as error:
                 known = ours(error)
+                if isinstance(known, CohortTooLargeError):
+                    raise known from error
                 if known is not None:
                     return reason_of(known)
                 now = look()  # waits for an unreachable store too, which may be the cause
@@ -89,6 +99,8 @@ def attempts(
                     return Passing(words) if is_loss(error) else words
             else:
                 return ""
+    except CohortTooLargeError:
+        raise
     except SeedbedError as error:
         return reason_of(error)
 

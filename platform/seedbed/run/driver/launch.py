@@ -13,8 +13,10 @@ from dataclasses import replace
 
 import ray
 
+from seedbed.cluster.asked import Asked
 from seedbed.cluster.capacity import cluster_capacity
-from seedbed.cluster.layout import Asked, Layout, Shares, lay_out, shares_of
+from seedbed.cluster.choice import choose
+from seedbed.cluster.layout import Layout
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
@@ -25,6 +27,7 @@ from seedbed.plan.surface import Surface
 from seedbed.run.driver.layouts import note_layout
 from seedbed.run.driver.live import Live
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
+from seedbed.run.driver.parts import fitted
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start, forget, forgive, starts
 from seedbed.run.driver.tune import tune
@@ -68,33 +71,16 @@ def run_plan(
     if not chosen:
         progress.close()
         return outcome
-    shares = Shares(why="a rehearsal trains nothing")
-    if surface is None:
-        shares = shares_of(plan, [start.cohort for start in chosen], asked.data_parallel)
-    capacity = cluster_capacity()
-    layout = lay_out(capacity.most, asked, num_cohorts=len(chosen), shares=shares, has=capacity.has)
-    layout = replace(layout, words=f"{layout.words}; {capacity.words}")
+    chosen, layout = _laid_out(plan, chosen, asked, store, trains=surface is None)
     progress.say(f"layout  {layout.words}")
-    note_layout(store, plan, layout, capacity)
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
     since = uuid.uuid4().hex  # a name of this start
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
-        loop, jobs = (
-            train,
-            _assignments(
-                plan,
-                chosen,
-                corpora,
-                store,
-                layout,
-                checkpoint_seconds,
-                code_version,
-                since,
-                keep_weights,
-            ),
-        )
+        loop = train
+        given = checkpoint_seconds, code_version, since, keep_weights
+        jobs = _assignments(plan, chosen, corpora, store, layout, *given)
     else:
         loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
@@ -108,6 +94,19 @@ def run_plan(
         forget(store, plan, outcome, [])
         progress.close()
     return outcome
+
+
+def _laid_out(
+    plan: Plan, chosen: Sequence[Start], asked: Asked, store: Folder, *, trains: bool
+) -> tuple[list[Start], Layout]:
+    """`chosen` as its devices hold them, and how they are laid out, which is kept in `store`."""
+    capacity = cluster_capacity()
+    cohorts = [start.cohort for start in chosen]
+    layout = choose(plan, cohorts, asked, capacity, trains=trains)
+    found, said = fitted(chosen, layout)
+    layout = replace(layout, words=f"{layout.words}{said}")
+    note_layout(store, plan, layout, capacity)
+    return found, layout
 
 
 def _assignments(
@@ -147,6 +146,8 @@ def _assignments(
             threads=layout.threads,
             data_parallel=layout.data_parallel,
             layout=layout.words,
+            device_memory=layout.device_memory,
+            on_cpu=layout.on_cpu,
             num_tasks=layout.data_tasks,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},

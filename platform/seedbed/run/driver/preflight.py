@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seedbed.cluster.layout import Asked, check_batch, lay_out, shares_of
+from seedbed.cluster.asked import Asked
+from seedbed.cluster.layout import check_batch, lay_out
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Picks
@@ -25,43 +26,22 @@ NAMES_ROWS = 128  # held-out pairs that are read at a time for their names
 MANY_EPOCHS = 100
 
 
-def check_workers(plan: Plan, asked: Asked) -> None:
+def check_workers(plan: Plan, asked: Asked, *, trains: bool = True) -> None:
     """Raise ResourceError where cohorts' workers do not fit what this process may use.
 
-    A cluster that has not been joined yet says so itself, when it is.
+    A cluster that has not been joined yet says so itself, when it is. What is not known of its GPUs
+    their workers find out.
     """
-    check_batch(plan, asked.workers or asked.data_parallel)
-    cluster: Mapping[str, float]
-    has = "has"
+    check_batch(plan, asked.least_workers)
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         from seedbed.cluster.capacity import cluster_capacity
+        from seedbed.cluster.choice import choose
 
-        found = cluster_capacity()
-        cluster, has = found.most, found.has
-    elif os.environ.get("RAY_ADDRESS"):
-        return
-    else:
+        choose(plan, plan.cohorts, asked, cluster_capacity(), trains=trains)
+    elif not os.environ.get("RAY_ADDRESS"):
         cluster = {"CPU": os.cpu_count() or 1, "GPU": _num_gpus()}
-    lay_out(cluster, asked, num_cohorts=len(plan.cohorts), has=has)
-
-
-def check_gpu_memory(plan: Plan, asked: Asked) -> None:
-    """Raise ResourceError where a variant or a cohort surely fits no GPU that the cluster can have.
-
-    Called when the cluster is joined. What is not known of its GPUs their workers find out.
-    """
-    from seedbed.cluster.capacity import cluster_capacity
-    from seedbed.cluster.memory import check_gpus, largest_gpu
-
-    capacity = cluster_capacity()
-    gpu_bytes = largest_gpu(capacity)
-    if gpu_bytes is None:
-        return
-    shares = shares_of(plan, plan.cohorts, asked.data_parallel)
-    layout = lay_out(capacity.most, asked, num_cohorts=len(plan.cohorts), shares=shares)
-    num_shares = layout.num_workers // layout.data_parallel
-    check_gpus(plan.cohorts, gpu_bytes, num_shares=num_shares, data_parallel=asked.data_parallel)
+        lay_out(cluster, asked, num_cohorts=len(plan.cohorts))
 
 
 def _num_gpus() -> int:

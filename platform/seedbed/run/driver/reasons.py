@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from seedbed.errors import CohortTooLargeError
+
 
 class Reasons:
     """Which of a study's cohorts have begun, and why some ended without all their records.
@@ -13,6 +15,7 @@ class Reasons:
         self._num_cohorts = num_cohorts
         self._begun: set[str] = set()
         self._told: dict[str, str] = {}
+        self._too_large: dict[tuple[str, ...], CohortTooLargeError] = {}
 
     def begin(self, cohort: str) -> None:
         self._begun.add(cohort)
@@ -26,3 +29,10 @@ class Reasons:
 
     def told(self, cohort: str) -> str:
         return self._told.get(cohort, "")
+
+    def tell_too_large(self, cells: tuple[str, ...], error: CohortTooLargeError) -> None:
+        """Variants of these `cells` do not fit their devices together, whatever their seed."""
+        self._too_large[cells] = error
+
+    def too_large(self, cells: tuple[str, ...]) -> CohortTooLargeError | None:
+        return self._too_large.get(cells)

@@ -18,6 +18,7 @@ from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
+from seedbed.run.driver.parts import in_parts
 from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import Assignment
@@ -59,22 +60,25 @@ def tune(
 
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS | NOTICE_SETTINGS)
-        reference = references[config["cohort"]]
-        job = ray.get(reference)
+        job = ray.get(references[config["cohort"]])
         ray.get(reasons.begin.remote(job.cohort.id))
 
         fit = partial(_fit, loop, layout, store, int(seconds + COLLECTIVE_SECONDS))
         group = group_here(lambda: Group(fit, store, since))
-        keys = [trial.key for trial in job.cohort.trials]
-        with retrying_for(seconds):
-            reason = attempts(
+
+        def complete(part: Assignment | Rehearsal) -> str:
+            reference = references[config["cohort"]] if part is job else ray.put(part)
+            keys = [trial.key for trial in part.cohort.trials]
+            return attempts(
                 lambda: group.train([reference], keys),
-                lambda: reached(store, group.run, job.cohort),
+                lambda: reached(store, group.run, part.cohort),
                 most,
             )
-        if reason:
-            ray.get(reasons.tell.remote(job.cohort.id, reason))
-            group.give_up()
+
+        with retrying_for(seconds):
+            for reason in in_parts(job, complete, group.give_up, reasons, layout, store):
+                ray.get(reasons.tell.remote(job.cohort.id, reason))
+                group.give_up()
         if not ray.get(reasons.left.remote()):
             group.end()
 
@@ -103,10 +107,7 @@ def tune(
         )
         tuner.fit()
     ray.kill(reasons)
-    # A stop ends holders, and Ray Train then gives the places of their workers back; but not where
-    # another Ray runs on the machine: its helper cannot tell which of the two it belongs to.
-    for place in _placement_groups() - before:
-        remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(place)))
+    _give_back(_placement_groups() - before)
     remove_stale()  # of workers that a stop has cut off
 
 
@@ -123,12 +124,14 @@ def _fit(
     TorchTrainer(
         loop,
         train_loop_config={"mailbox": mailbox},
-        torch_config=TorchConfig(timeout_s=collective_seconds),
+        torch_config=TorchConfig(backend=layout.backend, timeout_s=collective_seconds),
         scaling_config=ray.train.ScalingConfig(
             num_workers=layout.num_workers,
             use_gpu=layout.use_gpu,
-            resources_per_worker={"CPU": layout.cpus_per_worker}
-            | ({"GPU": 1} if layout.use_gpu else {}),
+            resources_per_worker=layout.resources_per_worker,
+            accelerator_type=layout.accelerator or None,
+            label_selector=dict(layout.labels) or None,
+            placement_strategy="STRICT_PACK" if layout.one_node else "PACK",
         ),
         run_config=ray.train.RunConfig(
             name=run,
@@ -138,6 +141,13 @@ def _fit(
             callbacks=[reporting],
         ),
     ).fit()
+
+
+def _give_back(places: set[str]) -> None:
+    """A stop ends holders, and Ray Train then gives the places of their workers back; but not where
+    another Ray runs on the machine: its helper cannot tell which of the two it belongs to."""
+    for place in places:
+        remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(place)))
 
 
 def _placement_groups() -> set[str]:

@@ -42,6 +42,7 @@ class Watcher(ray.tune.Callback):
         self.starts = {start.cohort.id: start for start in starts}
         self.data = data  # the fingerprint of each corpus; none where trials only pretend
         self._opened: set[str] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._steps: dict[str, int] = {}  # the last that each was seen at
         # Why a cohort ended early, by its id, where the holder of its workers has reported it.
         self.reason_of: Callable[[str], str] = lambda cohort: ""
@@ -79,9 +80,16 @@ class Watcher(ray.tune.Callback):
         message = Message.from_report(result)
         if message is None:
             return
+        if message.note and (cohort.id, message.note) not in self._noted:
+            self._noted.add((cohort.id, message.note))
+            self.progress.say(f"parts   {message.note}")
         self.progress.update(cohort, message.samples)
         steps = message.samples // cohort.recipe.budget.batch
-        self._steps |= {t.key: min(steps, t.recipe.budget.steps) for t in cohort.trials}
+        self._steps |= {
+            t.key: min(steps, t.recipe.budget.steps)
+            for t in cohort.trials
+            if t.key in message.keys or not message.keys
+        }
         for point in message.points:
             self.ledger.log(point.key, point.samples, point.metrics)
         for key in message.finished:

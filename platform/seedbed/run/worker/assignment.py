@@ -35,6 +35,9 @@ class Assignment:
     checkpoint_seconds: float | None  # None: by what a checkpoint costs
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
+    note: str = ""  # what the driver is to say when this one has begun
+    on_cpu: bool = False  # whatever GPUs the workers hold
+    device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
     since: str = ""  # the name of this start of the study
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seedbed.data.render.render import Columns
 from seedbed.data.render.tokenizer import PAD
 from seedbed.data.views import View
 from seedbed.model.gather import Gather
@@ -59,9 +58,15 @@ def alone(numbers: list[int]) -> list[list[int]]:
 
 
 def make_batch(
-    columns: Columns, recipe: Recipe, device: torch.device, agree: Agree = alone, part: int = 0
+    columns: Mapping[str, Any],
+    recipe: Recipe,
+    device: torch.device,
+    agree: Agree = alone,
+    part: int = 0,
 ) -> Batch:
     """A batch on the device: faulty samples left out, captions cut to the longest one's end.
+
+    Columns are arrays, and tensors where they are on the device already.
 
     What follows the longest caption is padding, which no feature reads, so that cutting it
     changes nothing but the time it takes. All that train the same variants agree where to cut: a
@@ -85,7 +90,10 @@ def make_batch(
 
 
 def to_tensors(
-    columns: Columns, sound: NDArray[np.bool_], cuts: dict[str, int], device: torch.device
+    columns: Mapping[str, Any],
+    sound: NDArray[np.bool_],
+    cuts: dict[str, int],
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """The rows of `columns` that are `sound` on the device, some columns cut to a width.
 
@@ -94,6 +102,11 @@ def to_tensors(
     tensors: dict[str, Tensor] = {}
     for name, column in columns.items():
         if name == "fault":
+            continue
+        if isinstance(column, Tensor):
+            rows = torch.from_numpy(np.flatnonzero(sound)).to(device)
+            kept = column if sound.all() else column[rows]
+            tensors[name] = (kept[:, : cuts[name]] if name in cuts else kept).contiguous()
             continue
         kept = column if sound.all() else column[sound]
         kept = kept[:, : cuts[name]] if name in cuts else kept

@@ -13,8 +13,8 @@ import torch
 from seedbed.data.fault import Fault
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Order
-from seedbed.data.render.render import Columns, Rendering
-from seedbed.errors import DataError
+from seedbed.data.render.render import Rendering
+from seedbed.errors import CohortTooLargeError, DataError
 from seedbed.model.gather import of_every_rank
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
@@ -31,18 +31,23 @@ LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
 class CohortTraining:
     """The variants of a cohort, their place in the stream, and what they have in common.
 
-    `trials` are those of the cohort that are trained here; without, all are. `seconds` is the
-    cohort's time, and `shared_seconds` what of it was no variant's own step.
+    `trials` are those of the cohort that are trained here; without, all are. They may take
+    `device_memory` bytes, where that is said. `seconds` is the cohort's time, and `shared_seconds`
+    what of it was no variant's own step.
     """
 
     def __init__(
-        self, cohort: Cohort, device: torch.device, trials: Sequence[Trial] | None = None
+        self,
+        cohort: Cohort,
+        device: torch.device,
+        trials: Sequence[Trial] | None = None,
+        device_memory: float = 0.0,
     ) -> None:
         self.cohort, self.device = cohort, device
         mine = cohort.trials if trials is None else trials
         prepare(device, num_compiled=sum(trial.recipe.compile for trial in mine))
         self.variants = {trial.key: Variant(trial, device) for trial in mine}
-        self.first_steps = FirstSteps(device, len(self.variants))
+        self.first_steps = FirstSteps(device, len(self.variants), device_memory)
         self.step_number = 0
         self.seconds = self.shared_seconds = 0.0
         self._own_seconds = 0.0  # of steps of variants, when they were last looked at
@@ -75,7 +80,7 @@ class CohortTraining:
     def samples_seen(self) -> int:
         return self.step_number * self.cohort.recipe.budget.batch
 
-    def prepare(self, columns: Columns, agree: Agree = alone, part: int = 0) -> Batch:
+    def prepare(self, columns: Mapping[str, Any], agree: Agree = alone, part: int = 0) -> Batch:
         """A batch to be stepped on, of the columns of this process."""
         return make_batch(columns, self.cohort.recipe, self.device, agree, part)
 
@@ -83,7 +88,8 @@ class CohortTraining:
         """Step every active variant on one batch.
 
         An error in one variant ends it as failed and leaves the others alone. Where several
-        ranks train it, it is raised instead: the others wait for this one in a collective.
+        ranks train it, it is raised instead: the others wait for this one in a collective. So is
+        that its neighbours leave it no room: all are then trained in parts.
         """
         self._ids.append(batch.ids)
         self._new_faults += batch.faults
@@ -94,6 +100,8 @@ class CohortTraining:
             try:
                 with self.first_steps.measured(variant.trial.name):
                     variant.step(batch.tensors, gather)
+            except CohortTooLargeError:
+                raise
             except Exception as error:
                 if gather.world > 1:
                     raise

@@ -26,7 +26,8 @@ def train(config: dict[str, Any]) -> None:
         # What fails on one rank is raised there, never reported: a report is a barrier, and the
         # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
         with retrying_for(assignment.retry_seconds):
-            if not Rank(assignment, mesh_here(assignment.data_parallel)).run():
+            mesh = mesh_here(assignment.data_parallel, assignment.on_cpu)
+            if not Rank(assignment, mesh).run():
                 leave()
                 return
         gc.collect()  # the next cohort has the memory of this one

@@ -1,9 +1,9 @@
 """What variants need of their GPU, measured in the first step of each.
 
 Variants of a cohort lie side by side in a GPU's memory, and step in turn. Each first step adds what
-its variant keeps, so that the first of them say what the last ones leave too little room for: one
-that finds none fails in words, and a cohort whose next steps would not fit ends here, and not after
-hours.
+its variant keeps, so that the first of them say what the last ones leave too little room for: a
+cohort in which one finds none, or whose next steps would not fit, ends here, and not after hours.
+The driver then has it trained in parts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from seedbed.cluster.memory import check_gpus, gigabytes
-from seedbed.errors import ResourceError
+from seedbed.errors import CohortTooLargeError, ResourceError
 from seedbed.plan.plan import Cohort
 from seedbed.study.trial import Trial
 
@@ -41,10 +41,13 @@ class FirstStep:
 
 
 class FirstSteps:
-    """The first steps of a cohort's variants in this process; on a CPU nothing is measured."""
+    """The first steps of a cohort's variants in this process; on a CPU nothing is measured.
 
-    def __init__(self, device: torch.device, num_variants: int) -> None:
-        self.device, self.num_variants = device, num_variants
+    They may take `limit` bytes of the device, where that is said.
+    """
+
+    def __init__(self, device: torch.device, num_variants: int, limit: float = 0.0) -> None:
+        self.device, self.num_variants, self.limit = device, num_variants, limit
         self.steps: dict[str, FirstStep] = {}
         self._checked = device.type != "cuda"
 
@@ -52,8 +55,8 @@ class FirstSteps:
     def measured(self, name: str) -> Iterator[None]:
         """Around a step of the variant `name`.
 
-        Raises ResourceError where its first finds no room beside its neighbours; without any, the
-        error of torch with what can be done.
+        Raises CohortTooLargeError where its first finds no room beside its neighbours; without
+        any, the error of torch with what can be done.
         """
         if self._checked or name in self.steps:
             yield
@@ -71,37 +74,45 @@ class FirstSteps:
         self.steps[name] = FirstStep(name, before, after, peak)
 
     def check(self) -> None:
-        """After the first step of all: raise ResourceError where the next would not fit."""
+        """After the first step of all: raise CohortTooLargeError where the next would not fit."""
         if self._checked or not self.steps:
             return
         self._checked = True
         free, _ = torch.cuda.mem_get_info(self.device)
-        check_room(list(self.steps.values()), free + torch.cuda.memory_reserved(self.device))
+        room = free + torch.cuda.memory_reserved(self.device)
+        check_room(list(self.steps.values()), min(room, int(self.limit)) if self.limit else room)
 
-    def _no_room(self, name: str, before: int) -> ResourceError:
+    def _no_room(self, name: str, before: int) -> CohortTooLargeError:
         done = list(self.steps.values())
         peak = max(torch.cuda.max_memory_allocated(self.device), before)
-        return ResourceError(
+        return CohortTooLargeError(
             f"{self.num_variants} variants do not fit one GPU: '{name}' ran out of memory in its "
             "first step",
             why=f"{gigabytes(before)} were kept by {len(done)} variants and the weights of the "
             f"others, and the step had come to {gigabytes(peak)}",
             mend=f"--cohort-size {max(1, len(done))}, or more --workers",
+            fitting=max(1, len(done)),
         )
 
 
-def check_device(trials: Sequence[Trial], device: torch.device, data_parallel: int) -> None:
-    """Raise ResourceError where `trials` surely do not fit this GPU, before anything is built.
+def check_device(
+    trials: Sequence[Trial], device: torch.device, data_parallel: int, limit: float = 0.0
+) -> None:
+    """Raise ResourceError where `trials` surely do not fit this device, before anything is built.
 
-    The driver has refused what fits no GPU of the cluster, as far as it knows them.
+    The driver has refused what fits no GPU of the cluster, as far as it knows them. A CPU is
+    checked where a `limit` in bytes is said.
     """
-    if device.type == "cuda" and trials:
-        total = torch.cuda.get_device_properties(device).total_memory
-        check_gpus([Cohort(tuple(trials))], total, data_parallel=data_parallel)
+    if device.type == "cuda":
+        total: float = torch.cuda.get_device_properties(device).total_memory
+        limit = min(limit, total) if limit else total
+    if limit and trials:
+        check_gpus([Cohort(tuple(trials))], limit, data_parallel=data_parallel)
 
 
 def check_room(steps: Sequence[FirstStep], room: int) -> None:
-    """Raise ResourceError where some variant's next step would need more than `room` bytes.
+    """Raise CohortTooLargeError where some variant's next step would need more than `room` bytes;
+    ResourceError where it is alone.
 
     What all keep stays; what a step needs for a while comes on top, one variant after the other.
     """
@@ -112,9 +123,12 @@ def check_room(steps: Sequence[FirstStep], room: int) -> None:
         return
     each = kept / len(steps)
     fitting = max(1, int((room - worst.passing) / each))
-    raise ResourceError(
-        f"{len(steps)} variants need {gigabytes(need)} of one GPU, and it has {gigabytes(room)}",
-        why=f"they keep {gigabytes(kept)}, and a step of '{worst.name}' takes "
-        f"{gigabytes(worst.passing)} more for a while (measured in the first)",
-        mend=f"--cohort-size {fitting}, or more --workers" if len(steps) > 1 else MEND_ALONE,
+    what = f"{len(steps)} variants need {gigabytes(need)} of one GPU, and it has {gigabytes(room)}"
+    why = (
+        f"they keep {gigabytes(kept)}, and a step of '{worst.name}' takes "
+        f"{gigabytes(worst.passing)} more for a while (measured in the first)"
     )
+    if len(steps) == 1:
+        raise ResourceError(what, why=why, mend=MEND_ALONE)
+    mend = f"--cohort-size {fitting}, or more --workers"
+    raise CohortTooLargeError(what, why=why, mend=mend, fitting=fitting)

@@ -5,10 +5,16 @@ Each worker reads and renders its own 1/(V x D) of a batch; the V workers of one
 their parts, so that a batch is decoded once for all variants. Gradients are averaged over the D
 workers of one v, which is all that a variant's numbers depend on: the same D gives the same bits,
 whatever V is.
+
+Parts are exchanged in host memory, over gloo; between GPUs with D = 1 over NCCL, pictures and
+tokens from one to the other. With D > 1 a thread's exchange would meet the gradients of another on
+the same GPU, and NCCL's groups may wait for each other if two ranks begin them in another order.
+The path over NCCL has not been run on two cards yet; SEEDBED_EXCHANGE=gloo turns it off.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,26 +23,37 @@ import torch
 import torch.distributed as dist
 
 from seedbed.data.render.render import Columns
+from seedbed.data.views import View
 from seedbed.model.gather import gather_over
 
 T = TypeVar("T")
 FAULTY = "faulty"  # of an exchange: which rows have a fault in words
+EXCHANGE = "SEEDBED_EXCHANGE"
+CPU = torch.device("cpu")
 
 
 class Mesh:
     """This worker's place in the mesh of `world` workers, `num_parts` (D) of them to a variant.
 
-    Made by all workers together: it sets up the groups that talk to each other.
+    Made by all workers together, each for its `device`: it sets up the groups that talk to each
+    other.
     """
 
-    def __init__(self, rank: int = 0, world: int = 1, num_parts: int = 1) -> None:
-        self.rank, self.world, self.num_parts = rank, world, num_parts
+    def __init__(
+        self, rank: int = 0, world: int = 1, num_parts: int = 1, device: torch.device = CPU
+    ) -> None:
+        self.rank, self.world, self.num_parts, self.device = rank, world, num_parts, device
         self.num_shares = world // num_parts  # V
         self.part, self.share = divmod(rank, self.num_shares)  # d and v
         # Of their own, in host memory on a GPU's machine too: a thread talks over them while
         # another trains.
         self._exchange: Any = None
+        self._between_gpus: Any = None
         self._agree: Any = None
+        self._all: Any = None
+        on_gpus = device.type == "cuda"
+        if on_gpus and world > 1:  # what is said between steps does not wait for the GPU
+            self._all = dist.new_group(list(range(world)), backend="gloo")
         for share in range(self.num_shares if num_parts > 1 else 0):
             ranks = [part * self.num_shares + share for part in range(num_parts)]
             group = dist.new_group(ranks, backend="gloo")
@@ -54,6 +71,8 @@ class Mesh:
             group = dist.new_group(ranks, backend="gloo")
             if part == self.part:
                 self._exchange = group
+        if on_gpus and num_parts == 1 and os.environ.get(EXCHANGE) != "gloo":
+            self._between_gpus = dist.new_group(list(range(world)), backend="nccl")
 
     @property
     def is_first(self) -> bool:
@@ -65,22 +84,24 @@ class Mesh:
         places = split_by_cost([cost(trial) for trial in trials], self.num_shares)[self.share]
         return [trials[place] for place in places]
 
-    def exchange(self, columns: Columns) -> Columns:
-        """Rows of this worker to those of all workers of its part, in the order of their lanes."""
+    def exchange(self, columns: Columns) -> dict[str, Any]:
+        """Rows of this worker to those of all workers of its part, in the order of their lanes.
+
+        What only trains comes as tensors on the GPU, where GPUs exchange: on the calling thread's
+        stream. All else comes as arrays.
+        """
         if self._exchange is None:
             return columns
         numbers = {name: np.ascontiguousarray(c) for name, c in columns.items() if name != "fault"}
         numbers[FAULTY] = np.array([bool(fault) for fault in columns["fault"]])
-        packed = np.concatenate([column.reshape(-1).view(np.uint8) for column in numbers.values()])
-        flat = torch.empty(self.num_shares * len(packed), dtype=torch.uint8)
-        dist.all_gather_into_tensor(flat, torch.from_numpy(packed), group=self._exchange)
-        every = flat.numpy().reshape(self.num_shares, -1)
-        out: Columns = {}
-        start = 0
-        for name, column in numbers.items():
-            part = np.ascontiguousarray(every[:, start : start + column.nbytes])
-            out[name] = part.view(column.dtype).reshape(-1, *column.shape[1:])
-            start += column.nbytes
+        out: dict[str, Any] = {}
+        if self._between_gpus is not None:
+            for_host = {"id", FAULTY, *(View(name, "text").length for name in numbers)}
+            large = {name: c for name, c in numbers.items() if name not in for_host}
+            out |= gathered(large, self._between_gpus, self.num_shares, self.device)
+            numbers = {name: c for name, c in numbers.items() if name in for_host}
+        found = gathered(numbers, self._exchange, self.num_shares, CPU)
+        out |= {name: column.numpy() for name, column in found.items()}
         faults = np.full(len(out[FAULTY]), "", dtype=object)
         if out.pop(FAULTY).any():
             words: list[Any] = [None] * self.num_shares
@@ -101,7 +122,7 @@ class Mesh:
         if self.world == 1:
             return [mine]
         every: list[Any] = [None] * self.world
-        dist.all_gather_object(every, mine)
+        dist.all_gather_object(every, mine, group=self._all)
         return every
 
     def first_alone(self, act: Callable[[], T]) -> T:
@@ -120,6 +141,33 @@ class Mesh:
     def any(self, flag: bool) -> bool:
         """Whether some worker's flag is set."""
         return any(self.of_every_worker(flag))
+
+
+def gathered(
+    columns: Columns, group: Any, world: int, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """`columns` of all `world` processes of `group`, joined in their order, on `device`.
+
+    One message: their bytes side by side. All have as many rows. Between GPUs it is begun on the
+    current stream, and may not have ended.
+    """
+    packed = torch.empty(
+        sum(column.nbytes for column in columns.values()),
+        dtype=torch.uint8,
+        pin_memory=device.type == "cuda",
+    )
+    parts = [column.reshape(-1).view(np.uint8) for column in columns.values()]
+    np.concatenate(parts, out=packed.numpy())
+    flat = torch.empty(world * len(packed), dtype=torch.uint8, device=device)
+    dist.all_gather_into_tensor(flat, packed.to(device, non_blocking=True), group=group)
+    every, start = flat.view(world, -1), 0
+    out: dict[str, torch.Tensor] = {}
+    for name, column in columns.items():
+        part = every[:, start : start + column.nbytes].contiguous()
+        dtype = torch.from_numpy(np.empty(0, column.dtype)).dtype
+        out[name] = part.view(dtype).reshape(-1, *column.shape[1:])
+        start += column.nbytes
+    return out
 
 
 def split_by_cost(costs: Sequence[float], num_shares: int) -> list[list[int]]:

@@ -24,13 +24,16 @@ class Message:
     """How far a cohort is: samples seen, seconds trained, and what is new since the last one.
 
     `points` are the new ones. `finished` are the keys of all trials that have ended so far: a
-    message may be lost with its worker, and the next one makes up for it.
+    message may be lost with its worker, and the next one makes up for it. `note` is to be told to
+    whoever watches, and `keys` are the trials that it speaks of, where that is not all of a cohort.
     """
 
     samples: int
     seconds: float
     points: tuple[CurvePoint, ...] = ()
     finished: tuple[str, ...] = ()
+    note: str = ""
+    keys: tuple[str, ...] = ()
 
     def to_report(self) -> dict[str, Any]:
         """As Ray carries it. One text: Tune's loggers take numbers and texts, and warn of the
@@ -48,4 +51,6 @@ class Message:
             values["seconds"],
             tuple(CurvePoint(**point) for point in values["points"]),
             tuple(values["finished"]),
+            values["note"],
+            tuple(values["keys"]),
         )

@@ -7,7 +7,10 @@ import sys
 import time
 from typing import Any
 
+import ray
 import ray.train
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from seedbed.data.render.render import Columns
 from seedbed.data.rounds import Span
@@ -44,15 +47,16 @@ class Rank:
 
     def __init__(self, assignment: Assignment, mesh: Mesh) -> None:
         self.assignment, self.mesh = assignment, mesh
-        self.device = ray.train.torch.get_device()
+        self.device = mesh.device
         self.store = Folder(assignment.storage)
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
         held_out = mesh.first_alone(lambda: read_held_out(assignment, mesh.part, mesh.num_parts))
         costs = assignment.costs
         mine = mesh.mine(assignment.cohort.trials, lambda trial: costs[trial.key].train_flops)
-        check_device(mine, self.device, mesh.num_parts)
-        self.training = CohortTraining(assignment.cohort, self.device, mine)
+        limit = assignment.device_memory
+        check_device(mine, self.device, mesh.num_parts, limit)
+        self.training = CohortTraining(assignment.cohort, self.device, mine, limit)
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.finished: list[str] = []
         self._points: list[CurvePoint] = []
@@ -113,6 +117,7 @@ class Rank:
             num_tasks=assignment.num_tasks,
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
+            placed=near_here(),
         )
         self._report()  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
@@ -186,6 +191,8 @@ class Rank:
             self.training.seconds,
             tuple(point for points, _ in told for point in points),
             tuple(dict.fromkeys(key for _, finished in told for key in finished)),
+            self.assignment.note,
+            tuple(trial.key for trial in self.assignment.cohort.trials),
         ).to_report()
         self._points = []
         self._reported = time.monotonic()
@@ -216,7 +223,16 @@ def _node_is_lost() -> bool:
 
 
 @functools.cache
-def mesh_here(data_parallel: int) -> Mesh:
+def mesh_here(data_parallel: int, on_cpu: bool = False) -> Mesh:
     """This process' place in the mesh, made once: all cohorts of a study have the same one."""
     context = ray.train.get_context()
-    return Mesh(context.get_world_rank(), context.get_world_size(), data_parallel)
+    device = torch.device("cpu") if on_cpu else ray.train.torch.get_device()
+    return Mesh(context.get_world_rank(), context.get_world_size(), data_parallel, device)
+
+
+def near_here() -> dict[str, Any]:
+    """Tasks on this worker's node while it has room, and elsewhere beyond that: what they render is
+    read here, and by default they are spread over all nodes."""
+    here = ray.get_runtime_context().get_node_id()
+    near = NodeAffinitySchedulingStrategy(here, soft=True, _spill_on_unavailable=True)
+    return {"scheduling_strategy": near}

@@ -1,0 +1,47 @@
+"""What a study asks of its cluster: how its cohorts are laid out, on what, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seedbed.errors import ResourceError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is said of a cohort's workers, and of what a study may use; 0 or "": by rule.
+
+    `workers` of a cohort, `data_parallel` of them to one variant. Their GPUs are of the kind
+    `accelerator`, by Ray's name, on nodes of at least `gpus_per_node`; each worker has `data_cpus`
+    data tasks at a time and `worker_memory` bytes of a node's, and its variants may take
+    `device_memory` bytes of its device. The study holds at most `max_gpus` GPUs at a time, and the
+    nodes that it makes a cluster start cost at most `max_price` dollars an hour, by the file
+    `prices`.
+    """
+
+    workers: int = 0
+    data_parallel: int = 0
+    accelerator: str = ""
+    gpus_per_node: int = 0
+    data_cpus: int = 0
+    worker_memory: float = 0.0
+    device_memory: float = 0.0
+    max_gpus: int = 0
+    max_price: float = 0.0
+    prices: str = ""
+
+    def __post_init__(self) -> None:
+        parts = self.data_parallel or 1
+        if self.workers % parts:
+            near = [n for n in range(1, self.workers + 1) if self.workers % n == 0]
+            raise ResourceError(
+                f"{self.workers} workers cannot train each variant on {parts}",
+                why="the workers of a cohort are so many groups of as many",
+                mend=f"--workers {self.workers + -self.workers % parts}, or "
+                f"--data-parallel {min(near, key=lambda n: abs(n - parts))}",
+            )
+
+    @property
+    def least_workers(self) -> int:
+        """The fewest that a cohort can have."""
+        return self.workers or self.data_parallel or 1
