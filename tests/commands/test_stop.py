@@ -81,4 +81,4 @@ def test_an_error_of_the_driver_is_what_the_study_ended_with(
     with pytest.raises(ValueError), heartbeat(Folder(str(results / "small")), what):
         raise ValueError("the disk is full")
     assert main(["status", "small"]) == 0
-    assert "failed, ValueError: the disk is full" in capsys.readouterr().out
+    assert "failed (ValueError: the disk is full)" in capsys.readouterr().out

@@ -49,10 +49,13 @@ def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, str(folder / "tiny.py"), *arguments], environment
 
 
-def start(folder: Path, shapes: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(
+    folder: Path, shapes: Path, *arguments: str, checkpoint_seconds: float = 0
+) -> subprocess.Popen[str]:
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     (folder / "tiny.py").write_text(STUDY)
     line, environment = command(folder, "--data", str(shapes), *arguments)
+    environment["SEEDBED_CHECKPOINT_SECONDS"] = f"{checkpoint_seconds:g}"
     return subprocess.Popen(
         line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_kill_and_resume import start
 
+STEPS = 2_000
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 
@@ -78,12 +79,12 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     assert all("depth=1" in names and "depth=2" in names for _, names in found)
 
 
-def test_a_study_is_watched_and_stopped_through_its_results_folder_and_goes_on(
+def test_a_study_is_watched_and_stopped_through_its_results_folder_and_loses_no_step(
     tmp_path: Path, shapes: Path
 ) -> None:
     folder = tmp_path / "asked"
-    driver = start(folder, shapes)
-    checkpointed(folder, driver)
+    # After the first checkpoint none is made for an hour, but for the one that the stop asks for.
+    driver = start(folder, shapes, "--set", f"budget.samples={STEPS * 64}", checkpoint_seconds=3600)
     results = ("tiny", "--storage", str(folder / "home" / "results"))
 
     def seen() -> dict[str, Any]:
@@ -91,28 +92,42 @@ def test_a_study_is_watched_and_stopped_through_its_results_folder_and_goes_on(
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
-    now = seen()
-    assert now["phase"] == "running" and now["counts"]["running"] == 2
-    assert 0 < now["cohorts"][0]["samples"] <= now["cohorts"][0]["total_samples"] == 40 * 64
+    try:
+        checkpointed(folder, driver)
+        now = seen()
+        assert now["phase"] == "running" and now["counts"]["running"] == 2
+        step = now["cohorts"][0]["samples"] // 64
+        assert 0 < step < STEPS and now["cohorts"][0]["total_samples"] == STEPS * 64
+        stop(results)
+        out, err = driver.communicate(timeout=60)
+        assert driver.returncode == 130, err
+        assert "stop    asked for by" in err and "stopping: workers end where they are" in err
+        assert "Does it resume?" in out  # its report
+        stopped = seen()
+        assert stopped["phase"] == "stopped" and not stopped["lost"]
+        assert stopped["counts"] == {"interrupted": 2, "waiting": 2}
+        assert 0 < stopped["job_seconds"] < stopped["total_seconds"]
+        trained = max(numbers(r"stopped after step ([\d,]+)", err))
+
+        driver = start(folder, shapes, "--set", f"budget.samples={STEPS * 64}")
+        said = read_until(driver, "goes on from step", 240)
+        assert numbers(r"goes on from step ([\d,]+) of", said) == [trained]
+        assert trained >= step
+        stop(results)
+        driver.communicate(timeout=60)
+        assert (seen()["phase"], seen()["starts"]) == ("stopped", 2)
+    finally:
+        driver.kill()
+
+
+def numbers(pattern: str, text: str) -> list[int]:
+    return [int(found.replace(",", "")) for found in re.findall(pattern, text)]
+
+
+def stop(results: tuple[str, ...]) -> None:
     asked = seedbed("stop", *results)
     assert asked.returncode == 0, asked.stderr
     assert "tiny: stopped" in asked.stdout
-    out, err = driver.communicate(timeout=60)
-    assert driver.returncode == 130, err
-    assert "stop    asked for by" in err and "stopping: workers end where they are" in err
-    assert "Does it resume?" in out  # its report
-    stopped = seen()
-    assert stopped["phase"] == "stopped" and not stopped["lost"]
-    assert stopped["counts"] == {"interrupted": 2, "waiting": 2}
-    assert 0 < stopped["job_seconds"] < stopped["total_seconds"]
-
-    again = start(folder, shapes)
-    _, err = again.communicate(timeout=400)
-    assert again.returncode == 0, err
-    assert "goes on from step" in err
-    ended = seen()
-    assert (ended["phase"], ended["counts"], ended["starts"]) == ("complete", {"completed": 4}, 2)
-    assert ended["job_seconds"] > stopped["job_seconds"]
 
 
 def seedbed(*arguments: str) -> subprocess.CompletedProcess[str]:

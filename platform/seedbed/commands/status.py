@@ -155,12 +155,13 @@ def _phase(seen: Seen) -> str:
             f"its driver ({state.driver}) was last heard of {ago}; the same command goes on where "
             "it was"
         )
-    said = f"{state.phase}, {state.words}" if state.words else state.phase
     if state.over:
+        said = f"{state.phase} ({state.words})" if state.words else state.phase
         goes_on = "" if state.phase == "complete" else "; the same command goes on"
         return f"{said}, {ago}{goes_on}"
     job = f", Ray job {state.job}" if state.job else ""
-    return f"{said} by {state.driver}{job}"
+    asked = f"; {state.words}" if state.words else ""
+    return f"{state.phase} by {state.driver}{job}{asked}"
 
 
 def _cells(seen: Seen) -> RenderableType:

@@ -14,15 +14,19 @@ import threading
 import time
 from collections.abc import Iterator
 
+from ray.exceptions import RayError
+
 from seedbed.errors import DataError, SeedbedError
 from seedbed.plan.plan import Plan
 from seedbed.run.driver.live import Live
+from seedbed.run.worker import stopping
 from seedbed.storage.folder import Folder
 from seedbed.track.state import PLANNED_NAME, STATE_NAME, STOP_NAME, StudyState
 
 # Between writes of the state, and between looks for a request. Each costs money in a bucket: by
 # Amazon's list prices all of them together less than 0.1 USD a day.
 LOCAL_SECONDS, BUCKET_SECONDS = (2.0, 1.0), (10.0, 5.0)
+LEAVE_SECONDS = 60.0  # for workers to save and leave; one that is evaluated may take longer
 LAST_SECONDS = 10.0  # limit for the last write; a store that is away delays no study's end
 
 
@@ -55,7 +59,8 @@ class _Heart:
         self.store, self.live = store, live
         self.over = threading.Event()
         self.write_seconds, self.look_seconds = LOCAL_SECONDS if store.local else BUCKET_SECONDS
-        self._asked = self._warned = self._planned = False
+        self._asked = self._warned = self._planned = self._stopped = False
+        self._leave_by = 0.0
 
     def beat(self) -> None:
         due = 0.0
@@ -69,7 +74,7 @@ class _Heart:
                     due = time.monotonic() + self.write_seconds
                 if over:
                     self._consume()
-            except DataError as error:  # the study itself does not depend on it
+            except (DataError, RayError) as error:  # the study itself does not depend on it
                 due = time.monotonic() + self.write_seconds
                 self._warn(error)
             if over:
@@ -82,23 +87,29 @@ class _Heart:
         self.store.write_json(self.live.state(self.write_seconds).to_json(), STATE_NAME)
 
     def _look(self) -> None:
-        """Stop the study where somebody asks for it, as Ctrl-C does: see `stoppable`."""
-        if self._asked or self.live.phase not in ("preparing", "running"):
+        """Stop the study where somebody asks for it: workers save, then it ends as by Ctrl-C."""
+        if self._stopped or self.live.phase not in ("preparing", "running"):
             return
-        request = self.store.read_json(STOP_NAME) or {}
-        if request.get("start") != self.live.token:
-            return
-        self._asked = True
-        self.live.words = f"asked for by {request.get('by', 'somebody')}"
-        print(f"stop    {self.live.words}", file=sys.stderr)
-        os.kill(os.getpid(), signal.SIGINT)
+        if not self._asked:
+            request = self.store.read_json(STOP_NAME) or {}
+            if request.get("start") != self.live.token:
+                return
+            self._asked, self._leave_by = True, time.monotonic() + LEAVE_SECONDS
+            self.live.words = f"stop asked for by {request.get('by', 'somebody')}"
+            print(f"stop    {self.live.words.removeprefix('stop ')}", file=sys.stderr)
+            if self.live.trains:
+                stopping.ask(self.live.token)
+                self.look_seconds = min(self.look_seconds, 1.0)
+        if not self.live.trains or self.live.all_left() or time.monotonic() > self._leave_by:
+            self._stopped = True
+            os.kill(os.getpid(), signal.SIGINT)  # see `stoppable`
 
     def _consume(self) -> None:
         """No request outlives the start that it is for."""
         if self.store.exists(STOP_NAME):
             self.store.remove(STOP_NAME)
 
-    def _warn(self, error: DataError) -> None:
+    def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
             print(f"caution how far the study is cannot be written: {error}", file=sys.stderr)

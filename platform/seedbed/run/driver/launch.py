@@ -75,7 +75,7 @@ def run_plan(
     progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
-    since = uuid.uuid4().hex  # a name of this start
+    since = live.token if live is not None else uuid.uuid4().hex  # a name of this start
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
         loop = train
@@ -86,7 +86,7 @@ def run_plan(
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
     watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
     if live is not None:
-        live.follow(outcome, chosen)
+        live.follow(outcome, chosen, trains=surface is None)
     also = [live] if live is not None else []
     try:
         tune(loop, jobs, layout, store, watcher, checkpoint_seconds, since, also)

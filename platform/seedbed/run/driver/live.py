@@ -16,6 +16,7 @@ from seedbed.cluster.own_job import own_job
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.driver.resume import Start
+from seedbed.run.worker import stopping
 from seedbed.run.worker.message import Message
 from seedbed.storage.held import Holder
 from seedbed.track.state import LETTERS, CohortState, StudyState, planned_trials
@@ -54,7 +55,7 @@ class Live(ray.tune.Callback):
         trials = [(t.key, t.cell, t.seed, t.recipe.budget.samples) for t in plan.trials]
         self.planned = planned_trials(plan.study.name, plan.variation, trials)
         self.token = uuid.uuid4().hex
-        self.phase, self.words = "preparing", ""
+        self.phase, self.words, self.trains = "preparing", "", False
         self._mark, self._driver, self._job = self.planned.digest, str(Holder.myself()), own_job()
         self._before = before if before is not None and before.planned == self._mark else None
         self._outcome = Outcome()
@@ -75,9 +76,13 @@ class Live(ray.tune.Callback):
         with self._lock:
             self._outcome = outcome
 
-    def follow(self, outcome: Outcome, starts: Sequence[Start]) -> None:
-        """Cohorts are about to run; what becomes of their trials is in `outcome`."""
+    def follow(self, outcome: Outcome, starts: Sequence[Start], *, trains: bool = True) -> None:
+        """Cohorts are about to run; what becomes of their trials is in `outcome`.
+
+        `trains` is False where they pretend.
+        """
         with self._lock:
+            self.trains = trains
             self._outcome, self.phase = outcome, "running"
             self._began = self._covered = time.monotonic()
             for start in starts:
@@ -126,6 +131,12 @@ class Live(ray.tune.Callback):
             self._left.pop(trial.config["cohort"], None)
 
     on_trial_error = on_trial_complete
+
+    def all_left(self) -> bool:
+        """Whether the workers of every cohort that runs have saved and left."""
+        with self._lock:
+            running = list(self._running)
+        return all(stopping.has_left(self.token, cohort) for cohort in running)
 
     def writes_report(self) -> None:
         """Nothing trains any more."""

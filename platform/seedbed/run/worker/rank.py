@@ -17,6 +17,7 @@ from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.errors import DataError, UnavailableError
 from seedbed.interchange.beginning import begin
+from seedbed.run.worker import stopping
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
 from seedbed.run.worker.checkpoint import (
@@ -159,21 +160,22 @@ class Rank:
     def _look(self) -> bool:
         """Do what is due, all workers together; whether anything is left to train.
 
-        Where a worker's node will be lost, they save and leave at once: what they would do after
-        would be done again elsewhere.
+        Where a worker's node will be lost, or the study is to stop, they save and leave at once:
+        what they would do after would be done again elsewhere.
         """
         now, step_number = time.monotonic(), self.training.step_number
         pace = (step_number - self._looked[0]) / max(1e-9, now - self._looked[1])
         self._looked = step_number, now
         report = now - self._reported >= REPORT_SECONDS
         ahead = max(1, int(pace * REPORT_SECONDS))
-        mine = (self.saver.is_due, report, ahead, self.training.active)
+        stop = report and self.mesh.rank == 0 and stopping.is_asked(self.assignment.since)
+        mine = (self.saver.is_due, report, ahead, stop, self.training.active)
         # Worker 0's clock decides: clocks differ, and a report is a barrier.
         said = self.mesh.of_every_worker(mine)
-        save, report, ahead, _ = said[0]
+        save, report, ahead, stop, _ = said[0]
         active = any(flag for *_, flag in said)
         self._next_look = step_number + ahead
-        if active and (save or report) and _node_is_lost():
+        if active and (stop or ((save or report) and _node_is_lost())):
             self._leave()
         elif save or report:
             self._report(save=save and active)
@@ -182,6 +184,8 @@ class Rank:
     def _leave(self) -> None:
         self._report(save=True)
         self._leaving = True
+        if self.mesh.rank == 0:
+            stopping.say_left(self.assignment.since, self.assignment.cohort.id)
 
     def _report(self, *, save: bool = False) -> None:
         """Send new points and finished trials to the driver, with a checkpoint if asked."""

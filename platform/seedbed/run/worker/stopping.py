@@ -1,0 +1,40 @@
+"""A stop that was asked for, told to workers: they save, leave and say so.
+
+By keys in Ray's own store, which needs no process of ours and can be read without waiting for one.
+"""
+
+from __future__ import annotations
+
+NAMESPACE = b"seedbed"
+
+
+def ask(start: str) -> None:
+    """For the driver: the study of this start is to stop."""
+    _put(f"stop {start}")
+
+
+def is_asked(start: str) -> bool:
+    """For a worker: whether the study is to stop."""
+    return _has(f"stop {start}")
+
+
+def say_left(start: str, cohort: str) -> None:
+    """For a worker: the cohort is saved, and its workers leave."""
+    _put(f"left {start} {cohort}")
+
+
+def has_left(start: str, cohort: str) -> bool:
+    """For the driver: whether the cohort's workers have saved and left."""
+    return _has(f"left {start} {cohort}")
+
+
+def _put(key: str) -> None:
+    from ray.experimental import internal_kv
+
+    internal_kv._internal_kv_put(key.encode(), b"1", namespace=NAMESPACE)
+
+
+def _has(key: str) -> bool:
+    from ray.experimental import internal_kv
+
+    return internal_kv._internal_kv_get(key.encode(), namespace=NAMESPACE) is not None
