@@ -1,4 +1,4 @@
-"""How commands end. Oracle: README's table, sysexits.h, and errors as Ray raises them."""
+"""How commands end. Oracle: README's table, sysexits.h, shipped files, and Ray's own errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from ray import exceptions as ray_errors
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import (
@@ -16,11 +17,13 @@ from ray.train.v2._internal.exceptions import (
 
 from seedbed import errors
 from seedbed.cluster.losses import is_loss as is_loss_of_cluster
+from seedbed.cluster.own_job import RETRIED
 from seedbed.errors import DataError, Passing, UnavailableError, reason_of
 from seedbed.exits import COMPLETE, MEANINGS, MISSING, PASSING, STOPPED, WRONG, exit_status
 from seedbed.run.driver.attempts import Reached, attempts, is_loss
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, CLUSTERS = ROOT / "README.md", ROOT / "clusters"
 
 
 def test_the_readme_has_the_table() -> None:
@@ -49,6 +52,13 @@ def test_the_statuses_are_those_that_others_know() -> None:
 )
 def test_errors_of_a_person_are_2_and_those_that_pass_are_75(name: str, status: int) -> None:
     assert exit_status(getattr(errors, name)("it")) == status
+
+
+def test_what_starts_studies_again_does_so_for_the_infrastructure_alone() -> None:
+    sky = yaml.safe_load((CLUSTERS / "skypilot.yaml").read_text())["resources"]["job_recovery"]
+    assert sky["recover_on_exit_codes"] == [PASSING] and not sky.get("max_restarts_on_errors")
+    job = yaml.safe_load((CLUSTERS / "kuberay" / "rayjob.yaml").read_text())["spec"]
+    assert job["backoffLimit"] > 0 and f"{RETRIED}=1" in job["entrypoint"]
 
 
 def raised(error: Exception) -> UserExceptionWithTraceback:

@@ -152,14 +152,18 @@ def test_a_server_that_is_away_is_bad_in_words_and_a_database_is_fine(tmp_path: 
 
 
 @pytest.mark.s3
-def test_a_bucket_is_written_and_read_and_one_that_is_not_there_is_named(
-    s3: dict[str, str], shapes: Path
+def test_a_bucket_is_written_and_read_and_a_server_that_is_away_is_named(
+    s3: dict[str, str], shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_object("s3://corpus/examined/00000.tar", (shapes / "00000.tar").read_bytes())
     assert one("results", storage="s3://corpus/results").ok
     assert one("corpus", data="s3://corpus/examined").ok
-    missing = one("results", storage="s3://nobucket/results")
-    assert not missing.ok and "there is no bucket 'nobucket'" in missing.findings[0].what
+    assert not one("corpus", data="s3://corpus/nowhere").ok
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "0")
+    away = one("results", storage="s3://corpus/results")
+    assert not away.ok and "nothing can be reached at http://127.0.0.1:9" in away.findings[0].what
+    assert "AWS_ENDPOINT_URL" in away.findings[0].mend
 
 
 HANGS = """

@@ -101,9 +101,10 @@ class Live(ray.tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         message = Message.from_report(result)
-        if message is not None:
-            with self._lock:
-                self._report(self._running[trial.config["cohort"]], message)
+        with self._lock:
+            one = self._running.get(trial.config["cohort"])
+            if message is not None and one is not None:
+                self._report(one, message)
 
     def _report(self, one: _Followed, message: Message) -> None:
         """Time counts from one report to the next, unless workers were lost in between.

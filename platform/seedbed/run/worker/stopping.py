@@ -35,6 +35,10 @@ def _put(key: str) -> None:
 
 
 def _has(key: str) -> bool:
+    from ray.exceptions import RayError
     from ray.experimental import internal_kv
 
-    return internal_kv._internal_kv_get(key.encode(), namespace=NAMESPACE) is not None
+    try:
+        return internal_kv._internal_kv_get(key.encode(), namespace=NAMESPACE) is not None
+    except RayError:  # the store is away for a moment: asked again soon
+        return False
