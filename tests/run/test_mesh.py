@@ -16,10 +16,13 @@ import pytest
 import ray
 import torch
 from safetensors.torch import load
+from tests.fixtures.models import trained
 
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.choice import choose
 from seedbed.data.opening import open_corpora
+from seedbed.interchange.described import Described
+from seedbed.interchange.exported import exported
 from seedbed.plan.memory import held_by
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -180,3 +183,57 @@ def test_a_cohort_that_its_device_cannot_hold_is_trained_in_parts_with_the_same_
     said = "4 variants need at least"
     assert all(said in record.layout and "in 2 parts" in record.layout for record in records)
     assert capfd.readouterr().err.count(f"parts   {said}") == 1
+
+
+def test_a_checkpoint_that_was_tampered_with_is_left_for_the_one_before_it(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small(shapes)
+    ledger = Interrupting(tmp_path / "results" / "cohorts", after=8)
+    cut = run(what, tmp_path, Asked(1), ledger=ledger, checkpoint_seconds=0)
+    assert len(cut.missing(what.trials)) == 4 and len(steps_kept(tmp_path)) > 1
+    places = (tmp_path / "results" / "cohorts").glob("*/checkpoint_*/place.json")
+    last = max(places, key=lambda path: int(json.loads(path.read_text())["step_number"])).parent
+    file = next(last.glob("variant-*.pt"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    outcome = run(what, tmp_path, Asked(1))
+    assert outcome.missing(what.trials) == []
+    assert_same(weights(tmp_path, what), alone)
+
+
+def test_a_frozen_tower_on_two_workers_stays_as_its_weights_were(
+    cluster: None, one_thread: None, shapes: Path, tmp_path: Path
+) -> None:
+    study = Study(
+        name="starts",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("freeze", levels={"none": {}, "image": {"freeze": ("image",)}}),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    base = small(shapes).trials[0].recipe.patch("image.name", "modified_resnet_small")
+    given = Described.of(base)
+    start = trained(given)
+    exported(given, start).write(tmp_path / "given")
+    settings = {
+        "corpus.uri": str(shapes),
+        "corpus.caption": "txt",
+        "image.name": "modified_resnet_small",
+        "text.layers": base.text.layers,
+        "budget.samples": 640,
+        "init_from": str(tmp_path / "given"),
+    }
+    what = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+    outcome = run(what, tmp_path, Asked(2, 2))
+    assert outcome.missing(what.trials) == []
+    ended = weights(tmp_path, what)
+    same = {
+        cell: {n for n, v in start.state_dict().items() if torch.equal(state[n], v)}
+        for cell, state in ended.items()
+    }
+    image = {name for name in start.state_dict() if "image" in name}
+    assert image == same["freeze=image"] and not {n for n in same["freeze=none"] if "weight" in n}
+    for trial in what.trials:
+        assert outcome.records[trial.key].recipe["init_from"] == trial.recipe.init_from[-16:]
