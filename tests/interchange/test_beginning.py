@@ -12,12 +12,13 @@ import torch
 from tests.fixtures.models import RESNET, VIT, described, trained
 from torch.utils.flop_counter import FlopCounterMode
 
+from seedbed.commands.study.main import main
 from seedbed.data.corpus import Corpus
 from seedbed.errors import DataError, StudyError
-from seedbed.interchange.beginning import begin, copy_starts
+from seedbed.interchange.beginning import begin, check_starts, copy_starts
 from seedbed.interchange.described import Described
 from seedbed.interchange.exported import exported
-from seedbed.interchange.source import KEPT, identified
+from seedbed.interchange.source import KEPT, identified, source_of
 from seedbed.model.gather import Gather
 from seedbed.plan.cost import estimate
 from seedbed.plan.memory import held_by
@@ -46,6 +47,13 @@ def recipe(image: Any = VIT, **fields: Any) -> Recipe:
         "budget": Budget(samples=4 * BATCH, warmup_samples=BATCH, batch=BATCH),
     }
     return Recipe(objective=what.objective, **own | fields)
+
+
+def recipe_at_smoke() -> dict[str, Any]:
+    """What keeps the scale from changing a study's sizes."""
+    one = recipe()
+    fields = ("image.name", "image.size", "image.options", "text.layers", "text.heads")
+    return {path: one.get(path) for path in (*fields, "text.context", "embed_dim")}
 
 
 def weights_for(one: Recipe, folder: Path) -> dict[str, Any]:
@@ -111,6 +119,51 @@ def test_weights_of_another_shape_are_refused_by_tensor(tmp_path: Path) -> None:
     other = recipe(embed_dim=32, init_from=identified(str(tmp_path / "given")))
     with pytest.raises(DataError, match=r"visual\.proj is"):
         started(other, Folder(str(tmp_path / "results")))
+
+
+def test_what_does_not_fit_is_refused_while_nothing_runs(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights_for(recipe(), tmp_path / "given")
+    study = Study(
+        name="s",
+        question="?",
+        base=recipe(),
+        factors=(Factor("width", at="text.width", levels=(32, 64)),),
+        responses=("zeroshot/top1",),
+        scales={"smoke": recipe_at_smoke()},
+    )
+    for mode in (["--plan"], []):
+        with pytest.raises(SystemExit) as ended:
+            main(study, ["--scale", "smoke", "--set", f"init_from={tmp_path / 'given'}", *mode])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert "positional_embedding is [12, 32], not [12, 64]" in said
+    assert not (home / "results").exists()
+
+
+def test_a_whole_study_goes_on_when_the_original_is_gone(tmp_path: Path) -> None:
+    one = recipe()
+    weights_for(one, tmp_path / "given")
+    one = replace(one, init_from=identified(str(tmp_path / "given")))
+    store = Folder(str(tmp_path / "results"))
+    check_starts([one], store)
+    copy_starts([one], store)
+    for file in (tmp_path / "given").iterdir():
+        file.unlink()
+    check_starts([one], store)
+    with pytest.raises(DataError, match="describes no model") as error:
+        source_of(str(tmp_path / "given"))
+    assert "NAME#DIGEST" in error.value.mend
+
+
+def test_a_frozen_tower_must_have_been_trained(tmp_path: Path) -> None:
+    tokens = described("filip")
+    exported(tokens, trained(tokens)).write(tmp_path / "given")
+    said = identified(str(tmp_path / "given"))
+    check_starts([recipe(init_from=said)], Folder(str(tmp_path)))  # its projection is drawn
+    with pytest.raises(DataError, match=r"visual\.proj was not trained in it"):
+        check_starts([recipe(init_from=said, freeze=("image",))], Folder(str(tmp_path)))
 
 
 def test_the_key_is_of_the_weights_wherever_they_lie(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.fixtures.models import VIT, described, finished
 import seedbed
 from seedbed.commands.seedbed import main
 from seedbed.data.render import tokenizer
-from seedbed.errors import DataError, StudyError
+from seedbed.errors import DataError, StudyError, TrackingError
 from seedbed.interchange.described import Described
 from seedbed.recipe.recipe import AdamW, Recipe
 
@@ -227,6 +227,24 @@ def test_a_registered_model_takes_pictures_and_texts(
     chosen = model.predict(rows[["image"]], params={"names": NAMES, "templates": TEMPLATES})
     assert list(chosen.columns) == NAMES
     np.testing.assert_allclose(chosen.to_numpy(), ours.classify(picture(), NAMES, TEMPLATES))
+
+
+@pytest.mark.slow
+def test_a_run_s_id_leads_to_its_trial(results: Path, home: Path) -> None:
+    from mlflow import MlflowClient
+
+    key, _ = finished(results, recipe())
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("s", (home / "mlartifacts").as_uri())
+    place = {"seedbed.results": str(results / "s")}
+    trial = client.create_run(experiment, tags={"seedbed.trial_key": key, **place}).info.run_id
+    other = client.create_run(experiment, tags=place).info.run_id
+    assert seedbed.load(trial, tracking_uri=uri).recipe["text.layers"] == 2
+    with pytest.raises(TrackingError, match="is of no trial"):
+        seedbed.load(other, tracking_uri=uri)
+    with pytest.raises(TrackingError, match="there is no run"):
+        seedbed.load("0" * 32, tracking_uri=uri)
 
 
 def test_a_record_says_the_same_after_json() -> None:

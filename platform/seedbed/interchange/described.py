@@ -7,14 +7,14 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import seedbed.data.views
 import seedbed.model.terms
 from seedbed.data.render.image import CenterCrop
-from seedbed.data.views import View
+from seedbed.data.views import Modality, View
 from seedbed.errors import DataError, nearest
 from seedbed.model.objective import Objective
 from seedbed.model.term import Temperature, Term, Weighted
@@ -66,12 +66,17 @@ class Described:
                 mend="read it with the seedbed that wrote it, or a newer one",
             ) from error
 
-    def build(self, seed: int = 0) -> Pretrainer:
+    def build(self, seed: int = 0, freeze: Sequence[Modality] = ()) -> Pretrainer:
         """The model, untrained, in evaluation mode."""
         from seedbed.model.pretrainer import Pretrainer
 
         model = Pretrainer(
-            self.image, self.text, self.objective, embed_dim=self.embed_dim, seed=seed
+            self.image,
+            self.text,
+            self.objective,
+            embed_dim=self.embed_dim,
+            seed=seed,
+            freeze=freeze,
         )
         return model.eval()
 

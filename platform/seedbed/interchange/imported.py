@@ -44,6 +44,8 @@ def start_from(source: Source, described: Described, model: Pretrainer) -> None:
     found: dict[str, Tensor] = {}
     for pair in known:
         if pair.theirs in source.absent:
+            if pair.ours.split(".")[1] in model.frozen:
+                words.append(f"{pair.theirs} was not trained in it, and is to be frozen")
             continue
         mine = state[pair.ours]
         theirs = _tensor(source, pair, mine)
@@ -82,16 +84,14 @@ def _tensor(source: Source, pair: Pair, mine: Tensor) -> Tensor | None:
             return matrix.T if pair.theirs.endswith("weight") else torch.zeros_like(mine)
     theirs = weights.get(pair.theirs)
     if theirs is None:
-        if pair.theirs.endswith(
-            "num_batches_tracked"
-        ):  # of no use but to count, and often left out
-            return torch.zeros_like(mine)
-        return None
+        # A count, which no result depends on, and which is often left out.
+        is_count = pair.theirs.endswith("num_batches_tracked")
+        return torch.zeros_like(mine) if is_count else None
     theirs = pair.imported(theirs, mine)
     if pair.theirs == "positional_embedding" and len(theirs) > len(mine):
         return theirs[: len(mine)]
     if pair.theirs == "token_embedding.weight" and (len(mine), len(theirs)) == (VOCABULARY, MASK):
-        return torch.cat([theirs.to(mine.dtype), mine[MASK:].to(theirs.device)])
+        return torch.cat([theirs.to(mine), mine[MASK:]])
     return theirs
 
 

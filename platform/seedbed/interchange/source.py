@@ -23,6 +23,10 @@ SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 NOTE = "seedbed"  # beside `model_cfg` in CONFIG: what open_clip does not read
 KEPT = "weights"  # below a results folder: what its trials start from, by digest
 DIGITS = 16
+MOVED = (
+    "Weights that are gone are still with the results that began from them: say NAME#DIGEST, with "
+    "the digest that the trials' recipes have as init_from"
+)
 # What open_clip normalises pictures with where nothing else is said.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -80,9 +84,9 @@ def keep(store: Folder, said: str) -> None:
 
     What is there already is left alone: it goes by its digest.
     """
-    _, digest = _parts(said)
-    if store.exists(KEPT, digest, CONFIG):
+    if is_kept(store, said):
         return
+    _, digest = _parts(said)
     from seedbed.interchange.weights import packed
 
     found = source_of(said)
@@ -92,6 +96,11 @@ def keep(store: Folder, said: str) -> None:
     pixels = {"mean": found.mean, "std": found.std}
     config = {"model_cfg": dict(found.model_cfg), "preprocess_cfg": pixels, NOTE: note}
     store.write_json(config, KEPT, digest, CONFIG)
+
+
+def is_kept(store: Folder, said: str) -> bool:
+    """Whether `keep` has left a copy of what `said` names with its digest."""
+    return store.exists(KEPT, _parts(said)[1], CONFIG)
 
 
 def kept(store: Folder, said: str) -> Source:
@@ -139,7 +148,7 @@ def _config(folder: Folder, said: str) -> dict[str, Any]:
             why="heads and activations cannot be told from weights: the same tensors would compute "
             "something else",
             mend=f"put open_clip's description there, or say {PREFIX}MODEL@FILE with the name of "
-            "its architecture",
+            f"its architecture. {MOVED}",
         )
     return config
 
@@ -152,7 +161,7 @@ def _tensors(folder: Folder, name: str) -> dict[str, Tensor]:
         raise DataError(
             f"{folder.place(name)} is not there",
             why="a trial was to start from it",
-            mend="correct init_from",
+            mend=f"correct init_from. {MOVED}",
         )
     if name.endswith(".safetensors"):
         return plain_names(unpacked(folder.read_bytes(name), folder.place(name)))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
@@ -103,6 +106,21 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
     )
     names = set(Folder(str(tmp_path)).names("trials", one.key()))
     assert names == {"record.json", "model.safetensors", "examples.parquet"}
+
+
+def test_weights_are_those_that_the_record_names_or_none(
+    corpus: OpenCorpus, shapes: Path, tmp_path: Path
+) -> None:
+    one = recipe(shapes)
+    for name, keep in (("kept", True), ("left out", False)):
+        left = recorder(corpus, tmp_path / name, one)
+        left.assignment = replace(left.assignment, keep_weights=keep)
+        left.record(left.training.variants[one.key()])
+    file = tmp_path / "kept" / "trials" / one.key() / "model.safetensors"
+    assert record_of(tmp_path / "kept", one.key()).weights == sha256(file.read_bytes()).hexdigest()
+    assert load_file(file).keys() >= {"towers.text.position", "projections.image.weight"}
+    assert record_of(tmp_path / "left out", one.key()).weights == ""
+    assert not list((tmp_path / "left out").rglob("model.*"))
 
 
 def test_arithmetic_is_that_of_the_steps_made_and_no_clock_s(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.lines import bundles, design_lines, level_lines, unjudged_claims, uris
+from seedbed.commands.study.starts import check_starts_of
 from seedbed.plan.plan import Plan
 from seedbed.plan.weights import weights_line
 
@@ -22,6 +23,7 @@ def print_plan(options: Options) -> None:
     from seedbed.run.driver.preflight import check_epochs, check_workers
 
     check_workers(options.plan, options.asked)
+    check_starts_of(options)
     stated = [trial.recipe.corpus for trial in options.plan.trials]
     peeked = peek(stated, home()) if options.surface is None else []
     known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.lines import say_start
+from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
 from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import Passing
@@ -39,6 +40,7 @@ def run(options: Options) -> int:
 
     retry_seconds()
     check_workers(options.plan, options.asked)
+    check_starts_of(options)
     store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else opened_corpora(options)
     check_tracking(_tracking_uri(options))

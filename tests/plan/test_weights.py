@@ -1,0 +1,43 @@
+"""What final weights take. Oracle: 4 bytes for each parameter that a plan counts, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedbed.commands.study.options import options_of
+from seedbed.errors import StudyError
+from seedbed.plan.weights import MOST_WEIGHTS, weights_bytes, weights_line
+from seedbed.recipe.recipe import Recipe
+from seedbed.study.factor import Factor
+from seedbed.study.study import Study
+from seedbed.variants import CLIP
+
+
+def study(num_levels: int) -> Study:
+    levels = tuple(1e-4 * (n + 1) for n in range(num_levels))
+    return Study(
+        name="s",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("lr", at="optimizer.lr", levels=levels),),
+        responses=("zeroshot/top1",),
+    )
+
+
+def test_a_plan_says_what_final_weights_take() -> None:
+    chosen = options_of(study(3), ["--scale", "paper", "--seeds", "1"]).plan
+    # ViT-B/32 and 12 text layers: 87,849,216 + 63,429,120 parameters and a scale.
+    assert weights_bytes(chosen) == 3 * 4 * 151_278_337
+    assert weights_line(chosen, True).startswith("1.82 GB of final weights are kept")
+    assert "are left out" in weights_line(chosen, False)
+
+
+def test_a_disk_s_worth_of_weights_is_kept_only_if_it_is_said() -> None:
+    many = ["--scale", "paper", "--seeds", "1000"]
+    with pytest.raises(StudyError) as error:
+        options_of(study(2), many)
+    assert MOST_WEIGHTS < 2_000 * 4 * 151_278_337
+    assert error.value.what == "the final weights of 2,000 trials take 1.2 TB"
+    assert "--keep-weights none" in error.value.mend
+    assert options_of(study(2), [*many, "--keep-weights", "final"]).keep_weights
+    assert not options_of(study(2), [*many, "--keep-weights", "none"]).keep_weights
