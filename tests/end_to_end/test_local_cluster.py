@@ -31,12 +31,12 @@ from tests.fixtures.local_cluster import (
 )
 
 from seedbed_local.cluster import CHECKOUT, Cluster, members
-from seedbed_local.demo import submit_environment
+from seedbed_local.demo import first_step_seconds, submit_environment
 from seedbed_local.head import BIN
 from seedbed_local.reach import Reach
 from seedbed_local.service import lives
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(1_800)]
 DEMO = "text_encoder_depth"
 STEPS = 100
 LINE = ("--", "python", f"studies/{DEMO}.py")
@@ -96,7 +96,11 @@ def check_whole(reach: Reach, study: str, alone: dict[str, dict[str, Any]]) -> N
 
 def test_the_bare_line_runs_the_study_on_nodes_that_come_and_go(reach: Reach) -> None:
     assert nodes(reach) == []
+    began = time.time()
     out = ended(submitted(reach, *LINE))
+    first = first_step_seconds(reach, DEMO, began)
+    assert first is not None and 0 < first < time.time() - began
+    print(f"submit to first step {first:.1f} s, to end {time.time() - began:.1f} s")
     assert "[16/16]" in out  # one line for each finished trial in the job's log
     kept = records(place(reach, DEMO))
     assert len(kept) == 16
