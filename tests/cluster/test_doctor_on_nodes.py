@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_where_failed_jobs_are_retried_one_that_would_fail_again_ends_as_stopped
     ended = {}
     for retried in ("", "1"):
         environment = {"env_vars": {RETRIED: retried}}
-        job = client.submit_job(entrypoint=f'python -c "{code}"', runtime_env=environment)
+        job = client.submit_job(entrypoint=f'{sys.executable} -c "{code}"', runtime_env=environment)
         until = time.monotonic() + 120
         while not (status := client.get_job_status(job)).is_terminal():
             assert time.monotonic() < until
