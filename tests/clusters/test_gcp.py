@@ -171,7 +171,7 @@ def zone() -> Iterator[tuple[type[Zone], GcpNodes]]:
     """A zone, and the provider as Ray's autoscaler has it there."""
     handler = type("OneZone", (Zone,), {"asked": [], "failing": ""})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         http = AuthorizedHttp(AnonymousCredentials(), http=httplib2.Http())
         compute = discovery.build_from_document(
             DOCUMENT,

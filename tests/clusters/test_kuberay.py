@@ -25,6 +25,7 @@ from tests.clusters.manifests import OBJECTS, OF_KUBERAY, RAY, cluster_of, only,
 from seedbed.cluster import notices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAY)
 def test_kubernetes_takes_every_pod_of_ray(name: str) -> None:
     for template in templates(OBJECTS[name]):
