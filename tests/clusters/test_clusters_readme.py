@@ -4,10 +4,12 @@ and the files that it speaks of."""
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,6 +93,14 @@ def check_files(words: list[str]) -> None:
         assert not flag.startswith("clusters/") or (ROOT / flag).exists(), flag
 
 
+@functools.cache
+def options_of_a_study() -> list[str]:
+    """As a study's own help names them."""
+    help = [sys.executable, "studies/text_encoder_depth.py", "--help"]
+    done = subprocess.run(help, cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r"--[\w-]+", done.stdout)
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
     "make": check_make,
     "ray": check_ray,
@@ -102,6 +112,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
 def check(words: list[str]) -> None:
     if words[0] == "python":
         assert (ROOT / words[1]).exists()
+        assert all(word in options_of_a_study() for word in words if word.startswith("--"))
     else:
         CHECKS.get(words[0], check_files)(words[1:])
 
@@ -121,6 +132,7 @@ def test_every_command_exists_with_its_options(words: list[str]) -> None:
         "aws iam create-service-linked-role --service-name spot.amazonaws.com",
         "kubectl apply -f clusters/kuberay/rayjobs.yaml",
         "ray job submit -- python studies/none.py",
+        "ray job submit -- python studies/text_encoder_depth.py --acelerator A10G",
     ],
 )
 def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:

@@ -1,0 +1,41 @@
+"""What a study may cost on the clusters of clusters/. Oracle: the arithmetic by hand."""
+
+from __future__ import annotations
+
+import pytest
+from tests.clusters.launcher import read, read_by_autoscaler
+
+from seedbed.cluster.asked import Asked
+from seedbed.cluster.autoscaler import of_config
+from seedbed.cluster.capacity import Capacity, at_most
+from seedbed.cluster.limits import within
+from seedbed.cluster.prices import Prices
+from seedbed.errors import ResourceError
+
+
+def capacity_of(name: str) -> Capacity:
+    found = of_config(read_by_autoscaler(read(name)))
+    most = at_most([], found.node_types, found.max_workers)
+    return Capacity({}, most, found.node_types, max_workers=found.max_workers)
+
+
+@pytest.mark.parametrize(("name", "cheapest"), [("aws.yaml", "a10g-1"), ("gcp.yaml", "l4-1")])
+def test_a_study_keeps_to_what_it_can_pay_for(name: str, cheapest: str) -> None:
+    capacity, prices = capacity_of(name), Prices.read()
+    price = {one.name: prices.node(one) for one in capacity.node_types}
+    each = price[cheapest]
+    assert each is not None and None not in price.values()
+    allowed = within(capacity, Asked(max_price=2.5 * each))
+    assert allowed.most["GPU"] == 2
+    # By the label that tells its nodes from those that it cannot pay for.
+    assert allowed.labels == (("type", f"in({cheapest})"),)
+    with pytest.raises(ResourceError, match="pays for no node with a GPU"):
+        within(capacity, Asked(max_price=0.5 * each))
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_what_no_node_type_has_is_refused_with_those_that_there_are(name: str) -> None:
+    assert within(capacity_of(name), Asked(accelerator="H100", gpus_per_node=8)).most["GPU"] == 16
+    with pytest.raises(ResourceError, match="B200") as refused:
+        within(capacity_of(name), Asked(accelerator="B200"))
+    assert "h100-8" in str(refused.value)
