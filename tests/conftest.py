@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
-PLUGINS = ("collecting", "local_cluster", "planning", "ranks", "s3")
+PLUGINS = ("collecting", "local_cluster", "planning", "ranks", "rays", "s3", "studies")
 pytest_plugins = [f"tests.fixtures.{name}" for name in PLUGINS]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("shared machine", deadline=None)

@@ -12,22 +12,13 @@ from typing import Any
 
 import pytest
 import ray
+from tests.fixtures.studies import run_study, small_plan
 
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity, at_most, cluster_capacity
 from seedbed.cluster.layout import lay_out
-from seedbed.data.opening import open_corpora
 from seedbed.errors import ResourceError
-from seedbed.plan.plan import Plan, plan
-from seedbed.recipe.recipe import Recipe
-from seedbed.recipe.scale import SCALES
-from seedbed.run.driver.launch import run_plan
-from seedbed.storage.folder import Folder
-from seedbed.study.factor import Factor
-from seedbed.study.study import Study
-from seedbed.track.ledger import InMemoryLedger
-from seedbed.variants import CLIP
 from seedbed_local.head import RayHead
 
 HEAD = ("", {"CPU": 4.0})
@@ -163,18 +154,6 @@ def test_from_no_gpus_a_cluster_becomes_what_was_said_of_it(
         assert after.now[name] == after.most[name] == before.most[name]
 
 
-def study(shapes: Path) -> Plan:
-    asked = Study(
-        name="scaled",
-        question="?",
-        base=Recipe.paper(objective=CLIP),
-        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
-        responses=("zeroshot/top1_of_100",),
-    )
-    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "image.name": "test_vit"}
-    return plan(asked, SCALES["smoke"], overrides=settings, seeds=(0,))
-
-
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_cohort_runs_on_nodes_that_were_not_there_when_it_was_laid_out(
@@ -192,17 +171,9 @@ def test_a_cohort_runs_on_nodes_that_were_not_there_when_it_was_laid_out(
             },
         }
     )
-    what, results = study(shapes), Folder(str(tmp_path / "results"))
+    what = small_plan(shapes)
     # Two workers and their data task need three CPUs, and two are there.
-    outcome = run_plan(
-        what,
-        open_corpora([what.trials[0].recipe.corpus], tmp_path / "home"),
-        results,
-        InMemoryLedger(),
-        asked=Asked(2),
-        checkpoint_seconds=30,
-        code_version={"seedbed": "test", "git_commit": "test"},
-    )
+    outcome = run_study(what, tmp_path, asked=Asked(2))
     assert outcome.missing(what.trials) == []
     kept = json.loads((tmp_path / "results" / what.variation / "layouts.json").read_text())
     assert [layout["num_workers"] for layout in kept] == [2]

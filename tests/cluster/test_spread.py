@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
-import ray
 
 from seedbed.cluster.spread import over_ray
 from seedbed.data.corpus import Corpus
@@ -21,13 +19,6 @@ from seedbed.data.shards.spread import in_threads
 from seedbed.errors import DataError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def test_an_index_over_ray_is_that_of_threads(cluster: None, shapes: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
+NO_RAY: Mapping[str, str] = {}  # a private one
 STUDY = """
 from seedbed import Factor, Recipe, Study, main
 from seedbed.variants import CLIP
@@ -36,7 +38,9 @@ if __name__ == "__main__":
 """
 
 
-def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+def command(
+    folder: Path, *arguments: str, joins: Mapping[str, str] = NO_RAY
+) -> tuple[list[str], dict[str, str]]:
     """A driver in a temporary folder of its own; Ray's sockets need a shorter path."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith("RAY_") or n == "RAY_TMPDIR"}
     environment = kept | {
@@ -45,16 +49,21 @@ def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
         "RAY_AUTH_MODE": "disabled",
         "SEEDBED_CHECKPOINT_SECONDS": "0",
         "SEEDBED_SCALE": "smoke",
+        **joins,
     }
     return [sys.executable, str(folder / "tiny.py"), *arguments], environment
 
 
 def start(
-    folder: Path, shapes: Path, *arguments: str, checkpoint_seconds: float = 0
+    folder: Path,
+    shapes: Path,
+    *arguments: str,
+    checkpoint_seconds: float = 0,
+    joins: Mapping[str, str] = NO_RAY,
 ) -> subprocess.Popen[str]:
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
     (folder / "tiny.py").write_text(STUDY)
-    line, environment = command(folder, "--data", str(shapes), *arguments)
+    line, environment = command(folder, "--data", str(shapes), *arguments, joins=joins)
     environment["SEEDBED_CHECKPOINT_SECONDS"] = f"{checkpoint_seconds:g}"
     return subprocess.Popen(
         line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -81,7 +90,14 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Pat
     out, err = done.communicate(timeout=400)
     assert done.returncode == 0, err
     assert "Does it resume?" in out
+    check_nothing_left(folder)
     return folder
+
+
+def check_nothing_left(folder: Path) -> None:
+    """In the temporary folder there is nothing but what torch compiled, a cache kept by name."""
+    left = {path.name for path in (folder / "temporary").iterdir()}
+    assert {name for name in left if not name.startswith("torchinductor_")} == set()
 
 
 def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
@@ -179,3 +195,4 @@ def test_report_is_rebuilt_from_mlflow_alone(uninterrupted: Path, shapes: Path) 
     rebuilt = next(elsewhere.glob("tiny/*/report/trials.csv"))
     assert rebuilt.read_bytes() == before
     assert "Does it resume?" in out
+    check_nothing_left(uninterrupted)

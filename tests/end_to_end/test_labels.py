@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,18 @@ study = Study(
 if __name__ == "__main__":
     main(study)
 """
+NO_RAY: Mapping[str, str] = {}
 WEIGHTS = [0.0, 1 / 3, 1.0, 1.0000001]
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *command: str, joins: Mapping[str, str] = NO_RAY
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "SEEDBED_HOME": str(folder / "home"),
         "SEEDBED_STORAGE": str(folder / "results"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "RAY_AUTH_MODE": "disabled",
+        **joins,
     }
     return subprocess.run(
         [sys.executable, *command],
@@ -53,10 +57,10 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rehearsed(tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str]) -> Path:
     folder = tmp_path_factory.mktemp("labels")
     (folder / "weights.py").write_text(STUDY)
-    done = run(folder, "weights.py", "--rehearse")
+    done = run(folder, "weights.py", "--rehearse", joins=head)
     assert done.returncode == 0, done.stderr
     return folder
 

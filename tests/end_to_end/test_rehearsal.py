@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 STUDY = "studies/text_encoder_depth.py"
 PRIMARY = "zeroshot/top1_of_100"
 EFFECTS = {"depth=3": -0.03, "supervision=declip": 0.06, "depth=3:supervision=declip": 0.05}
+NO_RAY: Mapping[str, str] = {}
 SURFACE = {
     "mean": 0.4,
     "effects": EFFECTS,
@@ -32,12 +34,14 @@ SURFACE = {
 }
 
 
-def rehearse(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def rehearse(
+    folder: Path, *arguments: str, joins: Mapping[str, str] = NO_RAY
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "SEEDBED_HOME": str(folder / "home"),
         "SEEDBED_STORAGE": str(folder / "results"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "RAY_AUTH_MODE": "disabled",
+        **joins,
     }
     surface = folder / "surface.json"
     surface.write_text(json.dumps(SURFACE))
@@ -48,12 +52,14 @@ def rehearse(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def rehearsed(
+    tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str]
+) -> tuple[Path, list[str]]:
     """The folder of a study that was rehearsed twice, and what each time printed."""
     folder = tmp_path_factory.mktemp("rehearsal")
-    first = rehearse(folder)
+    first = rehearse(folder, joins=head)
     assert first.returncode == 1, first.stderr  # trials failed, as the surface says
-    second = rehearse(folder)
+    second = rehearse(folder, joins=head)
     assert second.returncode == 1, second.stderr  # the diverged ones stay so
     return folder, [first.stdout + first.stderr, second.stdout + second.stderr]
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,10 @@ def read_until(driver: subprocess.Popen[str], words: str, seconds: float) -> str
 
 
 def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_goes_on(
-    tmp_path: Path, shapes: Path
+    tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:
     folder = tmp_path / "stopped"
-    driver = start(folder, shapes)
+    driver = start(folder, shapes, joins=head)
     checkpointed(folder, driver)
     driver.send_signal(signal.SIGINT)
     said = read_until(driver, "Press again to stop at once", 3.0)
@@ -71,7 +72,7 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     ended = {row["status"] for row in rows if "stopped" in row["reason"]}
     assert ended == {"interrupted"}
 
-    again = start(folder, shapes)
+    again = start(folder, shapes, joins=head)
     _, err = again.communicate(timeout=400)
     assert again.returncode == 0, err
     found = re.findall(r"goes on from step (\d+) of 40: (.*)", err)
@@ -80,11 +81,18 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
 
 
 def test_a_study_is_watched_and_stopped_through_its_results_folder_and_loses_no_step(
-    tmp_path: Path, shapes: Path
+    tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:
     folder = tmp_path / "asked"
     # After the first checkpoint none is made for an hour, but for the one that the stop asks for.
-    driver = start(folder, shapes, "--set", f"budget.samples={STEPS * 64}", checkpoint_seconds=3600)
+    driver = start(
+        folder,
+        shapes,
+        "--set",
+        f"budget.samples={STEPS * 64}",
+        checkpoint_seconds=3600,
+        joins=head,
+    )
     results = ("tiny", "--storage", str(folder / "home" / "results"))
 
     def seen() -> dict[str, Any]:
@@ -109,7 +117,7 @@ def test_a_study_is_watched_and_stopped_through_its_results_folder_and_loses_no_
         assert 0 < stopped["job_seconds"] < stopped["total_seconds"]
         trained = max(numbers(r"stopped after step ([\d,]+)", err))
 
-        driver = start(folder, shapes, "--set", f"budget.samples={STEPS * 64}")
+        driver = start(folder, shapes, "--set", f"budget.samples={STEPS * 64}", joins=head)
         said = read_until(driver, "goes on from step", 240)
         assert numbers(r"goes on from step ([\d,]+) of", said) == [trained]
         assert trained >= step
@@ -135,9 +143,11 @@ def seedbed(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 
-def test_a_second_ctrl_c_ends_the_driver_without_a_report(tmp_path: Path, shapes: Path) -> None:
+def test_a_second_ctrl_c_ends_the_driver_without_a_report(
+    tmp_path: Path, shapes: Path, head: Mapping[str, str]
+) -> None:
     folder = tmp_path / "pressed"
-    driver = start(folder, shapes)
+    driver = start(folder, shapes, joins=head)
     checkpointed(folder, driver)
     driver.send_signal(signal.SIGINT)
     read_until(driver, "stopping", 3.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from seedbed.track.mlflow.reader import read_artifact
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray]
 
+PRIVATE: Mapping[str, str] = {"RAY_AUTH_MODE": "disabled"}
 STUDY = """
 from seedbed import Factor, Recipe, Study, main
 from seedbed.variants import CLIP
@@ -34,9 +36,11 @@ if __name__ == "__main__":
 """
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: str, joins: Mapping[str, str] = PRIVATE
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "study.py", "--scale", "smoke", "--set", "corpus.caption=txt"]
-    environment = os.environ | {"SEEDBED_HOME": str(folder / "home"), "RAY_AUTH_MODE": "disabled"}
+    environment = os.environ | {"SEEDBED_HOME": str(folder / "home"), **joins}
     return subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -48,19 +52,20 @@ def trials(content: bytes, folder: Path) -> pd.DataFrame:
 
 
 def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
-    s3: dict[str, str], shapes: Path, tmp_path: Path
+    s3: dict[str, str], head: Mapping[str, str], shapes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "study.py").write_text(STUDY)
     for path in sorted(shapes.glob("*.tar")):
         write_object(f"s3://corpus/shapes/{path.name}", path.read_bytes())
     there = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
     assert there.returncode == 0, there.stderr
-    here = run(tmp_path, "--data", str(shapes), "--storage", str(tmp_path / "results"))
+    local = ("--data", str(shapes), "--storage", str(tmp_path / "results"))
+    here = run(tmp_path, *local, joins=head)
     assert here.returncode == 0, here.stderr
     kept = [entry.uri for entry in store.files("s3://corpus/results/from_a_bucket/", deep=True)[0]]
     (found,) = [uri for uri in kept if uri.endswith("report/trials.csv")]
-    (local,) = (tmp_path / "results").glob("**/report/trials.csv")
-    ours, theirs = (trials(c, tmp_path) for c in (read_object(found), local.read_bytes()))
+    (table,) = (tmp_path / "results").glob("**/report/trials.csv")
+    ours, theirs = (trials(c, tmp_path) for c in (read_object(found), table.read_bytes()))
     same = ["depth", "seed", "status", "zeroshot/top1_of_100", "data_fingerprint", "order_hash"]
     pd.testing.assert_frame_equal(ours[same], theirs[same])
     tracked = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"

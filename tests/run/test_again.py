@@ -4,74 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
+from tests.fixtures.interrupting import Interrupting
+from tests.fixtures.studies import run_study, small_plan
 
-from seedbed.cluster.asked import Asked
-from seedbed.data.opening import open_corpora
-from seedbed.plan.plan import Plan, plan
-from seedbed.recipe.recipe import Recipe
-from seedbed.recipe.scale import SCALES
-from seedbed.run.driver.launch import run_plan
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.outcome import ASIDE, Outcome
 from seedbed.run.worker.checkpoint import CHECKPOINT_FILE, PLACE_FILE
-from seedbed.storage.folder import Folder
-from seedbed.study.factor import Factor
 from seedbed.study.record import TrialRecord
-from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
-from seedbed.variants import CLIP
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from interrupting import Interrupting
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """Eight CPUs: what a stopped start held is free again only when its driver has ended."""
-    ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-def small(shards: Path) -> Plan:
-    study = Study(
-        name="again",
-        question="?",
-        base=Recipe.paper(objective=CLIP),
-        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
-        responses=("zeroshot/top1_of_100",),
-    )
-    settings = {
-        "corpus.uri": str(shards),
-        "corpus.caption": "txt",
-        "image.name": "test_vit",
-        "budget.samples": 6_400,
-    }
-    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
-
-
-def run(
-    what: Plan, folder: Path, results: str, ledger: InMemoryLedger, checkpoint_seconds: float = 30
-) -> Outcome:
-    return run_plan(
-        what,
-        open_corpora([what.trials[0].recipe.corpus], folder / "home"),
-        Folder(str(folder / results)),
-        ledger,
-        asked=Asked(1),
-        checkpoint_seconds=checkpoint_seconds,
-        code_version={"seedbed": "test", "git_commit": "test"},
-    )
 
 
 def learned(record: TrialRecord) -> dict[str, Any]:
@@ -87,6 +35,7 @@ def learned_by(records: Mapping[str, TrialRecord]) -> dict[str, dict[str, Any]]:
 
 
 LAST = "00007.tar"
+NUM_STEPS = 60  # so that a stop comes before the end
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +46,13 @@ def shards(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def what(shards: Path) -> Plan:
-    return small(shards)
+    return small_plan(shards, num_steps=NUM_STEPS)
 
 
 @pytest.fixture(scope="module")
 def fresh(cluster: None, what: Plan, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """The study run once, from nothing, on all shards."""
-    return run(what, tmp_path_factory.mktemp("fresh"), "results", InMemoryLedger())
+    return run_study(what, tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture
@@ -127,10 +76,10 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ledger = InMemoryLedger()
-    first = run(what, tmp_path, "results", ledger)
+    first = run_study(what, tmp_path, ledger=ledger)
     assert first.missing(what.trials) == []
     put_back(all_but_one)
-    second = run(what, tmp_path, "results", ledger)
+    second = run_study(what, tmp_path, ledger=ledger)
     assert second.missing(what.trials) == []
     assert "caution 2 trials were recorded on other data" in capsys.readouterr().err
     assert learned_by(second.records) == learned_by(fresh.records)
@@ -142,7 +91,7 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
         # The ledger has the new curve, and nothing of the old one.
         curve = {int(p["samples"]): p["train/loss"] for p in second.records[key].curve}
         assert {s: p["train/loss"] for s, p in ledger.points[key].items()} == curve
-    third = run(what, tmp_path, "results", ledger)
+    third = run_study(what, tmp_path, ledger=ledger)
     assert third.records == second.records and not third.stale
 
 
@@ -154,7 +103,7 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
-    first = run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
+    first = run_study(what, tmp_path, ledger=ledger, checkpoint_seconds=0)
     assert first.interrupted and not first.records
     assert first.stopped == {trial.key for trial in what.trials}
     assert "stopped after step" in first.reasons[what.trials[0].key]
@@ -164,17 +113,17 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     assert said["sizes"][CHECKPOINT_FILE] == (place.parent / CHECKPOINT_FILE).stat().st_size
     put_back(all_but_one)
     capsys.readouterr()
-    second = run(what, tmp_path, "results", InMemoryLedger())
+    second = run_study(what, tmp_path)
     assert "goes on from" not in capsys.readouterr().err
     assert second.missing(what.trials) == []
     assert learned_by(second.records) == learned_by(fresh.records)
 
 
 def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
-    what: Plan, fresh: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    what: Plan, shards: Path, fresh: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = Interrupting(tmp_path / "results" / "cohorts", after=4)
-    run(what, tmp_path, "results", ledger, checkpoint_seconds=0)
+    run_study(what, tmp_path, ledger=ledger, checkpoint_seconds=0)
     places = (tmp_path / "results" / "cohorts").glob(f"*/checkpoint_*/{PLACE_FILE}")
     said_by = {place.parent: json.loads(place.read_text()) for place in places}
     # The stop may cut off the last one while it is copied: that one does not count.
@@ -185,19 +134,19 @@ def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
         <= {file.name: file.stat().st_size for file in folder.iterdir()}.items()
     ]
     step = max(said["step_number"] for said in whole_ones)
-    assert 0 < step < 100
-    alone = plan(what.study, what.scale, overrides=dict(what.overrides), seeds=(0,), cohort_size=1)
+    assert 0 < step < NUM_STEPS
+    alone = small_plan(shards, num_steps=NUM_STEPS, cohort_size=1)
     capsys.readouterr()
-    second = run(alone, tmp_path, "results", InMemoryLedger())
+    second = run_study(alone, tmp_path, threads=2)
     said = capsys.readouterr().err
     for trial in what.trials:
-        assert f"goes on from step {step} of 100: {trial.name}" in said
+        assert f"goes on from step {step} of {NUM_STEPS}: {trial.name}" in said
     assert {r.cohort for r in second.records.values()} == {c.id for c in alone.cohorts}
     for key, record in second.records.items():
         whole = fresh.records[key]
         assert record.order_hash == whole.order_hash
         assert [p["samples"] for p in record.curve] == [p["samples"] for p in whole.curve]
         losses = [[p["train/loss"] for p in r.curve] for r in (record, whole)]
-        assert np.allclose(*losses, rtol=2e-4)  # two cohorts at a time have half the threads each
+        assert np.allclose(*losses, rtol=2e-4)  # sums are taken in another order by two threads
         assert [part.count("threads=") for part in record.made_by.split(" then ")] == [1, 1]
     assert not list((tmp_path / "results" / "cohorts").iterdir())

@@ -13,50 +13,21 @@ from typing import Any
 import pytest
 import ray
 import ray.train
+from tests.fixtures.studies import run_study, small_plan
 
 from seedbed.cluster.asked import Asked
-from seedbed.data.opening import open_corpora
 from seedbed.errors import DataError, ours
-from seedbed.plan.plan import Plan, plan
-from seedbed.recipe.recipe import Recipe
-from seedbed.recipe.scale import SCALES
+from seedbed.plan.plan import Plan
 from seedbed.run.driver import launch
 from seedbed.run.driver.attempts import Reached, attempts
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.feed import AHEAD
-from seedbed.storage.folder import Folder
-from seedbed.study.factor import Factor
-from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
-from seedbed.variants import CLIP
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 Batches = Iterator[Any]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-def small(shapes: Path, depths: tuple[int, ...] = (1, 2), cohort_size: int = 8) -> Plan:
-    study = Study(
-        name="failures",
-        question="?",
-        base=Recipe.paper(objective=CLIP),
-        factors=(Factor("depth", at="text.layers", levels=depths),),
-        responses=("zeroshot/top1_of_100",),
-    )
-    settings = {
-        "corpus.uri": str(shapes),
-        "corpus.caption": "txt",
-        "image.name": "test_vit",
-        "budget.samples": 1_280,
-    }
-    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,), cohort_size=cohort_size)
+NUM_STEPS = 20
 
 
 def loop_with(change: Callable[[Batches, int], Batches]) -> Callable[[dict[str, Any]], None]:
@@ -82,15 +53,8 @@ def run(
     ledger: InMemoryLedger | None = None,
 ) -> Outcome:
     monkeypatch.setattr(launch, "train", loop)
-    return launch.run_plan(
-        what,
-        open_corpora([what.trials[0].recipe.corpus], folder / "home"),
-        Folder(str(folder / "results")),
-        ledger or InMemoryLedger(),
-        asked=Asked(num_workers, num_workers),
-        checkpoint_seconds=0,
-        code_version={"git_commit": "test"},
-    )
+    asked = Asked(num_workers, num_workers)
+    return run_study(what, folder, ledger=ledger, asked=asked, checkpoint_seconds=0)
 
 
 def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batches]:
@@ -125,7 +89,11 @@ def test_one_rank_whose_data_fails_ends_the_cohort_in_its_words_and_hangs_nobody
                 raise DataError("shard x has changed", why="of rank 1 alone", mend="restore it")
             yield batch
 
-    what, ledger, raised = small(shapes), InMemoryLedger(), tmp_path / "raised"
+    what, ledger, raised = (
+        small_plan(shapes, num_steps=NUM_STEPS),
+        InMemoryLedger(),
+        tmp_path / "raised",
+    )
     outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2, ledger=ledger)
     assert time.time() - float(raised.read_text()) < 300  # the others' collectives wait 30 minutes
     assert outcome.records == {}
@@ -144,19 +112,19 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
 def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
 ) -> None:
-    what, deaths = small(shapes), tmp_path / "deaths"
+    what, deaths = small_plan(shapes, num_steps=NUM_STEPS), tmp_path / "deaths"
     most = impatient + 2
     outcome = run(what, tmp_path, loop_with(dying(deaths, most, AHEAD + 4)), monkeypatch)
     assert len(deaths.read_text()) == most
     assert outcome.missing(what.trials) == []
     for record in outcome.records.values():
-        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+        assert [p["samples"] for p in record.curve] == list(range(64, 64 * NUM_STEPS + 1, 64))
 
 
 def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
 ) -> None:
-    what, deaths = small(shapes), tmp_path / "deaths"
+    what, deaths = small_plan(shapes, num_steps=NUM_STEPS), tmp_path / "deaths"
     outcome = run(what, tmp_path, loop_with(dying(deaths, 99, 0)), monkeypatch)
     assert len(deaths.read_text()) == impatient + 1
     assert outcome.records == {}
@@ -180,7 +148,7 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
                 raise DataError("shard x has changed", mend="restore it")
             yield batch
 
-    what = small(shapes, depths=(1, 2, 3, 4), cohort_size=1)
+    what = small_plan(shapes, depths=(1, 2, 3, 4), num_steps=NUM_STEPS, cohort_size=1)
     assert len(what.cohorts) == 4
     # Two to a variant: there is room for one cohort at a time.
     outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
@@ -224,11 +192,11 @@ def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpo
             time.sleep(0.2)  # so that the holder is lost before the end
             yield batch
 
-    what = small(shapes)
+    what = small_plan(shapes, num_steps=NUM_STEPS)
     outcome = run(what, tmp_path, loop_with(change), monkeypatch, ledger=Losing())
     assert steps and outcome.missing(what.trials) == []
     for record in outcome.records.values():
-        assert [p["samples"] for p in record.curve] == list(range(64, 1_281, 64))
+        assert [p["samples"] for p in record.curve] == list(range(64, 64 * NUM_STEPS + 1, 64))
     # Each of 20 steps once, but for those after the checkpoint: not from the beginning again.
     assert 20 < len(begun.read_text()) <= 20 + 20 - steps[0]
 

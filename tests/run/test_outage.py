@@ -12,28 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from tests.fixtures.studies import BATCH, opened, run_study, small_plan
 
-from seedbed.cluster.asked import Asked
 from seedbed.data.corpus import Corpus
-from seedbed.data.opening import open_corpora
+from seedbed.data.opening import open_corpus
 from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
-from seedbed.plan.plan import Plan, plan
-from seedbed.recipe.recipe import Recipe
-from seedbed.recipe.scale import SCALES
-from seedbed.run.driver.launch import run_plan
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.cohort import order_of, rendering_of, roll
-from seedbed.storage.folder import Folder
 from seedbed.storage.objects import write_object
-from seedbed.study.factor import Factor
 from seedbed.study.record import TrialRecord
-from seedbed.study.study import Study
 from seedbed.track.ledger import InMemoryLedger
-from seedbed.variants import CLIP
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
-SAMPLES = 3_200  # 50 steps, 25 rounds of at least 8 requests each
+NUM_STEPS = 50  # 25 rounds of at least 8 requests each
+SAMPLES = NUM_STEPS * BATCH
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ def place(flaky_s3: Any, shapes: Path) -> str:
 
 
 @pytest.fixture
-def cluster() -> Iterator[None]:
+def own_ray() -> Iterator[None]:
     """A private Ray with the environment of the test."""
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
@@ -54,21 +48,8 @@ def cluster() -> Iterator[None]:
 
 
 def small(uri: str) -> Plan:
-    study = Study(
-        name="outage",
-        question="?",
-        base=Recipe.paper(objective=CLIP),
-        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
-        responses=("zeroshot/top1_of_100",),
-    )
-    settings = {
-        "corpus.uri": uri,
-        "corpus.caption": "txt",
-        "budget.samples": SAMPLES,
-        "corpus.window_rows": 16,  # rounds of two steps: most is read while others train
-        "image.name": "test_vit",
-    }
-    return plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+    # Rounds of two steps: most is read while others train.
+    return small_plan(uri, num_steps=NUM_STEPS, settings={"corpus.window_rows": 16})
 
 
 class Live(InMemoryLedger):
@@ -93,30 +74,21 @@ class Live(InMemoryLedger):
 def run(what: Plan, folder: Path, results: str, flaky_s3: Any = None) -> tuple[Outcome, Live]:
     """Run `what`; with `flaky_s3`, its store goes away when some shards of the study were read."""
     ledger = Live()
-    corpora = open_corpora([what.trials[0].recipe.corpus], folder / "home")
+    corpora = opened(what, folder)
     if flaky_s3 is not None:
         flaky_s3.away_after = len(flaky_s3.requests) + 100
-    outcome = run_plan(
-        what,
-        corpora,
-        Folder(str(folder / results)),
-        ledger,
-        asked=Asked(1),
-        checkpoint_seconds=0,
-        code_version={"git_commit": "test"},
-    )
-    return outcome, ledger
+    options: Any = {"ledger": ledger, "checkpoint_seconds": 0, "corpora": corpora}
+    return run_study(what, folder, results=results, **options), ledger
 
 
 def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
     """Every trial read every sample once, in the order of the same shards in a folder."""
     cohort = what.cohorts[0]
-    corpus = open_corpora([Corpus(uri=str(shapes), caption="txt")], home)
-    (opened,) = corpus.values()
-    order, rendering = order_of(opened, cohort.recipe), rendering_of(cohort)
+    corpus = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+    order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
     span = Span(0, SAMPLES, cohort.recipe.budget.batch)
     ids = np.concatenate(
-        [part["id"] for part in render_span(opened.train, order, span, rendering, 64)]
+        [part["id"] for part in render_span(corpus.train, order, span, rendering, 64)]
     )
     digest = hashlib.sha256(b"").hexdigest()
     for batch in ids.reshape(-1, span.batch):
@@ -136,7 +108,7 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
 ) -> None:
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "120")
     monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
-    request.getfixturevalue("cluster")
+    request.getfixturevalue("own_ray")
     flaky_s3.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
     there, _ = run(small(place), tmp_path, "there", flaky_s3)
     assert flaky_s3.away_since and not flaky_s3.is_away
@@ -153,7 +125,7 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "8")
-    request.getfixturevalue("cluster")
+    request.getfixturevalue("own_ray")
     what = small(place)
     outcome, ledger = run(what, tmp_path, "there", flaky_s3)
     assert not outcome.records and set(outcome.reasons) == {t.key for t in what.trials}
@@ -182,7 +154,7 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
 ) -> None:
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "900")
     what, ledger = small(place), Live()
-    corpora = open_corpora([what.trials[0].recipe.corpus], tmp_path / "home")
+    corpora = opened(what, tmp_path)
     if fault == "changed":
         write_object(f"{place}/00003.tar", (shapes / "00004.tar").read_bytes())
         words = f"shard {place}/00003.tar has changed since the corpus was indexed"
@@ -190,17 +162,9 @@ def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
         # In the driver too: Ray Tune gives its AWS_* to every worker, whatever theirs are.
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrongwrongwrong")
         words = f"refuses the credentials for '{place}/"
-    request.getfixturevalue("cluster")
+    request.getfixturevalue("own_ray")
     began = time.monotonic()
-    outcome = run_plan(
-        what,
-        corpora,
-        Folder(str(tmp_path / "results")),
-        ledger,
-        asked=Asked(1),
-        checkpoint_seconds=0,
-        code_version={"git_commit": "test"},
-    )
+    outcome = run_study(what, tmp_path, ledger=ledger, checkpoint_seconds=0, corpora=corpora)
     assert time.monotonic() - began < 300  # with the start of all processes
     assert [r for r in outcome.reasons.values() if words not in r] == []
     assert len(outcome.reasons) == 2
