@@ -7,7 +7,6 @@ Run as a program it is a driver that can be killed:
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load
 
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.choice import choose
@@ -142,7 +142,7 @@ def learned(record: TrialRecord) -> dict[str, Any]:
 def weights(what: Plan, results: str) -> dict[str, dict[str, torch.Tensor]]:
     store = Folder(results)
     return {
-        trial.key: torch.load(io.BytesIO(store.read_bytes("trials", trial.key, "model.pt")))
+        trial.key: load(store.read_bytes("trials", trial.key, "model.safetensors"))
         for trial in what.trials
     }
 
