@@ -18,9 +18,9 @@ PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# uv takes a third of pip's time, modules compiled: some fifty processes of a study import them, and
-# cannot keep what they compile where PYTHONDONTWRITEBYTECODE is set. pip does it where uv cannot: behind a mirror that only pip's own
-# configuration names, or on a platform that uv has no wheel for.
+# uv takes a third of pip's time. Modules are compiled: some fifty processes of a study import them,
+# and keep nothing of what they compile where PYTHONDONTWRITEBYTECODE is set. pip does it where uv
+# cannot: behind a mirror that only pip is told of, or on a platform that uv has no wheel for.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 comma := ,
