@@ -13,7 +13,7 @@ JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check bench mlflow s3 cluster cluster-down cluster-demo chaos clean
+.PHONY: help install demo test long quick check bench mlflow s3 cluster cluster-down cluster-demo chaos clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,11 +41,14 @@ install: $(VENV)/.installed ## make .venv and install the package with pinned ve
 demo: $(VENV)/.installed ## build the demo corpus and run the text-depth study on it
 	$(BIN)/python $(STUDY)
 
-test: $(VENV)/.installed-dev ## run all tests
-	$(BIN)/python -m pytest $(PARALLEL)
+test: $(VENV)/.installed-dev ## run all tests, but for the long ones
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not long'
+
+long: $(VENV)/.installed-dev ## run the tests on clusters of several raylets: half an hour
+	$(BIN)/python -m pytest -v -m long
 
 quick: $(VENV)/.installed-dev ## run the tests that take under a minute together
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not ray and not s3 and not browser and not network and not gpu'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not long and not ray and not s3 and not browser and not network and not gpu'
 
 check: $(VENV)/.installed-dev ## lint, types, and the layers of the package
 	$(BIN)/ruff check .

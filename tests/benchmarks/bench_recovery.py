@@ -32,7 +32,7 @@ from tests.fixtures.metadata import metadata_server
 from conftest import shape_shards
 
 TOY = ("--repeats", "1", "--steps", "40")
-NEEDS = ("ray",)
+NEEDS = ("long", "ray")
 STEP_SECONDS = 0.3
 NUM_NODES = 4
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from table import Row, run
 
 TOY = ("--trials", "20", "--many", "40")
-NEEDS = ("ray",)
+NEEDS = ("long", "ray")
 COHORT_SIZE = 8
 SEEDS = 10
 CPUS = 2  # that Ray counts: a worker and its data task

@@ -14,7 +14,7 @@ import ray
 from tests.cluster.test_capacity import CONFIG, MEMORY, scaling_head, until
 
 __all__ = ["scaling_head"]  # a fixture
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(1200)]
 STUDY = """
 from seedbed import Factor, Recipe, Study, main
 from seedbed.variants import CLIP

@@ -34,7 +34,13 @@ from seedbed_local.head import BIN
 from seedbed_local.reach import Reach
 from seedbed_local.service import lives
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.ray,
+    pytest.mark.s3,
+    pytest.mark.timeout(900),
+]
 DEMO = "text_encoder_depth"
 STEPS = 100
 LINE = ("--", "python", f"studies/{DEMO}.py")

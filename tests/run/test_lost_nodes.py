@@ -37,7 +37,13 @@ from seedbed.plan.plan import Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.track.ledger import InMemoryLedger
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.ray,
+    pytest.mark.s3,
+    pytest.mark.timeout(900),
+]
 STEP_SECONDS = 0.3
 NUM_NODES = 5  # of one CPU each, so that no two workers share one
 
