@@ -102,7 +102,10 @@ def test_a_study_is_watched_and_stopped_through_its_results_folder_and_loses_no_
 
     try:
         checkpointed(folder, driver)
-        now = seen()
+        now, until = seen(), time.monotonic() + 60
+        while not now["cohorts"][0]["samples"] and time.monotonic() < until:
+            time.sleep(0.5)  # the first checkpoint may come before the first point of the curve
+            now = seen()
         assert now["phase"] == "running" and now["counts"]["running"] == 2
         step = now["cohorts"][0]["samples"] // 64
         assert 0 < step < STEPS and now["cohorts"][0]["total_samples"] == STEPS * 64
