@@ -30,7 +30,7 @@ SURFACE = {
     "failure_rate": 0.12,
     "divergence_rate": 0.08,
     "hours": 3.0,
-    "random_state": 3,
+    "random_state": 10,  # three trials fail, and one diverges
 }
 
 
