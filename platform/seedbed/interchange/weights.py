@@ -16,12 +16,15 @@ PLAIN = "plain"  # of the file's metadata: state that is no tensor, as where a q
 
 
 def packed(state: Mapping[str, Any]) -> bytes:
-    """A model's `state_dict` as a safetensors file, with plain values in its metadata."""
+    """A model's `state_dict` as a safetensors file, with plain values in its metadata:
+    the same bytes for the same state."""
     from safetensors.torch import save
 
     tensors = {n: v.detach().cpu().contiguous() for n, v in state.items() if _is_tensor(v)}
     plain = {name: value for name, value in state.items() if not _is_tensor(value)}
-    return save(tensors, {"format": "pt", PLAIN: json.dumps(plain, sort_keys=True)})
+    # One entry: of several, safetensors writes them in an order that changes from call to call, and
+    # equal weights would have unequal digests.
+    return save(tensors, {PLAIN: json.dumps(plain, sort_keys=True)} if plain else {"format": "pt"})
 
 
 def unpacked(content: bytes, where: str) -> dict[str, Any]:
