@@ -22,6 +22,7 @@ from seedbed.commands.seedbed import main
 from seedbed.data.render import tokenizer
 from seedbed.errors import DataError, StudyError, TrackingError
 from seedbed.interchange.described import Described
+from seedbed.interchange.found import find_trial, trials_of
 from seedbed.recipe.recipe import AdamW, Recipe
 
 NAMES, TEMPLATES = ["cat", "red bar"], ["{}", "a photo of a {}."]
@@ -256,3 +257,12 @@ def test_a_record_says_the_same_after_json() -> None:
     with pytest.raises(DataError, match="is a LateInteractoin") as error:
         Described.read(flat, "here")
     assert "LateInteraction" in error.value.mend
+
+
+def test_a_studys_trials_are_found_by_their_keys_and_those_that_are_gone_left_out(
+    results: Path,
+) -> None:
+    keys = [finished(results, recipe(seed=seed))[0] for seed in (0, 1)]
+    found = trials_of([keys[1], "0" * 16, keys[0]], str(results), "s")
+    assert [one.record.key for one in found] == [keys[1], keys[0]]
+    assert found[0].state().keys() == find_trial(keys[1], str(results), "s").state().keys()

@@ -102,9 +102,10 @@ def _of_study(
     """The outcomes of a study's finished trials, written beside them and added to their runs."""
     from seedbed.cluster.connect import connect
     from seedbed.errors import DataError
-    from seedbed.evaluate.zeroshot import metrics_of, outcome
-    from seedbed.interchange.found import find_trial
-    from seedbed.interchange.loading import model_of_trial
+    from seedbed.evaluate.pretrained import protocol_of
+    from seedbed.evaluate.zeroshot import metrics_of, outcome_of
+    from seedbed.interchange.described import Described
+    from seedbed.interchange.found import trials_of
     from seedbed.recall import recall, results_folder
     from seedbed.run.evaluation import classify_trials
     from seedbed.track.mlflow.added import add_results
@@ -112,7 +113,7 @@ def _of_study(
     recalled = recall(args.study, tracking_uri=args.tracking_uri)
     results = args.storage or results_folder()
     done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
-    trials = [find_trial(key, results, args.study) for key in done]
+    trials = trials_of(done, results, args.study)
     for test_set in tests:
         if test_set.kind != "classification":
             raise DataError(
@@ -125,8 +126,9 @@ def _of_study(
     for test_set in tests:
         chosen = templates or test_set.templates
         for trial, scores in classify_trials(trials, test_set, chosen, at_once=args.at_once):
-            encoder = model_of_trial(trial).encoder(trial.record.key)
-            one = outcome(encoder, test_set, scores, chosen)
+            made = Described.read(trial.record.recipe, trial.place)
+            protocol = protocol_of(made.crop, made.image.size)
+            one = outcome_of(trial.record.key, protocol, test_set, scores, chosen)
             folder = ("trials", trial.record.key, "tests")
             trial.store.write_bytes(scores.table(), *folder, f"{test_set.name}.parquet")
             trial.store.write_json(one.to_json(), *folder, f"{test_set.name}.json")

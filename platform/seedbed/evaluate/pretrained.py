@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 TEXTS = 256  # encoded at a time
 
 
+def protocol_of(crop: CenterCrop, size: int, precision: str = "fp32") -> dict[str, Any]:
+    """What of a `Pretrainer` changes a result beside its weights."""
+    return {"precision": precision, "size": size, "crop": repr(crop)}
+
+
 class TrainedEncoder(Encoder):
     """A `Pretrainer` with the crop and the context of its recipe."""
 
@@ -40,7 +45,7 @@ class TrainedEncoder(Encoder):
                 mend="evaluate it with a probe, which reads its pictures' embeddings only",
             )
         self._by_embedding = isinstance(similarity, Cosines)
-        self.protocol = {"precision": model.precision, "size": size, "crop": repr(crop)}
+        self.protocol = protocol_of(crop, size, model.precision)
 
     @property
     def pixels(self) -> tuple[object, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,6 +88,17 @@ def _scores(
 def outcome(
     encoder: Encoder, test_set: TestSet, scores: Scores, templates: Sequence[str] = ()
 ) -> Outcome:
+    """`outcome_of` an encoder."""
+    return outcome_of(encoder.name, encoder.protocol, test_set, scores, templates)
+
+
+def outcome_of(
+    name: str,
+    protocol: Mapping[str, Any],
+    test_set: TestSet,
+    scores: Scores,
+    templates: Sequence[str] = (),
+) -> Outcome:
     """The metrics of all ranks' scores: acc1, acc5 (NaN below 6 classes), mean per class.
 
     Raises DataError for a class without a picture, whose recall nobody knows.
@@ -110,14 +122,14 @@ def outcome(
     }
     chosen = list(templates or test_set.templates)
     return Outcome(
-        encoder.name,
+        name,
         test_set.name,
         TASK,
         values,
         {"acc1": 1 / len(counts), "acc5": min(1.0, TOP / len(counts))},
         scores,
         {
-            **encoder.protocol,
+            **protocol,
             "split": test_set.split,
             "num_templates": len(chosen),
             "templates": digest(chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,13 @@ class Finished:
         with self.store.as_file("trials", self.record.key, OLD_WEIGHTS) as path:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
+
+
+def trials_of(keys: Iterable[str], results: str, study: str) -> list[Finished]:
+    """The completed trials of a study by their whole keys: a request for each, and no listing."""
+    store = Folder(results).sub(study)
+    records = [store.read_json("trials", key, RECORD) for key in keys]
+    return [Finished(TrialRecord.from_json(one), store) for one in records if one is not None]
 
 
 def find_trial(said: str, results: str, study: str = "") -> Finished:

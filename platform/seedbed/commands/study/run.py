@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
+    from seedbed.plan.plan import Plan
     from seedbed.run.driver.live import Live
+    from seedbed.run.driver.outcome import Outcome
     from seedbed.storage.folder import Folder
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -111,8 +113,13 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
     finally:
         live.writes_report()
         finish(chosen, outcome, tracking, store)
-    missing = outcome.missing(chosen.trials)
     live.knows(outcome)
+    return _ended(chosen, outcome, live)
+
+
+def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:
+    """Name what is missing, and return the exit status."""
+    missing = outcome.missing(chosen.trials)
     live.end("stopped" if outcome.interrupted else "ended" if missing else "complete")
     for trial in missing:
         ended = outcome.records.get(trial.key)

@@ -89,26 +89,36 @@ def tune(
         scratch_folder() as scratch,
         stoppable(watcher, checkpoint_seconds),
     ):
-        tuner = ray.tune.Tuner(
-            ray.tune.with_resources(run_cohort, beside_the_driver()),
-            param_space={"cohort": ray.tune.grid_search(list(jobs))},
-            tune_config=ray.tune.TuneConfig(
-                # A holder, and the workers that it has started, take one cohort after another.
-                max_concurrent_trials=layout.concurrent,
-                reuse_actors=True,
-            ),
-            run_config=ray.tune.RunConfig(
-                name="schedule",
-                storage_path=scratch,
-                callbacks=[watcher, *also],
-                verbose=0,
-                failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
-            ),
-        )
-        tuner.fit()
+        _tuner(run_cohort, list(jobs), layout.concurrent, scratch, [watcher, *also]).fit()
     ray.kill(reasons)
     _give_back(_placement_groups() - before)
     remove_stale()  # of workers that a stop has cut off
+
+
+def _tuner(
+    run_cohort: Callable[[dict[str, Any]], None],
+    cohorts: list[str],
+    at_once: int,
+    scratch: str,
+    callbacks: list[ray.tune.Callback],
+) -> ray.tune.Tuner:
+    """A trial of Tune for each cohort."""
+    return ray.tune.Tuner(
+        ray.tune.with_resources(run_cohort, beside_the_driver()),
+        param_space={"cohort": ray.tune.grid_search(cohorts)},
+        tune_config=ray.tune.TuneConfig(
+            # A holder, and the workers that it has started, take one cohort after another.
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=ray.tune.RunConfig(
+            name="schedule",
+            storage_path=scratch,
+            callbacks=callbacks,
+            verbose=0,
+            failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
+        ),
+    )
 
 
 def _fit(
