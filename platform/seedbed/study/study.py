@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from seedbed.errors import StudyError
@@ -163,9 +164,14 @@ class Study:
 
     def cells(self) -> list[Cell]:
         """The design's cells; without a design, every combination that no constraint forbids."""
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        # Once: a design that chooses its cells takes seconds, and plans ask for them again.
         if self.design is None:
-            return [cell for cell in crossed(self.factors) if self.allows(cell)]
-        return self.design.cells(self.factors, self.allows)
+            return tuple(cell for cell in crossed(self.factors) if self.allows(cell))
+        return tuple(self.design.cells(self.factors, self.allows))
 
     def allows(self, cell: Cell) -> bool:
         """Whether no constraint forbids `cell`."""
