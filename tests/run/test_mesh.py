@@ -139,13 +139,6 @@ def test_a_checkpoint_that_was_tampered_with_is_left_for_the_one_before_it(
 def test_a_frozen_tower_on_two_workers_stays_as_its_weights_were(
     cluster: None, shapes: Path, tmp_path: Path
 ) -> None:
-    study = Study(
-        name="starts",
-        question="?",
-        base=Recipe.paper(objective=CLIP),
-        factors=(Factor("freeze", levels={"none": {}, "image": {"freeze": ("image",)}}),),
-        responses=("zeroshot/top1_of_100",),
-    )
     base = (
         small_plan(shapes, **FOUR_DEPTHS)
         .trials[0]
@@ -154,13 +147,19 @@ def test_a_frozen_tower_on_two_workers_stays_as_its_weights_were(
     given = Described.of(base)
     start = trained(given)
     exported(given, start).write(tmp_path / "given")
+    study = Study(
+        name="starts",
+        question="?",
+        base=Recipe.paper(objective=CLIP).patch("init_from", str(tmp_path / "given")),
+        factors=(Factor("freeze", levels={"none": {}, "image": {"freeze": ("image",)}}),),
+        responses=("zeroshot/top1_of_100",),
+    )
     settings = {
         "corpus.uri": str(shapes),
         "corpus.caption": "txt",
         "image.name": "modified_resnet_small",
         "text.layers": base.text.layers,
         "budget.samples": 640,
-        "init_from": str(tmp_path / "given"),
     }
     what = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
     outcome = run_study(what, tmp_path, asked=Asked(2, 2))

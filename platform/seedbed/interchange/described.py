@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 import json
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -16,6 +13,7 @@ import seedbed.model.terms
 from seedbed.data.render.image import CenterCrop
 from seedbed.data.views import Modality, View
 from seedbed.errors import DataError, nearest
+from seedbed.found import classes_in
 from seedbed.model.objective import Objective
 from seedbed.model.term import Temperature, Term, Weighted
 from seedbed.model.towers.image import ImageTower
@@ -100,15 +98,8 @@ def _objective(flat: Mapping[str, Value]) -> Objective:
 
 def _terms() -> dict[str, type[Term]]:
     """The terms of the package by the name of their class."""
-    modules = (
-        importlib.import_module(f"{seedbed.model.terms.__name__}.{entry.name}")
-        for entry in pkgutil.iter_modules(seedbed.model.terms.__path__)
-    )
-    found: dict[str, type[Term]] = {}
-    for module in modules:
-        kinds = inspect.getmembers(module, inspect.isclass)
-        found |= {n: k for n, k in kinds if issubclass(k, Term) and hasattr(k, FIELDS)}
-    return found
+    kinds = (kind for _, kind in classes_in(seedbed.model.terms.__name__, Term))
+    return {kind.__name__: kind for kind in kinds if hasattr(kind, FIELDS)}
 
 
 def _made(kind: type[Any], flat: Mapping[str, Value], prefix: str) -> Any:

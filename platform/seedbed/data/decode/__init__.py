@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 
 from PIL import Image
 
 from seedbed.data.decode.decoder import Decoder
 from seedbed.errors import SampleFault
+from seedbed.found import classes_in
 
 
 @functools.cache
 def all_decoders() -> tuple[Decoder, ...]:
     """Every decoder of this folder, by the name of its file."""
-    decoders: list[Decoder] = []
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        decoders += [
-            kind()
-            for _, kind in inspect.getmembers(module, inspect.isclass)
-            if issubclass(kind, Decoder)
-            and kind.__module__ == module.__name__
-            and not inspect.isabstract(kind)
-        ]
-    return tuple(decoders)
+    return tuple(kind() for _, kind in classes_in(__name__, Decoder))
 
 
 @functools.cache

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from typing import Any
 
 from seedbed.evaluate.task import Task
+from seedbed.found import classes_in
 from seedbed.metric import Metric
 
 
 @functools.cache
 def all_tasks() -> tuple[Task[Any], ...]:
     """Every task of this folder, by the name of its file."""
-    tasks: list[Task[Any]] = []
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        tasks += [
-            kind()
-            for _, kind in inspect.getmembers(module, inspect.isclass)
-            if issubclass(kind, Task) and kind.__module__ == module.__name__
-        ]
-    return tuple(tasks)
+    return tuple(kind() for _, kind in classes_in(__name__, Task))
 
 
 def all_metrics() -> tuple[Metric, ...]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedbed.errors import StudyError
+from seedbed.found import classes_in
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
 from seedbed.study.factor import Factor
@@ -18,13 +16,7 @@ from seedbed.study.factor import Factor
 @functools.cache
 def all_designs() -> dict[str, type[CellDesign]]:
     """Every design of this folder, by the name of its file."""
-    designs: dict[str, type[CellDesign]] = {}
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            if issubclass(kind, CellDesign) and kind.__module__ == module.__name__:
-                designs[entry.name] = kind
-    return designs
+    return dict(classes_in(__name__, CellDesign))
 
 
 def stated_design(

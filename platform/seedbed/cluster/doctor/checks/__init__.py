@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 
 from seedbed.cluster.doctor.check import Check
+from seedbed.found import modules_in
 
 FIRST = "nodes"
 
@@ -14,9 +13,5 @@ FIRST = "nodes"
 @functools.cache
 def all_checks() -> dict[str, Check]:
     """Every check of this folder, by the name of its file."""
-    names = sorted((entry.name for entry in pkgutil.iter_modules(__path__)), key=_place)
-    return {name: importlib.import_module(f"{__name__}.{name}").CHECK for name in names}
-
-
-def _place(name: str) -> tuple[bool, str]:
-    return name != FIRST, name
+    modules = modules_in(__name__)
+    return {name: modules[name].CHECK for name in sorted(modules, key=lambda name: name != FIRST)}

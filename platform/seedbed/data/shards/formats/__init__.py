@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 
 from seedbed.data.shards.formats.format import ShardFormat
 from seedbed.errors import DataError, nearest
+from seedbed.found import classes_in
 
 
 @functools.cache
 def all_formats() -> tuple[ShardFormat, ...]:
     """Every format of this folder, by the name of its file, the last one first: tars are most."""
-    formats: list[ShardFormat] = []
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda entry: entry.name, reverse=True):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        formats += [
-            kind()
-            for _, kind in inspect.getmembers(module, inspect.isclass)
-            if issubclass(kind, ShardFormat)
-            and kind.__module__ == module.__name__
-            and not inspect.isabstract(kind)
-        ]
-    return tuple(formats)
+    return tuple(kind() for _, kind in classes_in(__name__, ShardFormat))[::-1]
 
 
 @functools.cache
