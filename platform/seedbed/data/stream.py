@@ -9,7 +9,7 @@ batch is the same whatever the tasks' timing.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
@@ -43,15 +43,14 @@ def stream(
     num_tasks: int = 1,
     assets: Mapping[str, Any] = NO_ASSETS,
     retry_seconds: float = RETRY_SECONDS,
-    placed: Mapping[str, Any] = NO_ASSETS,
+    placed: Callable[[], dict[str, Any]] = dict,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
     `num_tasks` run at a time, and repeat failing reads for `retry_seconds`; `assets` are
-    references to the packed assets of the views, by name, for nodes that have none; `placed` are
-    options of Ray's for where the tasks run. Columns as in
-    `render`. What a task raises as an SeedbedError is raised here as that, whatever Ray puts
-    around it.
+    references to the packed assets of the views, by name, for nodes that have none; `placed` gives
+    Ray's options for where the next task runs. Columns as in `render`. What a task raises as a
+    SeedbedError is raised here as that, whatever Ray puts around it.
     """
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
@@ -110,7 +109,7 @@ def _blocks(
     num_tasks: int,
     assets: Mapping[str, Any],
     retry_seconds: float,
-    placed: Mapping[str, Any],
+    placed: Callable[[], dict[str, Any]],
 ) -> Iterator[Columns]:
     chunk = chunk_rows(rendering)
 
@@ -130,7 +129,11 @@ def _blocks(
     )
     ray.data.DataContext.get_current().execution_options.resource_limits = limits
     dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
-        task, batch_size=1, concurrency=num_tasks, memory=task_bytes(rendering, held), **placed
+        task,
+        batch_size=1,
+        concurrency=num_tasks,
+        memory=task_bytes(rendering, held),
+        ray_remote_args_fn=placed,
     )
     # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
     blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))

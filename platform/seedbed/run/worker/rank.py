@@ -10,7 +10,6 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from seedbed.data.render.render import Columns
 from seedbed.data.rounds import Span
@@ -34,6 +33,7 @@ from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.memory import check_device
 from seedbed.run.worker.mesh import Mesh
 from seedbed.run.worker.message import CurvePoint, Message
+from seedbed.run.worker.near import near_here
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
 from seedbed.run.worker.saving import Saver
@@ -118,7 +118,7 @@ class Rank:
             num_tasks=assignment.num_tasks,
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
-            placed=near_here(),
+            placed=near_here,
         )
         self._report()  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
@@ -232,11 +232,3 @@ def mesh_here(data_parallel: int, on_cpu: bool = False) -> Mesh:
     context = ray.train.get_context()
     device = torch.device("cpu") if on_cpu else ray.train.torch.get_device()
     return Mesh(context.get_world_rank(), context.get_world_size(), data_parallel, device)
-
-
-def near_here() -> dict[str, Any]:
-    """Tasks on this worker's node while it has room, and elsewhere beyond that: what they render is
-    read here, and by default they are spread over all nodes."""
-    here = ray.get_runtime_context().get_node_id()
-    near = NodeAffinitySchedulingStrategy(here, soft=True, _spill_on_unavailable=True)
-    return {"scheduling_strategy": near}
