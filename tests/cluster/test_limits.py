@@ -15,9 +15,9 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType, of_config
 from seedbed.cluster.capacity import Capacity, at_most
-from seedbed.cluster.cards import kinds, room
+from seedbed.cluster.cards import CARDS, kinds, room
 from seedbed.cluster.limits import cost_of, gpus_for, within
-from seedbed.cluster.prices import Prices
+from seedbed.cluster.prices import Prices, Rate
 from seedbed.errors import ResourceError
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
@@ -120,12 +120,28 @@ def test_prices_are_those_of_the_file_first_spot_where_it_says_so(tmp_path: Path
     assert within(cluster(unnamed), Asked(max_price=1, prices=str(mine))).most["GPU"] == 2
 
 
+def test_a_gpu_is_priced_by_the_file_first_and_else_in_the_cheapest_machine(
+    tmp_path: Path,
+) -> None:
+    ours = Prices.read()
+    # $0.526 for one, $3.912 for four: 0.978 each.
+    assert ours.gpu("T4") == Rate(0.526, None, "g4dn.xlarge")
+    assert ours.gpu("A100") == Rate(29.3870 / 8, None, "a2-highgpu-8g")
+    assert ours.gpu("B200") is None
+    (tmp_path / "p.toml").write_text("[accelerators]\nT4 = { on_demand = 0.3, spot = 0.1 }\n")
+    assert Prices.read(str(tmp_path / "p.toml")).gpu("T4") == Rate(0.3, 0.1, "a GPU by itself")
+    kinds_priced = {kind for one in ours.of["instances"].values() for kind in one.get("gpus", {})}
+    assert all(CARDS[kind].half > CARDS[kind].single > 0 for kind in kinds_priced)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "[instances", '[machines]\n"a" = 1', '[instances]\n"a" = 1',
         '[instances]\n"a" = { spot = 1 }', '[instances]\n"a" = { on_demand = -1 }',
         '[instances]\n"a" = { on_demand = 1, sopt = 1 }',
+        '[instances]\n"a" = { on_demand = 1, gpus = 1 }',
+        '[instances]\n"a" = { on_demand = 1, gpus = { T4 = 0 } }',
     ],
 )  # fmt: skip
 def test_a_wrong_file_of_prices_is_refused(tmp_path: Path, text: str) -> None:

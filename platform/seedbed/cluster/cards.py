@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from seedbed.cluster.capacity import Capacity
+if TYPE_CHECKING:  # which imports Ray: a plan does not wait for it
+    from seedbed.cluster.capacity import Capacity
 
 GB, GIB = 1e9, 2**30
 LABEL = "accelerator_type:"  # of Ray's resources that name a node's GPUs
@@ -15,11 +17,15 @@ USABLE = 0.9  # of a card, beside CUDA's own context and what lies free between 
 @dataclass(frozen=True)
 class Card:
     """A kind of GPU: the memory of the smallest and of the largest that is sold, as the maker
-    says it (GB), and in which of the maker's data sheets."""
+    says it (GB), and in which of the maker's data sheets; its dense peak there in TFLOP/s of bf16
+    (fp16 where there is none) and of fp32 as it is multiplied here (TF32), 0 where it is not noted.
+    """
 
     least: int
     most: int
     source: str
+    half: float = 0.0
+    single: float = 0.0
 
     @property
     def least_bytes(self) -> float:
@@ -35,18 +41,20 @@ class Card:
 CARDS: Mapping[str, Card] = {
     "K80": Card(12, 12, "NVIDIA Tesla K80 (24 GB a board of two GPUs)"),
     "P4": Card(8, 8, "NVIDIA Tesla P4"),
-    "P100": Card(12, 16, "NVIDIA Tesla P100 for PCIe"),
-    "V100": Card(16, 32, "NVIDIA V100 Tensor Core GPU"),
-    "T4": Card(16, 16, "NVIDIA T4 Tensor Core GPU"),
-    "A10G": Card(24, 24, "NVIDIA A10 Tensor Core GPU (as much as the A10G, sold by AWS alone)"),
-    "L4": Card(24, 24, "NVIDIA L4 Tensor Core GPU"),
-    "L40S": Card(48, 48, "NVIDIA L40S GPU"),
-    "A100": Card(40, 80, "NVIDIA A100 Tensor Core GPU"),
-    "A100-40G": Card(40, 40, "NVIDIA A100 Tensor Core GPU"),
-    "A100-80G": Card(80, 80, "NVIDIA A100 Tensor Core GPU"),
-    "H100": Card(80, 94, "NVIDIA H100 Tensor Core GPU (80 GB SXM, 94 GB NVL)"),
+    "P100": Card(12, 16, "NVIDIA Tesla P100 for PCIe", 18.7, 9.3),
+    "V100": Card(16, 32, "NVIDIA V100 Tensor Core GPU", 125, 15.7),
+    "T4": Card(16, 16, "NVIDIA T4 Tensor Core GPU", 65, 8.1),
+    "A10G": Card(
+        24, 24, "NVIDIA A10 Tensor Core GPU (as much as the A10G, sold by AWS alone)", 70, 35
+    ),
+    "L4": Card(24, 24, "NVIDIA L4 Tensor Core GPU", 121, 60),
+    "L40S": Card(48, 48, "NVIDIA L40S GPU", 362.05, 183),
+    "A100": Card(40, 80, "NVIDIA A100 Tensor Core GPU", 312, 156),
+    "A100-40G": Card(40, 40, "NVIDIA A100 Tensor Core GPU", 312, 156),
+    "A100-80G": Card(80, 80, "NVIDIA A100 Tensor Core GPU", 312, 156),
+    "H100": Card(80, 94, "NVIDIA H100 Tensor Core GPU (80 GB SXM, 94 GB NVL)", 989.4, 494.7),
     "H20": Card(96, 141, "NVIDIA H20 (96 GB; a later one 141 GB)"),
-    "H200": Card(141, 141, "NVIDIA H200 Tensor Core GPU"),
+    "H200": Card(141, 141, "NVIDIA H200 Tensor Core GPU", 989.4, 494.7),
     "B200": Card(180, 192, "NVIDIA DGX B200 (1,440 GB of 8 GPUs; 192 GB in the architecture's)"),
     "GB200": Card(186, 192, "NVIDIA GB200 NVL72 (13.4 TB of 72 GPUs)"),
     "B300": Card(262, 288, "NVIDIA HGX B300 (2.1 TB of 8 GPUs; 288 GB in the architecture's)"),

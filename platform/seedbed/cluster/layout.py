@@ -9,6 +9,7 @@ from typing import Any
 from seedbed.cluster.asked import Asked
 from seedbed.errors import ResourceError
 from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.weights import WEIGHT_BYTES, weights_bytes
 
 DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read
 # Adam keeps two moments beside each weight, and a record keeps the weights once more.
@@ -184,6 +185,13 @@ def _nearest_divisor(number: int, wanted: int) -> int:
     return min(_divisors(number), key=lambda n: abs(n - wanted))
 
 
+def checkpoint_bytes(plan: Plan) -> int:
+    """Of one checkpoint of the largest cohort."""
+    costs = plan.costs()
+    largest = max(sum(costs[t.key].num_params for t in cohort.trials) for cohort in plan.cohorts)
+    return WEIGHT_BYTES * largest * CHECKPOINT_COPIES
+
+
 def check_disk(
     plan: Plan, free_bytes: int | None, place: str, test_bytes: int = 0, *, keep: bool = True
 ) -> None:
@@ -194,18 +202,15 @@ def check_disk(
     """
     if free_bytes is None:
         return
-    costs = plan.costs()
-    weights = {key: 4 * cost.num_params for key, cost in costs.items()}
-    largest = max(sum(weights[t.key] for t in cohort.trials) for cohort in plan.cohorts)
-    checkpoints = largest * CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1)
-    num_kept = len(weights) if keep else 0
-    final = sum(weights.values()) if keep else 0
-    need = final + checkpoints + test_bytes
+    checkpoint = checkpoint_bytes(plan)
+    num_kept = len(plan.trials) if keep else 0
+    final = weights_bytes(plan) if keep else 0
+    need = final + checkpoint * (KEPT_CHECKPOINTS + 1) + test_bytes
     if need > free_bytes:
         raise ResourceError(
             f"{place} has {free_bytes / 1e9:.1f} GB free and the study needs {need / 1e9:.1f} GB",
             why=f"weights of {num_kept} trials, {KEPT_CHECKPOINTS + 1} checkpoints "
-            f"of the largest cohort at {largest * CHECKPOINT_COPIES / 1e9:.2f} GB, and held-out "
+            f"of the largest cohort at {checkpoint / 1e9:.2f} GB, and held-out "
             f"pictures of {test_bytes / 1e9:.2f} GB",
             mend="free some room, or give another place with --storage"
             + (", or keep no final weights with --keep-weights none" if keep else ""),

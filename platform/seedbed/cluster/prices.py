@@ -6,11 +6,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.cards import kinds
 from seedbed.errors import ResourceError
+
+if TYPE_CHECKING:  # which imports Ray: a plan does not wait for it
+    from seedbed.cluster.autoscaler import NodeType
 
 KNOWN = Path(__file__).with_name("prices.toml")
 SECTIONS = ("node_types", "instances", "accelerators")
@@ -21,7 +23,7 @@ FORM = '[instances]\n"g5.xlarge" = { on_demand = 1.006, spot = 0.4 }'
 class Prices:
     """Dollars an hour by section and name; `stated` says where the numbers are from, and when."""
 
-    of: Mapping[str, Mapping[str, Mapping[str, float]]]
+    of: Mapping[str, Mapping[str, Mapping[str, Any]]]
     stated: str
 
     @classmethod
@@ -47,9 +49,36 @@ class Prices:
         ]
         return gpus * max(each) if gpus and each else None
 
+    def gpu(self, kind: str) -> Rate | None:
+        """What one GPU of a kind costs: as the file says of it, else in the cheapest machine that
+        has such; None where neither is known."""
+        own = self.of.get("accelerators", {}).get(kind)
+        if own is not None:
+            return Rate(own["on_demand"], own.get("spot"), "a GPU by itself")
+        machines = [
+            (entry["on_demand"] / entry["gpus"][kind], name, entry)
+            for name, entry in self.of.get("instances", {}).items()
+            if kind in entry.get("gpus", {})
+        ]
+        if not machines:
+            return None
+        each, name, entry = min(machines, key=lambda one: one[:2])
+        spot = entry["spot"] / entry["gpus"][kind] if "spot" in entry else None
+        return Rate(each, spot, name)
 
-def _price(entry: Mapping[str, float], *, spot: bool) -> float:
-    return entry["spot"] if spot and "spot" in entry else entry["on_demand"]
+
+@dataclass(frozen=True)
+class Rate:
+    """Dollars an hour of one GPU, on demand and where it is known spot; in which machine."""
+
+    on_demand: float
+    spot: float | None
+    machine: str
+
+
+def _price(entry: Mapping[str, Any], *, spot: bool) -> float:
+    dollars: float = entry["spot"] if spot and "spot" in entry else entry["on_demand"]
+    return dollars
 
 
 def _parsed(path: Path) -> Prices:
@@ -66,7 +95,8 @@ def _parsed(path: Path) -> Prices:
             raise ResourceError(
                 f"'{path}' says of a price: {wrong}",
                 why="a price is dollars an hour, more than 0, on_demand and where it differs spot, "
-                f"in one of {', '.join(SECTIONS)}",
+                f"in one of {', '.join(SECTIONS)}; gpus, where it is there, says "
+                "how many of which kind the machine has",
                 mend=f"for example\n{FORM}",
             )
     return Prices(read, stated)
@@ -77,8 +107,17 @@ def _wrong(section: str, entries: Any) -> str:
         return f"{section} = {entries}"
     for name, entry in entries.items():
         sound = isinstance(entry, dict) and "on_demand" in entry
-        if not sound or not entry.keys() <= {"on_demand", "spot"}:
+        if not sound or not entry.keys() <= {"on_demand", "spot", "gpus"}:
             return f"{section}.{name} = {entry}"
-        if not all(type(v) in (int, float) and 0 < v < float("inf") for v in entry.values()):
+        numbers = {key: value for key, value in entry.items() if key != "gpus"} | {
+            f"gpus.{kind}": count for kind, count in _gpus(entry).items()
+        }
+        if not all(type(v) in (int, float) and 0 < v < float("inf") for v in numbers.values()):
             return f"{section}.{name} = {entry}"
     return ""
+
+
+def _gpus(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How many GPUs of which kind a machine has; what is no table is no number either."""
+    given = entry.get("gpus", {})
+    return given if isinstance(given, dict) else {"": None}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HOLDOUT_MAX, num_held_out
-from seedbed.data.shards.source import ALL, counts_at
+from seedbed.data.shards.source import ALL, Counted, counts_at
 from seedbed.storage.address import Source, parse_sources
 
 
@@ -16,13 +16,15 @@ from seedbed.storage.address import Source, parse_sources
 class Peeked:
     """The pairs to train on in an epoch, and those held out; None where the number is unknown.
 
-    `at_most` where filters or a list of uids will remove some of them.
+    `at_most` where filters or a list of uids will remove some of them. `pair_bytes` are those of a
+    pair as it is stored, on average; 0 where that is not known.
     """
 
     corpus: Corpus
     num_train: int | None
     num_test: int | None
     at_most: bool
+    pair_bytes: float = 0.0
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -49,22 +51,24 @@ def peek(corpora: Iterable[Corpus], home: Path) -> list[Peeked]:
 
 def _peeked(
     corpus: Corpus,
-    known: dict[str, dict[str, int] | None],
+    known: dict[str, Counted | None],
     trained: set[str],
     tested: set[tuple[str, str]],
 ) -> Peeked:
     def held(uri: str, split: str) -> int | None:
-        counts = known[uri]
-        if counts is None:
+        there = known[uri]
+        if there is None:
             return None
+        counts = there.rows
         rows = sum(counts.values())
         in_part = num_held_out(rows) if uri in trained else min(rows, HOLDOUT_MAX)
         return counts.get(split, in_part)
 
     def left(source: Source) -> float | None:
-        counts = known[source.uri]
-        if counts is None:
+        there = known[source.uri]
+        if there is None:
             return None
+        counts = there.rows
         rows = counts.get(corpus.split, counts.get(ALL, 0))
         apart = [split for uri, split in tested if uri == source.uri and split not in counts]
         part = num_held_out(sum(counts.values())) if apart else 0
@@ -80,7 +84,14 @@ def _peeked(
         total,
         None if None in tests else sum(test or 0 for test in tests),
         bool(corpus.filters or corpus.uids),
+        _pair_bytes([known[uri] for uri in _uris(corpus.uri)]),
     )
+
+
+def _pair_bytes(sources: Iterable[Counted | None]) -> float:
+    counted = [one for one in sources if one is not None]
+    rows = sum(sum(one.rows.values()) for one in counted)
+    return sum(one.num_bytes for one in counted) / rows if rows else 0.0
 
 
 def _uris(text: str) -> list[str]:

@@ -87,6 +87,10 @@ class Plan:
 
     def costs(self) -> dict[str, Cost]:
         """The estimated cost of each trial by key."""
+        return self._costs
+
+    @cached_property
+    def _costs(self) -> dict[str, Cost]:
         known: dict[tuple[object, ...], Cost] = {}
         out: dict[str, Cost] = {}
         for trial in self.trials:

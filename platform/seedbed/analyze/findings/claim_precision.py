@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from seedbed.analyze.stats.power import detectable_difference
+from seedbed.plan.power import detectable_difference
 
 POWER = 0.8
 _GROWTH = (1, 2, 4)  # times the present seeds

@@ -12,8 +12,8 @@ from scipy import stats
 
 from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.fit import MIN_POOLED_DF, Fit
-from seedbed.analyze.stats.power import detectable_difference
 from seedbed.analyze.trials.observations import AnalysisError, completed, observe
+from seedbed.plan.power import detectable_difference
 
 COLUMNS = (
     "effect", "num_seeds", "df", "se", "half_width", "detectable_difference",

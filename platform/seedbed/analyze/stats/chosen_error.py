@@ -19,7 +19,7 @@ from seedbed.plan.design import Design
 BLOCK = "seed"  # every comparison is within seeds
 ORDER = "order_hash"
 RESIDUAL = "residual"  # what the model's terms leave is taken for the error
-_FEWEST_SEEDS = 3  # for a variance that is not pooled
+FEWEST_SEEDS = 3  # for a variance that is not pooled
 
 # How an interval is described after "the 95 % interval of their mean, ".
 WORDS = {
@@ -40,7 +40,7 @@ def chosen_error(design: Design, trials: pd.DataFrame, response: str) -> str:
     if design.error.kind == RESIDUAL:
         return RESIDUAL
     values = pd.to_numeric(trials[response], errors="coerce")
-    if trials.loc[completed(trials) & values.notna(), BLOCK].nunique() < _FEWEST_SEEDS:
+    if trials.loc[completed(trials) & values.notna(), BLOCK].nunique() < FEWEST_SEEDS:
         return "pooled"
     if design.error.kind == "pooled" and not _too_late(design):
         return "pooled"

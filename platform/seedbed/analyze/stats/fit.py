@@ -186,18 +186,26 @@ class Fit:
         With `seeds` "random" the interval of a mean holds for other seeds too (see `random_seeds`).
         """
         nan = float("nan")
-        coordinates = self._coordinates(weights)
-        if coordinates is None:
-            return Estimate(nan, nan, nan, nan, nan, nan, nan, self._why_not())
-        scaled = coordinates / self._sizes
-        value = float(scaled @ self._along) + shift
-        spread = self._random.of(self.basis @ scaled) if seeds == "random" else self._spread(scaled)
+        value, spread = self.measured(weights, seeds)
+        value += shift
         if spread.refusal:
             return Estimate(value, nan, nan, nan, nan, nan, nan, spread.refusal)
         half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, spread.df)) * spread.se
         t = value / spread.se
         p = float(2 * stats.t.sf(abs(t), spread.df))
         return Estimate(value, spread.se, spread.df, t, p, value - half, value + half, "")
+
+    def measured(self, weights: Floats, seeds: str = "fixed") -> tuple[float, Spread]:
+        """The value of a function of the parameters, NaN where the trials do not determine it, and
+        its error: what an interval is made of."""
+        coordinates = self._coordinates(weights)
+        if coordinates is None:
+            return float("nan"), Spread(float("nan"), float("nan"), self._why_not())
+        scaled = coordinates / self._sizes
+        value = float(scaled @ self._along)
+        if seeds == "random":
+            return value, self._random.of(self.basis @ scaled)
+        return value, self._spread(scaled)
 
     def _spread(self, scaled: Floats) -> Spread:
         if self.error.refusal:

@@ -11,6 +11,8 @@ from seedbed.plan.levels import resolved_words
 from seedbed.plan.plan import Plan
 from seedbed.study.label import label_text
 
+MOST_LINES = 200  # of trials, and of cohorts: nobody reads 10,000
+
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
@@ -71,6 +73,53 @@ def level_lines(chosen: Plan) -> list[str]:
     }
     width = max(map(len, words))
     return [f"level   {name:<{width}}  {said}" for name, said in words.items()]
+
+
+def base_line(chosen: Plan) -> str:
+    """What every level is compared with."""
+    study = chosen.study
+    base = [f"{f.name}={label_text(f.baseline(study.base))}" for f in study.factors]
+    return f"base    {' '.join(base)}: what their other levels are compared with"
+
+
+def claim_lines(chosen: Plan) -> list[str]:
+    """The claims that will be judged, and those that will not."""
+    judged = [
+        f"claim   {claim.id}: {claim.statement}"
+        for claim in chosen.study.claims
+        if not claim.scale or chosen.scale.name in claim.scale
+    ]
+    return [*judged, *unjudged_claims(chosen)]
+
+
+def trial_lines(chosen: Plan) -> list[str]:
+    """A line for each trial; of many, those of the first seed only."""
+    costs, trials = chosen.costs(), chosen.trials
+    first = [trial for trial in trials if trial.seed == trials[0].seed]
+    shown = (trials if len(trials) <= MOST_LINES else first)[:MOST_LINES]
+    width = max(len(trial.name) for trial in shown)
+    lines = [f"{'trial':<{width}}  key               params  train PFLOP"]
+    for trial in shown:
+        cost = costs[trial.key]
+        lines.append(
+            f"{trial.name:<{width}}  {trial.key}  {cost.num_params / 1e6:5.1f} M"
+            f"  {cost.train_flops / 1e15:11.4g}"
+        )
+    return lines + _more(len(trials) - len(shown), "trials")
+
+
+def cohort_lines(chosen: Plan) -> list[str]:
+    """A line for each cohort; of many, the first."""
+    lines = [
+        f"cohort {c.id}  seed {c.recipe.seed}  {len(c.trials)} variants on one stream of "
+        f"{c.samples:,} samples"
+        for c in chosen.cohorts[:MOST_LINES]
+    ]
+    return lines + _more(len(chosen.cohorts) - len(lines), "cohorts")
+
+
+def _more(number: int, what: str) -> list[str]:
+    return [f"and {number:,} {what} more (--json names them)"] if number else []
 
 
 def unjudged_claims(chosen: Plan) -> list[str]:

@@ -1,4 +1,4 @@
-"""`main(study)`: what a study file does when it is run. Run, `--plan` or `--report`."""
+"""`main(study)`: what a study file does when it is run. Run, `--plan`, `--draws` or `--report`."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def _main(study: Study, argv: Sequence[str]) -> int:
     options = options_of(study, argv)
     if options.mode == "plan":
         print_plan(options)
+        return COMPLETE
+    if options.mode == "draws":
+        from seedbed.commands.study.draws import print_power
+
+        print_power(options)
         return COMPLETE
     if options.mode == "report":
         return report_from_ledger(options)

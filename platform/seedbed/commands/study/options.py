@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedbed.cluster.asked import Asked
+from seedbed.commands.study.foresight import Foresight, add_foresight, foresight_of
 from seedbed.commands.study.needs import add_needs, asked_of
 from seedbed.errors import StudyError
 from seedbed.exits import MEANINGS
@@ -40,6 +41,7 @@ class Options:
     max_epochs: int
     surface: Surface | None = None
     keep_weights: bool = True
+    foresight: Foresight = Foresight()
 
     @property
     def name(self) -> str:
@@ -60,7 +62,9 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="print trials, cohorts and cost; stop")
     mode.add_argument("--report", action="store_true", help="rebuild the report from MLflow")
-    parser.add_argument("--json", action="store_true", help="with --plan: one JSON object")
+    parser.add_argument(
+        "--json", action="store_true", help="with --plan or --draws: one JSON object"
+    )
     parser.add_argument(
         "--rehearse",
         metavar="SURFACE",
@@ -97,12 +101,14 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
     add_needs(parser)
+    add_foresight(parser)
     return parser
 
 
 def options_of(study: Study, argv: Sequence[str]) -> Options:
     args = _parser(study).parse_args(argv)
-    if args.json and not args.plan:
+    foresight = foresight_of(args)
+    if args.json and not (args.plan or args.draws):
         raise StudyError("--json is given without --plan", mend="add --plan")
     if args.max_epochs < 1:
         raise StudyError(f"--max-epochs is {args.max_epochs}", mend="give 1 or more")
@@ -138,12 +144,18 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
         tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
         asked=asked_of(args),
-        mode="plan" if args.plan else "report" if args.report else "run",
+        mode=_mode(args),
         as_json=args.json,
         max_epochs=args.max_epochs,
         surface=surface,
         keep_weights=args.keep_weights != "none",
+        foresight=foresight,
     )
+
+
+def _mode(args: argparse.Namespace) -> str:
+    said = {"plan": args.plan, "report": args.report, "draws": args.draws}
+    return next((name for name, chosen in said.items() if chosen), "run")
 
 
 def _surface(path: str | None, study: Study) -> Surface | None:

@@ -6,10 +6,21 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seedbed.commands.study.lines import bundles, design_lines, level_lines, unjudged_claims, uris
+from seedbed.commands.study.lines import (
+    base_line,
+    bundles,
+    claim_lines,
+    cohort_lines,
+    design_lines,
+    level_lines,
+    trial_lines,
+    uris,
+)
+from seedbed.commands.study.price import Price
+from seedbed.commands.study.probe import probe
+from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.plan.plan import Plan
-from seedbed.plan.weights import weights_line
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -24,16 +35,21 @@ def print_plan(options: Options) -> None:
 
     check_workers(options.plan, options.asked)
     check_starts_of(options)
+    if options.foresight.probe:
+        probe(options.plan)
     stated = [trial.recipe.corpus for trial in options.plan.trials]
     peeked = peek(stated, home()) if options.surface is None else []
     known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}
     warnings = check_epochs(options.plan, known, options.max_epochs)
+    price = Price(options, peeked)
+    foreseen = Foreseen(options, price)
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
+        told |= {"price": price.to_json(), "sees": foreseen.to_json()}
         print(json.dumps(told, indent=1, sort_keys=True))
         return
-    kept = "" if options.surface else weights_line(options.plan, options.keep_weights)
-    print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], kept))
+    ahead = [] if options.surface is not None else [*price.lines(), "", *foreseen.lines()]
+    print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], ahead))
 
 
 def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
@@ -58,7 +74,7 @@ def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
     return list(dict.fromkeys(lines))  # two caption fields of the same pairs are one line
 
 
-def _plan_text(chosen: Plan, data: Sequence[str], kept: str) -> str:
+def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
     costs = chosen.costs()
     lines = [
         f"study   {chosen.study.name}: {chosen.study.question}",
@@ -68,31 +84,18 @@ def _plan_text(chosen: Plan, data: Sequence[str], kept: str) -> str:
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
     lines += design_lines(chosen.study)
     lines += bundles(chosen)
-    lines += [*level_lines(chosen), *unjudged_claims(chosen)]
-    width = max(len(t.name) for t in chosen.trials)
-    lines += ["", f"{'trial':<{width}}  key               params  train PFLOP"]
-    for trial in chosen.trials:
-        cost = costs[trial.key]
-        lines.append(
-            f"{trial.name:<{width}}  {trial.key}  {cost.num_params / 1e6:5.1f} M"
-            f"  {cost.train_flops / 1e15:11.4g}"
-        )
+    lines += [*level_lines(chosen), base_line(chosen), *claim_lines(chosen)]
+    lines += ["", *trial_lines(chosen), "", *cohort_lines(chosen), ""]
     total = sum(cost.train_flops for cost in costs.values())
-    hours = sum(cost.reference_hours for cost in costs.values())
     samples = sum(cost.samples for cost in costs.values())
     read = sum(cohort.samples for cohort in chosen.cohorts)
-    lines += [
-        "",
-        *(
-            f"cohort {c.id}  seed {c.recipe.seed}  {len(c.trials)} variants on one stream of "
-            f"{c.samples:,} samples"
-            for c in chosen.cohorts
-        ),
-        "",
-        f"total   {len(chosen.trials)} trials in {len(chosen.cohorts)} cohorts; trained on "
-        f"{samples:,} samples, of which {read:,} are decoded",
-        f"cost    {total / 1e15:,.4g} PFLOP: {hours:,.3g} device-hours at 125 TFLOP/s "
-        "(bf16 at 40 % of an A100's peak)",
-        *([f"weights {kept}"] if kept else []),
-    ]
-    return "\n".join(lines)
+    precisions = {trial.recipe.precision for trial in chosen.trials}
+    return "\n".join(
+        [
+            *lines,
+            f"total   {len(chosen.trials):,} trials in {len(chosen.cohorts):,} cohorts; trained on "
+            f"{samples:,} samples, of which {read:,} are decoded",
+            f"compute {total / 1e15:,.4g} PFLOP in {' and '.join(sorted(precisions))}",
+            *ahead,
+        ]
+    )

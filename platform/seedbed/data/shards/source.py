@@ -97,8 +97,16 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
     )
 
 
-def counts_at(uri: str, home: Path) -> dict[str, int] | None:
-    """How many pairs a source has by split, from its manifest or an index; None without either.
+@dataclass(frozen=True)
+class Counted:
+    """How many pairs a source has by split, and bytes in all."""
+
+    rows: Mapping[str, int]
+    num_bytes: int
+
+
+def counts_at(uri: str, home: Path) -> Counted | None:
+    """What a source has, from its manifest or an index; None without either.
 
     A demo corpus that is not built yet is not counted. Raises DataError for a folder that is not
     there, and for a manifest that cannot be believed.
@@ -110,12 +118,14 @@ def counts_at(uri: str, home: Path) -> dict[str, int] | None:
     listed = f"{folder.rstrip('/')}/{MANIFEST_NAME}"
     counts: dict[str, int] = {}
     if not (has_glob(folder) or has_braces(folder)) and exists(listed):
-        for shard in parse_manifest(read_object(listed), listed).shards:
+        described = parse_manifest(read_object(listed), listed).shards
+        for shard in described:
             counts[shard.split] = counts.get(shard.split, 0) + shard.num_samples
-        return counts
+        return Counted(counts, sum(shard.num_bytes for shard in described))
     for place in index_places(folder, home):
         if shards := read_shards(place):
-            return {ALL: sum(shard.num_samples for shard in shards)}
+            rows = {ALL: sum(shard.num_samples for shard in shards)}
+            return Counted(rows, sum(shard.num_bytes for shard in shards))
     return None
 
 

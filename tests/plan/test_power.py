@@ -16,9 +16,11 @@ import pytest
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from seedbed.analyze import AnalysisError, contrasts
-from seedbed.analyze.stats.power import detectable_difference, t_power
+from seedbed.plan.power import detectable_difference, t_power
 
-ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())["oracles"]
+ORACLES = json.loads(
+    (Path(__file__).parents[1] / "analyze" / "stats" / "oracles.json").read_text()
+)["oracles"]
 POWER = ORACLES["power_R"]["expected"]
 
 

@@ -1,0 +1,233 @@
+"""A plan's cells and the model of them: the weights of every effect and claim, and their errors.
+
+Every seed trains every cell, so a comparison's variance is that of one trial over the seeds, times
+its weights on the cells' means, squared and summed; a seed's own shift cancels. Means over other
+factors count their levels equally, as in the report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.plan.design import ORDER, PlannedFactor
+from seedbed.plan.plan import Plan
+from seedbed.study.arguments import ERRORS
+from seedbed.study.cell import Cell
+from seedbed.study.claim import Claim
+from seedbed.study.contrast import Contrast
+from seedbed.study.label import Label, label_text
+
+Floats = NDArray[np.float64]
+# With two seeds a pooled error of fewer degrees of freedom is not used: see `analyze/stats/fit.py`.
+LEAST_POOLED_DF, FEWEST_SEEDS_BY_CELL = 6, 3
+_MOST_CELLS = 200  # above which degrees of freedom are many, whatever the model
+_INESTIMABLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference of cells' means: `weights` on them [num_cells], None where the cells cannot tell
+    it apart. `term` names what it is a part of, `depth` or `depth:supervision`."""
+
+    term: str
+    words: str
+    weights: Floats | None
+
+    @property
+    def variance(self) -> float:
+        """Of its estimate at one seed, in variances of a trial."""
+        return math.nan if self.weights is None else float(self.weights @ self.weights)
+
+
+class Cells:
+    """The cells of a design, and the linear model that the report will fit to them."""
+
+    def __init__(
+        self,
+        factors: Mapping[str, PlannedFactor],
+        cells: Sequence[Cell],
+        order: int = ORDER,
+        error: str = ERRORS[0],
+        seed_is_unit: bool = False,
+    ) -> None:
+        self.factors, self.cells, self.order, self.error = factors, tuple(cells), order, error
+        self.seed_is_unit = seed_is_unit
+        self.terms = [
+            term
+            for size in range(1, min(order, len(factors)) + 1)
+            for term in itertools.combinations(factors, size)
+        ]
+        self._model = self._rows(self.cells)
+        squares, right = np.linalg.eigh(self._model.T @ self._model)
+        kept = squares > 1e-11 * squares[-1]
+        self._right, self._squares = right[:, kept], squares[kept]
+        self._inverses: dict[int, Floats] = {}
+
+    @property
+    def rank(self) -> int:
+        return len(self._squares)
+
+    def _rows(self, cells: Sequence[Mapping[str, Label]]) -> Floats:
+        """The model's sum-coded columns for cells, 1 for the mean first. A factor that a cell does
+        not name counts its levels equally: with sum coding its columns are 0."""
+        coded = {name: self._coded(name, cells) for name in self.factors}
+        parts = [np.ones((len(cells), 1))]
+        for term in self.terms:
+            columns = np.ones((len(cells), 1))
+            for name in term:
+                columns = (columns[:, :, None] * coded[name][:, None, :]).reshape(len(cells), -1)
+            parts.append(columns)
+        return np.hstack(parts)
+
+    def _coded(self, name: str, cells: Sequence[Mapping[str, Label]]) -> Floats:
+        levels = [label_text(level) for level in self.factors[name].levels]
+        num = len(levels) - 1
+        coding = dict(zip(levels, np.vstack([np.eye(num), -np.ones((1, num))]), strict=True))
+        none = np.zeros(num)
+        return np.array([coding[label_text(c[name])] if name in c else none for c in cells])
+
+    def weights(
+        self, plus: Iterable[Mapping[str, Label]], less: Iterable[Mapping[str, Label]]
+    ) -> Floats | None:
+        """Of the sum of marginal means `plus` less those of `less`, on the cells' means."""
+        wanted = self._rows(list(plus)).sum(axis=0) - self._rows(list(less)).sum(axis=0)
+        along = self._right.T @ wanted
+        if np.linalg.norm(wanted - self._right @ along) > _INESTIMABLE * np.linalg.norm(wanted):
+            return None
+        found: Floats = self._model @ (self._right @ (along / self._squares))
+        return found
+
+    def main_effects(self) -> list[Comparison]:
+        """Every level against its factor's baseline."""
+        return [
+            Comparison(
+                name,
+                f"{label_text(level)} minus {label_text(factor.baseline)}",
+                self._main_effect(name, level, factor.baseline),
+            )
+            for name, factor in self.factors.items()
+            for level in _others(factor)
+        ]
+
+    def _main_effect(self, name: str, level: Label, baseline: Label) -> Floats | None:
+        """Where cells are missing, over the others that have both levels, as in the report."""
+        found = self.weights([{name: level}], [{name: baseline}])
+        if found is not None:
+            return found
+        sides = [
+            {cell.without(name): cell for cell in self.cells if label_text(cell[name]) == text}
+            for text in map(label_text, (level, baseline))
+        ]
+        both = sides[0].keys() & sides[1].keys()
+        if not both:
+            return None
+        found = self.weights(*([side[rest] for rest in both] for side in sides))
+        return None if found is None else found / len(both)
+
+    def interactions(self) -> list[Comparison]:
+        """Of every pair of factors, how much a difference changes with the other one's level."""
+        if self.order < 2:
+            return []
+        return [
+            Comparison(
+                f"{a}:{b}",
+                f"{label_text(one)} at {label_text(other)}",
+                self.weights(
+                    [{a: one, b: other}, {a: first.baseline, b: second.baseline}],
+                    [{a: first.baseline, b: other}, {a: one, b: second.baseline}],
+                ),
+            )
+            for (a, first), (b, second) in itertools.combinations(self.factors.items(), 2)
+            for one in _others(first)
+            for other in _others(second)
+        ]
+
+    def contrast(self, claim: Claim, one: Contrast) -> Comparison:
+        """A claim's contrast, in the model that holds as many crossed factors as it names."""
+        plus = [{one.of: one.level, **one.at}]
+        less = [{one.of: one.over, **one.at}]
+        if one.less_at:
+            plus.append({one.of: one.over, **one.less_at})
+            less.append({one.of: one.level, **one.less_at})
+        model = self.deeper(max(ORDER, 1 + len(one.at)))
+        return Comparison(claim.id, claim.statement, model.weights(plus, less))
+
+    def deeper(self, order: int) -> Cells:
+        """The same cells under a model of another order."""
+        if order == self.order:
+            return self
+        return Cells(self.factors, self.cells, order, self.error, self.seed_is_unit)
+
+    def df(self, one: Comparison, num_seeds: int) -> float:
+        """Degrees of freedom of a comparison's error, as the report will choose it; 0 for none."""
+        pooled = num_seeds * len(self.cells) - self.rank - (num_seeds - 1)
+        if num_seeds < 2 or pooled <= 0 or one.weights is None:
+            return 0.0
+        if num_seeds < FEWEST_SEEDS_BY_CELL:
+            return float(pooled) if pooled >= LEAST_POOLED_DF else 0.0
+        if self.error == "pooled":
+            return float(pooled)
+        by_seed = float(num_seeds - 1)
+        if self.seed_is_unit:
+            return by_seed
+        return min(float(pooled), max(by_seed, self._satterthwaite(one.weights, num_seeds)))
+
+    def _satterthwaite(self, weights: Floats, num_seeds: int) -> float:
+        """Of an error with a variance for each cell, where these are in truth the same.
+
+        The report finds fewer, since it puts estimated variances in: for the squares of two sums of
+        squares with f degrees of freedom each, their expectations are 1 + 2 / f times as large.
+        """
+        true = self._true_satterthwaite(weights**2, num_seeds)
+        return (true + 2) / (1 + 2 / (num_seeds - 1))
+
+    def _true_satterthwaite(self, squares: Floats, num_seeds: int) -> float:
+        """The number with the variances as they are."""
+        if len(self.cells) > _MOST_CELLS:
+            return (num_seeds - 1) * float(squares.sum() ** 2 / (squares @ squares))
+        if num_seeds not in self._inverses:
+            summed = self._residual_squares(num_seeds)
+            inverse = np.linalg.pinv(summed, rcond=1e-8, hermitian=True)
+            self._inverses[num_seeds] = np.asarray(inverse, dtype=np.float64)
+        return float(squares.sum() ** 2 / (squares @ self._inverses[num_seeds] @ squares))
+
+    def _residual_squares(self, num_seeds: int) -> Floats:
+        """Squares of the residuals' projection, summed over the seeds of pairs of cells.
+
+        Its entry for cells c, d and seeds s, t is a[c, d] where s = t, and b[c, d] everywhere.
+        """
+        num_cells = len(self.cells)
+        basis = self._model @ self._right
+        hat = (basis / self._squares) @ basis.T
+        a = np.eye(num_cells) - 1 / num_cells
+        b = (1 / num_cells - hat) / num_seeds
+        return np.asarray(num_seeds * a**2 + 2 * num_seeds * a * b + num_seeds**2 * b**2)
+
+
+def planned_cells(plan: Plan) -> Cells:
+    """The cells of a plan, with the error that the report will choose for them."""
+    design, cells = plan.design(), list(dict.fromkeys(trial.cell for trial in plan.trials))
+    given = design.factors, cells, design.order, design.error.kind
+    return Cells(*given, seed_is_unit=_shares_streams(plan))
+
+
+def _shares_streams(plan: Plan) -> bool:
+    """Whether trials of one seed read several streams, each shared by some of them: such are whole
+    plots, and the report takes the seed for the unit."""
+    members: dict[int, dict[str, int]] = {}
+    for trial in plan.trials:
+        streams = members.setdefault(trial.seed, {})
+        streams[trial.stream_key] = streams.get(trial.stream_key, 0) + 1
+    several = any(len(streams) > 1 for streams in members.values())
+    return several and any(n > 1 for streams in members.values() for n in streams.values())
+
+
+def _others(factor: PlannedFactor) -> list[Label]:
+    base = label_text(factor.baseline)
+    return [level for level in factor.levels if label_text(level) != base]
