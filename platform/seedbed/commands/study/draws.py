@@ -53,9 +53,10 @@ def _head(power: Power, share: bool) -> list[str]:
         f"study   {plan.study.name}: {plan.study.question}",
         f"base    {' '.join(base)}",
         f"draws   {power.num_draws:,} studies of {len(plan.trials):,} trials "
-        f"({len(power.cells.cells)} cells x {power.num_seeds} seeds), "
-        f"noise {_amount(surface.noise, share)}, seeds' shifts "
-        f"{_amount(surface.seed_spread, share)}; a share of them is within {two_digits(worst)} points of the truth",
+        f"({len(power.cells.cells)} cells x {power.num_seeds} seeds)",
+        f"noise   {_amount(surface.noise, share)} a trial, {_amount(surface.seed_spread, share)} a "
+        "seed, which comparisons within a seed are free of",
+        f"error   a share of the draws is within {two_digits(worst)} points of the truth",
         "",
     ]
 
