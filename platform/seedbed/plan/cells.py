@@ -212,9 +212,9 @@ class Cells:
 
 def planned_cells(plan: Plan) -> Cells:
     """The cells of a plan, with the error that the report will choose for them."""
-    design, cells = plan.design(), list(dict.fromkeys(trial.cell for trial in plan.trials))
-    given = design.factors, cells, design.order, design.error.kind
-    return Cells(*given, seed_is_unit=_shares_streams(plan))
+    study, cells = plan.study, list(dict.fromkeys(trial.cell for trial in plan.trials))
+    order = ORDER if study.design is None else study.design.order
+    return Cells(plan.factors(), cells, order, study.error, seed_is_unit=_shares_streams(plan))
 
 
 def _shares_streams(plan: Plan) -> bool:

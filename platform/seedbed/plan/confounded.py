@@ -36,14 +36,15 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
     """
     read = views_read(plan) if read is None else read
     by_factor = {}
+    trials = _of_one_seed(plan)
     for factor in plan.study.factors:
         first_path = next(iter(next(iter(factor.levels.values()))), "")
-        groups = [[trial.flat for trial in group] for group in _alike(factor, plan.trials)]
+        groups = [[trial.flat for trial in group] for group in _alike(factor, trials)]
         moved = {path for group in groups for path in _differing(group)}
         if not groups:  # a fraction: no two trials differ in this factor only
             moved = {
                 path
-                for path in _differing([trial.flat for trial in plan.trials])
+                for path in _differing([trial.flat for trial in trials])
                 if any(overlap(path, own) for own in factor.paths)
             }
         root = first_path.partition(".")[0]
@@ -61,24 +62,31 @@ def views_read(plan: Planned) -> dict[str, dict[Label, tuple[str, ...]]]:
     Trials that differ in this factor only are compared; a fraction has no such trials, so there all
     trials of each level are.
     """
-    views = {t.key: frozenset(v.name for v in t.recipe.objective.views) for t in plan.trials}
+    trials = _of_one_seed(plan)
+    views = {t.key: frozenset(v.name for v in t.recipe.objective.views) for t in trials}
     by_factor: dict[str, dict[Label, tuple[str, ...]]] = {}
     for factor in plan.study.factors:
         levels: dict[Label, frozenset[str]] = dict.fromkeys(factor.levels, frozenset())
-        for trial in plan.trials:
+        for trial in trials:
             levels[trial.cell[factor.name]] |= views[trial.key]
-        groups = _alike(factor, plan.trials)
+        groups = _alike(factor, trials)
         differ = any(len({views[trial.key] for trial in group}) > 1 for group in groups)
         if differ or (not groups and len(set(levels.values())) > 1):
             by_factor[factor.name] = {label: tuple(sorted(read)) for label, read in levels.items()}
     return by_factor
 
 
+def _of_one_seed(plan: Planned) -> list[Trial]:
+    """All cells once: every seed trains the same, and of 10,000 trials that is most of the time."""
+    first = plan.trials[0].seed
+    return [trial for trial in plan.trials if trial.seed == first]
+
+
 def _alike(factor: Factor, trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Groups of two trials or more that differ in `factor` only."""
+    """Groups of two trials of a seed or more that differ in `factor` only."""
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.cell.without(factor.name), trial.seed), []).append(trial)
+        groups.setdefault(trial.cell.without(factor.name), []).append(trial)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -100,6 +100,10 @@ class Plan:
             out[trial.key] = known[same]
         return out
 
+    def factors(self) -> dict[str, PlannedFactor]:
+        """What its study varies, by name."""
+        return _factors(self)
+
     def design(self) -> Design:
         """The design, for the ledger and the analysis; what a run finds out is added to it."""
         return _design(self)
@@ -185,7 +189,7 @@ def _design(plan: Plan) -> Design:
         scale=plan.scale.name,
         scale_reason=plan.scale_reason,
         overrides={path: str(value) for path, value in plan.overrides},
-        factors=_factors(plan),
+        factors=plan.factors(),
         responses=plan.responses,
         metrics=tuple(plan.metrics.values()),
         published=study.published,

@@ -23,18 +23,20 @@ def kind_of(recipe: Recipe) -> Kind:
 class Speed:
     """Seconds of one device (a core, a GPU) by the kind of trial, for each sample; `words` say
     where from. What was not measured is taken by its arithmetic, at so many `flops` a second by
-    the recipe's precision."""
+    the recipe's precision, but no step shorter than `least_step` seconds."""
 
     words: str
     flops: Mapping[str, float]
     by_kind: Mapping[Kind, float] = field(default_factory=dict)
+    least_step: float = 0.0
 
     def seconds(self, trial: Trial, cost: Cost) -> float:
         """Of the whole trial."""
-        known = self.by_kind.get(kind_of(trial.recipe))
+        known = self.by_kind.get(kind_of(trial.recipe)) if self.by_kind else None
         if known is not None:
             return known * cost.samples
-        return cost.train_flops / self.flops[trial.recipe.precision]
+        by_flops = cost.train_flops / self.flops[trial.recipe.precision]
+        return max(by_flops, self.least_step * trial.recipe.budget.steps)
 
     @property
     def is_measured(self) -> bool:
@@ -56,6 +58,11 @@ def measured_speed(words: str, found: Iterable[tuple[Recipe, Cost, float]]) -> S
         return None
     means = {kind: sum(own) / len(own) for kind, own in by_kind.items()}
     return Speed(words, dict.fromkeys(("fp32", "bf16"), flops / seconds), means)
+
+
+def one_of_each_cell(trials: Iterable[Trial]) -> list[Trial]:
+    """Seeds of a cell take as long."""
+    return list({trial.cell: trial for trial in trials}.values())
 
 
 def makespan(seconds: Iterable[float], places: int) -> float:

@@ -187,14 +187,10 @@ class Study:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
         check_overrides(overrides or {}, self.factors)
         chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
-        recipes = [
-            (cell, _with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
+        firsts = [
+            Trial(cell, _with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
         ]
-        trials = [
-            Trial(cell, dataclasses.replace(recipe, seed=seed))
-            for seed in chosen
-            for cell, recipe in recipes
-        ]
+        trials = [first.reseeded(seed) for seed in chosen for first in firsts]
         self._check_distinct(trials)
         return tuple(trials)
 

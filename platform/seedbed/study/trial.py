@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from seedbed.recipe.recipe import Recipe, Value, content_key
@@ -26,6 +26,12 @@ class Trial:
     def flat(self) -> dict[str, Value]:
         """The recipe's fields by path, cached: keys, cohorts and the design are made of them."""
         return self.recipe.flatten()
+
+    def reseeded(self, seed: int) -> Trial:
+        """The same cell with another seed. Of 10,000 trials each cell's fields are listed once."""
+        other = Trial(self.cell, replace(self.recipe, seed=seed))
+        other.__dict__["flat"] = self.flat | {"seed": seed}
+        return other
 
     @cached_property
     def key(self) -> str:

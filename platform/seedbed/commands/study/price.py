@@ -15,18 +15,21 @@ from seedbed.cluster.prices import Prices, Rate
 from seedbed.commands.study.amounts import dollars, duration, hours
 from seedbed.commands.study.room import memory_words, read_lines, storage_words
 from seedbed.errors import DataError, nearest
-from seedbed.plan.speed import Speed, makespan
+from seedbed.plan.speed import Speed, makespan, one_of_each_cell
 from seedbed.plan.weights import weights_bytes
 from seedbed.run.driver.earlier import CPU, Earlier, earlier
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.peek import Peeked
+    from seedbed.study.cell import Cell
     from seedbed.study.trial import Trial
 
 # Of a card's peak, where nothing was measured: what LAION's ViT-B/32 reached on A100s (850 samples
 # a second and GPU of 40 GB). Who tunes reaches three times as much, and a small model much less.
 UTILISATION = 0.12
+LEAST_STEP = 0.02  # seconds: a step starts some thousand kernels, however little they do
+MOST_SHOWN = 64  # devices
 SHOWN = ("A10G", "A100", "H100")  # where no kind is named, and this machine would take days
 _DAY = 86_400.0
 
@@ -50,6 +53,7 @@ class Price:
         self.options, self.plan, self.peeked = options, options.plan, peeked
         self.machine: Machine = this_machine()
         self.earlier, self.unknown = _earlier(options)
+        self._by_cell: dict[str, dict[Cell, float]] = {}
 
     @cached_property
     def left(self) -> list[Trial]:
@@ -67,8 +71,18 @@ class Price:
 
     def seconds(self, place: Place) -> list[float]:
         """Of one device, for each trial that is left."""
-        costs = self.plan.costs()
-        return [place.speed.seconds(trial, costs[trial.key]) for trial in self.left]
+        each = self.by_cell(place)
+        return [each[trial.cell] for trial in self.left]
+
+    def by_cell(self, place: Place) -> dict[Cell, float]:
+        """The same for a trial of each cell."""
+        if place.words not in self._by_cell:
+            costs = self.plan.costs()
+            self._by_cell[place.words] = {
+                trial.cell: place.speed.seconds(trial, costs[trial.key])
+                for trial in one_of_each_cell(self.plan.trials)
+            }
+        return self._by_cell[place.words]
 
     @cached_property
     def here(self) -> Place:
@@ -119,11 +133,9 @@ class Price:
     def per_seed(self) -> tuple[float, str]:
         """What one seed of every cell costs, and in what: dollars ("$") on the first kind of GPUs
         that has a price, else hours of this machine's devices."""
-        costs = self.plan.costs()
-        seeds = len({trial.seed for trial in self.plan.trials})
         priced = next((place for place in self.others if place.rate is not None), None)
         place = priced or self.here
-        seconds = sum(place.speed.seconds(t, costs[t.key]) for t in self.plan.trials) / seeds
+        seconds = sum(self.by_cell(place).values())
         if priced is not None and priced.rate is not None:
             return seconds / 3600 * priced.rate.on_demand, "$"
         return seconds / 3600, "core-hours" if place.device == "core" else "GPU-hours"
@@ -188,9 +200,12 @@ def _by_peak(kind: str) -> Speed | None:
     card = CARDS.get(kind)
     if card is None or not card.half:
         return None
-    words = f"roughly: at {100 * UTILISATION:g} % of its peak"
+    words = (
+        f"roughly: at {100 * UTILISATION:g} % of its peak, no step under {1000 * LEAST_STEP:g} ms"
+    )
     peaks = {"bf16": card.half, "fp32": card.single}
-    return Speed(words, {name: UTILISATION * 1e12 * peak for name, peak in peaks.items()})
+    flops = {name: UTILISATION * 1e12 * peak for name, peak in peaks.items()}
+    return Speed(words, flops, least_step=LEAST_STEP)
 
 
 def _new_line(price: Price) -> str:
@@ -211,7 +226,7 @@ def _time_line(price: Price, place: Place) -> str:
     if place.device == "core":
         long = duration(makespan(seconds, place.num))
         return f"time    {place.words}: {long} of training, {hours(total)} core-hours ({by})"
-    most = price.most_devices
+    most = min(MOST_SHOWN, price.most_devices)
     if place.num:
         most = min(place.num, most)
     counts = sorted({1, min(8, most), most})

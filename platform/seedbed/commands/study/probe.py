@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seedbed.cluster.here import this_machine
-from seedbed.plan.speed import kind_of
+from seedbed.plan.speed import kind_of, one_of_each_cell
 
 if TYPE_CHECKING:
     from seedbed.plan.plan import Plan
@@ -16,7 +16,7 @@ def probe(plan: Plan) -> None:
     """Time the kinds of trials that were not yet, by this torch, on this device."""
     import torch
 
-    from seedbed.run.driver.probes import Probe, keep, kept_probes, one_of_each_cell, today
+    from seedbed.run.driver.probes import Probe, keep, kept_probes, today
     from seedbed.run.worker.probe import timed
 
     machine, costs = this_machine(), plan.costs()

@@ -14,7 +14,7 @@ from typing import Any
 from seedbed.errors import DataError
 from seedbed.home import home
 from seedbed.plan.cost import Cost
-from seedbed.plan.speed import Speed, kind_of, measured_speed
+from seedbed.plan.speed import Speed, kind_of, measured_speed, one_of_each_cell
 from seedbed.recipe.recipe import Recipe
 from seedbed.storage.objects import write_object
 from seedbed.study.trial import Trial
@@ -67,11 +67,6 @@ def kept_speeds(trials: Sequence[Trial], costs: Mapping[str, Cost]) -> dict[str,
         if (speed := measured_speed(words, took)) is not None:
             speeds[device] = speed
     return speeds
-
-
-def one_of_each_cell(trials: Sequence[Trial]) -> list[Trial]:
-    """Seeds of a cell take as long."""
-    return list({trial.cell: trial for trial in trials}.values())
 
 
 def today() -> str:
