@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedbed.cluster.assumed import UTILISATION
 from seedbed.cluster.cards import CARDS
 from seedbed.cluster.here import is_kind, this_machine
 from seedbed.commands.study.amounts import dollars, duration, size, two_digits
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
-from seedbed.commands.study.price import UTILISATION, Price
+from seedbed.commands.study.price import Price
 from seedbed.commands.study.sight import Foreseen
 from seedbed.errors import StudyError
 from seedbed.run.driver.probes import Probe, keep

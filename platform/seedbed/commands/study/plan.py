@@ -43,6 +43,10 @@ def print_plan(options: Options) -> None:
     warnings = check_epochs(options.plan, known, options.max_epochs)
     price = Price(options, peeked)
     foreseen = Foreseen(options, price)
+    if options.foresight.out:
+        from seedbed.commands.study.frontier import write_frontier
+
+        write_frontier(foreseen, options.foresight.out)
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
         told |= {"price": price.to_json(), "sees": foreseen.to_json()}

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from seedbed.cluster.assumed import UTILISATION, of_core, of_gpu
 from seedbed.cluster.cards import CARDS
 from seedbed.cluster.here import Machine, is_kind, this_machine
-from seedbed.cluster.layout import CORE_FLOPS, checkpoint_bytes
+from seedbed.cluster.layout import checkpoint_bytes
 from seedbed.cluster.prices import Prices, Rate
 from seedbed.commands.study.amounts import dollars, duration, hours
-from seedbed.commands.study.room import memory_words, read_lines, storage_words
+from seedbed.commands.study.room import Fit, fit_of, held_words, read_lines, storage_words
 from seedbed.errors import DataError, nearest
 from seedbed.plan.speed import Speed, makespan, one_of_each_cell
 from seedbed.plan.weights import weights_bytes
@@ -25,11 +26,7 @@ if TYPE_CHECKING:
     from seedbed.study.cell import Cell
     from seedbed.study.trial import Trial
 
-# Of a card's peak, where nothing was measured: what LAION's ViT-B/32 reached on A100s (850 samples
-# a second and GPU of 40 GB). Who tunes reaches three times as much, and a small model much less.
-UTILISATION = 0.12
-LEAST_STEP = 0.02  # seconds: a step starts some thousand kernels, however little they do
-MOST_SHOWN = 64  # devices
+MOST_SHOWN = 64  # devices, where no limit is stated
 SHOWN = ("A10G", "A100", "H100")  # where no kind is named, and this machine would take days
 _DAY = 86_400.0
 
@@ -90,15 +87,11 @@ class Price:
         machine = self.machine
         if machine.num_gpus:
             kind = next((kind for kind in CARDS if is_kind(machine.gpu, kind)), "")
-            speed = self.speeds.get(machine.gpu) or _by_peak(kind)
+            speed = self.speeds.get(machine.gpu) or of_gpu(kind)
             if speed is not None:
                 return Place(machine.words, machine.gpu, machine.num_gpus, speed)
         speed = self.speeds.get(machine.processor) or self.speeds.get(CPU)
-        rough = Speed(
-            f"roughly: at {CORE_FLOPS / 1e9:g} GFLOP/s a core; --probe times it",
-            {"fp32": CORE_FLOPS, "bf16": CORE_FLOPS},
-        )
-        return Place(machine.words, "core", machine.num_cores, speed or rough)
+        return Place(machine.words, "core", machine.num_cores, speed or of_core())
 
     @cached_property
     def others(self) -> list[Place]:
@@ -110,16 +103,20 @@ class Price:
         places = []
         for kind in kinds:
             of_kind = (s for device, s in self.speeds.items() if is_kind(device, kind))
-            speed = next(of_kind, None) or _by_peak(kind)
+            speed = next(of_kind, None) or of_gpu(kind)
             if speed is not None:
                 places.append(Place(kind, f"{kind}", asked.max_gpus, speed, prices.gpu(kind)))
         return places
 
+    @cached_property
+    def fit(self) -> Fit | None:
+        """How variants fit the GPUs that are asked for."""
+        return fit_of(self.plan, self.options.asked)
+
     @property
-    def most_devices(self) -> int:
-        """How many devices can work at a time: one to each variant, or those that share one."""
-        parts = self.options.asked.data_parallel or 1
-        return max(1, parts * len(self.left))
+    def parts(self) -> int:
+        """How many GPUs train a variant together."""
+        return self.fit.parts if self.fit is not None else self.options.asked.data_parallel or 1
 
     def dollars(self, place: Place) -> float:
         """On demand; NaN where the price is not known."""
@@ -130,15 +127,30 @@ class Price:
         )
 
     @property
+    def costed(self) -> Place:
+        """Where seeds are priced: the first kind of GPUs that has a price, else this machine."""
+        return next((place for place in self.others if place.rate is not None), self.here)
+
+    def in_unit(self, place: Place, seconds: float) -> float:
+        """Seconds of a device there as dollars, where these are known, or else as hours."""
+        rate = 1.0 if place.rate is None else place.rate.on_demand
+        return seconds / 3600 * rate
+
+    @property
+    def cost_title(self) -> str:
+        """What `in_unit` gives, where seeds are priced."""
+        place = self.costed
+        if place.rate is not None:
+            return f"Dollars on {place.words}, on demand"
+        return "Core-hours on this machine" if place.device == "core" else "GPU-hours here"
+
+    @property
     def per_seed(self) -> tuple[float, str]:
-        """What one seed of every cell costs, and in what: dollars ("$") on the first kind of GPUs
-        that has a price, else hours of this machine's devices."""
-        priced = next((place for place in self.others if place.rate is not None), None)
-        place = priced or self.here
+        """What one seed of every cell costs, and in what: dollars ("$"), or hours of a device."""
+        place = self.costed
+        unit = "core-hours" if place.device == "core" else "GPU-hours"
         seconds = sum(self.by_cell(place).values())
-        if priced is not None and priced.rate is not None:
-            return seconds / 3600 * priced.rate.on_demand, "$"
-        return seconds / 3600, "core-hours" if place.device == "core" else "GPU-hours"
+        return self.in_unit(place, seconds), unit if place.rate is None else "$"
 
     def lines(self) -> list[str]:
         """All of it, for people."""
@@ -155,7 +167,11 @@ class Price:
         return [
             _new_line(self),
             *place,
-            *([f"memory  {memory_words(plan, self.options.asked)}"] if self.left else []),
+            *(
+                [f"memory  {self.fit.words if self.fit is not None else held_words(plan)}"]
+                if self.left
+                else []
+            ),
             f"storage {storage_words(plan, self.options.keep_weights)}",
             *read_lines(plan, self.peeked),
         ]
@@ -195,19 +211,6 @@ def _earlier(options: Options) -> tuple[Earlier, str]:
         return Earlier(), error.what
 
 
-def _by_peak(kind: str) -> Speed | None:
-    """Of a GPU's data sheet; None where it is not noted."""
-    card = CARDS.get(kind)
-    if card is None or not card.half:
-        return None
-    words = (
-        f"roughly: at {100 * UTILISATION:g} % of its peak, no step under {1000 * LEAST_STEP:g} ms"
-    )
-    peaks = {"bf16": card.half, "fp32": card.single}
-    flops = {name: UTILISATION * 1e12 * peak for name, peak in peaks.items()}
-    return Speed(words, flops, least_step=LEAST_STEP)
-
-
 def _new_line(price: Price) -> str:
     new, all_of_them = len(price.left), len(price.plan.trials)
     if price.unknown:
@@ -226,11 +229,11 @@ def _time_line(price: Price, place: Place) -> str:
     if place.device == "core":
         long = duration(makespan(seconds, place.num))
         return f"time    {place.words}: {long} of training, {hours(total)} core-hours ({by})"
-    most = min(MOST_SHOWN, price.most_devices)
-    if place.num:
-        most = min(place.num, most)
-    counts = sorted({1, min(8, most), most})
-    walls = ", ".join(f"{duration(makespan(seconds, n))} on {n}" for n in counts)
+    walls = ", ".join(
+        f"{duration(makespan([one / price.parts for one in seconds], number))} on "
+        f"{number * price.parts}"
+        for number in _groups(len(seconds), price.parts, place.num)
+    )
     cost = ""
     if place.rate is not None:
         rate = place.rate
@@ -240,3 +243,10 @@ def _time_line(price: Price, place: Place) -> str:
             f"({rate.machine}){spot}"
         )
     return f"time    {place.words}: {hours(total)} GPU-hours{cost}: {walls} ({by})"
+
+
+def _groups(num_trials: int, parts: int, limit: int) -> list[int]:
+    """How many groups of `parts` devices to say times for: one, those of 8 devices, and as many as
+    can work at a time, of at most `limit` devices, 0 for any number."""
+    most = min(num_trials, max(1, (limit or MOST_SHOWN) // parts))
+    return sorted({1, min(most, max(1, 8 // parts)), most})

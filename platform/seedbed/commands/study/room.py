@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seedbed.cluster.cards import CARDS, USABLE, Room
@@ -15,33 +16,57 @@ if TYPE_CHECKING:
     from seedbed.data.peek import Peeked
     from seedbed.plan.plan import Plan
 
+ANY_NUMBER = 1_000_000  # of GPUs, where no limit is stated
 
-def memory_words(plan: Plan, asked: Asked) -> str:
-    """Of the GPU that is asked for, by the whole arithmetic; else what variants keep."""
-    from seedbed.cluster.memory import gigabytes, parts_for, variants_for
-    from seedbed.plan.memory import held_by
 
-    cohorts = plan.cohorts
+@dataclass(frozen=True)
+class Fit:
+    """How many GPUs train a variant together, how many variants share one, and the arithmetic."""
+
+    parts: int
+    beside: int
+    why: str
+
+    @property
+    def words(self) -> str:
+        each = f"{self.parts} GPU{'s' * (self.parts > 1)} to a variant"
+        return f"{each}, up to {self.beside} side by side: {self.why}"
+
+
+def fit_of(plan: Plan, asked: Asked) -> Fit | None:
+    """On GPUs of the kind that is asked for; None where none is, or its memory is not known.
+
+    Raises ResourceError, with the arithmetic, where a variant fits none.
+    """
+    from seedbed.cluster.memory import parts_for, variants_for
+
     card = CARDS.get(asked.accelerator)
-    if card is None and not asked.device_memory:
-        held = max((held_by(cohort.trials) for cohort in cohorts), key=lambda h: sum(h.states))
-        return (
-            f"{size(sum(held.states))} of weights, gradients and moments in the largest "
-            f"cohort ({len(held.states)} variants); activations come on top (--accelerator "
-            "counts them for its GPUs)"
-        )
-    room = Room(asked.device_memory, asked.device_memory, "as --device-memory says")
-    if not asked.device_memory and card is not None:
+    if asked.device_memory:
+        room = Room(asked.device_memory, asked.device_memory, "as --device-memory says")
+    elif card is not None:
         least = f"{asked.accelerator} of {card.least} GB x {USABLE:g}"
         room = Room(USABLE * card.least_bytes, card.most_bytes, least)
-    parts = parts_for(cohorts, room, asked.max_gpus or 1_000_000, asked.workers)
+    else:
+        return None
+    parts = parts_for(plan.cohorts, room, asked.max_gpus or ANY_NUMBER, asked.workers)
     number = asked.data_parallel or parts.number
-    beside = variants_for(cohorts, room, number)
-    each = f"{number} GPU{'s' * (number > 1)} to a variant, up to {beside} side by side"
-    return f"{each}: {parts.why}; {gigabytes(room.most)} on the largest"
+    return Fit(number, variants_for(plan.cohorts, room, number), parts.why)
+
+
+def held_words(plan: Plan) -> str:
+    """What the variants of a cohort keep, whatever they train on."""
+    from seedbed.plan.memory import held_by
+
+    held = max((held_by(cohort.trials) for cohort in plan.cohorts), key=lambda h: sum(h.states))
+    return (
+        f"{size(sum(held.states))} of weights, gradients and moments in the largest cohort "
+        f"({len(held.states)} variants); activations come on top (--accelerator counts them for "
+        "its GPUs)"
+    )
 
 
 def storage_words(plan: Plan, keep: bool) -> str:
+    """Beside the records: final weights, and checkpoints while it runs."""
     return f"{weights_line(plan, keep)}; {size(checkpoint_bytes(plan))} for each checkpoint"
 
 
