@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seedbed.study.constraint import forbid
     from seedbed.study.contrast import Contrast
     from seedbed.study.factor import Factor
+    from seedbed.study.nuisance import Search, Tuning
     from seedbed.study.study import Study
 
 __version__ = "0.1.0"
@@ -29,7 +30,9 @@ _HOMES = {
     "Factor": "seedbed.study.factor",
     "Objective": "seedbed.model.objective",
     "Recipe": "seedbed.recipe.recipe",
+    "Search": "seedbed.study.nuisance",
     "Study": "seedbed.study.study",
+    "Tuning": "seedbed.study.nuisance",
     "forbid": "seedbed.study.constraint",
     "load": "seedbed.recall",
     "main": "seedbed.commands.study.main",
@@ -43,7 +46,9 @@ __all__ = [
     "Factor",
     "Objective",
     "Recipe",
+    "Search",
     "Study",
+    "Tuning",
     "forbid",
     "load",
     "main",

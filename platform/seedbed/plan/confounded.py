@@ -21,6 +21,9 @@ class Planned(Protocol):
     @property
     def trials(self) -> Sequence[Trial]: ...
 
+    @property
+    def nuisance_paths(self) -> Sequence[str]: ...
+
 
 VIEWS = "views"  # stands among the fields for the views that the terms read
 
@@ -32,7 +35,7 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
     levels set the objective and a learning rate. Fields are compared as the scale leaves them,
     between trials that differ in this factor only. `views` is among them where the levels read
     different views of a sample (`read` is the answer of `views_read`, if known). Factors that
-    change one part only are left out.
+    change one part only are left out, and so are nuisance fields: each cell has its own best value.
     """
     read = views_read(plan) if read is None else read
     by_factor = {}
@@ -49,6 +52,7 @@ def moved_together(plan: Planned, read: Mapping[str, object] | None = None) -> d
             }
         root = first_path.partition(".")[0]
         moved = {path for path in moved if path.partition(".")[0] != root}
+        moved -= set(plan.nuisance_paths)
         if factor.name in read:
             moved.add(VIEWS)
         if moved:

@@ -15,6 +15,7 @@ from seedbed.errors import TrackingError
 from seedbed.metric import Metric, by_name
 from seedbed.plan.design_data import DesignData, known_fields
 from seedbed.plan.surface import Surface
+from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import Value
 from seedbed.study.arguments import ERRORS
 from seedbed.study.cell import Cell
@@ -138,10 +139,10 @@ class Design:
 
     `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
     its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
-    written from. `cells` says which combinations of levels are trained, "" for all, and `order` how
-    many factors at most act together in the model for them. `paired` says that trials of one seed
-    share what the seed decides, so that they are compared within it; else seeds only number the
-    repetitions of a cell.
+    written from; `tuned` how each cell was tuned before. `cells` says which combinations of levels
+    are trained, "" for all, and `order` how many factors at most act together in the model for
+    them. `paired` says that trials of one seed share what the seed decides, so that they are
+    compared within it; else seeds only number the repetitions of a cell.
     """
 
     study: str
@@ -163,6 +164,7 @@ class Design:
     data: DesignData = DesignData()
     rehearsal: Surface | None = None
     looks: tuple[Look, ...] = ()
+    tuned: Tuned | None = None
 
     def metric(self, name: str) -> Metric:
         """The metric `name`: as the design has it, or else as this version declares it."""
@@ -178,6 +180,7 @@ class Design:
             "data": self.data.to_json(),
             "rehearsal": self.rehearsal and self.rehearsal.to_json(),
             "looks": [vars(look) for look in self.looks],
+            "tuned": self.tuned and self.tuned.to_json(),
             "cells": self.cells,
             "order": 0 if self.order == ORDER else self.order,
         }
@@ -244,4 +247,5 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         "rehearsal": Surface(**surface) if surface else None,
         "paired": values.get("paired", "") != "no",
         "looks": tuple(Look(**look) for look in values.get("looks", ())),
+        "tuned": Tuned.from_json(values["tuned"]) if values.get("tuned") else None,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,11 @@ from seedbed.plan.design import (
     StatedError,
 )
 from seedbed.plan.levels import resolved
+from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.measured import measured
+from seedbed.study.nuisance import Nuisance, check_fresh, check_nuisance
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 
@@ -59,7 +61,11 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will run, before anything does."""
+    """What will run, before anything does.
+
+    With `nuisance` fields each cell is tuned before: until it has been, and `tuned` says how, the
+    trials have the recipe's own values of them.
+    """
 
     study: Study
     scale: Scale
@@ -67,6 +73,9 @@ class Plan:
     overrides: tuple[tuple[str, Any], ...]
     trials: tuple[Trial, ...]
     cohorts: tuple[Cohort, ...]
+    cohort_size: int = COHORT_SIZE
+    nuisance: Nuisance | None = None
+    tuned: Tuned | None = None
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -79,11 +88,29 @@ class Plan:
 
     @property
     def variation(self) -> str:
-        """The scale's name, with a digest of the overrides where there are any."""
-        if not self.overrides:
+        """The scale's name, with a digest of the overrides and of the search where there are."""
+        values = {path: repr(value) for path, value in self.overrides}
+        if self.nuisance is not None:
+            values["tuning"] = self.nuisance.digest
+        if not values:
             return self.scale.name
-        digest = content_key({path: repr(value) for path, value in self.overrides})
+        digest = content_key(dict(values))
         return f"{self.scale.name}-{digest[:8]}"
+
+    @property
+    def nuisance_paths(self) -> tuple[str, ...]:
+        """The fields that each cell has tuned values of."""
+        return self.nuisance.paths if self.nuisance is not None else ()
+
+    def of_trials(self, trials: Sequence[Trial]) -> Plan:
+        """This plan with other trials, grouped anew."""
+        return replace(self, trials=tuple(trials), cohorts=cohorts_of(trials, self.cohort_size))
+
+    def with_tuned(self, tuned: Tuned) -> Plan:
+        """This plan with the values that its cells were tuned to."""
+        values = tuned.values
+        trials = [replace(t, recipe=t.recipe.patched(values[t.cell])) for t in self.trials]
+        return replace(self.of_trials(trials), tuned=tuned)
 
     def costs(self) -> dict[str, Cost]:
         """The estimated cost of each trial by key."""
@@ -143,9 +170,18 @@ def plan(
     overrides: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
     cohort_size: int = COHORT_SIZE,
+    nuisance: Nuisance | None = None,
 ) -> Plan:
-    """Trials and cohorts of `study` at `scale`. Starts nothing and reads no data."""
+    """Trials and cohorts of `study` at `scale`. Starts nothing and reads no data.
+
+    `nuisance` replaces what the study states of it.
+    """
     trials = study.trials(scale, overrides=overrides, seeds=seeds)
+    nuisance = nuisance or study.nuisance
+    if nuisance is not None:
+        recipes = {trial.cell: trial.recipe for trial in trials}.values()
+        check_nuisance(nuisance, study.factors, recipes, study.responses, overrides or ())
+        check_fresh(nuisance, {trial.seed for trial in trials})
     return Plan(
         study=study,
         scale=scale,
@@ -153,6 +189,8 @@ def plan(
         overrides=tuple(sorted((overrides or {}).items())),
         trials=trials,
         cohorts=cohorts_of(trials, cohort_size),
+        cohort_size=cohort_size,
+        nuisance=nuisance,
     )
 
 
@@ -188,7 +226,7 @@ def _design(plan: Plan) -> Design:
         question=study.question,
         scale=plan.scale.name,
         scale_reason=plan.scale_reason,
-        overrides={path: str(value) for path, value in plan.overrides},
+        overrides=_set_by_hand(plan),
         factors=plan.factors(),
         responses=plan.responses,
         metrics=tuple(plan.metrics.values()),
@@ -197,6 +235,7 @@ def _design(plan: Plan) -> Design:
         error=StatedError(kind=study.error),
         cells="" if study.design is None else str(study.design),
         order=ORDER if study.design is None else study.design.order,
+        tuned=plan.tuned,
         seeds=tuple(sorted({trial.seed for trial in plan.trials})),
         trials=tuple(
             PlannedTrial(
@@ -209,6 +248,14 @@ def _design(plan: Plan) -> Design:
             for trial in plan.trials
         ),
     )
+
+
+def _set_by_hand(plan: Plan) -> dict[str, str]:
+    """What tells this run of a study from others: with another search it is another run."""
+    values = {path: str(value) for path, value in plan.overrides}
+    if plan.nuisance is not None:
+        values["tuning"] = f"{plan.nuisance.all_words} ({plan.nuisance.digest})"
+    return values
 
 
 def _factors(plan: Plan) -> dict[str, PlannedFactor]:

@@ -19,7 +19,8 @@ from seedbed.study.study import Study
 
 STEP = 0.01  # between levels of the default surface: a point, if it is a share
 _SHARES = ("failure_rate", "divergence_rate")
-_SPREADS = ("noise", "seed_spread", "cost_spread")
+_SPREADS = ("noise", "seed_spread", "cost_spread", "sharpness")
+_FARTHEST = 3.0  # decades from the best value, of 0 too
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Surface:
     some levels. Shares of trials fail (once: the same command runs them again) and diverge.
     `hours` is what a trial costs in device-hours, NaN for the plan's estimate, with a relative
     spread of `cost_spread`. `random_state` draws another set of trials.
+
+    `optima` are the best values of nuisance fields, by the levels that a cell has, {"optimizer.lr":
+    {"supervision=clip": 1e-3}}: the last that holds. A trial whose value is ten times too large or
+    too small loses `sharpness`, one a hundred times off four times as much.
 
     The other responses are drawn independently, with shifts and noise of their own: `others` has
     the effects of each by its name, {"zeroshot/top5": {"depth=3": -0.02}}, none where it has none.
@@ -48,6 +53,8 @@ class Surface:
     cost_spread: float = 0.02
     random_state: int = 0
     others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    optima: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    sharpness: float = 0.05
 
     def check(self, study: Study) -> Surface:
         """Returns itself. Raises StudyError for non-numbers, and for levels that `study` lacks."""
@@ -73,6 +80,11 @@ class Surface:
         for term, value in (*self.effects.items(), *self.noises.items(), *of_others):
             number(f"surface: {term}", value)
             _check_term(term, study)
+        for path, optima in self.optima.items():
+            study.base.get(path)
+            for term, value in optima.items():
+                number(f"surface: optima: {path}: {term}", value, above=0)
+                _check_term(term, study)
         return self
 
     def value(self, cell: Mapping[str, Label]) -> float:
@@ -83,6 +95,17 @@ class Surface:
         """The SD of a trial's own noise: of the last of `noises` that its cell has."""
         own = [v for term, v in self.noises.items() if _holds(term, cell)]
         return own[-1] if own else self.noise
+
+    def lost(self, cell: Mapping[str, Label], recipe: Mapping[str, Any]) -> float:
+        """What a trial loses for nuisance fields that are not at their best."""
+        lost = 0.0
+        for path, optima in self.optima.items():
+            best = [value for term, value in optima.items() if _holds(term, cell)]
+            if best:
+                own = float(recipe[path])
+                off = math.log10(own / best[-1]) if own > 0 else _FARTHEST
+                lost += self.sharpness * min(abs(off), _FARTHEST) ** 2
+        return lost
 
     def measured(self, key: str, cell: Mapping[str, Label], seed: int) -> float:
         """What the trial `key` measures: the same whenever and wherever it runs."""
@@ -123,7 +146,10 @@ class Surface:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        if not self.optima:  # as it was before there were any: its digest names a folder
+            del values["optima"], values["sharpness"]
+        return values
 
     @classmethod
     def default(cls, study: Study) -> Surface:
@@ -162,7 +188,7 @@ class Surface:
                 raise StudyError(
                     f"--rehearse {path}: there is no '{name}'", mend=nearest(name, known)
                 )
-        for name in ("effects", "noises", "others"):
+        for name in ("effects", "noises", "others", "optima"):
             if not isinstance(values.get(name, {}), dict):
                 raise StudyError(
                     f"--rehearse {path}: {name} is {values[name]!r}",

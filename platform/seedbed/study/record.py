@@ -28,7 +28,8 @@ class TrialRecord:
     values are dropped. `order_schema` is that of the order of samples. `made_by` says on what it
     was trained, as `device=cpu; workers=1; ...`, with " then " between those of a trial that went
     on elsewhere; `layout` how cohorts were laid out on the cluster where it ended, in words;
-    `weights` is the digest of its final weights, "" where none are kept. Raises TrackingError for a
+    `weights` is the digest of its final weights, "" where none are kept; `role` is "search" of a
+    trial that tuned nuisance fields, and "" of one that is compared. Raises TrackingError for a
     status that is not one of STATUSES and for a point without samples.
     """
 
@@ -53,6 +54,7 @@ class TrialRecord:
     made_by: str = ""
     layout: str = ""
     weights: str = ""
+    role: str = ""
 
     def __post_init__(self) -> None:
         why = "the analysis must know which trials count"
@@ -85,6 +87,8 @@ class TrialRecord:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, free of NaN: `json.dumps(..., allow_nan=False)` never fails."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if not self.role:
+            del values["role"]
         return values | {
             "cell": self.cell.to_json(),
             "curve": [dict(point) for point in self.curve],

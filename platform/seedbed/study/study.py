@@ -31,6 +31,7 @@ from seedbed.study.crossing import check_crossing, check_overrides, crossed
 from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.measured import check_responses, measured
+from seedbed.study.nuisance import Search, Tuning, check_nuisance, stated_nuisance
 from seedbed.study.published import Published
 from seedbed.study.recorded import DEVICE_HOURS
 from seedbed.study.trial import Trial
@@ -49,8 +50,9 @@ class Study:
     a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors,
     and `constraints=(forbid(encoder="resnet", supervision="filip"),)` leaves cells out.
     `published` are values of others that the report sets beside the study's own; `claims` are what
-    the study expects, judged in the report. `error` is what its intervals use: "cells" (a variance
-    for each cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
+    the study expects, judged in the report. `nuisance` fields are tuned for every cell, as `tuning`
+    says, before cells are compared. `error` is what its intervals use: "cells" (a variance for each
+    cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
     which the report uses only if it was stated before the first trial. Everything is checked here,
     at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
@@ -73,6 +75,8 @@ class Study:
         claims: Sequence[Claim] = (),
         error: str = ERRORS[0],
         constraints: Sequence[Forbidden] = (),
+        nuisance: Sequence[Search] = (),
+        tuning: Tuning | None = None,
         **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
@@ -85,6 +89,7 @@ class Study:
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.published, self.claims = published, several(claims, Claim, "claims")
         self.error = checked_error(error)
+        self.nuisance = stated_nuisance(nuisance, tuning)
         self._check()
 
     def _stated(self, design: Mapping[str, Any]) -> CellDesign | None:
@@ -129,6 +134,8 @@ class Study:
             # What a selection removes is recorded at the scales whose patches select.
             self.metrics = self.metrics | measured(self._everywhere())
         check_responses(self.responses, self.metrics)
+        if self.nuisance is not None:
+            check_nuisance(self.nuisance, self.factors, recipes, self.responses)
         check_claims(self.claims, self.factors, [self.metrics[name] for name in self.responses])
 
     def _check_cell(self, cell: Cell, recipe: Recipe) -> None:

@@ -8,15 +8,25 @@ from functools import cache, cached_property
 from seedbed.recipe.recipe import Recipe, Value, content_key
 from seedbed.study.cell import Cell
 
+SEARCH = "search"  # the role of a trial that tunes: it is never compared
 DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One cell and seed with its resolved recipe, keyed by the recipe's content."""
+    """One cell and seed with its resolved recipe, keyed by the recipe's content.
+
+    `searched` are the nuisance fields of which it tries values: such a trial has a role of its own,
+    in its key too, so that it never stands for one that is compared.
+    """
 
     cell: Cell
     recipe: Recipe
+    searched: tuple[str, ...] = ()
+
+    @property
+    def role(self) -> str:
+        return SEARCH if self.searched else ""
 
     @property
     def seed(self) -> int:
@@ -35,7 +45,7 @@ class Trial:
 
     @cached_property
     def key(self) -> str:
-        return content_key(self.flat)
+        return content_key(self.flat | ({"role": self.role} if self.searched else {}))
 
     @cached_property
     def stream_key(self) -> str:
@@ -45,7 +55,8 @@ class Trial:
     @property
     def name(self) -> str:
         """`depth=3 s=0`, for people."""
-        return f"{self.cell} s={self.seed}"
+        tried = "".join(f"{p.rpartition('.')[2]}={self.flat[p]:g} " for p in self.searched)
+        return f"{self.cell} {tried}s={self.seed}"
 
 
 @cache

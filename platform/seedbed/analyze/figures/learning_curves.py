@@ -46,8 +46,10 @@ class Panel:
     scale: float = 1.0
 
 
-def curve_figure(panels: Sequence[Panel], legend: Sequence[tuple[str, Key]]) -> Figure:
-    """The panels one below the other, over the same samples."""
+def curve_figure(
+    panels: Sequence[Panel], legend: Sequence[tuple[str, Key]], along: str = "Samples seen"
+) -> Figure:
+    """The panels one below the other, over the same samples, or over what `along` says."""
     last = max(at for one in panels for curve in one.curves for at, _ in curve.points)
     x = Axis(0.0, last, 0, 100)
     shrink, unit = next((shrink, unit) for least, shrink, unit in _UNITS if last >= least)
@@ -62,9 +64,9 @@ def curve_figure(panels: Sequence[Panel], legend: Sequence[tuple[str, Key]]) -> 
         parts.append(panel(grid(y, one.scale) + x_axis(x, bottom, shrink) + drawn))
         top = bottom + _GAP - 14
     # A panel spans 52 pixels to 84 %: this is about its middle, at every width.
-    title = text("50%", top - 8, f"Samples seen{unit}", "axis middle")
+    title = text("50%", top - 8, f"{along}{unit}", "axis middle")
     words = " and ".join(one.title for one in panels)
-    return Figure("".join(parts) + panel(title), top, f"{words} by samples seen")
+    return Figure("".join(parts) + panel(title), top, f"{words} by {along.lower()}")
 
 
 def _span(one: Panel) -> tuple[float, float]:

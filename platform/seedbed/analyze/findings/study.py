@@ -88,7 +88,10 @@ def find(
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(design, ordered)) if name in ordered.columns]
     cost = costs[0] if costs and costs[0] != design.responses[0] else None
-    aliases = hidden_aliases(ordered, _paths(design))
+    # A nuisance field is where each cell does best: what it moves with is no accident.
+    tuned = design.tuned.nuisance.paths if design.tuned is not None else ()
+    found = hidden_aliases(ordered, _paths(design))
+    aliases = [alias for alias in found if alias.field not in tuned]
     return Findings(
         design=design,
         trials=ordered,

@@ -38,6 +38,7 @@ from seedbed.analyze.report.sections.provenance import provenance_section
 from seedbed.analyze.report.sections.published import published_values
 from seedbed.analyze.report.sections.secondary import secondary
 from seedbed.analyze.report.sections.trials import trial_rows
+from seedbed.analyze.report.sections.tuning import candidate_table, tuning, tuning_figure
 from seedbed.analyze.report.sections.two_errors import two_errors
 from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.terminal import summary
@@ -81,6 +82,7 @@ def write_report(
     drawn = figures_of(findings)
     if learned.figure is not None:
         drawn["learning_curves"] = learned.figure
+    drawn |= tuning_figure(findings)
     page = _page(findings, drawn, provenance, learned)
     style = figure_style()
     contents = {
@@ -94,6 +96,7 @@ def write_report(
         "diagnostics.json": _json(as_json(findings)),
         "variance_components.json": _json(components_as_json(findings)),
         "power.csv": _csv(findings.outlook.table) if findings.outlook else "effect\n",
+        **({"tuning.csv": _csv(candidate_table(design))} if design.tuned else {}),
         **_tables(findings),
         **{f"figures/{name}.svg": one.standalone(style) for name, one in drawn.items()},
         "report.html": _environment().get_template("report.html.j2").render(page),
@@ -165,7 +168,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
     ]
     published = published_values(findings)
     if findings.primary.fault:
-        told = [*claims(findings), *published, *curves_section(learned)]
+        told = [*claims(findings), *published, *tuning(findings), *curves_section(learned)]
         return [design, *gaps, *told, what_next(findings), *last]
     return [
         *planted(findings),
@@ -176,6 +179,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         *interactions(findings),
         *all_effects(findings),
         cost(findings),
+        *tuning(findings),
         *curves_section(learned),
         *claims(findings),
         *published,

@@ -11,6 +11,7 @@ from typing import Any
 from seedbed.cluster.asked import Asked
 from seedbed.commands.study.foresight import Foresight, add_foresight, foresight_of
 from seedbed.commands.study.needs import add_needs, asked_of
+from seedbed.commands.study.tune import add_tuning, nuisance_of
 from seedbed.errors import StudyError
 from seedbed.exits import MEANINGS
 from seedbed.home import home
@@ -100,6 +101,7 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
+    add_tuning(parser)
     add_needs(parser)
     add_foresight(parser)
     return parser
@@ -135,6 +137,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         overrides=overrides,
         seeds=_seeds(args.seeds),
         cohort_size=args.cohort_size,
+        nuisance=nuisance_of(study, args),
     )
     surface = _surface(args.rehearse, study)
     if args.keep_weights is None and surface is None and not args.report:

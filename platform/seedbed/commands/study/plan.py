@@ -20,6 +20,7 @@ from seedbed.commands.study.price import Price
 from seedbed.commands.study.probe import probe
 from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
+from seedbed.commands.study.tune import tuning_json, tuning_lines
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def print_plan(options: Options) -> None:
         write_frontier(foreseen, options.foresight.out)
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
-        told |= {"price": price.to_json(), "sees": foreseen.to_json()}
+        told |= {"price": price.to_json(), "sees": foreseen.to_json()} | tuning_json(options.plan)
         print(json.dumps(told, indent=1, sort_keys=True))
         return
     ahead = [] if options.surface is not None else [*price.lines(), "", *foreseen.lines()]
@@ -100,6 +101,7 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
             f"total   {len(chosen.trials):,} trials in {len(chosen.cohorts):,} cohorts; trained on "
             f"{samples:,} samples, of which {read:,} are decoded",
             f"compute {total / 1e15:,.4g} PFLOP in {' and '.join(sorted(precisions))}",
+            *tuning_lines(chosen),
             *ahead,
         ]
     )

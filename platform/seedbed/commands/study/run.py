@@ -45,11 +45,15 @@ def run(options: Options) -> int:
     check_starts_of(options)
     store = Folder(options.storage).sub(*options.folder)
     corpora = {} if options.surface else opened_corpora(options)
-    check_tracking(_tracking_uri(options))
+    check_tracking(tracking_uri(options))
     with study_lock(store):  # before the ledger is opened: that ends what still runs in it
         from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
 
         with heartbeat(store, options.plan) as live:
+            if options.plan.nuisance is not None:
+                from seedbed.commands.study.tuned import tuned
+
+                options = tuned(options, corpora, store, live)
             return _run_alone(options, corpora, store, live)
 
 
@@ -75,7 +79,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
         )
     # A new store of runs takes seconds, and so does a new Ray: both at once.
     with ThreadPoolExecutor(1) as beside:
-        experiment = beside.submit(prepare_store, _tracking_uri(options), options.name)
+        experiment = beside.submit(prepare_store, tracking_uri(options), options.name)
         if left:
             print(f"ray     {connect()}", file=sys.stderr)
     if left:
@@ -104,7 +108,7 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
                 store,
                 tracking.ledger,
                 asked=options.asked,
-                checkpoint_seconds=_checkpoint_seconds(),
+                checkpoint_seconds=checkpoint_seconds(),
                 code_version=code_version(),
                 surface=options.surface,
                 live=live,
@@ -133,7 +137,7 @@ def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:
     return PASSING if lost else MISSING
 
 
-def _checkpoint_seconds() -> float | None:
+def checkpoint_seconds() -> float | None:
     """Between checkpoints, of SEEDBED_CHECKPOINT_SECONDS; without it, by what one costs."""
     name = "SEEDBED_CHECKPOINT_SECONDS"
     return env_number(name, 0.0, least=0) if os.environ.get(name) else None
@@ -150,7 +154,7 @@ def _open_ledger(
     from seedbed.track.mlflow.address import redacted
     from seedbed.track.mlflow.ledger import MlflowLedger
 
-    uri = _tracking_uri(options)
+    uri = tracking_uri(options)
     ledger = MlflowLedger(uri, options.name)
     entry = entry_of(options, corpora, stated, looks)
     place = {"seedbed.results": redacted(store.uri)}
@@ -159,7 +163,7 @@ def _open_ledger(
     return Tracking(ledger, uri, experiment, entry)
 
 
-def _tracking_uri(options: Options) -> str:
+def tracking_uri(options: Options) -> str:
     from seedbed.track.mlflow.address import default_tracking_uri
 
     return options.tracking_uri or default_tracking_uri(home())

@@ -59,7 +59,8 @@ class _Heart:
         self.store, self.live = store, live
         self.over = threading.Event()
         self.write_seconds, self.look_seconds = LOCAL_SECONDS if store.local else BUCKET_SECONDS
-        self._asked = self._warned = self._planned = self._stopped = False
+        self._asked = self._warned = self._stopped = False
+        self._planned = ""  # the digest of the plan that was written
         self._leave_by = 0.0
 
     def beat(self) -> None:
@@ -81,10 +82,11 @@ class _Heart:
                 return
 
     def _write(self) -> None:
-        if not self._planned:
-            self.store.write_json(self.live.planned.to_json(), PLANNED_NAME)
-            self._planned = True
-        self.store.write_json(self.live.state(self.write_seconds).to_json(), STATE_NAME)
+        state, planned = self.live.state(self.write_seconds), self.live.planned
+        if self._planned != planned.digest:  # a search has a plan for each round
+            self.store.write_json(planned.to_json(), PLANNED_NAME)
+            self._planned = planned.digest
+        self.store.write_json(state.to_json(), STATE_NAME)
 
     def _look(self) -> None:
         """Stop the study where somebody asks for it: workers save, then it ends as by Ctrl-C."""

@@ -52,14 +52,12 @@ class Live(ray.tune.Callback):
     """
 
     def __init__(self, plan: Plan, before: StudyState | None = None) -> None:
-        trials = [(t.key, t.cell, t.seed, t.recipe.budget.samples) for t in plan.trials]
-        self.planned = planned_trials(plan.study.name, plan.variation, trials)
         self.token = uuid.uuid4().hex
         self.phase, self.words, self.trains = "preparing", "", False
-        self._mark, self._driver, self._job = self.planned.digest, str(Holder.myself()), own_job()
+        self._driver, self._job = str(Holder.myself()), own_job()
+        self._plans(plan)
         self._before = before if before is not None and before.planned == self._mark else None
         self._outcome = Outcome()
-        self._numbers = {trial.key: number for number, trial in enumerate(plan.trials)}
         self._cohorts: dict[str, Cohort] = {}
         self._running: dict[str, _Followed] = {}
         self._left: dict[str, int] = {}  # samples that each cohort of this start has not seen
@@ -67,6 +65,19 @@ class Live(ray.tune.Callback):
         self._began: float | None = None
         self._ended: float | None = None
         self._lock = threading.Lock()
+
+    def _plans(self, plan: Plan) -> None:
+        trials = [(t.key, t.cell, t.seed, t.recipe.budget.samples) for t in plan.trials]
+        self.planned = planned_trials(plan.study.name, plan.variation, trials)
+        self._mark = self.planned.digest
+        self._numbers = {trial.key: number for number, trial in enumerate(plan.trials)}
+
+    def turns_to(self, plan: Plan, words: str) -> None:
+        """What follows is another part of the study: a round of a search, or the comparison."""
+        with self._lock:
+            self._plans(plan)
+            self._outcome, self.words = Outcome(), words
+            self._cohorts, self._running, self._left = {}, {}, {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return (ray.tune.Callback, ())  # as the Watcher's

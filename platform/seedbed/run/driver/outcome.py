@@ -94,6 +94,7 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
         status="failed",
         reason=reason,
         recipe=trial.recipe.flatten(),
+        role=trial.role,
     )
 
 

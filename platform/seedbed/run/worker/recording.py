@@ -124,6 +124,7 @@ class Recorder:
             order_schema=ORDER_SCHEMA,
             made_by=" then ".join(self.training.made_by),
             layout=self.assignment.layout,
+            role=trial.role,
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:

@@ -100,6 +100,7 @@ def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> T
         recipe_key=trial.key,
         code_version=job.code_version,
         recipe=trial.recipe.flatten(),
+        role=trial.role,
     )
 
 
@@ -107,7 +108,8 @@ def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
     """Every response as the surface has it, each with shifts and noise of its own."""
     surface, cell = job.surface, trial.cell
     primary = job.responses[0]
-    drawn = {primary: surface.measured(trial.key, cell, trial.seed)}
+    lost = surface.lost(cell, trial.flat)
+    drawn = {primary: surface.measured(trial.key, cell, trial.seed) - lost}
     for metric in job.responses[1:]:
         if not metric.is_cost:
             # About where a looser score, or a loss, of such a model lies.

@@ -38,6 +38,7 @@ def record_tags(record: TrialRecord) -> dict[str, str]:
         "seedbed.order_schema": str(record.order_schema),
         "seedbed.made_by": record.made_by,
         "seedbed.layout": record.layout,
+        "seedbed.role": record.role,
         "seedbed.code_version": json.dumps(dict(record.code_version)),
         "seedbed.finals": json.dumps([trackable(name) for name in record.metrics]),
         "seedbed.missing_metrics": json.dumps(list(record.missing_metrics)),

@@ -50,7 +50,7 @@ def learning_curves(findings: Findings, read: CurveReader | None) -> Curves:
     names = list(dict.fromkeys((TRAINING_LOSS.name, findings.primary.unit.name)))
     chosen = [(cell, _trials_of(findings, cell)) for cell in shown]
     points = {key: read(key, names) for _, trials in chosen for key in trials["key"]}
-    keys, legend = _styles(findings, [cell for cell, _ in chosen])
+    keys, legend = styles_of(findings, [cell for cell, _ in chosen])
     panels = [
         Panel(_title(findings, name), curves, 100.0 if _is_fraction(findings, name) else 1.0)
         for name in names
@@ -130,7 +130,7 @@ def _mean(lines: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, f
     return [(at, sum(own) / len(own)) for at, own in sorted(shared.items())]
 
 
-def _styles(
+def styles_of(
     findings: Findings, cells: Sequence[Mapping[str, object]]
 ) -> tuple[list[Key], list[tuple[str, Key]]]:
     """Each cell's colour and dashes, and the legend that tells them.

@@ -1,0 +1,81 @@
+"""What a study tunes, on its command line, and what a plan says of it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from seedbed.errors import StudyError
+from seedbed.plan.cost import estimate
+from seedbed.plan.plan import Plan
+from seedbed.study.nuisance import SAMPLERS, Nuisance, Tuning, parse_search
+from seedbed.study.study import Study
+
+
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """The options that `nuisance_of` reads."""
+    group = parser.add_argument_group("what is tuned for every cell before cells are compared")
+    group.add_argument(
+        "--tune",
+        metavar="PATH=LOW:HIGH",
+        action="append",
+        default=[],
+        help="a nuisance field and its space, as optimizer.lr=1e-4:3e-3",
+    )
+    group.add_argument(
+        "--tune-trials", type=int, metavar="N", help=f"candidates of each cell ({Tuning.trials})"
+    )
+    group.add_argument(
+        "--tune-sampler", metavar="NAME", help=f"{' or '.join(SAMPLERS)} ({Tuning.sampler})"
+    )
+
+
+def nuisance_of(study: Study, args: argparse.Namespace) -> Nuisance | None:
+    """What `study` states, with the fields and the budget of the command line."""
+    asked = {"trials": args.tune_trials, "sampler": args.tune_sampler}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    stated = study.nuisance
+    if stated is None and not args.tune:
+        if changed:
+            raise StudyError(
+                f"--tune-{next(iter(changed))} is given, and no field is tuned",
+                why="a budget alone searches nothing",
+                mend="add --tune optimizer.lr=1e-4:3e-3",
+            )
+        return None
+    said = [parse_search(text) for text in args.tune]
+    kept = [one for one in (stated.space if stated else ()) if one.at not in {s.at for s in said}]
+    tuning = stated.tuning if stated else Tuning()
+    if changed:
+        tuning = replace(tuning, **{"rounds": 0} | changed)
+    return Nuisance((*kept, *said), tuning)
+
+
+def tuning_lines(chosen: Plan) -> list[str]:
+    """What a search would try, and what it costs beside the comparison."""
+    nuisance = chosen.nuisance
+    if nuisance is None:
+        return []
+    told = tuning_json(chosen)["tuning"]
+    times = told["reference_hours"] / (told["compared_hours"] or 1.0)
+    return [
+        f"tune    {nuisance.all_words}",
+        f"search  {told['num_trials']:,} trials before the {len(chosen.trials):,} that are compared, "
+        f"with other seeds, for {times:.3g} times their compute: hours and dollars are of the "
+        f"comparison alone, and {1 + times:.3g} times that with the search",
+    ]
+
+
+def tuning_json(chosen: Plan) -> dict[str, Any]:
+    """The search of a plan, its trials, and device-hours as the plan counts them; maybe nothing."""
+    if chosen.nuisance is None:
+        return {}
+    recipes = {trial.cell: trial.recipe for trial in chosen.trials}
+    each = chosen.nuisance.trials_per_cell
+    numbers = {
+        "num_trials": each * len(recipes),
+        "reference_hours": each * sum(estimate(r).reference_hours for r in recipes.values()),
+        "compared_hours": sum(cost.reference_hours for cost in chosen.costs().values()),
+    }
+    return {"tuning": chosen.nuisance.to_json() | numbers}

@@ -1,0 +1,158 @@
+"""Tunes a study's cells: the rounds of its search run, and become the plan of what is compared.
+
+A search has a ledger of its own, NAME_search, as a rehearsal has: its trials never stand among
+those that are compared. Its records lie beside theirs, under keys of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seedbed.commands.study.entry import code_version, entry_of
+from seedbed.commands.study.stated import stated_claims
+from seedbed.errors import ClusterAwayError, Passing
+from seedbed.plan.tuned import Tuned
+from seedbed.study.trial import SEARCH
+
+if TYPE_CHECKING:
+    from seedbed.commands.study.options import Options
+    from seedbed.data.corpus import Corpus
+    from seedbed.data.opening import OpenCorpus
+    from seedbed.plan.plan import Plan
+    from seedbed.run.driver.live import Live
+    from seedbed.run.driver.outcome import Outcome
+    from seedbed.storage.folder import Folder
+    from seedbed.study.record import TrialRecord
+    from seedbed.track.ledger import Ledger
+
+    Corpora = Mapping[Corpus, OpenCorpus]
+
+FILE_NAME, GIVEN_UP = "tuning.json", "given_up.json"
+ATTEMPTS = 2  # at a candidate that fails, before its cell's search goes on without it
+CLOSE_SECONDS = 30.0
+
+
+def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Options:
+    """`options` with each cell's tuned values in its plan.
+
+    Raises KeyboardInterrupt where the study is stopped: the same command goes on.
+    """
+    from seedbed.tuning.rounds import tune_cells
+
+    searching = _Searching(options, corpora, store, live)
+    try:
+        found = tune_cells(options.plan, searching.measure)
+    finally:
+        searching.close()
+    chosen = options.plan.with_tuned(found)
+    store.write_json(found.to_json(), chosen.variation, FILE_NAME)
+    for one in found.cells:
+        values = ", ".join(f"{path} {value:g}" for path, value in one.values.items())
+        print(f"tuned   {one.cell}: {values or 'no candidate completed'}", file=sys.stderr)
+    live.turns_to(chosen, "")
+    return replace(options, plan=chosen)
+
+
+class _Searching:
+    """Runs the rounds of a search. Its ledger is opened with the first."""
+
+    def __init__(self, options: Options, corpora: Corpora, store: Folder, live: Live) -> None:
+        self.options, self.corpora, self.store, self.live = options, corpora, store, live
+        # Tried often enough at an earlier start; tried again, later candidates would be others.
+        path = (options.plan.variation, GIVEN_UP)
+        self.given_up: list[str] = store.read_json(*path) or []
+        self.ledger: Ledger | None = None
+
+    def measure(self, chosen: Plan, number: int) -> dict[str, TrialRecord]:
+        """The records of a round's trials, which are trained where they have none."""
+        from seedbed.run.driver.outcome import read_outcome, record_files
+
+        wanted = chosen.of_trials([t for t in chosen.trials if t.key not in self.given_up])
+        if not wanted.trials:
+            return {}
+        self.live.turns_to(wanted, f"searching, round {number}")
+        outcome = read_outcome(self.store, wanted.trials, self.corpora)
+        if self.ledger is None:
+            self.ledger = self._opened(wanted, outcome)
+        for key, record in outcome.records.items():  # as for those that are compared
+            self.ledger.finish(record, record_files(self.store, key))
+        for _ in range(ATTEMPTS):
+            if len(outcome.records) == len(wanted.trials):
+                break
+            outcome = self._run(wanted, number)
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+        left = [t.key for t in wanted.trials if t.key not in outcome.records]
+        lost = [r for key in left if isinstance(r := outcome.reasons.get(key), Passing)]
+        if lost:
+            raise ClusterAwayError(
+                f"{len(lost)} candidates of a search were lost: {lost[0]}",
+                why="later candidates depend on how they do",
+                mend="give the same command again: it goes on where it was",
+            )
+        if left:
+            self.given_up += left
+            self.store.write_json(self.given_up, self.options.plan.variation, GIVEN_UP)
+            print(f"caution {len(left)} candidates failed twice, and are left out", file=sys.stderr)
+        return outcome.records
+
+    def _run(self, wanted: Plan, number: int) -> Outcome:
+        from seedbed.cluster.connect import connect
+        from seedbed.commands.study.run import checkpoint_seconds
+        from seedbed.run.driver.launch import run_plan
+        from seedbed.run.driver.preflight import check_workers
+
+        options, nuisance = self.options, self.options.plan.nuisance
+        assert nuisance is not None and self.ledger is not None
+        print(f"search  {nuisance.all_words}; round {number}", file=sys.stderr)
+        print(f"ray     {connect()}", file=sys.stderr)
+        check_workers(wanted, options.asked, trains=options.surface is None)
+        return run_plan(
+            wanted,
+            self.corpora,
+            self.store,
+            self.ledger,
+            asked=options.asked,
+            checkpoint_seconds=checkpoint_seconds(),
+            code_version=code_version(),
+            surface=options.surface,
+            live=self.live,
+            keep_weights=False,
+        )
+
+    def _opened(self, first: Plan, outcome: Outcome) -> Ledger:
+        """The search's ledger; claims are stated before its first trial."""
+        from seedbed.commands.study.run import tracking_uri
+        from seedbed.track.mlflow.address import redacted
+        from seedbed.track.mlflow.connection import prepare_store
+        from seedbed.track.mlflow.ledger import MlflowLedger
+
+        options, nuisance = self.options, self.options.plan.nuisance
+        assert nuisance is not None
+        ended = len(outcome.records) + len(outcome.stale)
+        stated = stated_claims(self.store, options.plan, ended)
+        uri, name = tracking_uri(options), f"{options.name}_{SEARCH}"
+        prepare_store(uri, name)
+        entry = entry_of(replace(options, plan=first), self.corpora, stated)
+        response = nuisance.tuning.response or first.responses[0]
+        design = replace(
+            entry.design, study=name, claims=(), tuned=Tuned(nuisance=nuisance, response=response)
+        )
+        tags = {"seedbed.role": SEARCH, "seedbed.results": redacted(self.store.uri)}
+        tags = {**entry.tags, **tags}
+        ledger = MlflowLedger(uri, name)
+        ledger.open_study(
+            replace(entry, study=name, design=design, tags=tags, storage=self.store.mark())
+        )
+        return ledger
+
+    def close(self) -> None:
+        if self.ledger is not None:
+            unsent = self.ledger.close(timeout_s=CLOSE_SECONDS)
+            if unsent:
+                print(
+                    f"MLflow has not received all of the search ({unsent.reason})", file=sys.stderr
+                )

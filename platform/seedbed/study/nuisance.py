@@ -1,0 +1,278 @@
+"""What a study tunes: nuisance fields, the spaces they are searched in, and the budget.
+
+The words are those of the Deep Learning Tuning Playbook (Godbole et al. 2023): *scientific* fields
+are compared (factors), *nuisance* fields are tuned for every cell alike, so that no cell loses for
+want of tuning, and all others are *fixed* (the recipe).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seedbed.checks import choice, counts, is_integer, number, refused, switches
+from seedbed.errors import StudyError, nearest
+from seedbed.recipe.paths import overlap
+from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.study.arguments import checked_seeds, several
+from seedbed.study.factor import Factor
+
+SAMPLERS = ("quasi-random", "tpe")
+FIRST_SEED = 10_000  # of a search: no study repeats its cells so often
+NUM_ROUNDS = 3  # of "tpe", if nothing else is said
+EDGE = 0.1  # of a space, at either end
+LOG_RATIO = 10.0  # from where on a space given on the command line is searched on a log scale
+# What a cell trains on is no matter of tuning: more samples are no better recipe.
+NEVER = ("seed", "budget.samples", "budget.batch")
+
+
+@dataclass(frozen=True)
+class Search:
+    """The space of one nuisance field, `at`: `low` to `high`, on a log scale with `log`.
+
+    A field of whole numbers is searched in whole numbers.
+    """
+
+    at: str
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        switches(self, "log")
+        for name in ("low", "high"):
+            number(f"Search('{self.at}').{name}", getattr(self, name))
+        if self.low >= self.high:
+            raise refused(self, "low", f"high is {self.high!r}: nothing lies between", "lower low")
+        if self.log and self.low <= 0:
+            raise refused(self, "low", "a log scale has no such value", "give more, or no log")
+
+    def place(self, value: float) -> float:
+        """Where `value` lies in the space: 0 at `low`, 1 at `high`."""
+        scale = math.log if self.log else float
+        low, high = scale(self.low), scale(self.high)
+        # A cell whose candidates all failed keeps its own value, wherever that lies.
+        return (scale(value) - low) / (high - low) if value > 0 or not self.log else -math.inf
+
+    def edge(self, value: float) -> str:
+        """ "low" or "high" where `value` lies in the outermost tenth of the space, else ""."""
+        place = self.place(value)
+        return "low" if place <= EDGE else "high" if place >= 1 - EDGE else ""
+
+    @property
+    def words(self) -> str:
+        return f"{self.at} from {self.low:g} to {self.high:g}{' (log scale)' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How nuisance fields are tuned: for every cell, with a budget of `trials` candidates.
+
+    The first is the recipe's own value. A "quasi-random" `sampler` asks for all of them at once
+    (scrambled Sobol points, drawn by `seed`: the same for every cell); "tpe" (Bergstra et al. 2011)
+    spends half of them so, and the rest in `rounds` - 1 further rounds where the first ones were
+    good. A candidate is trained with every one of `seeds` (a number of them, or the seeds), which
+    the comparison never uses, and the best mean of `response` (the primary one) is the cell's tuned
+    value.
+    """
+
+    trials: int = 8
+    sampler: str = SAMPLERS[0]
+    rounds: int = 0
+    seed: int = 0
+    seeds: int | Sequence[int] = 1
+    response: str = ""
+
+    def __post_init__(self) -> None:
+        counts(self, "trials", least=2, why="a search chooses among candidates")
+        choice(self, "sampler", SAMPLERS, why="Optuna draws the candidates by one of them")
+        counts(self, "seed", least=0, why="candidates are drawn by it")
+        counts(self, "rounds", least=0, why="candidates of one round train side by side")
+        if is_integer(self.seeds):
+            num = len(checked_seeds(self.seeds))
+            object.__setattr__(self, "seeds", tuple(range(FIRST_SEED, FIRST_SEED + num)))
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds))
+        rounds = self.rounds or (NUM_ROUNDS if self.adapts else 1)
+        most = 1 + (self.trials - self.num_spread if self.adapts else 0)
+        if self.rounds > most:
+            why = f"{self.num_spread} of {self.trials} candidates are asked for at once"
+            raise refused(self, "rounds", why, f"give at most {most}")
+        object.__setattr__(self, "rounds", min(rounds, most))
+
+    @property
+    def adapts(self) -> bool:
+        """Whether later candidates depend on how the first did."""
+        return self.sampler == "tpe"
+
+    @property
+    def num_spread(self) -> int:
+        """Candidates that are spread over the space, whatever is found."""
+        return -(-self.trials // 2) if self.adapts else self.trials
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Candidates of a cell in each round."""
+        left, later = self.trials - self.num_spread, self.rounds - 1
+        if not later:
+            return (self.trials,)
+        parts = [left // later + (number < left % later) for number in range(later)]
+        return (self.num_spread, *parts)
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """The nuisance fields of a study with their spaces, and how they are tuned."""
+
+    space: tuple[Search, ...]
+    tuning: Tuning = field(default_factory=Tuning)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(search.at for search in self.space)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.tuning.seeds)  # type: ignore[arg-type]  # checked where it was made
+
+    @property
+    def trials_per_cell(self) -> int:
+        return self.tuning.trials * len(self.seeds)
+
+    @property
+    def digest(self) -> str:
+        """8 hex digits: what was tuned in another way is another run of the study."""
+        return content_key({name: repr(value) for name, value in self.to_json().items()})[:8]
+
+    @property
+    def words(self) -> str:
+        tuning = self.tuning
+        seeds = f", each with {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
+        rounds = f" in {tuning.rounds} rounds" if tuning.rounds > 1 else ""
+        return f"{tuning.trials} candidates for every cell{seeds}, {tuning.sampler}{rounds}"
+
+    @property
+    def all_words(self) -> str:
+        return f"{', '.join(search.words for search in self.space)}: {self.words}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "space": [vars(search) for search in self.space],
+            **vars(self.tuning),
+            "seeds": list(self.seeds),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Nuisance:
+        plain = dict(values)
+        space = tuple(Search(**search) for search in plain.pop("space"))
+        return cls(space, Tuning(**plain | {"seeds": tuple(plain["seeds"])}))
+
+
+def stated_nuisance(space: Sequence[Search], tuning: Tuning | None) -> Nuisance | None:
+    """What a study states. Raises StudyError for a tuning of nothing, or a field twice."""
+    space = several(space, Search, "nuisance")
+    if not space:
+        if tuning is not None:
+            raise StudyError(
+                f"tuning is {tuning!r}, and no field is tuned",
+                why="a budget alone searches nothing",
+                mend='give nuisance=(Search("optimizer.lr", low=1e-4, high=3e-3, log=True),)',
+            )
+        return None
+    paths = [search.at for search in space]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise StudyError(
+                f"'{path}' is searched twice", why="it has one value", mend="state it once"
+            )
+    return Nuisance(space, tuning or Tuning())
+
+
+def parse_search(text: str) -> Search:
+    """`path=low:high` of a command line, on a log scale from a ratio of 10 on."""
+    path, separator, ends = text.partition("=")
+    try:
+        low, high = (float(end) for end in ends.split(":"))
+        if not separator:
+            raise ValueError("no path")
+    except ValueError:
+        raise StudyError(
+            f"--tune {text}: that is no field with its space",
+            why="it takes path=low:high",
+            mend="for example --tune optimizer.lr=1e-4:3e-3",
+        ) from None
+    log = low > 0 and high >= LOG_RATIO * low
+    if ends.replace(":", "").isdigit():
+        return Search(path, int(low), int(high), log)
+    return Search(path, low, high, log)
+
+
+def check_nuisance(
+    nuisance: Nuisance,
+    factors: Sequence[Factor],
+    recipes: Iterable[Recipe],
+    responses: Sequence[str],
+    settings: Iterable[str] = (),
+) -> None:
+    """Raise StudyError where the spaces fit no recipe, or something else sets their fields too.
+
+    `recipes` are the cells'; `settings` are fields that are set by hand.
+    """
+    if nuisance.tuning.response not in ("", *responses):
+        raise StudyError(
+            f"Tuning.response is '{nuisance.tuning.response}'",
+            why="candidates are judged by a response of the study",
+            mend=nearest(nuisance.tuning.response, responses),
+        )
+    for search in nuisance.space:
+        if search.at in NEVER:
+            raise StudyError(
+                f"'{search.at}' is a nuisance field",
+                why="cells would train on different batches, or for different times, and be "
+                "compared nonetheless",
+                mend="make it a factor, or leave it in the recipe",
+            )
+        owners = [f"Factor '{f.name}'" for f in factors for p in f.paths if overlap(p, search.at)]
+        owners += [f"--set {path}" for path in settings if overlap(path, search.at)]
+        if owners:
+            raise StudyError(
+                f"'{search.at}' is tuned, and set by {owners[0]}",
+                why="the tuned value would replace that one",
+                mend="compare the field or tune it, not both",
+            )
+    for recipe in recipes:
+        for search in nuisance.space:
+            _check_space(search, recipe)
+
+
+def check_fresh(nuisance: Nuisance, seeds: Iterable[int]) -> None:
+    """Raise StudyError where a seed of the search is one of the comparison, too."""
+    both = set(seeds) & set(nuisance.seeds)
+    if both:
+        raise StudyError(
+            f"the seed {min(both)} is one of the search and of the comparison",
+            why="a value was chosen because it did well with that seed: compared by it, it would "
+            "look better than it is",
+            mend="give Tuning.seeds other numbers",
+        )
+
+
+def _check_space(search: Search, recipe: Recipe) -> None:
+    own = recipe.get(search.at)
+    if isinstance(own, bool) or not isinstance(own, int | float):
+        raise StudyError(
+            f"Search('{search.at}'): the field is {own!r}",
+            why="numbers are searched",
+            mend="search a field that holds one, as optimizer.lr",
+        )
+    for end in (search.low, search.high):
+        try:
+            recipe.patch(search.at, end)
+        except StudyError as error:
+            raise StudyError(
+                f"Search('{search.at}') reaches to {end!r}: {error.what}",
+                why=error.why,
+                mend=error.mend or "narrow the space",
+            ) from None
