@@ -137,3 +137,23 @@ def test_the_default_plants_the_same_in_the_responses_that_claims_speak_of() -> 
     assert surface.effects == {"depth=6": 0.02, "depth=3": 0.01, "supervision=declip": 0.01}
     assert surface.others == {"zeroshot/top1": surface.effects}
     assert surface.check(study) is surface
+
+
+def test_a_value_that_is_off_by_decades_loses_by_their_square() -> None:
+    optima = {"optimizer.lr": {"supervision=clip": 1e-3, "depth=3:supervision=clip": 1e-4}}
+    surface = Surface(optima=optima, sharpness=0.05).check(STUDY)
+    at_12, at_3 = ({"depth": depth, "supervision": "clip"} for depth in (12, 3))
+    assert surface.lost(at_12, {"optimizer.lr": 1e-3}) == 0.0
+    assert surface.lost(at_12, {"optimizer.lr": 1e-2}) == pytest.approx(0.05)
+    assert surface.lost(at_12, {"optimizer.lr": 1e-5}) == pytest.approx(0.20)
+    assert surface.lost(at_3, {"optimizer.lr": 1e-3}) == pytest.approx(0.05)
+    assert surface.lost({"depth": 3, "supervision": "declip"}, {"optimizer.lr": 1.0}) == 0.0
+    with pytest.raises(StudyError, match="lrr"):
+        Surface(optima={"optimizer.lrr": {"depth=3": 1e-3}}).check(STUDY)
+    with pytest.raises(StudyError, match="is 0"):
+        Surface(optima={"optimizer.lr": {"depth=3": 0}}).check(STUDY)
+
+
+def test_a_surface_without_optima_is_the_one_that_it_was_before_there_were_any() -> None:
+    assert "optima" not in Surface().to_json() and "sharpness" not in Surface().to_json()
+    assert Surface(optima={"optimizer.lr": {"depth=3": 1.0}}).digest != Surface().digest

@@ -36,7 +36,7 @@ class Surface:
 
     `optima` are the best values of nuisance fields, by the levels that a cell has, {"optimizer.lr":
     {"supervision=clip": 1e-3}}: the last that holds. A trial whose value is ten times too large or
-    too small loses `sharpness`, one a hundred times off four times as much.
+    too small loses `sharpness` of every share, one a hundred times off four times as much.
 
     The other responses are drawn independently, with shifts and noise of their own: `others` has
     the effects of each by its name, {"zeroshot/top5": {"depth=3": -0.02}}, none where it has none.

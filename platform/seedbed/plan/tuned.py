@@ -82,16 +82,16 @@ class Tuned:
         return {one.cell: one.values for one in self.cells}
 
     def to_json(self) -> dict[str, Any]:
-        return self.nuisance.to_json() | {
+        return {
+            "nuisance": self.nuisance.to_json(),
             "response": self.response,
             "cells": [one.to_json() for one in self.cells],
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Tuned:
-        stated = {name: value for name, value in values.items() if name != "cells"}
         return cls(
-            nuisance=Nuisance.from_json(stated),
+            nuisance=Nuisance.from_json(values["nuisance"]),
             response=values["response"],
             cells=tuple(map(TunedCell.from_json, values["cells"])),
         )

@@ -127,3 +127,15 @@ def test_starts_and_times_of_one_plan_add_up_and_those_of_another_do_not(live: L
     assert second.total_seconds >= first.total_seconds
     other = plan(PLAN.study, SCALES["smoke"], seeds=(0,))
     assert Live(other, first).state(1.0).recoveries == 0
+
+
+def test_another_part_of_the_study_is_told_with_its_own_trials(live: Live) -> None:
+    live.on_trial_start(0, [], scheduled(0))
+    report(live, STEP)
+    other = plan(PLAN.study, SCALES["smoke"], seeds=(7,))
+    live.turns_to(other, "searching, round 2")
+    told = live.state(1.0)
+    assert (told.outcomes, told.words, told.cohorts) == ("..", "searching, round 2", ())
+    assert told.planned == live.planned.digest == Live(other).planned.digest
+    live.follow(Outcome(), [Start(cohort) for cohort in other.cohorts])
+    assert live.state(1.0).samples_left == sum(cohort.samples for cohort in other.cohorts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING
 from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.lines import say_start
+from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
 from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import Passing
 from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
-from seedbed.home import home
-from seedbed.storage.retry import env_number
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -137,12 +135,6 @@ def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:
     return PASSING if lost else MISSING
 
 
-def checkpoint_seconds() -> float | None:
-    """Between checkpoints, of SEEDBED_CHECKPOINT_SECONDS; without it, by what one costs."""
-    name = "SEEDBED_CHECKPOINT_SECONDS"
-    return env_number(name, 0.0, least=0) if os.environ.get(name) else None
-
-
 def _open_ledger(
     options: Options,
     corpora: Corpora,
@@ -161,9 +153,3 @@ def _open_ledger(
     entry = replace(entry, storage=store.mark(), tags={**entry.tags, **place})
     ledger.open_study(entry)
     return Tracking(ledger, uri, experiment, entry)
-
-
-def tracking_uri(options: Options) -> str:
-    from seedbed.track.mlflow.address import default_tracking_uri
-
-    return options.tracking_uri or default_tracking_uri(home())

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.entry import code_version, entry_of
+from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
 from seedbed.errors import ClusterAwayError, Passing
 from seedbed.plan.tuned import Tuned
@@ -101,7 +102,6 @@ class _Searching:
 
     def _run(self, wanted: Plan, number: int) -> Outcome:
         from seedbed.cluster.connect import connect
-        from seedbed.commands.study.run import checkpoint_seconds
         from seedbed.run.driver.launch import run_plan
         from seedbed.run.driver.preflight import check_workers
 
@@ -125,7 +125,6 @@ class _Searching:
 
     def _opened(self, first: Plan, outcome: Outcome) -> Ledger:
         """The search's ledger; claims are stated before its first trial."""
-        from seedbed.commands.study.run import tracking_uri
         from seedbed.track.mlflow.address import redacted
         from seedbed.track.mlflow.connection import prepare_store
         from seedbed.track.mlflow.ledger import MlflowLedger

@@ -114,7 +114,8 @@ def _responses(job: Rehearsal, trial: Trial) -> dict[str, float]:
         if not metric.is_cost:
             # About where a looser score, or a loss, of such a model lies.
             base = surface.mean + (1 - surface.mean) / 3 if metric.is_share else 5 - surface.mean
-            drawn[metric] = surface.measured_beside(metric.name, base, trial.key, cell, trial.seed)
+            at = metric.name, base, trial.key, cell, trial.seed
+            drawn[metric] = surface.measured_beside(*at) - (lost if metric.is_share else 0.0)
     found = {m.name: min(1.0, max(0.0, v)) if m.is_share else v for m, v in drawn.items()}
     return found | {m.out_of: float(NUM_IMAGES) for m in drawn if m.out_of}
 

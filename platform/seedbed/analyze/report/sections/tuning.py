@@ -30,7 +30,8 @@ def tuning(findings: Findings) -> list[Section]:
     unit = _unit(findings.design, tuned)
     seeds = listed([str(seed) for seed in tuned.nuisance.seeds])
     words = (
-        f"Every cell was tuned by itself and with the same budget: {tuned.nuisance.all_words}. "
+        f"Every cell was tuned by itself, {listed([s.words for s in tuned.nuisance.space])}, with "
+        f"the same budget: {tuned.nuisance.words}. "
         f"{unit.label} chose among them, with the seed{'s' * (len(tuned.nuisance.seeds) > 1)} "
         f"{seeds}; what is compared was trained anew with other seeds, and no trial of the search "
         "is in any comparison."
