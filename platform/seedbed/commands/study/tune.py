@@ -61,9 +61,9 @@ def tuning_lines(chosen: Plan) -> list[str]:
     times = told["reference_hours"] / (told["compared_hours"] or 1.0)
     return [
         f"tune    {nuisance.all_words}",
-        f"search  {told['num_trials']:,} trials before the {len(chosen.trials):,} that are compared, "
-        f"with other seeds, for {times:.3g} times their compute: hours and dollars are of the "
-        f"comparison alone, and {1 + times:.3g} times that with the search",
+        f"search  {told['num_trials']:,} trials before the {len(chosen.trials):,} that are "
+        f"compared, with other seeds, for {times:.3g} times their compute: hours and dollars are "
+        f"of the comparison alone, and {1 + times:.3g} times that with the search",
     ]
 
 
