@@ -108,8 +108,9 @@ class Plan:
 
     def with_tuned(self, tuned: Tuned) -> Plan:
         """This plan with the values that its cells were tuned to."""
-        values = tuned.values
-        trials = [replace(t, recipe=t.recipe.patched(values[t.cell])) for t in self.trials]
+        values, own = tuned.values, {trial.cell: trial for trial in self.trials}
+        cells = {c: replace(t, recipe=t.recipe.patched(values[c])) for c, t in own.items()}
+        trials = [cells[trial.cell].reseeded(trial.seed) for trial in self.trials]
         return replace(self.of_trials(trials), tuned=tuned)
 
     def costs(self) -> dict[str, Cost]:

@@ -39,7 +39,7 @@ class Trial:
 
     def reseeded(self, seed: int) -> Trial:
         """The same cell with another seed. Of 10,000 trials each cell's fields are listed once."""
-        other = Trial(self.cell, replace(self.recipe, seed=seed))
+        other = replace(self, recipe=replace(self.recipe, seed=seed))
         other.__dict__["flat"] = self.flat | {"seed": seed}
         return other
 

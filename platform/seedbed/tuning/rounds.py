@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from seedbed.plan.plan import Plan
 from seedbed.plan.tuned import Candidate, Tuned, TunedCell, best_of
@@ -65,8 +64,8 @@ def _trials(
     cell: Cell, recipe: Recipe, values: Mapping[str, float], seeds: Sequence[int]
 ) -> list[Trial]:
     """A candidate's trials, one for each seed of the search."""
-    patched = recipe.patched(values)
-    return [Trial(cell, replace(patched, seed=seed), searched=tuple(values)) for seed in seeds]
+    first = Trial(cell, recipe.patched(values), searched=tuple(values))
+    return [first.reseeded(seed) for seed in seeds]
 
 
 def _told(
