@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seedbed.commands.study.options import Options, options_of
-from seedbed.commands.study.tune import tuning_json, tuning_lines
+from seedbed.commands.study.tune import TUNING_NAME, as_tuned_before, tuning_json, tuning_lines
 from seedbed.errors import StudyError
+from seedbed.plan.tuned import Candidate, Tuned, TunedCell
 from seedbed.recipe.recipe import Recipe
+from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.nuisance import Search, Tuning
 from seedbed.study.study import Study
@@ -76,3 +80,30 @@ def test_a_plan_states_the_search_and_its_price_beside_the_comparison(home: obje
     assert "8 candidates for every cell, each with 2 seeds, tpe in 4 rounds" in lines[0]
     assert "32 trials" in lines[1] and "before the 6 that are compared" in lines[1]
     assert tuning_lines(planned(PLAIN).plan) == [] and tuning_json(planned(PLAIN).plan) == {}
+
+
+def test_a_plan_knows_what_an_earlier_start_has_tuned(home: object, tmp_path: Path) -> None:
+    chosen, place = planned(TUNED).plan, (str(tmp_path), ("depths",))
+    assert as_tuned_before(chosen, *place) is chosen
+    nuisance = chosen.nuisance
+    assert nuisance is not None
+    rates = {3: 2e-4, 12: 7e-4}
+    cells = tuple(
+        TunedCell(
+            cell=cell,
+            candidates=(
+                Candidate(values={"optimizer.lr": rates[int(cell["depth"])]}, response=0.3),
+            ),
+            chosen=0,
+        )
+        for cell in dict.fromkeys(trial.cell for trial in chosen.trials)
+    )
+    store = Folder(str(tmp_path)).sub("depths")
+    found = Tuned(nuisance=nuisance, response="zeroshot/top1", cells=cells)
+    store.write_json(found.to_json(), chosen.variation, TUNING_NAME)
+    known = as_tuned_before(chosen, *place)
+    assert [t.recipe.optimizer.lr for t in known.trials] == [2e-4, 7e-4] * 3
+    assert "have ended" in tuning_lines(known)[1]
+    half = Tuned(nuisance=nuisance, response="zeroshot/top1", cells=cells[:1])
+    store.write_json(half.to_json(), chosen.variation, TUNING_NAME)
+    assert as_tuned_before(chosen, *place) is chosen  # a level was added: it is still to be tuned

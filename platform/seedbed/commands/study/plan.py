@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.lines import (
@@ -20,7 +21,7 @@ from seedbed.commands.study.price import Price
 from seedbed.commands.study.probe import probe
 from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
-from seedbed.commands.study.tune import tuning_json, tuning_lines
+from seedbed.commands.study.tune import as_tuned_before, tuning_json, tuning_lines
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def print_plan(options: Options) -> None:
     from seedbed.home import home
     from seedbed.run.driver.preflight import check_epochs, check_workers
 
+    known_so_far = as_tuned_before(options.plan, options.storage, options.folder)
+    options = replace(options, plan=known_so_far)
     check_workers(options.plan, options.asked)
     check_starts_of(options)
     if options.foresight.probe:

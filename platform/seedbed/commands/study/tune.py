@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from seedbed.errors import StudyError
+from seedbed.errors import SeedbedError, StudyError
 from seedbed.plan.cost import estimate
 from seedbed.plan.plan import Plan
+from seedbed.plan.tuned import Tuned
 from seedbed.study.nuisance import SAMPLERS, Nuisance, Tuning, parse_search
 from seedbed.study.study import Study
+
+TUNING_NAME = "tuning.json"  # of what a search found, beside the report
 
 
 def add_tuning(parser: argparse.ArgumentParser) -> None:
@@ -52,12 +56,34 @@ def nuisance_of(study: Study, args: argparse.Namespace) -> Nuisance | None:
     return Nuisance((*kept, *said), tuning)
 
 
+def as_tuned_before(chosen: Plan, storage: str, folder: Sequence[str]) -> Plan:
+    """`chosen` with the values that an earlier start has tuned, where it has for every cell."""
+    from seedbed.storage.folder import Folder
+
+    if chosen.nuisance is None:
+        return chosen
+    try:
+        values = Folder(storage).sub(*folder).read_json(chosen.variation, TUNING_NAME)
+    except SeedbedError:  # a plan is made without its results, too
+        return chosen
+    found = Tuned.from_json(values) if values else None
+    if found is None or any(trial.cell not in found.values for trial in chosen.trials):
+        return chosen
+    return chosen.with_tuned(found)
+
+
 def tuning_lines(chosen: Plan) -> list[str]:
     """What a search would try, and what it costs beside the comparison."""
     nuisance = chosen.nuisance
     if nuisance is None:
         return []
     told = tuning_json(chosen)["tuning"]
+    if chosen.tuned is not None:
+        return [
+            f"tune    {nuisance.all_words}",
+            f"search  its {told['num_trials']:,} trials have ended, and the keys are of the tuned "
+            "values",
+        ]
     times = told["reference_hours"] / (told["compared_hours"] or 1.0)
     return [
         f"tune    {nuisance.all_words}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
+from seedbed.commands.study.tune import TUNING_NAME
 from seedbed.errors import ClusterAwayError, Passing
 from seedbed.plan.tuned import Tuned
 from seedbed.study.trial import SEARCH
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Corpora = Mapping[Corpus, OpenCorpus]
 
-FILE_NAME, GIVEN_UP = "tuning.json", "given_up.json"
+GIVEN_UP = "given_up.json"
 ATTEMPTS = 2  # at a candidate that fails, before its cell's search goes on without it
 CLOSE_SECONDS = 30.0
 
@@ -49,7 +50,7 @@ def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Opti
     finally:
         searching.close()
     chosen = options.plan.with_tuned(found)
-    store.write_json(found.to_json(), chosen.variation, FILE_NAME)
+    store.write_json(found.to_json(), chosen.variation, TUNING_NAME)
     for one in found.cells:
         values = ", ".join(f"{path} {value:g}" for path, value in one.values.items())
         print(f"tuned   {one.cell}: {values or 'no candidate completed'}", file=sys.stderr)
