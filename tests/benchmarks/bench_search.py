@@ -45,7 +45,7 @@ def planned(shapes: Path, num_trials: int, num_cells: int, sampler: str) -> Plan
         question="What does a search cost?",
         base=Recipe.paper(objective=CLIP),
         factors=(Factor("depth", at="text.layers", levels=depths),),
-        responses=("zeroshot/top1_of_100",),
+        responses=("zeroshot/top1",),
         nuisance=(
             Search("optimizer.lr", low=1e-4, high=1e-2, log=True),
             Search("optimizer.weight_decay", low=0.01, high=0.5, log=True),
@@ -99,7 +99,7 @@ def pretended(what: Plan) -> dict[str, TrialRecord]:
 
     def measure(chosen: Plan, number: int) -> Mapping[str, TrialRecord]:
         for t in chosen.trials:
-            metrics = {"zeroshot/top1_of_100": 1 / (1 + 100 * t.recipe.optimizer.lr)}
+            metrics = {"zeroshot/top1": 1 / (1 + 100 * t.recipe.optimizer.lr)}
             kept[t.key] = TrialRecord(
                 key=t.key, study="search", scale="smoke", cell=t.cell, seed=t.seed, cohort="",
                 status="completed", metrics=metrics,
