@@ -147,8 +147,8 @@ def test_what_cannot_be_looked_at_is_refused(argv: tuple[str, ...], words: str) 
 
 
 def test_amounts_have_two_digits_and_the_unit_that_fits() -> None:
-    assert [two_digits(v) for v in (0, 0.0456, 3.21, 13.7, 10_833)] == [
-        "0", "0.046", "3.2", "14", "11,000",
+    assert [two_digits(v) for v in (0, 0.0456, 0.99999, 3.21, 13.7, 10_833)] == [
+        "0", "0.046", "1.0", "3.2", "14", "11,000",
     ]  # fmt: skip
     spans = {40.0: "40 s", 840.0: "14 min", 11_500.0: "3.2 h", 700_000.0: "8.1 days"}
     assert {seconds: duration(seconds) for seconds in spans} == spans

@@ -12,8 +12,8 @@ def two_digits(value: float) -> str:
     """`0.046`, `3.2`, `14`, `11,000`."""
     if value <= 0:
         return "0"
-    digits = 1 - math.floor(math.log10(value))
-    return f"{round(value, digits):,.{max(0, digits)}f}"
+    rounded = float(f"{value:.1e}")
+    return f"{rounded:,.{max(0, 1 - math.floor(math.log10(rounded)))}f}"
 
 
 def duration(seconds: float) -> str:
