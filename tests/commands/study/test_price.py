@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ from seedbed.commands.study.amounts import dollars, duration, size, two_digits
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
 from seedbed.commands.study.price import Price
+from seedbed.commands.study.room import read_lines
 from seedbed.commands.study.sight import Foreseen
+from seedbed.data.opening import open_corpora
+from seedbed.data.peek import peek
 from seedbed.errors import StudyError
 from seedbed.run.driver.probes import Probe, keep
 from seedbed.storage.folder import Folder
@@ -162,3 +166,20 @@ def test_devices_are_known_by_the_kinds_that_ray_calls_them() -> None:
     assert is_kind("Tesla T4", "T4") and not is_kind("NVIDIA A100-SXM4-40GB", "A10G")
     assert is_kind("NVIDIA A100-SXM4-80GB", "A100-80G")
     assert not is_kind("NVIDIA A100-SXM4-40GB", "A100-80G") and not is_kind("NVIDIA L40S", "L4")
+
+
+def test_bytes_that_are_read_are_those_of_the_shards(home: Path, shapes: Path) -> None:
+    given = ["--plan", "--data", str(shapes), "--scale", "smoke", "--seeds", "1"]
+    options = options_of(STUDY, given)
+    stated = [trial.recipe.corpus for trial in options.plan.trials]
+    assert read_lines(options.plan, peek(stated, home)) == []  # not indexed yet
+    open_corpora(stated[:1], home)
+    (line,) = read_lines(options.plan, peek(stated, home))
+    shards = [path.stat().st_size for path in shapes.glob("*.tar")]
+    rows = 0
+    for path in shapes.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            rows += len(tar.getnames()) // 2  # a picture and its caption
+    pairs = sum(cohort.samples for cohort in options.plan.cohorts)
+    assert f"{pairs:,} pairs of {size(sum(shards) / rows)}" in line
+    assert f"reads   {size(pairs * sum(shards) / rows)} of" in line

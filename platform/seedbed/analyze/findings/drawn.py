@@ -52,8 +52,13 @@ class Drawn:
         return self.estimates[:, number] - half, self.estimates[:, number] + half
 
     def found(self, number: int) -> float:
-        """The share of draws whose 95 % interval leaves out 0; what has none has not found it."""
+        """The share of draws whose 95 % interval leaves out 0; a draw without one has not found it.
+
+        NaN where no draw has one, as with one seed.
+        """
         low, high = self.intervals(number, 1 - ALPHA)
+        if np.isnan(low).all():
+            return float("nan")
         return float(np.mean((low > 0) | (high < 0)))
 
 

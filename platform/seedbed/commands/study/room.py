@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seedbed.cluster.cards import CARDS, USABLE, Room
 from seedbed.cluster.layout import checkpoint_bytes
@@ -71,13 +71,14 @@ def storage_words(plan: Plan, keep: bool) -> str:
 
 
 def read_lines(plan: Plan, peeked: Sequence[Peeked]) -> list[str]:
-    """A line for each corpus of which it is known how large its pairs are."""
-    pairs: dict[Any, int] = {}
+    """A line for each address of which it is known how large its pairs are."""
+    pairs: dict[str, int] = {}
     for cohort in plan.cohorts:
-        pairs[cohort.recipe.corpus] = pairs.get(cohort.recipe.corpus, 0) + cohort.samples
+        uri = cohort.recipe.corpus.uri
+        pairs[uri] = pairs.get(uri, 0) + cohort.samples
+    each = {one.corpus.uri: one.pair_bytes for one in peeked if one.pair_bytes}
     return [
-        f"reads   {size(pairs[one.corpus] * one.pair_bytes)} of {one.corpus.uri}: "
-        f"{pairs[one.corpus]:,} pairs of {size(one.pair_bytes)}"
-        for one in peeked
-        if one.pair_bytes and one.corpus in pairs
+        f"reads   {size(pairs[uri] * own)} of {uri}: {pairs[uri]:,} pairs of {size(own)}"
+        for uri, own in each.items()
+        if uri in pairs
     ]
