@@ -85,21 +85,22 @@ def gain(what: Surface, trials: Sequence[Trial]) -> float:
 def test_equal_budgets_find_each_cells_optimum_where_a_shared_default_reverses_the_ranking(
     sampler: str,
 ) -> None:
-    """In each of 20 draws of the noise. The bounds are by hand: by 16 candidates over two decades
-    the nearest is an eighth of a decade from the optimum, where 0.1 points are lost."""
-    errors = []
-    for draw in range(20):
-        what, chosen = surface(draw), planned(sampler=sampler, trials=16)
-        shared = gain(what, chosen.trials)
-        tuned = tune_cells(chosen, measuring(what))
-        assert shared < -0.05  # a decade off: 9 points lost, 2 of them made good
-        compared = chosen.with_tuned(tuned)
-        assert gain(what, compared.trials) > 0, draw
-        errors.append(gain(what, compared.trials) - GAIN)
-        for cell, values in tuned.values.items():
+    """The README's example, in 50 draws of the noise. The bounds are by hand: of 8 candidates over
+    two decades the nearest is a quarter of a decade from the optimum at most, where half a point is
+    lost; the best by its noisy response may be twice as far off."""
+    shared, tuned, chosen = [], [], planned(sampler=sampler, trials=8)
+    for draw in range(50):
+        what = surface(draw)
+        shared.append(gain(what, chosen.trials))
+        found = tune_cells(chosen, measuring(what))
+        tuned.append(gain(what, chosen.with_tuned(found).trials))
+        for cell, values in found.values.items():
             best = OPTIMA[f"supervision={cell['supervision']}"]
-            assert abs(math.log10(values[LR] / best)) < 0.35, (draw, str(cell), values)
-    assert abs(statistics.fmean(errors)) < 0.004
+            assert abs(math.log10(values[LR] / best)) < 0.5, (draw, str(cell), values)
+    # A decade off: 9 points lost, 2 of them made good.
+    assert statistics.fmean(shared) == pytest.approx(-0.07, abs=0.002) and max(shared) < 0
+    assert min(tuned) > 0  # the planted order, in every draw
+    assert statistics.fmean(tuned) == pytest.approx(GAIN, abs=0.003)
 
 
 def test_every_cell_has_the_same_budget_and_the_same_spread_of_candidates() -> None:
