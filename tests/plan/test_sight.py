@@ -61,7 +61,12 @@ def test_errors_and_degrees_of_freedom_are_those_of_the_analysis(keep: Any, num_
     }
     for a, b in itertools.combinations(LEVELS, 2):
         theirs |= {(one.term, one.words): one for one in crossed_contrasts(fit.seen, a, b)[0]}
-    ours = [*planned.main_effects(), *planned.interactions()]
+        # The first factor's effects at each level of the second.
+        theirs |= {
+            (f"{a} at one {b}", one.words): one for one in crossed_contrasts(fit.seen, a, b)[1]
+        }
+    simple = [one for one in planned.simple_effects() if one.term[0] < one.term[-1]]
+    ours = [*planned.main_effects(), *planned.interactions(), *simple]
     assert {(one.term, one.words) for one in ours} == theirs.keys()
     for one in ours:
         found = theirs[one.term, one.words]

@@ -148,6 +148,21 @@ class Cells:
             for other in _others(second)
         ]
 
+    def simple_effects(self) -> list[Comparison]:
+        """Every level against its factor's baseline, at one level of another factor."""
+        if self.order < 2:
+            return []
+        return [
+            Comparison(
+                f"{a} at one {b}",
+                f"{label_text(one)} at {label_text(held)}",
+                self.weights([{a: one, b: held}], [{a: first.baseline, b: held}]),
+            )
+            for (a, first), (b, second) in itertools.permutations(self.factors.items(), 2)
+            for one in _others(first)
+            for held in second.levels
+        ]
+
     def contrast(self, claim: Claim, one: Contrast) -> Comparison:
         """A claim's contrast, in the model that holds as many crossed factors as it names."""
         plus = [{one.of: one.level, **one.at}]

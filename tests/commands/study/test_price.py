@@ -158,7 +158,8 @@ def test_amounts_have_two_digits_and_the_unit_that_fits() -> None:
     assert {seconds: duration(seconds) for seconds in spans} == spans
     sizes = {7_400: "7.4 kB", 2.3e6: "2.3 MB", 5.2e8: "0.52 GB", 1.3e12: "1.3 TB"}
     assert {num_bytes: size(num_bytes) for num_bytes in sizes} == sizes
-    assert (dollars(0.001), dollars(12.3)) == ("less than a cent", "$12")
+    prices = {0.001: "less than a cent", 0.043: "$0.04", 1.62: "$1.60", 9.96: "$10", 12.3: "$12"}
+    assert {amount: dollars(amount) for amount in prices} == prices
 
 
 def test_devices_are_known_by_the_kinds_that_ray_calls_them() -> None:

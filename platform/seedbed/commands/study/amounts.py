@@ -30,8 +30,10 @@ def hours(seconds: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """`$0.04`, `$12`, `$11,000`."""
-    return f"${two_digits(amount)}" if amount >= 0.01 else "less than a cent"
+    """`$0.04`, `$1.60`, `$12`, `$11,000`."""
+    if amount < 0.01:
+        return "less than a cent"
+    return f"${float(f'{amount:.1e}'):.2f}" if amount < 9.95 else f"${two_digits(amount)}"
 
 
 def size(num_bytes: float) -> str:

@@ -106,6 +106,8 @@ class Foreseen:
             rows.append((f"{len(pairs)} pairs", [one for own in pairs.values() for one in own]))
         else:
             rows += pairs.items()
+        if simple := self.sight.cells.simple_effects():
+            rows.append(("one factor at one level of another", simple))
         return rows
 
     def _claim_words(self, claim: Claim, own: Sequence[Comparison]) -> str:
