@@ -32,7 +32,7 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
 
-DRAWS = 1_500
+DRAWS = 800
 CLAIMS = (
     Claim("more", "?", Contrast("depth", 3, 1, margin=0.002)),
     Claim("same", "?", Contrast("depth", 2, 1, direction="within", margin=0.01)),

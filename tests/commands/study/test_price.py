@@ -19,7 +19,7 @@ from seedbed.cluster.here import is_kind, this_machine
 from seedbed.commands.study.amounts import dollars, duration, size, two_digits
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
-from seedbed.commands.study.price import Price
+from seedbed.commands.study.price import Price, time_line
 from seedbed.commands.study.room import read_lines
 from seedbed.commands.study.sight import Foreseen
 from seedbed.data.opening import open_corpora
@@ -61,17 +61,21 @@ def write_records(price: Price, results: Path, *, noise: float, seconds: float) 
 
 
 def test_hours_and_dollars_of_a_card_are_the_arithmetic(counted_home: Path) -> None:
-    price = price_of("--scale", "paper", "--accelerator", "H100")
+    # So long that no step is under 20 ms on average: it is by the arithmetic of its products.
+    given = ("--accelerator", "H100", "--data-parallel", "2", "--set", "budget.batch=65536")
+    price = price_of(*given, "--set", "budget.samples=655360000")
     (place,) = price.others
     flops = sum(cost.train_flops for cost in price.plan.costs().values())
     by_hand = flops / (CARDS["H100"].single * 1e12 * UTILISATION)  # the recipe's fp32 is TF32
     assert sum(price.seconds(place)) == pytest.approx(by_hand)
     assert price.dollars(place) == pytest.approx(by_hand / 3600 * 6.88)
-    half = price_of("--scale", "paper", "--accelerator", "H100", "--set", "precision=bf16")
+    bf16 = (*given, "--set", "budget.samples=655360000", "--set", "precision=bf16")
+    half = price_of(*bf16)
     assert sum(half.seconds(half.others[0])) == pytest.approx(by_hand / 2)
-    (line,) = (line for line in price.lines() if line.startswith("time    H100"))
-    assert f"{dollars(price.dollars(place))} at $6.88 an hour (p5.4xlarge)" in line
-    assert "roughly" in line
+    assert f"{dollars(price.dollars(place))} at $6.88 an hour (p5.4xlarge)" in time_line(
+        price, place
+    )
+    assert "roughly" in time_line(price, place)
 
 
 def test_a_price_of_one_s_own_counts_first(counted_home: Path, tmp_path: Path) -> None:
@@ -117,7 +121,8 @@ def test_a_probe_is_used_on_its_own_device_and_carries_to_what_was_not_timed(
 
 def test_a_study_that_lasts_days_here_is_priced_on_cards(counted_home: Path) -> None:
     assert price_of().others == []
-    assert [one.words for one in price_of("--scale", "paper").others] == ["A10G", "A100", "H100"]
+    longer = price_of("--set", "budget.samples=64000000")
+    assert [one.words for one in longer.others] == ["A10G", "A100", "H100"]
 
 
 def test_the_json_has_the_same_numbers(

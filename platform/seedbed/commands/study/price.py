@@ -116,7 +116,8 @@ class Price:
     @property
     def parts(self) -> int:
         """How many GPUs train a variant together."""
-        return self.fit.parts if self.fit is not None else self.options.asked.data_parallel or 1
+        asked = self.options.asked.data_parallel
+        return asked or (1 if self.fit is None else self.fit.parts)
 
     def dollars(self, place: Place) -> float:
         """On demand; NaN where the price is not known."""
@@ -155,7 +156,7 @@ class Price:
     def lines(self) -> list[str]:
         """All of it, for people."""
         plan = self.plan
-        place = [_time_line(self, one) for one in (self.here, *self.others)]
+        place = [time_line(self, one) for one in (self.here, *self.others)]
         asked = self.options.asked.accelerator
         if asked and not self.others:
             place.append(f"time    {asked}: how fast it is is not known; {nearest(asked, CARDS)}")
@@ -221,7 +222,8 @@ def _new_line(price: Price) -> str:
     return f"new     {new:,} trials to train; {kept}"
 
 
-def _time_line(price: Price, place: Place) -> str:
+def time_line(price: Price, place: Place) -> str:
+    """Hours and dollars at a place, and how long so many devices take together."""
     seconds = price.seconds(place)
     total, by = sum(seconds), place.speed.words
     if not seconds:
