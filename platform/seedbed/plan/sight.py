@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from seedbed.plan.cells import Cells, Comparison
-from seedbed.plan.power import detectable_difference, t_critical
+from seedbed.plan.power import detectable_difference
 
 POWER = 0.8
 _MOST_SEEDS = 2_000  # that are looked through for how many would see an effect
@@ -33,11 +33,6 @@ class Sight:
         if not df:
             return math.nan
         return detectable_difference(self.se(one, seeds), df, power=POWER, alpha=alpha)
-
-    def half_width(self, one: Comparison) -> float:
-        """Half of its 95 % interval."""
-        df = self.cells.df(one, self.num_seeds)
-        return self.se(one) * t_critical(df, 0.05) if df else math.nan
 
     def seeds_to_see(self, one: Comparison, wanted: float) -> int:
         """The fewest seeds at which `wanted` is found with a power of 80 %; 0 for none."""

@@ -168,7 +168,8 @@ class Foreseen:
         known = {round(one.variance, 12): one for one in comparisons if one.weights is not None}
         if not known or any(one.weights is None for one in comparisons):
             return 0
-        return self.sight.seeds_to_see(known[max(known)], WANTED)
+        needed = [self.sight.seeds_to_see(one, WANTED) for one in known.values()]
+        return max(needed) if all(needed) else 0
 
     def amount(self, value: float, metric: Metric | None = None) -> str:
         """In points where the response, the primary one, is a share."""
