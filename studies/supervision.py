@@ -75,7 +75,13 @@ study = Study(
     base=Recipe.paper(objective=CLIP),
     factors=(
         Factor("supervision", levels=UNIFIED, baseline="clip"),
-        Factor("model", levels={"vit": VIT, "resnet": RESNET}, baseline="vit"),
+        # Each tower comes with the width that CLIP gave it.
+        Factor(
+            "model",
+            levels={"vit": VIT, "resnet": RESNET},
+            baseline="vit",
+            also_moves=("embed_dim",),
+        ),
     ),
     responses=("zeroshot/top1_of_100", "zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
     published=PUBLISHED,

@@ -90,9 +90,9 @@ def test_plan_and_report_say_what_each_level_reads(
     with contextlib.suppress(SystemExit):
         main(made, ["--plan", "--scale", "smoke"])
     out = capsys.readouterr().out
-    assert "what is found of it is found of supervision + views\n" in out
-    assert "views   clip, filip: image, text\n" in out
-    assert "views   declip: image_a, image_b, text_aug, text_masked\n" in out
+    told = " ".join(out.split())
+    assert "caution the views of a sample move with supervision: declip = image_a + image_b" in told
+    assert "text_aug + text_masked, others image + text why: what is found of supervision" in told
     caution = (
         "The levels of 'supervision' also differ in views: a difference between them is not the "
         "supervision's alone. It is the effect of supervision + views: clip and filip read image "

@@ -181,5 +181,6 @@ def test_a_plan_says_which_factors_are_bundles(
         assert ended("--plan", "--scale", "paper", of=study) == 0
         return capsys.readouterr().out
 
-    assert "bundle  the levels of 'model' also differ in embed_dim" in plan_of("supervision")
-    assert "bundle  the levels of 'depth'" not in plan_of("text_encoder_depth")
+    towers = "caution embed_dim moves with model: vit = 512, resnet = 1024 (declared)"
+    assert towers in plan_of("supervision")
+    assert "moves with depth" not in plan_of("text_encoder_depth")

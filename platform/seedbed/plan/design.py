@@ -139,10 +139,11 @@ class Design:
 
     `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
     its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
-    written from; `tuned` how each cell was tuned before. `cells` says which combinations of levels
-    are trained, "" for all, and `order` how many factors at most act together in the model for
-    them. `paired` says that trials of one seed share what the seed decides, so that they are
-    compared within it; else seeds only number the repetitions of a cell.
+    written from; `tuned` how each cell was tuned before; `forced` the errors of the lint that it
+    ran in spite of. `cells` says which combinations of levels are trained, "" for all, and `order`
+    how many factors at most act together in the model for them. `paired` says that trials of one
+    seed share what the seed decides, so that they are compared within it; else seeds only number
+    the repetitions of a cell.
     """
 
     study: str
@@ -165,6 +166,7 @@ class Design:
     rehearsal: Surface | None = None
     looks: tuple[Look, ...] = ()
     tuned: Tuned | None = None
+    forced: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric:
         """The metric `name`: as the design has it, or else as this version declares it."""
@@ -181,6 +183,7 @@ class Design:
             "rehearsal": self.rehearsal and self.rehearsal.to_json(),
             "looks": [vars(look) for look in self.looks],
             "tuned": self.tuned and self.tuned.to_json(),
+            "forced": list(self.forced),
             "cells": self.cells,
             "order": 0 if self.order == ORDER else self.order,
         }
@@ -248,4 +251,5 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         "paired": values.get("paired", "") != "no",
         "looks": tuple(Look(**look) for look in values.get("looks", ())),
         "tuned": Tuned.from_json(values["tuned"]) if values.get("tuned") else None,
+        "forced": tuple(values.get("forced", ())),
     }

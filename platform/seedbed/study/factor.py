@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from seedbed.errors import StudyError, nearest
-from seedbed.recipe.paths import is_whole
+from seedbed.recipe.paths import is_whole, overlap
 from seedbed.recipe.recipe import Recipe, flattened
-from seedbed.study.arguments import check_names
+from seedbed.study.arguments import check_names, several
 from seedbed.study.label import Label, label_text, same_label
 
 
@@ -20,7 +20,10 @@ class Factor:
     `levels` is a sequence of values, or a mapping of labels to values, for the recipe field at
     `at` (`text.layers`); without `at`, a mapping of labels to patches `{path: value}`.
     `baseline` is the label to compare with; without it, the level that the base recipe has
-    already, or else the first. Raises StudyError for levels that cannot be told apart.
+    already, or else the first. `also_moves` declares fields in which the levels differ beside their
+    main part, which is what their first path sets: `{"image.name": ..., "embed_dim": ...}` with
+    `also_moves=("embed_dim",)` is a comparison of towers with their widths, and meant to be.
+    Raises StudyError for levels that cannot be told apart.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Factor:
@@ -34,6 +37,7 @@ class Factor:
         *,
         at: str | None = None,
         baseline: Label | None = None,
+        also_moves: Sequence[str] = (),
     ) -> None:
         self.name, self.at = name, at
         if isinstance(levels, str) or not isinstance(levels, Sequence | Mapping):
@@ -55,6 +59,14 @@ class Factor:
                 mend=nearest(baseline, self.levels),
             )
         self._baseline = baseline
+        self.also_moves = several(also_moves, str, f"Factor '{name}': also_moves")
+        for path in self.also_moves:
+            if not any(overlap(path, own) for own in self.paths):
+                raise StudyError(
+                    f"Factor '{name}': also_moves names '{path}'",
+                    why="none of its levels sets that field",
+                    mend=nearest(path, self.paths),
+                )
 
     def _check_levels(self, pairs: list[tuple[Any, Any]]) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -124,6 +136,11 @@ class Factor:
     def paths(self) -> frozenset[str]:
         """The recipe fields that the factor sets."""
         return frozenset(path for patch in self.levels.values() for path in patch)
+
+    @property
+    def main(self) -> str:
+        """The first path that its levels set: what the factor is about."""
+        return next((path for patch in self.levels.values() for path in patch), "")
 
     def __repr__(self) -> str:
         return f"Factor({self.name!r}, levels={list(self.levels)})"

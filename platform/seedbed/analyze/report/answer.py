@@ -54,6 +54,11 @@ def caveats(findings: Findings) -> list[str]:
             "A rehearsal: no model was trained. Every number is made from a response surface, to "
             "see what this study could find before it is paid for."
         )
+    if findings.design.forced:
+        words.append(
+            "The lint refused this study, and it was run with --force: "
+            f"{'; '.join(findings.design.forced)}."
+        )
     if findings.design.cells:
         words.append(_of_cells(findings))
     if len(findings.missing):

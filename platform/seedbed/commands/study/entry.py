@@ -50,8 +50,17 @@ def entry_of(
             "mlflow.source.name": Path(sys.argv[0]).name,
             "mlflow.source.git.commit": code_version()["git_commit"],
             **({"seedbed.claims": ", ".join(map(digest_of, claims))} if claims else {}),
+            **({"seedbed.forced": _tag(design.forced)} if design.forced else {}),
         },
     )
+
+
+MOST_CHARACTERS = 5_000  # of a tag in MLflow
+
+
+def _tag(forced: Sequence[str]) -> str:
+    text = "; ".join(forced)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 
 def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> Design:
@@ -61,6 +70,7 @@ def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> 
     return replace(
         design,
         data=_data_of(options.plan, list(corpora.values())),
+        forced=options.forced,
         claims=tuple(replace(c, stated=stated.get(c.claim.id, "")) for c in design.claims),
         error=StatedError(kind=kind, stated=stated.get(ERROR_ID, "") if kind != ERRORS[0] else ""),
     )

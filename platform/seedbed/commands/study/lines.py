@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.levels import resolved_words
 from seedbed.plan.plan import Plan
 from seedbed.study.label import label_text
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 
 def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> None:
+    from seedbed.plan.lint.examine import lint_lines
+
     chosen = options.plan
     say = [
         f"study   {chosen.study.name}: {chosen.study.question}",
@@ -32,8 +33,11 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
         f"trials  {len(chosen.trials)} in {len(chosen.cohorts)} cohorts, {done} done already",
         f"results {store.uri}",
     ]
+    found = lint_lines(options.findings, brief=True)
+    if options.forced:
+        found.append("force   the study runs in spite of these errors, and its results say so")
     print(
-        "\n".join([*say, *design_lines(chosen.study), *bundles(chosen), *unjudged_claims(chosen)]),
+        "\n".join([*say, *design_lines(chosen.study), *unjudged_claims(chosen), *found]),
         file=sys.stderr,
     )
 
@@ -47,21 +51,22 @@ def design_lines(study: Study) -> list[str]:
     return lines
 
 
-def bundles(chosen: Plan) -> list[str]:
-    """A warning for each confounded factor: its levels change more than one part of the recipe."""
-    read = views_read(chosen)
-    lines = []
-    for name, fields in moved_together(chosen).items():
-        lines.append(
-            f"bundle  the levels of '{name}' also differ in {', '.join(fields)}: what is found of "
-            f"it is found of {' + '.join([name, *fields])}"
-        )
-        # Levels that read the same views are grouped.
-        alike: dict[tuple[str, ...], list[str]] = {}
-        for label, views in read.get(name, {}).items():
-            alike.setdefault(views, []).append(label_text(label))
-        lines += [f"views   {', '.join(ls)}: {', '.join(views)}" for views, ls in alike.items()]
-    return lines
+def found_lines(options: Options) -> list[str]:
+    """What the lint finds in a plan, with why it matters and how to mend it."""
+    from seedbed.plan.lint.examine import errors_of, lint_lines
+
+    found = options.findings
+    if not found:
+        return ["", "lint    nothing is found"]
+    errors = len(errors_of(found))
+    counts = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'caution')}"
+    if options.refused:
+        counts += ": the study runs with --force only"
+    return ["", *lint_lines(found), f"lint    {counts}"]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def level_lines(chosen: Plan) -> list[str]:

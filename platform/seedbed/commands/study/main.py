@@ -54,7 +54,7 @@ def _main(study: Study, argv: Sequence[str]) -> int:
     options = options_of(study, argv)
     if options.mode == "plan":
         print_plan(options)
-        return COMPLETE
+        return print_plan(options)
     if options.mode == "draws":
         from seedbed.commands.study.draws import print_power
 

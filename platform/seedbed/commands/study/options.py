@@ -6,7 +6,8 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from seedbed.cluster.asked import Asked
 from seedbed.commands.study.foresight import Foresight, add_foresight, foresight_of
@@ -22,6 +23,10 @@ from seedbed.recipe.scale import scale_named
 from seedbed.recipe.setting import parse_setting
 from seedbed.study.arguments import checked_seeds
 from seedbed.study.study import Study
+
+if TYPE_CHECKING:
+    from seedbed.data.peek import Peeked
+    from seedbed.plan.lint.rule import Finding
 
 REHEARSAL = "_rehearsal"
 # The paper reads its pairs 35 times. So many are a slip of the hand more often than a question (a
@@ -43,6 +48,7 @@ class Options:
     surface: Surface | None = None
     keep_weights: bool = True
     foresight: Foresight = Foresight()
+    force: bool = False
 
     @property
     def name(self) -> str:
@@ -53,6 +59,40 @@ class Options:
     def folder(self) -> tuple[str, ...]:
         """Its place in the results folder; another surface is another rehearsal."""
         return (self.name,) if self.surface is None else (self.name, self.surface.digest)
+
+    @cached_property
+    def peeked(self) -> list[Peeked]:
+        """What is known of the trials' pairs before anything is read; nothing of a rehearsal's."""
+        from seedbed.data.peek import peek
+
+        stated = [trial.recipe.corpus for trial in self.plan.trials]
+        return peek(stated, home()) if self.surface is None else []
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the lint finds in the plan."""
+        from seedbed.plan.lint.examine import examine
+        from seedbed.plan.lint.rule import Draft
+
+        # What filters will leave is not known yet.
+        counted = [one for one in self.peeked if one.num_train and not one.at_most]
+        return examine(Draft(self.plan, {one.corpus: one.num_train or 0 for one in counted}))
+
+    @property
+    def refused(self) -> bool:
+        """Whether the lint stops the study: a rehearsal costs nothing, and is let through."""
+        from seedbed.plan.lint.examine import errors_of
+
+        return bool(errors_of(self.findings)) and not self.force and self.surface is None
+
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """The errors of the lint that it runs in spite of."""
+        from seedbed.plan.lint.examine import errors_of
+
+        if not self.force or self.surface is not None:
+            return ()
+        return tuple(finding.what for finding in errors_of(self.findings))
 
 
 def _parser(study: Study) -> argparse.ArgumentParser:
@@ -97,6 +137,11 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         choices=("final", "none"),
         help="what is kept of a finished trial beside its record: its final weights (final, up to "
         f"{MOST_WEIGHTS / 1e12:g} TB of a study), or none",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="run a study in which the lint finds errors (see --plan); its results say so",
     )
     parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
@@ -153,6 +198,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         surface=surface,
         keep_weights=args.keep_weights != "none",
         foresight=foresight,
+        force=args.force,
     )
 
 

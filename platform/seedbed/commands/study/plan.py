@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from seedbed.commands.study.lines import (
     base_line,
-    bundles,
     claim_lines,
     cohort_lines,
     design_lines,
+    found_lines,
     level_lines,
     trial_lines,
     uris,
@@ -22,6 +22,7 @@ from seedbed.commands.study.probe import probe
 from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.tune import as_tuned_before, tuning_json, tuning_lines
+from seedbed.exits import COMPLETE, WRONG
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,20 +30,19 @@ if TYPE_CHECKING:
     from seedbed.data.peek import Peeked
 
 
-def print_plan(options: Options) -> None:
-    """Print trials, cohorts, pairs and cost. Raises where the study would be refused for them."""
-    from seedbed.data.peek import peek
-    from seedbed.home import home
+def print_plan(options: Options) -> int:
+    """Print trials, cohorts, pairs and cost; return the exit status: a plan that the lint refuses
+    is shown. Raises where the study would be refused for the others."""
     from seedbed.run.driver.preflight import check_epochs, check_workers
 
     known_so_far = as_tuned_before(options.plan, options.storage, options.folder)
     options = replace(options, plan=known_so_far)
+    status = WRONG if options.refused else COMPLETE
     check_workers(options.plan, options.asked)
     check_starts_of(options)
     if options.foresight.probe:
         probe(options.plan)
-    stated = [trial.recipe.corpus for trial in options.plan.trials]
-    peeked = peek(stated, home()) if options.surface is None else []
+    peeked = options.peeked
     known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}
     warnings = check_epochs(options.plan, known, options.max_epochs)
     price = Price(options, peeked)
@@ -54,10 +54,13 @@ def print_plan(options: Options) -> None:
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
         told |= {"price": price.to_json(), "sees": foreseen.to_json()} | tuning_json(options.plan)
+        told["lint"] = [finding.to_json() for finding in options.findings]
         print(json.dumps(told, indent=1, sort_keys=True))
-        return
+        return status
     ahead = [] if options.surface is not None else [*price.lines(), "", *foreseen.lines()]
     print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], ahead))
+    print("\n".join(found_lines(options)))
+    return status
 
 
 def _pairs(chosen: Plan, peeked: Sequence[Peeked]) -> list[str]:
@@ -91,7 +94,6 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
     lines += design_lines(chosen.study)
-    lines += bundles(chosen)
     lines += [*level_lines(chosen), base_line(chosen), *claim_lines(chosen)]
     lines += ["", *trial_lines(chosen), "", *cohort_lines(chosen), ""]
     total = sum(cost.train_flops for cost in costs.values())

@@ -18,6 +18,8 @@ from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import Passing
 from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
 
+LINT = "lint.json"  # in the study's folder: what was found before it started
+
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 def run(options: Options) -> int:
     """Run what is missing of the plan and write its report. Returns the exit status."""
+    from seedbed.plan.lint.examine import check_lint
     from seedbed.run.driver.preflight import check_workers
     from seedbed.storage.folder import Folder
     from seedbed.storage.lock import study_lock
@@ -39,6 +42,8 @@ def run(options: Options) -> int:
     from seedbed.track.mlflow.connection import check_tracking
 
     retry_seconds()
+    if options.refused:
+        check_lint(options.findings)
     check_workers(options.plan, options.asked)
     check_starts_of(options)
     store = Folder(options.storage).sub(*options.folder)
@@ -70,6 +75,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
+    found = [finding.to_json() for finding in options.findings]
+    store.write_json({"forced": bool(options.forced), "found": found}, chosen.variation, LINT)
     if left and options.surface is None:
         test_bytes = kept_bytes(chosen, corpora)
         check_disk(
