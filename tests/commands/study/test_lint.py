@@ -39,12 +39,12 @@ def test_a_plan_shows_what_is_found_and_says_whether_it_would_run(
     assert f"error   {RATE}" in lines
     assert lines[-1] == "lint    2 errors, 3 cautions: the study runs with --force only"
     found = lines[lines.index(f"error   {RATE}") :]
-    assert all(len(line) <= WIDTH for line in found)
+    assert [line for line in found if len(line) > WIDTH] == []
     assert ended(released_study(), "--plan", "--force") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "lint    2 errors, 3 cautions"
     assert ended(released_study(), "--plan", "--json") == 2
     told = json.loads(capsys.readouterr().out)["lint"]
-    assert [one["what"] for one in told if one["severity"] == "error"][0] == RATE
+    assert next(one["what"] for one in told if one["severity"] == "error") == RATE
 
 
 @pytest.mark.slow
@@ -54,7 +54,10 @@ def test_an_error_stops_a_run_before_anything_starts(
     assert ended(released_study()) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {RATE}; and optimizer.weight_decay moves with supervision")
-    assert 'also_moves=("optimizer.lr",)' in said and "--force" in said
+    assert (
+        'also_moves=("embed_dim", "optimizer.lr", "optimizer.weight_decay",)' in said
+        and "--force" in said
+    )
     assert {path.name for path in counted_home.iterdir()} == {"counts"}
 
 

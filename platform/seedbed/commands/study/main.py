@@ -53,7 +53,6 @@ def _is_loss(error: Exception) -> bool:
 def _main(study: Study, argv: Sequence[str]) -> int:
     options = options_of(study, argv)
     if options.mode == "plan":
-        print_plan(options)
         return print_plan(options)
     if options.mode == "draws":
         from seedbed.commands.study.draws import print_power

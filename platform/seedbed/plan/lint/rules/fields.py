@@ -11,7 +11,6 @@ from seedbed.plan.lint.rule import Draft, Finding, Rule
 # level by nature. A rate of its own is a slip more often than a question.
 TRAINING = ("optimizer", "augment", "budget", "precision", "micro_batch")
 BUDGET = "budget.samples"  # has a rule of its own
-_SETTING = "; how trials are trained is held equal in a fair comparison"
 
 
 def judge(draft: Draft) -> Iterator[Finding]:
@@ -21,23 +20,24 @@ def judge(draft: Draft) -> Iterator[Finding]:
             by_factor.setdefault(moved.factor.name, []).append(moved)
     for name, fields in by_factor.items():
         whole = " + ".join([name, *(moved.field for moved in fields)])
+        open_ones = [moved.field for moved in fields if not moved.declared]
         for moved in fields:
             error = _trains(moved.field) and not _trains(moved.factor.main) and not moved.declared
             yield Finding(
                 "error" if error else "caution",
                 f"{moved}{' (declared)' if moved.declared else ''}",
-                f"what is found of {name} is found of {whole}{_SETTING if error else ''}",
-                _mend(moved),
+                f"what is found of {name} is found of {whole}",
+                _mend(name, open_ones) if not moved.declared else f"nothing, as {name} means them",
             )
 
 
-def _mend(moved: Moved) -> str:
-    name, field = moved.factor.name, moved.field
-    if moved.declared:
-        return f"nothing, where {name} means them together; else give all levels one {field}"
+def _mend(name: str, fields: list[str]) -> str:
+    """For all fields of a factor that are not declared, so that it is told once."""
+    it = fields[0] if len(fields) == 1 else "each of them"
+    stated = ", ".join(f'"{field}"' for field in fields)
     return (
-        f"give all levels one {field}, or cross a Factor of {field} with {name}; where the levels "
-        f'mean it, declare it: Factor("{name}", ..., also_moves=("{field}",))'
+        f"give all levels one value of {it}, or cross a Factor of it with {name}; where the "
+        f"levels mean it, declare it: also_moves=({stated},) of the Factor '{name}'"
     )
 
 
