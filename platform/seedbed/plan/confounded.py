@@ -127,9 +127,10 @@ def varying_fields(cells: Sequence[Trial]) -> list[str]:
 def alike(factor: Factor, cells: Sequence[Trial]) -> list[list[Trial]]:
     """Groups of two cells or more that differ in `factor` only."""
     groups: dict[object, list[Trial]] = {}
+    place = list(cells[0].cell).index(factor.name)
     for cell in cells:
-        rest = tuple(label for name, label in cell.cell.items() if name != factor.name)
-        groups.setdefault(rest, []).append(cell)
+        labels = cell.cell.labels
+        groups.setdefault(labels[:place] + labels[place + 1 :], []).append(cell)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -26,6 +26,11 @@ class Cell(Mapping[str, Label]):
     def _texts(self) -> frozenset[tuple[str, str]]:
         return frozenset((name, label_text(label)) for name, label in self._labels.items())
 
+    @cached_property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels alone, in the study's order of factors."""
+        return tuple(self._labels.values())
+
     def __getitem__(self, factor: str) -> Label:
         return self._labels[factor]
 
