@@ -75,4 +75,11 @@ def test_a_search_that_has_ended_starts_no_ray_and_tries_nothing_again_that_it_g
         nearest = min(tried, key=lambda lr: abs(lr - 1e-3))
         assert values[str(one.cell["depth"])] == nearest
     searched = recall("depths_rehearsal_search", tracking_uri=uri)
-    assert searched.design.tuned is not None and searched.design.tuned.nuisance == STUDY.nuisance
+    assert searched.design.tuned == expected
+    assert sorted(searched.trials["status"]) == ["completed"] * 5
+    assert set(searched.trials[f"recipe/{LR}"]) == {
+        str(c.values[LR])
+        for one in expected.cells
+        for c in one.candidates
+        if c.response is not None
+    }

@@ -17,7 +17,7 @@ from seedbed.commands.study.stated import stated_claims
 from seedbed.commands.study.tune import TUNING_NAME
 from seedbed.errors import ClusterAwayError, Passing
 from seedbed.plan.tuned import Tuned
-from seedbed.study.trial import SEARCH
+from seedbed.study.trial import SEARCH, Trial
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -47,6 +47,7 @@ def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Opti
     searching = _Searching(options, corpora, store, live)
     try:
         found = tune_cells(options.plan, searching.measure)
+        searching.tell(found)
     finally:
         searching.close()
     chosen = options.plan.with_tuned(found)
@@ -67,6 +68,8 @@ class _Searching:
         path = (options.plan.variation, GIVEN_UP)
         self.given_up: list[str] = store.read_json(*path) or []
         self.ledger: Ledger | None = None
+        self.trials: dict[str, Trial] = {}  # of all rounds
+        self.stated: dict[str, str] = {}
 
     def measure(self, chosen: Plan, number: int) -> dict[str, TrialRecord]:
         """The records of a round's trials, which are trained where they have none."""
@@ -77,10 +80,16 @@ class _Searching:
             return {}
         self.live.turns_to(wanted, f"searching, round {number}")
         outcome = read_outcome(self.store, wanted.trials, self.corpora)
+        self.trials |= {trial.key: trial for trial in wanted.trials}
         if self.ledger is None:
-            self.ledger = self._opened(wanted, outcome)
+            # Claims are stated before the first trial of the search.
+            ended = len(outcome.records) + len(outcome.stale)
+            self.stated = stated_claims(self.store, self.options.plan, ended)
+            self.ledger = self._opened(wanted)
+        there = bool(outcome.records) and not self.store.local
+        sizes = self.store.sizes("trials") if there else {}
         for key, record in outcome.records.items():  # as for those that are compared
-            self.ledger.finish(record, record_files(self.store, key))
+            self.ledger.finish(record, record_files(self.store, key, sizes))
         for _ in range(ATTEMPTS):
             if len(outcome.records) == len(wanted.trials):
                 break
@@ -124,34 +133,44 @@ class _Searching:
             keep_weights=False,
         )
 
-    def _opened(self, first: Plan, outcome: Outcome) -> Ledger:
-        """The search's ledger; claims are stated before its first trial."""
+    def _opened(self, chosen: Plan, found: Tuned | None = None) -> Ledger:
+        """The search's ledger, with the design of `chosen` and with what was found, if known."""
         from seedbed.track.mlflow.address import redacted
         from seedbed.track.mlflow.connection import prepare_store
         from seedbed.track.mlflow.ledger import MlflowLedger
 
         options, nuisance = self.options, self.options.plan.nuisance
         assert nuisance is not None
-        ended = len(outcome.records) + len(outcome.stale)
-        stated = stated_claims(self.store, options.plan, ended)
         uri, name = tracking_uri(options), f"{options.name}_{SEARCH}"
         prepare_store(uri, name)
-        entry = entry_of(replace(options, plan=first), self.corpora, stated)
-        response = nuisance.tuning.response or first.responses[0]
-        design = replace(
-            entry.design, study=name, claims=(), tuned=Tuned(nuisance=nuisance, response=response)
-        )
+        entry = entry_of(replace(options, plan=chosen), self.corpora, self.stated)
+        response = nuisance.tuning.response or chosen.responses[0]
+        tuned = found or Tuned(nuisance=nuisance, response=response)
+        design = replace(entry.design, study=name, claims=(), tuned=tuned)
         tags = {"seedbed.role": SEARCH, "seedbed.results": redacted(self.store.uri)}
-        tags = {**entry.tags, **tags}
         ledger = MlflowLedger(uri, name)
         ledger.open_study(
-            replace(entry, study=name, design=design, tags=tags, storage=self.store.mark())
+            replace(
+                entry,
+                study=name,
+                design=design,
+                tags={**entry.tags, **tags},
+                storage=self.store.mark(),
+            )
         )
         return ledger
+
+    def tell(self, found: Tuned) -> None:
+        """The search has ended: its run has all of its trials, and what they came to."""
+        self.close()
+        if self.trials:
+            whole = self.options.plan.of_trials(list(self.trials.values()))
+            self.ledger = self._opened(whole, found)
 
     def close(self) -> None:
         if self.ledger is not None:
             unsent = self.ledger.close(timeout_s=CLOSE_SECONDS)
+            self.ledger = None
             if unsent:
                 print(
                     f"MLflow has not received all of the search ({unsent.reason})", file=sys.stderr
