@@ -58,7 +58,11 @@ def run(main: Callable[[Sequence[str]], list[Row]], toy: Sequence[str]) -> None:
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--rows", type=Path, help="a file for the rows, as JSON")
     options, own = parser.parse_known_args()
-    rows = main([*(toy if options.toy else ()), *own])
+    os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())  # it ends after this process
+    # Other libraries leave their caches, and what ends by a signal its own folders.
+    with tempfile.TemporaryDirectory(prefix="sb", ignore_cleanup_errors=True) as scratch:
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+        rows = main([*(toy if options.toy else ()), *own])
     print(table({Path(sys.argv[0]).stem.removeprefix("bench_"): rows}), flush=True)
     if options.rows:
         options.rows.write_text(json.dumps([asdict(row) for row in rows]))

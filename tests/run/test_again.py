@@ -106,7 +106,7 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     first = run_study(what, tmp_path, ledger=ledger, checkpoint_seconds=0)
     assert first.interrupted and not first.records
     assert first.stopped == {trial.key for trial in what.trials}
-    assert "stopped after step" in first.reasons[what.trials[0].key]
+    assert "last heard of at step" in first.reasons[what.trials[0].key]
     (place, *_) = (tmp_path / "results" / "cohorts").glob(f"*/checkpoint_*/{PLACE_FILE}")
     said = json.loads(place.read_text())
     assert said["keys"] == sorted(trial.key for trial in what.trials)

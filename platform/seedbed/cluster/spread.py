@@ -30,14 +30,18 @@ def over_ray(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Res
             return work(job)
 
     task = ray.remote(num_cpus=1, max_retries=3)(retried)
-    most = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
     flying: deque[Any] = deque()
     for job in jobs:
-        if len(flying) == most:
+        if len(flying) >= _most():
             yield _result(flying.popleft())
         flying.append(task.remote(job))
     while flying:
         yield _result(flying.popleft())
+
+
+def _most() -> int:
+    """Asked for again with each job: an autoscaler starts more nodes for jobs that wait."""
+    return AHEAD * max(1, int(ray.cluster_resources().get("CPU", 0)))
 
 
 def _result(reference: Any) -> Any:

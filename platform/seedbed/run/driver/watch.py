@@ -154,7 +154,7 @@ class Watcher(ray.tune.Callback):
                 self.outcome.stopped.add(key)
                 steps = self._steps.get(key, 0)
                 self.outcome.reasons[key] = (
-                    f"stopped after step {steps:,}; the same command goes on"
+                    f"stopped, last heard of at step {steps:,}; the same command goes on"
                 )
 
 
