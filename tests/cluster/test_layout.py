@@ -43,6 +43,12 @@ def test_eight_cpus_run_as_many_cohorts_as_there_are_and_share_out_the_rest() ->
     assert (layout.concurrent, layout.threads, layout.data_tasks) == (2, 4, 3)
 
 
+def test_a_worker_has_no_more_threads_than_a_node_has_cpus() -> None:
+    four_nodes = lay_out({"CPU": 32.0}, Asked(1), num_cohorts=1, node_cpus=8)
+    assert (four_nodes.num_workers, four_nodes.threads) == (1, 8)
+    assert "1 worker of 8 threads" in four_nodes.words
+
+
 def test_gpus_bound_how_many_cohorts_run_at_a_time() -> None:
     layout = lay_out({"CPU": 64.0, "GPU": 4.0}, Asked(2, 2), num_cohorts=9)
     assert (layout.concurrent, layout.use_gpu) == (2, True)

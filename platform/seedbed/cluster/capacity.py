@@ -39,6 +39,13 @@ class Capacity:
         return "can have" if self.node_types else "has"
 
     @property
+    def node_cpus(self) -> int:
+        """CPUs of its largest node; 0 where no node is known."""
+        nodes = [resources for _, resources in self.present]
+        nodes += [one.resources for one in self.node_types]
+        return int(max((node.get("CPU", 0) for node in nodes), default=0))
+
+    @property
     def words(self) -> str:
         said = f"the cluster has {counted(self.now)}"
         if self.node_types:

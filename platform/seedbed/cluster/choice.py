@@ -43,7 +43,14 @@ def choose(
     if trains:
         shares = shares_of(plan, cohorts, asked.data_parallel or 1)
     has = "may use" if asked.max_gpus or asked.max_price else allowed.has
-    layout = lay_out(allowed.most, asked, num_cohorts=len(cohorts), shares=shares, has=has)
+    layout = lay_out(
+        allowed.most,
+        asked,
+        num_cohorts=len(cohorts),
+        shares=shares,
+        has=has,
+        node_cpus=allowed.node_cpus,
+    )
     if layout.use_gpu:
         layout = _with_data(layout, allowed, asked)
     if asked.data_cpus:

@@ -87,10 +87,12 @@ def lay_out(
     num_cohorts: int,
     shares: Shares = Shares(),
     has: str = "has",
+    node_cpus: int = 0,
 ) -> Layout:
     """Fit cohorts on `cluster` (Ray's resources: CPU, GPU), with the workers that were asked for.
 
-    Those that it has, or `has` says "can have".
+    Those that it has, or `has` says "can have". `node_cpus` are those of its largest node, where
+    that is known: a worker computes on no other.
 
     Where none were, as many as `shares` and the cluster allow, each with some of a cohort's
     variants: small models gain more by that than by threads. Raises ResourceError with the
@@ -123,7 +125,7 @@ def lay_out(
         why = f"{shares.why}, and there is room for {_plural(room, 'worker')}"
         if num_workers + DATA_CPUS > share:  # data tasks come in bursts, between steps
             cpus_per_worker = (share - DATA_CPUS) / num_workers
-    threads = max(1, share // num_workers)
+    threads = max(1, min(share // num_workers, node_cpus or share))
     return Layout(
         num_workers=num_workers,
         data_parallel=data_parallel,

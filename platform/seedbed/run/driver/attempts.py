@@ -70,14 +70,18 @@ def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
 
 
 def attempts(
-    fit: Callable[[], object], look: Callable[[], Reached], most: int = MAX_FAILURES
+    fit: Callable[[], object],
+    look: Callable[[], Reached],
+    most: int = MAX_FAILURES,
+    say: Callable[[str], object] = lambda words: None,
 ) -> str:
     """Call `fit` until it succeeds (""), or until retrying is pointless (the reason, in words).
 
     Each call resumes from the last checkpoint. A SeedbedError ends it at once: the data or the
     study must change, or transient errors were retried already. Other failures end it after `most`
     + 1 in a row without progress, as `look` sees it; progress resets the count. A
-    CohortTooLargeError is raised: less may be trained at a time.
+    CohortTooLargeError is raised: less may be trained at a time. `say` is told why each other call
+    follows.
     """
     failures = 0
     try:
@@ -97,6 +101,7 @@ def attempts(
                 if failures > most:
                     words = f"{root_cause(error)} ({failures} times without getting any further)"
                     return Passing(words) if is_loss(error) else words
+                say(root_cause(error))
             else:
                 return ""
     except CohortTooLargeError:

@@ -15,6 +15,7 @@ class Reasons:
         self._num_cohorts = num_cohorts
         self._begun: set[str] = set()
         self._told: dict[str, str] = {}
+        self._retried: dict[str, list[str]] = {}
         self._too_large: dict[tuple[str, ...], CohortTooLargeError] = {}
 
     def begin(self, cohort: str) -> None:
@@ -27,8 +28,12 @@ class Reasons:
     def tell(self, cohort: str, reason: str) -> None:
         self._told[cohort] = reason
 
-    def told(self, cohort: str) -> str:
-        return self._told.get(cohort, "")
+    def tell_retry(self, cohort: str, reason: str) -> None:
+        self._retried.setdefault(cohort, []).append(reason)
+
+    def told(self, cohort: str) -> tuple[str, list[str]]:
+        """Why it ended early ("" where it did not), and why its workers were started again."""
+        return self._told.get(cohort, ""), self._retried.get(cohort, [])
 
     def tell_too_large(self, cells: tuple[str, ...], error: CohortTooLargeError) -> None:
         """Variants of these `cells` do not fit their devices together, whatever their seed."""

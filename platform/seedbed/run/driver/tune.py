@@ -56,7 +56,7 @@ def tune(
     beside = on_this_node(soft=True)
     reasons = ray.remote(**kept, scheduling_strategy=beside)(Reasons).remote(len(jobs))
     references = {id: ray.put(job) for id, job in jobs.items()}
-    watcher.reason_of = partial(_told, reasons)
+    watcher.told_of = partial(_told, reasons)
 
     def run_cohort(config: dict[str, Any]) -> None:
         os.environ.update(RAY_SETTINGS | NOTICE_SETTINGS)
@@ -73,6 +73,7 @@ def tune(
                 lambda: group.train([reference], keys),
                 lambda: reached(store, group.run, part.cohort),
                 most,
+                lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),
             )
 
         with retrying_for(seconds):
@@ -167,12 +168,12 @@ def _placement_groups() -> set[str]:
     return {id for id, group in table.items() if id.endswith(job) and group["state"] != "REMOVED"}
 
 
-def _told(reasons: Any, cohort: str) -> str:
+def _told(reasons: Any, cohort: str) -> tuple[str, list[str]]:
     try:
-        told: str = ray.get(reasons.told.remote(cohort))
+        told: tuple[str, list[str]] = ray.get(reasons.told.remote(cohort))
         return told
     except ray.exceptions.RayError:  # it is lost, and with it only the words
-        return ""
+        return "", []
 
 
 def beside_the_driver() -> ray.tune.PlacementGroupFactory:

@@ -44,8 +44,8 @@ class Watcher(ray.tune.Callback):
         self._opened: set[str] = set()
         self._noted: set[tuple[str, str]] = set()
         self._steps: dict[str, int] = {}  # the last that each was seen at
-        # Why a cohort ended early, by its id, where the holder of its workers has reported it.
-        self.reason_of: Callable[[str], str] = lambda cohort: ""
+        # Why a cohort ended early and was retried, by its id, as the holder of its workers knows.
+        self.told_of: Callable[[str], tuple[str, list[str]]] = lambda cohort: ("", [])
 
     def __reduce__(self) -> tuple[object, ...]:
         # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
@@ -96,7 +96,10 @@ class Watcher(ray.tune.Callback):
             self._finish(cohort, key)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        told = self.reason_of(trial.config["cohort"])
+        told, retried = self.told_of(trial.config["cohort"])
+        for number, why in enumerate(retried, 1):
+            names = ", ".join(t.name for t in self.starts[trial.config["cohort"]].cohort.trials)
+            self.progress.say(f"retried {names} ({number}): {why}")
         self._settle(trial, told or "the cohort ended without a record of it")
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
