@@ -91,9 +91,9 @@ SOCKETS = "sockets"  # of multiprocessing
 
 
 def _left() -> set[str]:
-    """What lies in the temporary folder, but for torch's and npm's caches, Ray's logs and our own
-    sockets."""
-    kept = ("torchinductor_", "node-compile-cache", "ray", SOCKETS)
+    """What lies in the temporary folder, but for torch's and npm's caches, Ray's logs, the sockets
+    of its dashboard's parts, which it ends by a signal, and our own."""
+    kept = ("torchinductor_", "node-compile-cache", "ray", "pymp-", SOCKETS)
     names = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
     return {name for name in names if not name.startswith(kept)}
 
