@@ -19,7 +19,10 @@ from seedbed.exits import COMPLETE, exit_status
 from seedbed.home import point_at_old_state
 
 # In order of use; others follow.
-ORDER = ("prepare", "index", "status", "stop", "report", "compare", "export", "doctor")
+ORDER = (
+    *("prepare", "index", "studies", "status", "stop", "retry", "rm"),
+    *("report", "compare", "export", "doctor"),
+)
 
 
 def commands() -> list[ModuleType]:

@@ -66,10 +66,13 @@ class Planned:
         trials = (PlannedTrial(key, tuple(ls), seed, n) for key, ls, seed, n in values["trials"])
         return cls(values["study"], values["variation"], tuple(values["factors"]), tuple(trials))
 
+    def cell(self, number: int) -> Cell:
+        """Of the trial of this number."""
+        return Cell(zip(self.factors, self.trials[number].labels, strict=True))
+
     def name(self, number: int) -> str:
         """`depth=3 s=0`, as the trial of this number is named."""
-        trial = self.trials[number]
-        return f"{Cell(zip(self.factors, trial.labels, strict=True))} s={trial.seed}"
+        return f"{self.cell(number)} s={self.trials[number].seed}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class StudyState:
     `outcomes` has a letter for each planned trial, `reasons` the words for those that failed or
     diverged, by their number. `job_seconds` are those in which something trained and
     `total_seconds` those in which a driver ran, of all `starts` together; `samples_left` are those
-    that cohorts have not seen. `driver` are words, `token` names this start, `job` is its Ray job.
+    that cohorts have not seen. `driver` are words, `token` names this start, `job` is its Ray job;
+    `since` when it began (ISO 8601), and `command` what was typed, without what may be secret.
     """
 
     token: str
@@ -114,6 +118,8 @@ class StudyState:
     recoveries: int = 0
     job_seconds: float = 0.0
     total_seconds: float = 0.0
+    since: str = ""
+    command: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 import time
 import uuid
@@ -19,6 +21,7 @@ from seedbed.run.driver.resume import Start
 from seedbed.run.worker import stopping
 from seedbed.run.worker.message import Message
 from seedbed.storage.held import Holder
+from seedbed.track.mlflow.address import redacted
 from seedbed.track.state import LETTERS, CohortState, StudyState, planned_trials
 
 NUM_MARKS = 20  # reports that a pace is taken from
@@ -54,7 +57,9 @@ class Live(ray.tune.Callback):
     def __init__(self, plan: Plan, before: StudyState | None = None) -> None:
         self.token = uuid.uuid4().hex
         self.phase, self.words, self.trains = "preparing", "", False
-        self._driver, self._job = str(Holder.myself()), own_job()
+        me = Holder.myself()
+        self._driver, self._since, self._job = str(me), me.since, own_job()
+        self._command = shlex.join(["python", *map(redacted, sys.argv)])
         self._plans(plan)
         self._before = before if before is not None and before.planned == self._mark else None
         self._outcome = Outcome()
@@ -177,6 +182,8 @@ class Live(ray.tune.Callback):
                 outcomes=self._letters(running),
                 every_seconds=every_seconds,
                 words=self.words,
+                since=self._since,
+                command=self._command,
                 reasons=self._reasons(),
                 cohorts=tuple(self._told(one, now) for one in running),
                 samples_left=0 if self._ended else sum(self._left.values()),
