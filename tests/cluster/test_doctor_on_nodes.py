@@ -18,8 +18,10 @@ from seedbed.cluster.doctor.examine import examine
 from seedbed.cluster.doctor.probing import nodes_of_cluster, on_nodes
 from seedbed.cluster.own_job import RETRIED
 from seedbed.exits import WRONG
+from seedbed_local.service import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
+(PORT,) = free_ports(1)  # of the head's dashboard
 
 HANGS = """
 import time
@@ -41,7 +43,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     (modules / "hanging_check.py").write_text(HANGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{modules}:{os.environ.get('PYTHONPATH', '')}")
-        head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": 23_265}
+        head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": PORT}
         found = Cluster(initialize_head=True, head_node_args=head)
         found.add_node(num_cpus=1)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
@@ -105,7 +107,7 @@ def test_a_node_without_the_module_says_so(nodes: Cluster) -> None:
 def test_where_failed_jobs_are_retried_one_that_would_fail_again_ends_as_stopped(
     nodes: Cluster,
 ) -> None:
-    client = JobSubmissionClient("http://127.0.0.1:23265")
+    client = JobSubmissionClient(f"http://127.0.0.1:{PORT}")
     code = f"from seedbed.cluster.own_job import end_for_good; end_for_good(); exit({WRONG})"
     ended = {}
     for retried in ("", "1"):
