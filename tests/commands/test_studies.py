@@ -1,4 +1,4 @@
-"""`seedbed studies`, `retry` and `rm`. Oracle: folders written by hand, and what is left of them."""
+"""`seedbed studies`, `retry` and `rm`. Oracle: folders written by hand, and what is left."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def supervision(levels: dict[str, dict[str, Any]]) -> Study:
     )
 
 
-def cautions(made: Study, folder: Path) -> str:
+def cautions(made: Study, folder: Path, **facts: Any) -> str:
     """The report of trials that all measure the same, but for their number."""
     chosen = plan(made, SMOKE)
     records = [
@@ -54,7 +54,7 @@ def cautions(made: Study, folder: Path) -> str:
         )
         for i, trial in enumerate(chosen.trials)
     ]  # fmt: skip
-    design = replace(chosen.design(), responses=made.responses[:1])
+    design = replace(chosen.design(), responses=made.responses[:1], **facts)
     report = write_report(design, table_of(design, records), folder, {}, {})
     return next(p for n, p in report.paths.items() if n.endswith(".md")).read_text()
 
@@ -102,6 +102,13 @@ def test_plan_and_report_say_what_each_level_reads(
     assert page.count(caution) == 1
     assert page.index(caution) < page.index("## Effects against the baseline")
     assert {path.name for path in home.glob("*")} <= {"counts"}
+
+
+def test_a_report_says_what_its_study_was_forced_past(tmp_path: Path) -> None:
+    found = "optimizer.lr moves with supervision: clip = 0.001, slip = 0.0005"
+    page = cautions(supervision(COMMON_VIEWS), tmp_path, forced=(found,))
+    assert f"The lint refused this study, and it was run with --force: {found}." in page
+    assert "--force" not in cautions(supervision(COMMON_VIEWS), tmp_path)
 
 
 def test_a_switch_that_brings_a_view_of_its_own_is_named_in_a_fraction_too() -> None:
