@@ -14,8 +14,9 @@ from tests.fixtures.models import VIT, described, finished
 
 import seedbed
 from seedbed.errors import TrackingError
+from seedbed.evaluate.named import metrics_named
 from seedbed.evaluate.test_set import open_test_set
-from seedbed.evaluate.zeroshot import classify, metrics_of
+from seedbed.evaluate.zeroshot import classify
 from seedbed.interchange.found import find_trial
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.evaluation import classify_trials
@@ -69,12 +70,14 @@ def test_results_are_added_to_a_run_beside_its_own_and_replaced_when_they_come_a
     run = mlflow.create_run(mlflow.create_experiment("s")).info.run_id
     mlflow.log_metric(run, "zeroshot/top1", 0.25)
     mlflow.set_tag(run, "seedbed.finals", json.dumps(["zeroshot/top1"]))
-    metrics = metrics_of(open_test_set(str(classification)))
+    metrics = metrics_named("colours")
     for value in (0.5, 0.75):
         add_results(uri, run, {"colours/acc1": value}, metrics)
     data = mlflow.get_run(run).data
     assert data.metrics == {"zeroshot/top1": 0.25, "colours/acc1": 0.75}
     assert json.loads(data.tags["seedbed.finals"]) == ["zeroshot/top1", "colours/acc1"]
-    assert [one["kind"] for one in json.loads(data.tags["seedbed.added_metrics"])] == ["share"] * 3
+    assert [one["kind"] for one in json.loads(data.tags["seedbed.added_metrics"])] == [
+        "share"
+    ] * 3 + ["count"] * 2
     with pytest.raises(TrackingError, match="could not be added"):
         add_results(uri, "0" * 32, {"colours/acc1": 0.5}, metrics)

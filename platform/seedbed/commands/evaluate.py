@@ -102,8 +102,9 @@ def _of_study(
     """The outcomes of a study's finished trials, written beside them and added to their runs."""
     from seedbed.cluster.connect import connect
     from seedbed.errors import DataError
+    from seedbed.evaluate.named import metrics_named
     from seedbed.evaluate.pretrained import protocol_of
-    from seedbed.evaluate.zeroshot import metrics_of, outcome_of
+    from seedbed.evaluate.zeroshot import outcome_of
     from seedbed.interchange.described import Described
     from seedbed.interchange.found import trials_of
     from seedbed.recall import recall, results_folder
@@ -132,9 +133,11 @@ def _of_study(
             folder = ("trials", trial.record.key, "tests")
             trial.store.write_bytes(scores.table(), *folder, f"{test_set.name}.parquet")
             trial.store.write_json(one.to_json(), *folder, f"{test_set.name}.json")
-            values = {f"{test_set.name}/{name}": value for name, value in one.known.items()}
+            counts = {"num_pictures": one.num_examples, "num_names": len(test_set.classes)}
+            known = {**one.known, **counts}
+            values = {f"{test_set.name}/{name}": float(value) for name, value in known.items()}
             run = recalled.runs[trial.record.key]
-            add_results(recalled.uri, run, values, metrics_of(test_set))
+            add_results(recalled.uri, run, values, metrics_named(test_set.name))
             yield one
 
 

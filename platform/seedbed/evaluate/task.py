@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -45,13 +46,13 @@ class Task(ABC, Generic[Part]):
     """
 
     # All that `values` may return; one counted example by example names its column of `file`.
-    metrics: ClassVar[tuple[Metric, ...]]
-    file: ClassVar[str]  # beside a trial's record, with the examples one by one; its own
-    examples: ClassVar[str]  # what an example is called, in the plural
+    metrics: tuple[Metric, ...]
+    file: str  # beside a trial's record, with the examples one by one; its own
+    examples: str  # what an example is called, in the plural
     # Whether it compares pictures with captions, which only a model trained to align them can.
     needs_alignment: ClassVar[bool] = False
     # By metric, how many different captions it needs (top-5 needs 6); any number if not named.
-    names_needed: ClassVar[Mapping[str, int]] = {}
+    names_needed: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def prepare(self, pairs: Pairs) -> Part:

@@ -52,10 +52,11 @@ class TestSet:
     classes: tuple[str, ...]
     templates: tuple[str, ...]
     shards: tuple[str, ...]
+    called: str = ""  # by a study; else it has its folder's name
 
     @property
     def name(self) -> str:
-        return self.uri.rstrip("/").rpartition("/")[2]
+        return self.called or self.uri.rstrip("/").rpartition("/")[2]
 
     @property
     def mark(self) -> str:
@@ -125,7 +126,7 @@ class TestSet:
         return Example(key, picture, label)
 
 
-def open_test_set(uri: str, split: str = "test") -> TestSet:
+def open_test_set(uri: str, split: str = "test", called: str = "") -> TestSet:
     """The test set at `uri`, a folder or a bucket's prefix, without reading a shard.
 
     Raises DataError for a layout that is not the one above, and for names and templates that
@@ -149,7 +150,7 @@ def open_test_set(uri: str, split: str = "test") -> TestSet:
             )
     said = _text(f"{uri}/{TYPE}").strip().lower() if exists(f"{uri}/{TYPE}") else ""
     if said == "retrieval":
-        return TestSet(uri, split, "retrieval", (), (), shards)
+        return TestSet(uri, split, "retrieval", (), (), shards, called)
     if said not in ("", "classification"):
         raise DataError(
             f"{uri}/{TYPE} says {said!r}",
@@ -169,7 +170,7 @@ def open_test_set(uri: str, split: str = "test") -> TestSet:
         if exists(f"{uri}/{TEMPLATES}")
         else ()
     )
-    return TestSet(uri, split, "classification", classes, templates, shards)
+    return TestSet(uri, split, "classification", classes, templates, shards, called)
 
 
 def checked_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:

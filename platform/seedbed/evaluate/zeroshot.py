@@ -17,7 +17,6 @@ from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import NAME, TEMPLATES, TestSet, checked_templates
-from seedbed.metric import Metric
 
 TASK = "zeroshot_classification"
 Classified = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -67,14 +66,26 @@ def classified(name: str, scores: torch.Tensor, truth: torch.Tensor) -> Classifi
 
     Raises DataError where a score is no number.
     """
-    if not bool(torch.isfinite(scores).all()):
+    predicted, above, num_not_finite = counted(scores, truth)
+    if num_not_finite:
         raise DataError(
             f"{name}: a score is no number",
             why="its embeddings of pictures or texts are not finite",
             mend="evaluate an earlier checkpoint: this one has diverged",
         )
+    return predicted, above
+
+
+def counted(
+    scores: torch.Tensor, truth: torch.Tensor
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """`classified` where scores may be no numbers, which count against the true class; and of how
+    many pictures some are."""
     own = scores.gather(1, truth[:, None])
-    return scores.argmax(1).numpy(), ((scores >= own).sum(1) - 1).numpy()
+    # Not `>=`: NaN is neither more nor less.
+    above = (~(scores < own)).sum(1) - 1
+    num_not_finite = int((~torch.isfinite(scores)).any(1).sum())
+    return scores.argmax(1).numpy(), above.numpy(), num_not_finite
 
 
 def _scores(
@@ -103,7 +114,26 @@ def outcome_of(
 
     Raises DataError for a class without a picture, whose recall nobody knows.
     """
-    labels, above = scores.columns["label"], scores.columns["above"]
+    above = scores.columns["above"]
+    counts = counts_of(test_set, scores.columns["label"])
+    values = {
+        "acc1": float((above == 0).mean()),
+        "acc5": float((above < TOP).mean()) if len(counts) > TOP else math.nan,
+        "mean_per_class_recall": mean_per_class(scores),
+    }
+    return Outcome(
+        name,
+        test_set.name,
+        TASK,
+        values,
+        {"acc1": 1 / len(counts), "acc5": min(1.0, TOP / len(counts))},
+        scores,
+        {**protocol, **protocol_of(test_set, test_set.mark, templates)},
+    )
+
+
+def counts_of(test_set: TestSet, labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How many pictures each class has. Raises DataError for one without any."""
     counts = np.bincount(labels, minlength=len(test_set.classes))
     if (counts == 0).any():
         missing = int(np.flatnonzero(counts == 0)[0])
@@ -113,40 +143,26 @@ def outcome_of(
             "classes has no value for them",
             mend="take them out of classnames.txt and number the labels anew, or add pictures",
         )
-    right = np.bincount(labels, weights=above == 0, minlength=len(counts)) / counts
-    top = float((above < TOP).mean()) if len(counts) > TOP else math.nan
-    values = {
-        "acc1": float((above == 0).mean()),
-        "acc5": top,
-        "mean_per_class_recall": float(right.mean()),
-    }
+    return counts
+
+
+def mean_per_class(scores: Scores) -> float:
+    """The mean of the classes' top-1; every class has a picture."""
+    labels = scores.columns["label"]
+    right = np.bincount(labels, weights=scores.columns["above"] == 0) / np.bincount(labels)
+    return float(right.mean())
+
+
+def protocol_of(test_set: TestSet, mark: str, templates: Sequence[str] = ()) -> dict[str, Any]:
+    """What of a test set decides the numbers, beside the model."""
     chosen = list(templates or test_set.templates)
-    return Outcome(
-        name,
-        test_set.name,
-        TASK,
-        values,
-        {"acc1": 1 / len(counts), "acc5": min(1.0, TOP / len(counts))},
-        scores,
-        {
-            **protocol,
-            "split": test_set.split,
-            "num_templates": len(chosen),
-            "templates": digest(chosen),
-            "classnames": digest(test_set.classes),
-            "test_set": test_set.mark,
-        },
-    )
-
-
-def metrics_of(test_set: TestSet) -> tuple[Metric, ...]:
-    """What is measured on a test set, by the names that trials record it under."""
-    name = test_set.name
-    return (
-        Metric(f"{name}/acc1", f"{name} top-1", "share"),
-        Metric(f"{name}/acc5", f"{name} top-5", "share"),
-        Metric(f"{name}/mean_per_class_recall", f"{name} mean per class", "share"),
-    )
+    return {
+        "split": test_set.split,
+        "num_templates": len(chosen),
+        "templates": digest(chosen),
+        "classnames": digest(test_set.classes),
+        "test_set": mark,
+    }
 
 
 def digest(lines: Sequence[str]) -> str:

@@ -29,7 +29,8 @@ class TrialRecord:
     was trained, as `device=cpu; workers=1; ...`, with " then " between those of a trial that went
     on elsewhere; `layout` how cohorts were laid out on the cluster where it ended, in words;
     `weights` is the digest of its final weights, "" where none are kept; `role` is "search" of a
-    trial that tuned nuisance fields, and "" of one that is compared. Raises TrackingError for a
+    trial that tuned nuisance fields, and "" of one that is compared; `tests` what decides the
+    numbers of each test set of its own that it was scored on, by name. Raises TrackingError for a
     status that is not one of STATUSES and for a point without samples.
     """
 
@@ -55,6 +56,7 @@ class TrialRecord:
     layout: str = ""
     weights: str = ""
     role: str = ""
+    tests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         why = "the analysis must know which trials count"

@@ -19,18 +19,19 @@ def correct_by_trial(
 ) -> dict[str, NDArray[np.bool_]]:
     """By trial key, whether each test example was right [n]: all of one length and one order.
 
-    The file and its column are those that the response's own task declares. `read` gives a trial's
+    The file and its column are those that the response or its task declares. `read` gives a trial's
     file, by the trial's key and the file's name, or None. Empty where no task counts the response
     example by example, where trials are too many, or where they did not see the same examples.
     """
     task = task_of(response.name)
+    file = response.file or (task.file if task is not None else "")
     wanted = list(keys)
-    if task is None or not response.column or len(wanted) > MOST_TRIALS:
+    if not file or not response.column or len(wanted) > MOST_TRIALS:
         return {}
     correct: dict[str, NDArray[np.bool_]] = {}
     first: NDArray[np.int64] | None = None
     for key in wanted:
-        content = read(key, task.file)
+        content = read(key, file)
         if content is None:
             continue
         table = read_table(content, ["id", response.column])

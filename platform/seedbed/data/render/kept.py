@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,27 @@ def kept_test_set(
     the pairs: a file that is damaged, or of another version, is made anew, with a line. Several
     may make it at a time, of equal bytes. The pictures are read-only.
     """
-    name = f"{mark(rows, rendering)}.arrow"
-    shape = (rendering.image_size, rendering.image_size, 3)
+    return kept(
+        store,
+        mark(rows, rendering),
+        rendering.image_size,
+        lambda: render_test_set(rows, rendering),
+        rank,
+        world,
+    )
+
+
+def kept(
+    store: Folder,
+    mark: str,
+    image_size: int,
+    make: Callable[[], TestSet],
+    rank: int = 0,
+    world: int = 1,
+) -> TestSet:
+    """What is kept under `mark`, or else made by `make` and kept: see `kept_test_set`."""
+    name = f"{mark}.arrow"
+    shape = (image_size, image_size, 3)
     path = store.on_node(FOLDER, name)
     if path is not None:
         try:
@@ -49,7 +68,7 @@ def kept_test_set(
             place = store.place(FOLDER, name)
             print(f"test    {place} is made anew: {error}", file=sys.stderr)
             store.forget_on_node(FOLDER, name)
-    made = render_test_set(rows, rendering)
+    made = make()
     with scratch_folder() as folder:
         _write(made, Path(folder) / name)
         store.upload(Path(folder), FOLDER)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ NUM_NAMES = Metric("zeroshot/num_names", "Names of held-out pictures", "count")
 
 def _share(name: str, label: str, column: str, below: int) -> Metric:
     """A share of the pictures: those for which fewer than `below` names score as high."""
-    return Metric(name, label, "share", column=column, below=below, out_of=NUM_IMAGES.name)
+    among = NUM_NAMES.name if column == "among_all" else ""
+    return Metric(
+        name, label, "share", column=column, below=below, out_of=NUM_IMAGES.name, among=among
+    )
 
 
 TOP1 = _share("zeroshot/top1", "Zero-shot top-1", "among_all", 1)
@@ -81,7 +85,7 @@ class HeldOutCaptions(Task[Part]):
     examples = "held-out pictures"
     needs_alignment = True
     # With fewer names an accuracy is not what its name says, or is certain to be 1.
-    names_needed: ClassVar = {TOP1.name: 2, TOP5.name: 6, TOP1_OF_100.name: NUM_CANDIDATES}
+    names_needed = MappingProxyType({TOP1.name: 2, TOP5.name: 6, TOP1_OF_100.name: NUM_CANDIDATES})
 
     def prepare(self, pairs: Pairs) -> Part:
         return Part(pairs, Candidates.draw(pairs.captions, pairs.names, pairs.ids))

@@ -11,6 +11,7 @@ from pathlib import Path
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import ORDER_SCHEMA
+from seedbed.evaluate.named import FOLDER as TESTS
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.plan import Plan
 from seedbed.storage.folder import Folder
@@ -75,10 +76,11 @@ def read_outcome(
 def set_aside(store: Folder, stale: Mapping[str, str]) -> str:
     """Move what trials left on other data out of the way of new records; returns where it is."""
     for key, fingerprint in stale.items():
-        names = store.names("trials", key)
+        names = store.sizes("trials", key)
         # The record first: without it the files beside it do not count, should this be interrupted.
         for name in sorted(names, key=lambda name: name != "record.json"):
-            store.move(("trials", key, name), (ASIDE, f"{key}-{fingerprint[:12]}", name))
+            parts = name.split("/")
+            store.move(("trials", key, *parts), (ASIDE, f"{key}-{fingerprint[:12]}", *parts))
     return store.place(ASIDE)
 
 
@@ -99,8 +101,12 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
 
 
 def kept_files() -> tuple[str, ...]:
-    """The small files beside a record that the ledger keeps."""
+    """The small files beside a record that the ledger keeps, but for those of test sets."""
     return (*(task.file for task in all_tasks()), "bad_samples.parquet")
+
+
+def _is_kept(name: str) -> bool:
+    return name in kept_files() or (name.startswith(f"{TESTS}/") and name.endswith(".parquet"))
 
 
 def record_files(
@@ -112,11 +118,13 @@ def record_files(
     a listing for each of many records.
     """
     if store.local:
-        paths = {name: Path(store.path("trials", key, name)) for name in kept_files()}
+        names = [*kept_files(), *(f"{TESTS}/{name}" for name in store.names("trials", key, TESTS))]
+        paths = {name: Path(store.path("trials", key, name)) for name in names if _is_kept(name)}
         return {name: path for name, path in paths.items() if path.exists()}
     if sizes is None:
         sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
-    kept = {name: sizes[f"{key}/{name}"] for name in kept_files() if f"{key}/{name}" in sizes}
+    own = {name.removeprefix(f"{key}/"): n for name, n in sizes.items() if name.startswith(key)}
+    kept = {name: num_bytes for name, num_bytes in own.items() if _is_kept(name)}
     return {
         name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
         for name, num_bytes in kept.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
+from seedbed.evaluate.prompted import OpenTest
 from seedbed.plan.cost import Cost
 from seedbed.plan.plan import Cohort
 from seedbed.run.worker.checkpoint import Kept
@@ -44,6 +45,8 @@ class Assignment:
     keep_weights: bool = True  # of a completed trial, beside its record
     # References to the packed assets of the members' views, by the asset's name.
     assets: Mapping[str, Any] = field(default_factory=dict)
+    tests: tuple[OpenTest, ...] = ()  # that trials are scored on beside the held-out pairs
+    validate_every: int = 0  # samples between evaluations while it trains; 0 for none
 
     @cached_property
     def corpus(self) -> OpenCorpus:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seedbed.data.fault import Fault
-from seedbed.data.render.kept import kept_test_set
+from seedbed.data.render.kept import kept, kept_test_set
 from seedbed.errors import DataError
+from seedbed.evaluate.prompted import OpenTest, Prompted
+from seedbed.evaluate.prompted import Part as PromptedPart
 from seedbed.evaluate.task import Pairs, Task
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
@@ -51,8 +55,29 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     digest = hashlib.sha256(f"{corpus.test.fingerprint}/{pairs!r}".encode()).hexdigest()
     part = test.part(rank, world)
     mine = Pairs(part.images, part.captions, part.ids, names, rendering.context)
-    asked = tuple((task, task.prepare(mine)) for task in all_tasks())
-    return HeldOutPairs(asked, faults, digest)
+    asked: list[tuple[Task[Any], Any]] = [(task, task.prepare(mine)) for task in all_tasks()]
+    asked += [_named(assignment, one, rank, world) for one in assignment.tests]
+    return HeldOutPairs(tuple(asked), faults, digest)
+
+
+def _named(
+    assignment: Assignment, one: OpenTest, rank: int, world: int
+) -> tuple[Task[Any], PromptedPart]:
+    """This rank's part of a test set of its own, which is kept as the held-out pairs are.
+
+    Raises DataError for a picture that cannot be read, and for a class without any.
+    """
+    from seedbed.evaluate.zeroshot import counts_of
+
+    recipe = assignment.cohort.recipe
+    crop, size = recipe.augment.test, recipe.image.size
+    words = repr((one.mark, one.num_pictures, size, crop))
+    mark = hashlib.sha256(words.encode()).hexdigest()[:24]
+    store = Folder(assignment.storage)
+    test = kept(store, mark, size, lambda: one.rendered(crop, size), rank, world)
+    counts_of(one.test_set, np.array([int(label) for label in test.captions]))
+    task = Prompted(one)
+    return task, task.part(test.part(rank, world), crop, recipe.text.context)
 
 
 def _check(assignment: Assignment, num_sound: int, faults: Sequence[Fault]) -> None:

@@ -37,6 +37,7 @@ from seedbed.run.worker.near import near_here
 from seedbed.run.worker.origin import made_by
 from seedbed.run.worker.recording import Recorder
 from seedbed.run.worker.saving import Saver
+from seedbed.run.worker.scoring import Validation
 from seedbed.storage.folder import Folder
 from seedbed.storage.scratch import remove_stale
 
@@ -59,6 +60,7 @@ class Rank:
         check_device(mine, self.device, mesh.num_parts, limit)
         self.training = CohortTraining(assignment.cohort, self.device, mine, limit)
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
+        self.validation = Validation(assignment.validate_every, held_out.asked)
         self.finished: list[str] = []
         self._points: list[CurvePoint] = []
         self._reported = time.monotonic()
@@ -127,6 +129,8 @@ class Rank:
             with Feed(batches, self._prepared, self.device) as feed:
                 for one in feed:
                     training.step(one)
+                    if self.validation.is_due(training):
+                        self._points += self.validation.points(training)
                     last = training.step_number * batch + batch > samples
                     if training.step_number % training.log_every == 0 or last:
                         self._log()

@@ -15,9 +15,10 @@ from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task
 from seedbed.interchange.found import WEIGHTS
 from seedbed.interchange.weights import digest_of, packed
-from seedbed.model.gather import of_every_rank, sum_over_ranks
+from seedbed.model.gather import sum_over_ranks
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
+from seedbed.run.worker.scoring import scored
 from seedbed.run.worker.variant import Variant
 from seedbed.storage.folder import Folder
 from seedbed.study import recorded
@@ -69,7 +70,7 @@ class Recorder:
         key = variant.trial.key
         if record.status == "completed":
             for task, scores in answers:
-                self.store.write_bytes(scores.table(), "trials", key, task.file)
+                self.store.write_bytes(scores.table(), "trials", key, *task.file.split("/"))
             if self.assignment.keep_weights:
                 weights = packed(variant.model.state_dict())
                 self.store.write_bytes(weights, "trials", key, WEIGHTS)
@@ -86,13 +87,8 @@ class Recorder:
         Scores that are no numbers end `variant` as diverged, on every rank.
         """
         variant.model.to(self.training.device)  # one that had ended and was recorded elsewhere
-        variant.agree()
         found: list[tuple[Task[Any], Scores]] = []
-        for task, part in self.held_out.asked:
-            mine = task.run(variant.model, part)
-            if mine is None:
-                continue
-            scores = Scores.joined(of_every_rank(mine))
+        for task, scores in scored(variant, self.held_out.asked):
             if scores.num_not_finite:
                 variant.diverge(
                     f"{scores.num_not_finite:,} of {len(scores.ids):,} {task.examples} have "
@@ -125,6 +121,7 @@ class Recorder:
             made_by=" then ".join(self.training.made_by),
             layout=self.assignment.layout,
             role=trial.role,
+            tests={one.test_set.name: one.protocol for one in self.assignment.tests},
         )
 
     def _costs(self, variant: Variant) -> dict[str, float]:
@@ -172,5 +169,5 @@ def _last(variant: Variant) -> dict[str, float]:
     return {
         name.removeprefix(recorded.CURVE): value
         for name, value in point.items()
-        if name != "samples"
+        if name.startswith(recorded.CURVE)
     }

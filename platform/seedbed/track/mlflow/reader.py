@@ -187,6 +187,7 @@ def _record(run: Run) -> TrialRecord:
         "layout": tags.get("seedbed.layout", ""),
         "code_version": json.loads(tags.get("seedbed.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("seedbed.missing_metrics", "[]")),
+        "tests": json.loads(tags.get("seedbed.tests", "{}")),
     }
     return TrialRecord.from_json(fields)
 

@@ -42,6 +42,7 @@ def record_tags(record: TrialRecord) -> dict[str, str]:
         "seedbed.code_version": json.dumps(dict(record.code_version)),
         "seedbed.finals": json.dumps([trackable(name) for name in record.metrics]),
         "seedbed.missing_metrics": json.dumps(list(record.missing_metrics)),
+        "seedbed.tests": json.dumps(record.tests) if record.tests else "",
         "mlflow.source.git.commit": record.code_version.get("git_commit") or "",
     }
     return {name: value for name, value in tags.items() if value}

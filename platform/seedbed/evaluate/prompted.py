@@ -1,0 +1,163 @@
+"""A test set of classes as a study's trials are scored on it: zero-shot, with its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.data.decode import decode
+from seedbed.data.render.image import CenterCrop
+from seedbed.data.render.render import TestSet as Rendered
+from seedbed.errors import DataError, SampleFault
+from seedbed.evaluate.named import FOLDER, metrics_named
+from seedbed.evaluate.scores import Scores
+from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.test_set import Example, TestSet
+
+if TYPE_CHECKING:
+    from seedbed.model.pretrainer import Pretrainer
+
+BATCH = 256
+THREADS = 8  # that decode: Pillow lets go of the interpreter while it does
+
+
+@dataclass(frozen=True)
+class OpenTest:
+    """A test set that a study's trials are scored on: its `mark` tells its shards from others."""
+
+    test_set: TestSet
+    mark: str
+    num_pictures: int
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What decides its numbers, beside the model."""
+        from seedbed.evaluate.zeroshot import protocol_of
+
+        return protocol_of(self.test_set, self.mark)
+
+    def rendered(self, crop: CenterCrop, size: int) -> Rendered:
+        """All its pictures as trials take them, each with its label as the caption.
+
+        Raises DataError for a picture that does not decode, and where there are more or fewer than
+        were counted.
+        """
+        images = np.empty((self.num_pictures, size, size, 3), np.uint8)
+        labels: list[str] = []
+        with ThreadPoolExecutor(THREADS) as pool:
+            for some in _batched(self.test_set.examples()):
+                made = pool.map(lambda one: self._picture(one, crop, size), some)
+                for example, picture in zip(some, made, strict=True):
+                    if len(labels) == self.num_pictures:
+                        raise self._changed("more")
+                    images[len(labels)] = picture
+                    labels.append(str(example.label))
+        if len(labels) < self.num_pictures:
+            raise self._changed(f"{len(labels):,}")
+        ids = np.arange(len(labels), dtype=np.int64)
+        return Rendered(images, tuple(labels), ids, ())
+
+    def _picture(self, example: Example, crop: CenterCrop, size: int) -> NDArray[np.uint8]:
+        try:
+            return crop(decode(example.picture), size)
+        except SampleFault as fault:
+            raise DataError(
+                f"{self.test_set.uri}: the picture {example.key}: {fault}",
+                why="a result on the others would be of another test set",
+                mend="repair it, or take it out of the shard",
+            ) from None
+
+    def _changed(self, found: str) -> DataError:
+        return DataError(
+            f"{self.test_set.uri} has {found} pictures, and {self.num_pictures:,} were counted",
+            why="its shards have changed since the study was started",
+            mend="give the same command again",
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One rank's pictures uint8 [n, S, S, 3], their labels and ids [n]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    crop: CenterCrop
+    context: int
+
+
+class Prompted(Task[Part]):
+    """Zero-shot top-1, top-5 and mean per class on the test set `one`.
+
+    Columns: `label`, `predicted` and `above`, as `zeroshot.classify` has them.
+    """
+
+    needs_alignment = True
+
+    def __init__(self, one: OpenTest) -> None:
+        name = one.test_set.name
+        self.one, self.metrics = one, metrics_named(name)
+        self.file, self.examples = f"{FOLDER}/{name}.parquet", f"pictures of {name}"
+        self.names_needed = {f"{name}/acc5": 6}  # with five every guess is right
+
+    def prepare(self, pairs: Pairs) -> Part:
+        raise NotImplementedError("it has pictures of its own: see `part`")
+
+    def part(self, rendered: Rendered, crop: CenterCrop, context: int) -> Part:
+        """A rank's part of the `rendered` pictures."""
+        labels = np.array([int(label) for label in rendered.captions], np.int64)
+        return Part(rendered.images, labels, rendered.ids, crop, context)
+
+    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+        import torch
+
+        from seedbed.evaluate.pretrained import TrainedEncoder
+        from seedbed.evaluate.zeroshot import counted, prompts_of
+
+        if model.similarity() is None:
+            return None
+        test_set, training = self.one.test_set, model.training
+        size = part.images.shape[1]
+        encoder = TrainedEncoder(test_set.name, model, part.crop, size, part.context)
+        found: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
+        num_not_finite = 0
+        try:
+            classifier = encoder.classifier(prompts_of(test_set.classes, test_set.templates))
+            for first in range(0, len(part.images), BATCH):
+                rows = slice(first, first + BATCH)
+                # A copy: the pictures may be mapped from a file, and are not for writing.
+                scores = classifier(torch.tensor(part.images[rows])).float().cpu()
+                *both, bad = counted(scores, torch.from_numpy(part.labels[rows]))
+                found.append(np.stack(both))
+                num_not_finite += bad
+        finally:
+            model.train(training)
+        predicted, above = np.concatenate(found, axis=1)
+        columns = {"label": part.labels, "predicted": predicted, "above": above}
+        return Scores(part.ids, columns, len(test_set.classes), num_not_finite)
+
+    def values(self, scores: Scores) -> dict[str, float]:
+        from seedbed.evaluate.zeroshot import mean_per_class
+
+        name = self.one.test_set.name
+        return super().values(scores) | {
+            f"{name}/mean_per_class_recall": mean_per_class(scores),
+            f"{name}/num_pictures": float(len(scores.ids)),
+            f"{name}/num_names": float(scores.num_names),
+        }
+
+
+def _batched(examples: Iterator[Example]) -> Iterator[list[Example]]:
+    some: list[Example] = []
+    for example in examples:
+        some.append(example)
+        if len(some) == BATCH:
+            yield some
+            some = []
+    if some:
+        yield some
