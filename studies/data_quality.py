@@ -49,6 +49,7 @@ study = Study(
             response="zeroshot/top1",
             source="arXiv 2203.05796",
             scale="paper",
+            test_set="ImageNet",
         ),
         Claim(
             "captions",

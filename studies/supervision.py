@@ -14,7 +14,7 @@ VIT = {"image.name": "vit_base_patch32_clip_quickgelu_224", "embed_dim": 512}
 RESNET = {"image.name": "resnet50_clip", "embed_dim": 1024}
 
 # ImageNet zero-shot top-1, YFCC15M-V2, 32 epochs; DeFILIP's ResNet-50 was not published.
-# Ours is measured on the corpus' own test split: like with like only where that is ImageNet.
+# Ours is measured on the corpus' own test split, and on ImageNet with --test imagenet=URI.
 PUBLISHED = Published(
     source="README of Sense-GVT/DeCLIP at 5d99a85 (YFCC15M-V2, 32 epochs)",
     response="zeroshot/top1",
@@ -50,6 +50,7 @@ CLAIMS = (
         response="zeroshot/top1",
         source=PAPER,
         scale="paper",
+        test_set="ImageNet",
     ),
     Claim(
         "C5",
@@ -58,6 +59,7 @@ CLAIMS = (
         response="zeroshot/top1",
         source=PAPER,
         scale="paper",
+        test_set="ImageNet",
     ),
     Claim(
         "C6",
@@ -66,6 +68,7 @@ CLAIMS = (
         response="zeroshot/top1",
         source=PAPER,
         scale="paper",
+        test_set="ImageNet",
     ),
 )
 

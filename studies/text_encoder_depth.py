@@ -12,6 +12,7 @@ CLAIMS = (
         response="zeroshot/top1",
         source=PAPER,
         scale="paper",
+        test_set="ImageNet",
     ),
     Claim(
         "C3",
@@ -20,6 +21,7 @@ CLAIMS = (
         response="zeroshot/top1",
         source=PAPER,
         scale="paper",
+        test_set="ImageNet",
     ),
 )
 

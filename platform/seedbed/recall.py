@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -144,9 +145,23 @@ def check_scored_alike(records: Iterable[TrialRecord]) -> None:
     from seedbed.errors import StudyError
 
     groups: dict[str, list[str]] = {}
+    tests: dict[str, dict[str, list[str]]] = {}
     for record in records:
         if record.status == "completed" and record.test_digest:
             groups.setdefault(record.test_digest, []).append(record.key)
+        for name, said in record.tests.items():
+            mark = json.dumps(said, sort_keys=True)
+            tests.setdefault(name, {}).setdefault(mark, []).append(record.key)
+    for name, by_mark in tests.items():
+        if len(by_mark) > 1:
+            few = min(by_mark.values(), key=len)
+            raise StudyError(
+                f"trials were scored on different test sets by the name '{name}': {len(few):,} on "
+                f"another one than most, as {few[0]}",
+                why="its pictures, class names or templates have changed between them",
+                mend="give the other one a name of its own, or remove the folders trials/KEY of "
+                "those few from the results, and give the same command again",
+            )
     if len(groups) < 2:
         return
     largest, *others = sorted(groups.values(), key=len, reverse=True)

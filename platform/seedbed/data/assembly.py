@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seedbed.data.choosing import choose
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
-from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, refusal
+from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, TestPictures, refusal
 from seedbed.data.parts import Part, Shards
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, Starts, held_out
 from seedbed.data.select.choice import Choice
@@ -71,6 +71,17 @@ class Assembly:
         if left:
             raise refusal(corpus.uri, left, held, test.num_samples, indexes)
         return train, test, steps
+
+    def check_apart(self, train: Rows, test: TestPictures, indexes: RowIndexes) -> None:
+        """Raise DataError where `train` has pictures of `test`."""
+        seen = []
+        for shard, (number, name) in enumerate(self.shards):
+            source = self.parts[number].source
+            rows = test.among(indexes.of(source)[name].digests)
+            if len(rows) and len(rows := np.intersect1d(train.of_shard(shard), rows)):
+                seen.append(Seen(source, name, rows))
+        if seen:
+            raise refusal(self.corpus.uri, seen, test, len(test.digests), indexes)
 
     def fingerprint(self, train: Rows, test: Rows) -> str:
         """Of the content that is trained on, and of what is tested where another corpus is."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.data.assembly import Assembly
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
-from seedbed.data.overlap import RowIndexes
+from seedbed.data.overlap import RowIndexes, TestPictures
 from seedbed.data.parts import Part, shards_of_split
 from seedbed.data.rows import Rows
 from seedbed.data.select.selection import Removal
@@ -40,12 +40,17 @@ def open_corpus(corpus: Corpus, home: Path) -> OpenCorpus:
 
 
 def open_corpora(
-    corpora: Iterable[Corpus], home: Path, *, spread: Spread = in_threads
+    corpora: Iterable[Corpus],
+    home: Path,
+    *,
+    spread: Spread = in_threads,
+    others: Sequence[TestPictures] = (),
 ) -> dict[Corpus, OpenCorpus]:
     """Each distinct corpus of a study, opened; a source that several name is looked at once.
 
     `spread` reads the shards of which nobody knows where their rows begin. Raises DataError where
-    one is not as stated, or where pictures that are tested on are also trained on.
+    one is not as stated, or where pictures that are tested on, or are of the other test sets
+    `others`, are also trained on.
     """
     stated = list(dict.fromkeys(corpora))
     sources: dict[str, OpenSource] = {}
@@ -58,23 +63,25 @@ def open_corpora(
     parts = {c: [Part(at(s.uri), s.weight) for s in parse_sources(c.uri)] for c in stated}
     shards = {c: shards_of_split(c, parts[c]) for c in stated}
     trained = {parts[c][number].source.places[name] for c in stated for number, name in shards[c]}
-    tests: dict[Corpus, list[HeldOut]] = {}
+    held: dict[Corpus, list[HeldOut]] = {}
     for c in stated:
         named = [at(s.uri) for s in parse_sources(c.test_uri)] if c.test_uri else []
-        tests[c] = [
+        held[c] = [
             hold_out(s, c.test_split, trained=bool(trained & set(s.places.values())))
             for s in in_order(named or [part.source for part in parts[c]])
         ]
-    limits = limits_by_place(one for every in tests.values() for one in every)
+    limits = limits_by_place(one for every in held.values() for one in every)
     indexes = RowIndexes(spread)
     return {
-        c: _opened(Assembly(c, parts[c], shards[c], tests[c], limits, home), indexes)
+        c: _opened(Assembly(c, parts[c], shards[c], held[c], limits, home), indexes, others)
         for c in stated
     }
 
 
-def _opened(assembly: Assembly, indexes: RowIndexes) -> OpenCorpus:
+def _opened(assembly: Assembly, indexes: RowIndexes, others: Sequence[TestPictures]) -> OpenCorpus:
     train, test, steps = assembly.rows(indexes)
+    for one in others:
+        assembly.check_apart(train, one, indexes)
     fingerprint = assembly.fingerprint(train, test)
     sources = tuple(s for part in assembly.parts for s in part.source.manifest.sources)
     return OpenCorpus(

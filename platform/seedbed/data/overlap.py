@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,11 @@ class HeldOutPictures:
     tests: Sequence[HeldOut]
     digests: Digests
 
+    mend = (
+        "take them out of the one or the other, or give Corpus.test_uri pairs that no trial trains "
+        "on"
+    )
+
     @classmethod
     def of(cls, tests: Sequence[HeldOut], indexes: RowIndexes) -> HeldOutPictures:
         tested = [np.empty(0, np.uint64)]
@@ -74,11 +80,7 @@ class HeldOutPictures:
 
     def among(self, digests: Digests) -> NDArray[np.int64]:
         """The row numbers of a shard with such `digests` whose pictures are tested."""
-        if not len(self.digests):
-            return np.empty(0, np.int64)
-        place = np.searchsorted(self.digests, digests)
-        place[place == len(self.digests)] = 0
-        return np.flatnonzero(self.digests[place] == digests)
+        return _among(self.digests, digests)
 
     def where(self, digest: int, indexes: RowIndexes) -> str:
         """Shard and key of one tested picture."""
@@ -89,6 +91,46 @@ class HeldOutPictures:
                     if held_out(name, np.array([row]), limit)[0]:
                         return named(one.source, name, row)
         raise LookupError(f"no tested picture has the digest {digest}")
+
+
+@dataclass(frozen=True)
+class TestPictures:
+    """The pictures of a test set that is no part of a corpus, by their shards' places."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+    name: str
+    by_place: Mapping[str, Digests]
+
+    @cached_property
+    def digests(self) -> Digests:
+        """Ascending, each once."""
+        parts = [np.empty(0, np.uint64), *self.by_place.values()]
+        unique = np.unique(np.concatenate(parts))
+        return unique[unique != NO_PICTURE]
+
+    @property
+    def mend(self) -> str:
+        return f"take them out of the corpus or of the test set '{self.name}'"
+
+    def among(self, digests: Digests) -> NDArray[np.int64]:
+        """The row numbers of a shard with such `digests` whose pictures it has."""
+        return _among(self.digests, digests)
+
+    def where(self, digest: int, indexes: RowIndexes) -> str:
+        """Shard and key of one of its pictures."""
+        for place, digests in self.by_place.items():
+            for row in np.flatnonzero(digests == digest).tolist():
+                return f"{place}/{read_shard(place)[row].key}"
+        raise LookupError(f"no picture of {self.name} has the digest {digest}")
+
+
+def _among(tested: Digests, digests: Digests) -> NDArray[np.int64]:
+    """Which of `digests` are among `tested`, ascending: by number."""
+    if not len(tested):
+        return np.empty(0, np.int64)
+    place = np.searchsorted(tested, digests)
+    place[place == len(tested)] = 0
+    return np.flatnonzero(tested[place] == digests)
 
 
 def named(source: OpenSource, shard: str, row: int) -> str:
@@ -107,7 +149,11 @@ class Seen:
 
 
 def refusal(
-    uri: str, seen: Sequence[Seen], tested: HeldOutPictures, num_tested: int, indexes: RowIndexes
+    uri: str,
+    seen: Sequence[Seen],
+    tested: HeldOutPictures | TestPictures,
+    num_tested: int,
+    indexes: RowIndexes,
 ) -> DataError:
     """The error for a corpus `uri` that trains on rows `seen`."""
     by_part = [indexes.of(one.source)[one.shard].digests[one.rows] for one in seen]
@@ -122,6 +168,5 @@ def refusal(
         f"{len(np.unique(digests)):,} of the {num_tested:,} pictures to be tested on are among "
         f"those that '{uri}' trains on",
         why=f"a model knows again what it was trained on; {'; '.join(examples.values())}",
-        mend="take them out of the one or the other, or give Corpus.test_uri pairs that no trial "
-        "trains on",
+        mend=tested.mend,
     )

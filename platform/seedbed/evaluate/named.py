@@ -77,6 +77,11 @@ def metrics_named(name: str) -> tuple[Metric, ...]:
     )
 
 
+def test_called(name: str, tests: Iterable[NamedTest]) -> NamedTest | None:
+    """The one of `tests` that is called `name`, in small letters or large (ImageNet, imagenet)."""
+    return next((test for test in tests if name and test.name.lower() == name.lower()), None)
+
+
 def named_tests(said: Iterable[str]) -> tuple[NamedTest, ...]:
     """Each of `said`, parsed. Raises StudyError for two of one name."""
     tests = tuple(map(NamedTest.parse, said))

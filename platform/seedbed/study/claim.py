@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seedbed.errors import StudyError, nearest
+from seedbed.evaluate.named import NamedTest, test_called
 from seedbed.metric import Metric
 from seedbed.recipe.scale import scale_named
 from seedbed.study.contrast import Contrast
@@ -21,7 +23,9 @@ class Claim:
     named. `alpha` is the error rate of its verdict; `source` says whose claim it is. `scale` is
     the scale that it speaks of, or several: elsewhere the report says what was seen there and
     gives no verdict. A claim that names none is about whatever the study runs at, and is judged at
-    every scale.
+    every scale. `test_set` is the one that it speaks of, as "ImageNet": where trials are scored on
+    a test set of that name (`--test imagenet=URI`) it is judged by its top-1, and by `response`
+    elsewhere.
     """
 
     def __init__(
@@ -33,10 +37,11 @@ class Claim:
         alpha: float = 0.05,
         source: str = "",
         scale: str | Sequence[str] = (),
+        test_set: str = "",
     ) -> None:
         self.id, self.statement, self.contrasts = id, statement, contrasts
         self.response, self.alpha, self.source = response, alpha, source
-        self.scale = _scales(id, scale)
+        self.scale, self.test_set = _scales(id, scale), test_set
 
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if isinstance(other, Claim) else NotImplemented
@@ -82,11 +87,21 @@ class Claim:
             contrast.check(self.id, by_name)
             contrast.check_margin(self.id, by_response.get(self.response, responses[0]))
 
+    def on(self, tests: Iterable[NamedTest]) -> Claim:
+        """The claim where trials are scored on `tests`: about its own, if that is among them."""
+        mine = test_called(self.test_set, tests)
+        if mine is None:
+            return self
+        claim = copy.copy(self)
+        claim.response = mine.primary
+        return claim
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Claim:
         """The claim that `to_json` wrote; when it was stated is not its own."""
         contrasts = map(Contrast.from_json, values["contrasts"])
-        named = {n: values[n] for n in ("response", "alpha", "source", "scale") if n in values}
+        names = ("response", "alpha", "source", "scale", "test_set")
+        named = {n: values[n] for n in names if n in values}
         return cls(values["id"], values["statement"], *contrasts, **named)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,6 +114,7 @@ class Claim:
             "source": self.source,
             # Left out where none is named: such a claim keeps its digest.
             **({"scale": list(self.scale)} if self.scale else {}),
+            **({"test_set": self.test_set} if self.test_set else {}),
             "contrasts": [contrast.to_json() for contrast in self.contrasts],
         }
 

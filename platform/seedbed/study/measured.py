@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seedbed.errors import StudyError, nearest
+from seedbed.evaluate.named import NamedTest
 from seedbed.evaluate.tasks import all_metrics
 from seedbed.metric import Metric, by_name
 from seedbed.study.recorded import EVERY, recorded
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 ALWAYS = by_name((*all_metrics(), *EVERY))  # whatever the recipe says
 
 
-def measured(recipes: Iterable[Recipe]) -> dict[str, Metric]:
-    """By name, the metrics that trials of `recipes` record."""
+def measured(recipes: Iterable[Recipe], tests: Iterable[NamedTest] = ()) -> dict[str, Metric]:
+    """By name, the metrics that trials of `recipes` record which are scored on `tests`."""
     # Of 10,000 trials most record the same: one recipe of each kind is enough.
     kinds = {(recipe.objective, recipe.corpus): recipe for recipe in recipes}
     metrics = (metric for recipe in kinds.values() for metric in recorded(recipe))
-    return ALWAYS | by_name(metrics)
+    return ALWAYS | by_name(metrics) | by_name(m for test in tests for m in test.metrics)
 
 
 def declared(name: str) -> Metric:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from seedbed.checks import number
 from seedbed.errors import StudyError, nearest
+from seedbed.evaluate.named import NamedTest, test_called
 from seedbed.recipe.scale import scale_named
 from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
@@ -39,6 +40,12 @@ class Published:
     def cells(self) -> tuple[tuple[Cell, float], ...]:
         """Each cell with its value. Raises StudyError for a key that is none."""
         return tuple((_cell(key, tuple(self.factors)), v) for key, v in self.values.items())
+
+    def on(self, tests: Iterable[NamedTest]) -> Published:
+        """Beside the same measure where trials are scored on `tests`, if `test_set` is among
+        them."""
+        mine = test_called(self.test_set, tests)
+        return self if mine is None else replace(self, response=mine.primary)
 
     def check(self, factors: Sequence[Factor], responses: Sequence[str]) -> None:
         """Raises StudyError where a study of these factors and responses has no such cell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from seedbed.errors import StudyError
+from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
 from seedbed.recipe.recipe import Recipe
@@ -53,7 +55,9 @@ class Study:
     the study expects, judged in the report. `nuisance` fields are tuned for every cell, as `tuning`
     says, before cells are compared. `error` is what its intervals use: "cells" (a variance for each
     cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
-    which the report uses only if it was stated before the first trial. Everything is checked here,
+    which the report uses only if it was stated before the first trial. `tests` are test sets that
+    every trial is scored on beside the held-out pairs, as "cifar10" or "imagenet=s3://...": their
+    metrics (`cifar10/acc1`) can be responses. Everything is checked here,
     at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
 
@@ -75,12 +79,14 @@ class Study:
         claims: Sequence[Claim] = (),
         error: str = ERRORS[0],
         constraints: Sequence[Forbidden] = (),
+        tests: Sequence[str] = (),
         nuisance: Sequence[Search] = (),
         tuning: Tuning | None = None,
         **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
         self.factors = several(factors, Factor, "factors")
+        self.tests = named_tests(several(tests, str, "tests"))
         self.responses = several(responses, str, "responses")
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
@@ -129,18 +135,36 @@ class Study:
         for cell in cells:
             recipes.append(self._somewhere(cell))
             self._check_cell(cell, recipes[-1])
-        self.metrics = measured(recipes)
+        self.metrics = measured(recipes, self.tests)
         if not self.metrics.keys() >= set(self.responses):
             # What a selection removes is recorded at the scales whose patches select.
-            self.metrics = self.metrics | measured(self._everywhere())
+            self.metrics = self.metrics | measured(self._everywhere(), self.tests)
         check_responses(self.responses, self.metrics)
         if self.nuisance is not None:
             check_nuisance(self.nuisance, self.factors, recipes, self.responses)
         check_claims(self.claims, self.factors, [self.metrics[name] for name in self.responses])
 
+    def scored_on(self, tests: Sequence[NamedTest]) -> Study:
+        """This study with every trial scored on `tests`, whose top-1 are its first responses.
+
+        A claim about one of them, and what was published of it, refer to it. Raises StudyError
+        where a cell cannot be scored.
+        """
+        if not tests:
+            return self
+        study, named = copy.copy(self), {test.name for test in tests}
+        study.tests = (*tests, *(test for test in self.tests if test.name not in named))
+        first = [test.primary for test in tests]
+        study.responses = tuple(dict.fromkeys((*first, *self.responses)))
+        study.claims = tuple(claim.on(study.tests) for claim in self.claims)
+        study.published = self.published and self.published.on(study.tests)
+        study._check()
+        return study
+
     def _check_cell(self, cell: Cell, recipe: Recipe) -> None:
         comparing = [m.name for task in all_tasks() if task.needs_alignment for m in task.metrics]
         zero_shot = [name for name in self.responses if name in comparing]
+        zero_shot += [test.primary for test in self.tests]
         if zero_shot and recipe.objective.aligning() is None:
             raise StudyError(
                 f"the cell {cell} has no term that draws pictures and captions together",

@@ -17,7 +17,7 @@ from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
 from seedbed.analyze.findings.response import ResponseFindings as ResponseFindings
 from seedbed.analyze.findings.response import find_response
-from seedbed.analyze.findings.verdicts import judge
+from seedbed.analyze.findings.verdicts import judge, not_judged
 from seedbed.analyze.numbers import Unit, unit_of
 from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.comparison import adjusted
@@ -154,7 +154,13 @@ def _claims(
     by_name, block = {response.unit.name: response for response in responses}, block_of(design)
     judged = []
     for stated in design.claims:
-        response = by_name.get(stated.claim.response, responses[0])
+        named = stated.claim.response
+        response = by_name.get(named or responses[0].unit.name)
+        if response is None:  # not to be answered by another one
+            unit, known = unit_of(design.metric(named), []), ", ".join(by_name)
+            why = f"its response {named} is none of this report's, which are {known}"
+            judged.append(not_judged(stated, unit, why))
+            continue
         judged.append(
             judge(
                 stated, trials, list(design.factors), response.unit,

@@ -174,6 +174,11 @@ def _precision(
     return precision(errors, int(done.nunique()), level)
 
 
+def not_judged(stated: StatedClaim, unit: Unit, why: str) -> Judged:
+    """Of a claim that the trials cannot speak of, for the reason `why`."""
+    return _answer(stated, unit, NOT_ESTIMABLE, (), why)
+
+
 def _answer(
     stated: StatedClaim,
     unit: Unit,

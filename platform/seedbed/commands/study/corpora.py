@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
+    from seedbed.data.overlap import TestPictures
     from seedbed.data.shards.spread import ShardJob
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 READ_HERE_BYTES = 512_000_000  # a second or two of this machine
 
 
-def opened_corpora(options: Options) -> Corpora:
-    """What the trials read, made ready and opened; raises where they would not be comparable."""
+def opened_corpora(options: Options, shown: Sequence[TestPictures] = ()) -> Corpora:
+    """What the trials read, made ready and opened; raises where they would not be comparable, or
+    would train on what of other test sets is `shown` to them."""
     from seedbed.data.opening import open_corpora
     from seedbed.run.driver.launch import check_one_test
     from seedbed.run.driver.preflight import check_epochs, check_names
@@ -30,7 +32,7 @@ def opened_corpora(options: Options) -> Corpora:
     stated = [trial.recipe.corpus for trial in chosen.trials]
     _prepare(stated)
     _prepare_assets(chosen)
-    corpora = open_corpora(stated, home(), spread=_spread)
+    corpora = open_corpora(stated, home(), spread=spread_by_size, others=shown)
     check_one_test(corpora.values())
     check_names(corpora.values(), chosen.responses)
     pairs = {corpus: opened.train.num_samples for corpus, opened in corpora.items()}
@@ -39,7 +41,7 @@ def opened_corpora(options: Options) -> Corpora:
     return corpora
 
 
-def _spread(work: Callable[[Any], Any], jobs: Sequence[ShardJob]) -> Iterable[Any]:
+def spread_by_size(work: Callable[[Any], Any], jobs: Sequence[ShardJob]) -> Iterable[Any]:
     """Shards that nobody has indexed are read here, or where they are many, on the cluster."""
     from seedbed.data.shards.spread import in_threads
 

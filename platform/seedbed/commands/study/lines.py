@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from seedbed.evaluate.named import test_called
 from seedbed.plan.levels import resolved_words
 from seedbed.plan.plan import Plan
 from seedbed.study.label import label_text
@@ -37,7 +38,15 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
     if options.forced:
         found.append("force   the study runs in spite of these errors, and its results say so")
     print(
-        "\n".join([*say, *design_lines(chosen.study), *unjudged_claims(chosen), *found]),
+        "\n".join(
+            [
+                *say,
+                *design_lines(chosen.study),
+                *test_lines(chosen.study),
+                *unjudged_claims(chosen),
+                *found,
+            ]
+        ),
         file=sys.stderr,
     )
 
@@ -125,6 +134,24 @@ def cohort_lines(chosen: Plan) -> list[str]:
 
 def _more(number: int, what: str) -> list[str]:
     return [f"and {number:,} {what} more (--json names them)"] if number else []
+
+
+def test_lines(study: Study) -> list[str]:
+    """The test sets that trials are scored on beside the held-out pairs; claims about others."""
+    lines = [
+        f"test    {one.name}: {one.uri or f'what `seedbed prepare {one.name}` builds'}"
+        for one in study.tests
+    ]
+    about: dict[str, list[str]] = {}
+    for claim in study.claims:
+        if claim.test_set and test_called(claim.test_set, study.tests) is None:
+            about.setdefault(claim.test_set, []).append(claim.id)
+    lines += [
+        f"claim   {', '.join(ids)}: of {name}, and seen here by another measure; --test "
+        f"{name.lower()}=URI scores trials on it"
+        for name, ids in about.items()
+    ]
+    return lines
 
 
 def unjudged_claims(chosen: Plan) -> list[str]:

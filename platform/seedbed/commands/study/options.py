@@ -14,6 +14,7 @@ from seedbed.commands.study.foresight import Foresight, add_foresight, foresight
 from seedbed.commands.study.needs import add_needs, asked_of
 from seedbed.commands.study.tune import add_tuning, nuisance_of
 from seedbed.errors import StudyError
+from seedbed.evaluate.named import named_tests
 from seedbed.exits import MEANINGS
 from seedbed.home import home
 from seedbed.plan.plan import COHORT_SIZE, Plan, plan
@@ -26,6 +27,7 @@ from seedbed.study.study import Study
 
 if TYPE_CHECKING:
     from seedbed.data.peek import Peeked
+    from seedbed.evaluate.prompted import OpenTest
     from seedbed.plan.lint.rule import Finding
 
 REHEARSAL = "_rehearsal"
@@ -49,6 +51,8 @@ class Options:
     keep_weights: bool = True
     foresight: Foresight = Foresight()
     force: bool = False
+    validate_every: int = 0
+    tests: tuple[OpenTest, ...] = ()  # of the plan's study, once they have been opened
 
     @property
     def name(self) -> str:
@@ -122,6 +126,21 @@ def _parser(study: Study) -> argparse.ArgumentParser:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="MLflow (MLFLOW_TRACKING_URI; ~/.seedbed/mlflow.db)"
     )
+    parser.add_argument(
+        "--test",
+        metavar="NAME[=URI]",
+        action="append",
+        default=[],
+        help="score every trial on this test set too, and ask the question of it: a folder in "
+        "clip_benchmark's layout, or what `seedbed prepare NAME` builds; repeatable",
+    )
+    parser.add_argument(
+        "--validate-every",
+        metavar="SAMPLES",
+        type=int,
+        default=0,
+        help="score trials while they train, each time they have seen so many more (never)",
+    )
     parser.add_argument("--seeds", metavar="N", help="repetitions of each cell")
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
@@ -159,6 +178,13 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         raise StudyError("--json is given without --plan", mend="add --plan")
     if args.max_epochs < 1:
         raise StudyError(f"--max-epochs is {args.max_epochs}", mend="give 1 or more")
+    if args.validate_every < 0:
+        raise StudyError(
+            f"--validate-every is {args.validate_every}",
+            why="it counts the samples between two evaluations",
+            mend="give 1 or more, or 0 for none",
+        )
+    study = study.scored_on(named_tests(args.test))
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)
     data, _ = _chosen(args.data, "--data", "SEEDBED_DATA", "")
@@ -199,6 +225,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         keep_weights=args.keep_weights != "none",
         foresight=foresight,
         force=args.force,
+        validate_every=args.validate_every,
     )
 
 

@@ -14,6 +14,7 @@ from seedbed.commands.study.lines import (
     design_lines,
     found_lines,
     level_lines,
+    test_lines,
     trial_lines,
     uris,
 )
@@ -93,7 +94,7 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
         *(data or [f"data    {uris(chosen)}"]),
     ]
     lines += [f"set     {path} = {value}" for path, value in chosen.overrides]
-    lines += design_lines(chosen.study)
+    lines += [*design_lines(chosen.study), *test_lines(chosen.study)]
     lines += [*level_lines(chosen), base_line(chosen), *claim_lines(chosen)]
     lines += ["", *trial_lines(chosen), "", *cohort_lines(chosen), ""]
     total = sum(cost.train_flops for cost in costs.values())

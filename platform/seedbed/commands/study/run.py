@@ -14,6 +14,7 @@ from seedbed.commands.study.lines import say_start
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
+from seedbed.commands.study.tests import with_open_tests
 from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import Passing
 from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
@@ -47,7 +48,10 @@ def run(options: Options) -> int:
     check_workers(options.plan, options.asked)
     check_starts_of(options)
     store = Folder(options.storage).sub(*options.folder)
-    corpora = {} if options.surface else opened_corpora(options)
+    corpora: Corpora = {}
+    if options.surface is None:
+        options, shown = with_open_tests(options)
+        corpora = opened_corpora(options, shown)
     check_tracking(tracking_uri(options))
     with study_lock(store):  # before the ledger is opened: that ends what still runs in it
         from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
@@ -118,6 +122,8 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
                 surface=options.surface,
                 live=live,
                 keep_weights=options.keep_weights,
+                tests=options.tests,
+                validate_every=options.validate_every,
             )
     finally:
         live.writes_report()

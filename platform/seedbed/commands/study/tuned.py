@@ -131,6 +131,7 @@ class _Searching:
             surface=options.surface,
             live=self.live,
             keep_weights=False,
+            tests=options.tests,
         )
 
     def _opened(self, chosen: Plan, found: Tuned | None = None) -> Ledger:

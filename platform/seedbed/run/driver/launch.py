@@ -21,6 +21,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
+from seedbed.evaluate.prompted import OpenTest
 from seedbed.interchange.beginning import copy_starts
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
@@ -52,12 +53,15 @@ def run_plan(
     surface: Surface | None = None,
     live: Live | None = None,
     keep_weights: bool = True,
+    tests: Sequence[OpenTest] = (),
+    validate_every: int = 0,
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
     With a `surface` trials measure it instead of training, and no corpus is read. `live` follows
-    what runs, and `keep_weights` keeps the final weights of what completes. Raises ResourceError
-    before anything starts when a cohort cannot fit.
+    what runs, and `keep_weights` keeps the final weights of what completes. Trials are scored on
+    `tests` too, and every `validate_every` samples while they train. Raises ResourceError before
+    anything starts when a cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
     progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
@@ -80,7 +84,10 @@ def run_plan(
     if surface is None:
         loop = train
         given = checkpoint_seconds, code_version, since, keep_weights
-        jobs = _assignments(plan, chosen, corpora, store, layout, *given)
+        jobs = {
+            cohort: replace(job, tests=tuple(tests), validate_every=validate_every)
+            for cohort, job in _assignments(plan, chosen, corpora, store, layout, *given).items()
+        }
     else:
         loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}

@@ -60,6 +60,8 @@ def published_values(findings: Findings) -> list[Section]:
 
 def _like_with_like(published: Published) -> str:
     test_set = published.test_set
+    if test_set and published.response.partition("/")[0].lower() == test_set.lower():
+        return f"Both were measured on {test_set}, zero-shot: like is compared with like."
     ours = "ours on the corpus' own test split"
     if test_set:
         return (
