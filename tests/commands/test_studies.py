@@ -109,3 +109,64 @@ def test_a_study_whose_driver_is_gone_is_listed_as_lost_and_nothing_of_it_runs(
 
 def test_an_empty_storage_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no study" in told(capsys, "studies", "--storage", str(tmp_path))
+
+
+def test_failures_of_a_cell_are_put_aside_and_wait_for_the_next_start(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = written(storage)
+    keys = [trial.key for trial in PLANNED.trials]
+    at = ("--storage", storage)
+    out = told(capsys, "retry", "small", "--cell", "depth=1, variant=clip", *at)
+    assert "again   depth=1 variant=clip s=1: it had failed: out of memory" in out
+    assert "go on   python studies/small.py --scale smoke" in out
+    assert store.names("trials", keys[1]) == ["failed_before.json"]
+    assert store.names("trials", keys[3]) == ["failure.json"]
+    assert store.names("trials", keys[2]) == ["record.json"]
+    assert store.read_json(STATE_NAME)["outcomes"] == "c.dficcc"
+    out = told(capsys, "retry", "small", "--seed", "0", *at)
+    assert "no trial of small has failed there" in out
+    out = told(capsys, "retry", "small", *at)
+    assert "depth=1 variant=slip s=1" in out and "diverged 1, which stay" in out
+    assert store.read_json(STATE_NAME)["outcomes"] == "c.d.iccc"
+
+
+@pytest.mark.parametrize(
+    ("said", "near"),
+    [
+        (("--cell", "variant=clp"), "Did you mean 'variant=clip'?"),
+        (("--cell", "depth=1 depth=2"), "Did you mean 'depth=1 variant="),
+        (("--seed", "7"), "Known: 0, 1."),
+    ],
+)
+def test_a_cell_or_seed_that_is_not_there_is_refused_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: tuple[str, ...], near: str
+) -> None:
+    written(str(tmp_path))
+    assert near in refused(capsys, "retry", "small", *said, "--storage", str(tmp_path))
+
+
+def test_a_removed_study_is_gone_and_its_neighbour_is_not(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, other = written(storage), written(storage, name="small_too")
+    before = other.sizes()
+    num_bytes = store.sizes("cohorts")
+    assert "--yes" in refused(capsys, "rm", "small", "--storage", storage)
+    assert store.sizes("cohorts") == num_bytes
+    out = told(capsys, "rm", "small", "--yes", "--storage", storage)
+    assert "7 trials (5 with a record)" in out and "5.0 kB of them checkpoints" in out
+    assert Folder(storage).names() == ["small_too"]
+    assert other.sizes() == before
+
+
+@pytest.mark.parametrize("command", [("retry",), ("rm", "--yes")])
+def test_a_study_that_runs_is_neither_removed_nor_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    store = written(str(tmp_path), replace(STATE, phase="running", outcomes="cfdfrrcc"))
+    before = store.sizes()
+    name, *rest = command
+    said = refused(capsys, name, "small", *rest, "--storage", str(tmp_path), status=75)
+    assert "seedbed stop small" in said
+    assert store.sizes() == before

@@ -16,8 +16,9 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
+from seedbed.run.driver.failures import forgive
 from seedbed.run.driver.outcome import Outcome, failed
-from seedbed.run.driver.resume import Start, forget, forgive, starts
+from seedbed.run.driver.resume import Start, forget, starts
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
     PLACE_FILE,

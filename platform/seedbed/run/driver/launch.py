@@ -25,12 +25,13 @@ from seedbed.evaluate.prompted import OpenTest
 from seedbed.interchange.beginning import copy_starts
 from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
+from seedbed.run.driver.failures import forgive
 from seedbed.run.driver.layouts import note_layout
 from seedbed.run.driver.live import Live
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
 from seedbed.run.driver.parts import fitted
 from seedbed.run.driver.progress import StudyProgress
-from seedbed.run.driver.resume import Start, forget, forgive, starts
+from seedbed.run.driver.resume import Start, forget, starts
 from seedbed.run.driver.tune import tune
 from seedbed.run.driver.watch import Watcher
 from seedbed.run.worker.assignment import Assignment

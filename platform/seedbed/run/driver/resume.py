@@ -8,12 +8,13 @@ checkpoint's trials may go on from it, with any of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.plan.plan import Cohort, Plan
+from seedbed.run.driver.failures import failed_before
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.checkpoint import Kept, checkpoints_of, data_mark, runs_of
 from seedbed.storage.folder import Folder
@@ -54,18 +55,6 @@ def starts(
         if trials:
             found.append(Start(Cohort(tuple(trials))))
     return found
-
-
-def failed_before(store: Folder, keys: Iterable[str]) -> set[str]:
-    """Which of `keys` left a failure at an earlier start."""
-    begun = set(store.names("trials"))
-    return {k for k in keys if k in begun and store.exists("trials", k, "failure.json")}
-
-
-def forgive(store: Folder, keys: Iterable[str]) -> None:
-    """Put the failures of an earlier start out of the way: the trials are tried again."""
-    for key in failed_before(store, keys):
-        store.move(("trials", key, "failure.json"), ("trials", key, "failed_before.json"))
 
 
 def forget(store: Folder, plan: Plan, outcome: Outcome, chosen: Sequence[Start]) -> None:
