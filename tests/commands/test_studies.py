@@ -156,7 +156,7 @@ def test_a_removed_study_is_gone_and_its_neighbour_is_not(
     assert store.sizes("cohorts") == num_bytes
     out = told(capsys, "rm", "small", "--yes", "--storage", storage)
     assert "7 trials (5 with a record)" in out and "5.0 kB of them checkpoints" in out
-    assert Folder(storage).names() == ["small_too"]
+    assert store.sizes() == {}  # a server of buckets may list an empty folder for a while
     assert other.sizes() == before
 
 
