@@ -112,8 +112,16 @@ def test_where_failed_jobs_are_retried_one_that_would_fail_again_ends_as_stopped
     ended = {}
     for retried in ("", "1"):
         environment = {"env_vars": {RETRIED: retried}}
-        job = client.submit_job(entrypoint=f'{sys.executable} -c "{code}"', runtime_env=environment)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 180
+        job = None
+        while job is None:
+            try:
+                job = client.submit_job(
+                    entrypoint=f'{sys.executable} -c "{code}"', runtime_env=environment
+                )
+            except RuntimeError as error:  # an agent starts after its node
+                assert "No available agent" in str(error) and time.monotonic() < until
+                time.sleep(1)
         while not (status := client.get_job_status(job)).is_terminal():
             assert time.monotonic() < until
             time.sleep(0.2)

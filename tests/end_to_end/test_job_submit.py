@@ -78,7 +78,7 @@ def _wait(environment: dict[str, str]) -> None:
 def submit(environment: dict[str, str], *arguments: str) -> str:
     done = subprocess.run(
         [BIN / "ray", "job", "submit", *arguments, "--", "python", "studies/text_encoder_depth.py"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=500,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return done.stdout

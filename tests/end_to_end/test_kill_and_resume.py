@@ -107,7 +107,7 @@ def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
     """
     driver = start(folder, shapes)
     cohorts = folder / "home" / "results" / "tiny" / "cohorts"
-    for _ in range(3000):
+    for _ in range(6000):  # ten minutes, for a busy machine
         if records(folder) and list(cohorts.glob("*/checkpoint_*")):
             break
         assert driver.poll() is None, driver.communicate()
