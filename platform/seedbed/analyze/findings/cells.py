@@ -63,10 +63,11 @@ def _priced(
         ratio = per_device_hour(finite, unit.name, cost, factors, block=BLOCK)
     except AnalysisError:
         return cells
+    ratio = ratio[[*factors, "ratio", "ci_low", "ci_high", "note"]]
     ratio = ratio.rename(columns={"ratio": "per_cost", "note": "per_cost_note"})
     ratio = ratio.rename(columns={"ci_low": "per_cost_low", "ci_high": "per_cost_high"})
     joined = cells.merge(member[[*factors, "probability"]], on=factors, how="left")
-    return joined.merge(ratio.drop(columns="num_trials"), on=factors, how="left")
+    return joined.merge(ratio, on=factors, how="left")
 
 
 def _cell_means(

@@ -15,6 +15,7 @@ from seedbed.analyze.stats.fit import (
     full_df,
     missing_cells_text,
 )
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.stats.strata import Strata, split
 from seedbed.analyze.trials.observations import AnalysisError, Floats, Observations, observe
 
@@ -74,7 +75,7 @@ def _table(rows: dict[str, tuple[float | str, ...]]) -> pd.DataFrame:
     columns = [*COLUMNS, "stratum"][:width]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     table.index.name = "term"
-    return table
+    return with_shared(table, statistic="F", p_value="p")
 
 
 def _rows_by_stratum(

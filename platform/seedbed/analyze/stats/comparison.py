@@ -10,6 +10,7 @@ from typing import Any, Self
 import pandas as pd
 
 from seedbed.analyze.stats.multiplicity import adjust
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import Level, label_text
 from seedbed.study.cell import Cell
 
@@ -116,7 +117,8 @@ def of_term(comparisons: Iterable[Comparison], *factors: str) -> list[Comparison
 def comparison_table(
     comparisons: Iterable[Comparison], leading: Sequence[str], trailing: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """A row each under the public names, `COLUMNS` between the `leading` and `trailing` ones."""
+    """A row each under the public names, `COLUMNS` between the `leading` and `trailing` ones, then
+    those that all tables share."""
     rows = []
     for one in comparisons:
         row = one.row()
@@ -125,4 +127,5 @@ def comparison_table(
             row |= {"kind": kind, "a": one.factor, "a_level": one.level}
             row |= {"b": factor, "b_level": level}
         rows.append(row)
-    return pd.DataFrame(rows, columns=[*leading, *COLUMNS.values(), *trailing])
+    table = pd.DataFrame(rows, columns=[*leading, *COLUMNS.values(), *trailing])
+    return with_shared(table, **COLUMNS)

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.stats.fit import judged_error
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.stats.space import added_basis
 from seedbed.analyze.trials.observations import Floats, Ints, observe
 
@@ -55,7 +56,9 @@ def variance_components(
     table["sd"] = np.sqrt(table["variance"])
     total = table["variance"].sum()
     table["share"] = table["variance"] / (total if total > 0 else math.nan)
-    return table[list(COLUMNS)]
+    return with_shared(
+        table[list(COLUMNS)], estimate="variance", conf_low="ci_low", conf_high="ci_high"
+    )
 
 
 def _indicators(codes: Ints) -> Floats:

@@ -17,6 +17,7 @@ from scipy import stats
 from seedbed.analyze.numbers import counted, listed
 from seedbed.analyze.stats.boxcox import BoxCox, box_cox
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import AnalysisError, Floats, Observations, observe
 
 Check = tuple[float, str, float, object, str]  # statistic, df, p, is_violated, note
@@ -78,6 +79,7 @@ def diagnose(
     columns = ["statistic", "df", "p", "is_violated", "note"]
     checks = pd.DataFrame(rows, index=pd.Index(CHECKS, name="check"), columns=columns)
     checks["is_violated"] = checks["is_violated"].astype(object)
+    checks = with_shared(checks, p_value="p")
     draft = Diagnostics(checks, per_trial, lam, ())
     return Diagnostics(checks, per_trial, lam, _remedies(draft, seen, alpha))
 

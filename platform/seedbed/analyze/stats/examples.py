@@ -17,6 +17,7 @@ from scipy import stats
 
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.means import level_contrasts
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import AnalysisError, Floats, completed, observe
 
 COLUMNS = (
@@ -44,7 +45,7 @@ def two_errors(
     `correct` [num_trials, num_examples] holds bools, a row for every row of `trials` (rows of
     trials that did not complete are not read). `seed_*` is the t interval of `contrasts`: other
     training runs, these examples. `test_*` is the normal interval over examples, paired: these
-    training runs, other examples. Columns as in COLUMNS.
+    training runs, other examples. Columns as in COLUMNS, and those of `SHARED`, which are of seeds.
     """
     table = _checked(correct, len(trials))
     keep = completed(trials)
@@ -69,9 +70,13 @@ def two_errors(
                 one = one.noted(few)
         rows.append(
             (one.level, one.estimate, one.std_error, one.df, one.conf_low, one.conf_high,
-             se, low, high, table.shape[1], one.note)
+             se, low, high, table.shape[1], one.note, one.statistic, one.p_value)
         )  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    columns = [*COLUMNS, "statistic", "p_value"]
+    return with_shared(
+        pd.DataFrame(rows, columns=columns), estimate="difference", std_error="seed_se",
+        df="seed_df", conf_low="seed_ci_low", conf_high="seed_ci_high",
+    )  # fmt: skip
 
 
 def paired_error(differences: Floats) -> float:

@@ -17,10 +17,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from seedbed.analyze.stats.comparison import Comparison, adjusted, comparison_table
+from seedbed.analyze.stats.comparison import COLUMNS, Comparison, adjusted, comparison_table
 from seedbed.analyze.stats.crossed import other_factors
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.random_seeds import checked_seeds
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import (
     AnalysisError,
     Floats,
@@ -47,9 +48,9 @@ def marginal_means(
     """The mean at each level of `at`, all levels of the other factors counting equally.
 
     `at` is a factor, or several for the means of their cells (`level` is then a tuple). Columns
-    level, mean, se, df, ci_low, ci_high, note. With `seeds="fixed"` the intervals are of the mean
-    of these very blocks, with "random" of that of all the blocks they are drawn from. Searle,
-    Speed & Milliken 1980 (population marginal means), as in R's emmeans.
+    level, mean, se, df, ci_low, ci_high, note, and those of `SHARED`. With `seeds="fixed"` the
+    intervals are of the mean of these very blocks, with "random" of that of all the blocks they are
+    drawn from. Searle, Speed & Milliken 1980 (population marginal means), as in R's emmeans.
     """
     seen = observe(trials, response, factors, block)
     names = (at,) if isinstance(at, str) else tuple(at)
@@ -64,8 +65,9 @@ def marginal_means(
         values = tuple(seen.levels[name][i] for name, i in zip(names, codes, strict=True))
         level = values[0] if isinstance(at, str) else values
         rows.append({"level": level, "mean": mean.estimate, **mean.row()})
-    columns = ["level", "mean", "se", "df", "ci_low", "ci_high", "note"]
-    return pd.DataFrame(rows, columns=columns)
+    # Its t and p against 0, which few ask for, stand under the shared names only.
+    table = with_shared(pd.DataFrame(rows), **{**COLUMNS, "estimate": "mean"})
+    return table.drop(columns=["t", "p"])
 
 
 def contrasts(

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import (
     AnalysisError,
     Floats,
@@ -92,7 +93,7 @@ def pareto_membership(
     table["note"] = ""
     if len(seeds) < 2:
         table["note"] = "one seed: no probability"
-        return table
+        return with_shared(table, estimate="probability")
     signs = np.array([1.0] * len(maximise) + [-1.0] * len(minimise))
     values = done[columns].to_numpy(dtype=float) * signs
     grid = np.zeros((len(table), len(seeds), len(columns)))
@@ -105,7 +106,7 @@ def pareto_membership(
     table["probability"] = _share_on_front(grid, counts, draws.astype(float))
     if len(seeds) == 2:
         table["note"] = "two seeds: three different draws only"
-    return table
+    return with_shared(table, estimate="probability")
 
 
 def _share_on_front(grid: Floats, counts: Floats, draws: Floats) -> Floats:
@@ -222,4 +223,5 @@ def per_device_hour(
         low, high = (confidence.ci_low, confidence.ci_high) if bounded else (math.nan, math.nan)
         rows.append((*cell, len(own), confidence.value, low, high, note))
     columns = [*factors, "num_trials", "ratio", "ci_low", "ci_high", "note"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return with_shared(table, estimate="ratio", conf_low="ci_low", conf_high="ci_high")

@@ -8,14 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.numbers import counted
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import (
     AnalysisError,
+    Floats,
+    Level,
     completed,
     label_text,
     levels_of,
@@ -73,14 +77,17 @@ def rank_levels(
                if np.isnan(own).any()]  # fmt: skip
     nan = math.nan
     if lacking:
-        table = pd.DataFrame({"mean_rank": nan, "num_tasks": 0}, index=pd.Index(levels, name=of))
+        table = _table(nan, 0, levels, of)
         note = f"not estimable: {of} {lacking[0]} has no completed trial on every task"
         return Ranks(table, nan, len(levels) - 1, nan, nan, nan, nan, note)
     ranks = stats.rankdata(-scores if higher_is_better else scores, axis=1)
-    table = pd.DataFrame(
-        {"mean_rank": ranks.mean(axis=0), "num_tasks": len(names)}, index=pd.Index(levels, name=of)
-    )
-    return _tested(table, ranks)
+    return _tested(_table(ranks.mean(axis=0), len(names), levels, of), ranks)
+
+
+def _table(ranks: Floats | float, num_tasks: int, levels: Sequence[Level], of: str) -> pd.DataFrame:
+    index = pd.Index(list[Any](levels), name=of)
+    table = pd.DataFrame({"mean_rank": ranks, "num_tasks": num_tasks}, index=index)
+    return with_shared(table, estimate="mean_rank")
 
 
 def _tested(table: pd.DataFrame, ranks: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Ranks:

@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.numbers import counted
-from seedbed.analyze.stats.comparison import Estimate
+from seedbed.analyze.stats.comparison import COLUMNS, Estimate
 from seedbed.analyze.stats.fit import Fit, Term
+from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import AnalysisError, Floats, Level, Observations, observe
 
 _CONFIDENCE = 0.95
@@ -74,7 +75,7 @@ def effects_two_level(
         PSE=pse, ME=me, SME=sme, df=num_effects / 3, judged_by=judged_by,
         defining_relation=intercept, note=note,
     )  # fmt: skip
-    return table
+    return with_shared(table, **{**COLUMNS, "estimate": "effect"})
 
 
 def _estimates(seen: Observations, weights: Sequence[Floats], error: str) -> list[Estimate]:
