@@ -21,7 +21,7 @@ from seedbed.exits import WRONG
 from seedbed_local.service import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-(PORT,) = free_ports(1)  # of the head's dashboard
+PORT, AGENT = free_ports(2)  # of the head's dashboard, and of the agent that starts its jobs
 
 HANGS = """
 import time
@@ -44,6 +44,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{modules}:{os.environ.get('PYTHONPATH', '')}")
         head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": PORT}
+        head["dashboard_agent_listen_port"] = AGENT  # its usual one may be another cluster's
         found = Cluster(initialize_head=True, head_node_args=head)
         found.add_node(num_cpus=1)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
@@ -80,7 +81,7 @@ def test_every_node_of_a_busy_cluster_is_examined(
     # It was started without a token, and so was its jobs API.
     (open_to_all,) = found["token"].findings
     assert open_to_all.status in ("bad", "caution")
-    assert nodes.address in open_to_all.what and "23265" in open_to_all.what
+    assert nodes.address in open_to_all.what and str(PORT) in open_to_all.what
     assert "RAY_AUTH_MODE=token" in open_to_all.mend
 
 
