@@ -1,16 +1,19 @@
-"""What final weights take. Oracle: 4 bytes for each parameter that a plan counts, by hand."""
+"""What final weights take. Oracle: parameters by hand, and the tensors of models that are built."""
 
 from __future__ import annotations
 
 import pytest
+from torch import Tensor
 
 from seedbed.commands.study.options import options_of
 from seedbed.errors import StudyError
+from seedbed.model.pretrainer import Pretrainer
+from seedbed.plan.cost import estimate
 from seedbed.plan.weights import MOST_WEIGHTS, weights_bytes, weights_line
 from seedbed.recipe.recipe import Recipe
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
-from seedbed.variants import CLIP
+from seedbed.variants import CLIP, UNIFIED
 
 
 def study(num_levels: int) -> Study:
@@ -30,6 +33,17 @@ def test_a_plan_says_what_final_weights_take() -> None:
     assert weights_bytes(chosen) == 3 * 4 * 151_278_337
     assert weights_line(chosen, True).startswith("1.82 GB of final weights are kept")
     assert "are left out" in weights_line(chosen, False)
+
+
+@pytest.mark.parametrize("name", UNIFIED)
+def test_a_plan_counts_every_tensor_that_is_kept(name: str) -> None:
+    recipe = Recipe.paper(**UNIFIED[name])
+    model = Pretrainer(
+        recipe.image, recipe.text, recipe.objective, embed_dim=recipe.embed_dim, seed=0
+    )
+    kept = sum(one.nbytes for one in model.state_dict().values() if isinstance(one, Tensor))
+    cost = estimate(recipe)
+    assert 4 * cost.num_params + cost.buffer_bytes == kept
 
 
 def test_a_disk_s_worth_of_weights_is_kept_only_if_it_is_said() -> None:

@@ -107,12 +107,14 @@ def _large_groups(index: Index, places: Sequence[str]) -> str:
     from seedbed.data.corpus import Corpus
     from seedbed.data.order import BLOCK_ROWS
     from seedbed.data.shards.row_index import Known, read_known
+    from seedbed.recipe.scale import SCALES
 
     files = [shard for shard in index.shards if shard.name.endswith(".parquet")]
     known = Known()
     for place in places if files else ():
         known |= read_known(place)
-    window = Corpus().window_rows
+    usual = Corpus().window_rows
+    window = min(scale.patches.get("corpus.window_rows", usual) for scale in SCALES.values())
     largest: dict[str, int] = {}  # rows of a file's largest group
     num_bytes = 0
     for shard in files:

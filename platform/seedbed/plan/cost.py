@@ -29,6 +29,7 @@ class Cost:
     num_params: int
     train_flops: float
     num_frozen: int = 0  # of its parameters
+    buffer_bytes: int = 0  # of what is kept with them, as a queue of texts
 
     @property
     def reference_hours(self) -> float:
@@ -106,6 +107,7 @@ def _estimated(
         flops += share * _pass_flops(part, kinds, embed_dim)
     widths = {need: shapes[need][-1] if need in shapes else 0 for need in objective.needs}
     num_params, num_frozen = len(objective.temperatures), 0
+    buffer_bytes = sum(part.buffer_bytes for part in parts.values())
     for modality, part in parts.items():
         projection = embed_dim * (part.width + part.projection_bias)
         own = part.num_params + ("embed" in of[modality]) * projection
@@ -114,7 +116,9 @@ def _estimated(
     terms = 0.0
     for _, weighted in objective.present():
         read = tuple((need, widths[need]) for need in sorted(weighted.term.needs))
-        num_params += count_term(weighted.term, read).num_params
+        own_layers = count_term(weighted.term, read)
+        num_params += own_layers.num_params
+        buffer_bytes += own_layers.buffer_bytes
         terms += weighted.term.flops(shapes, budget.batch)
     num_text = sum(view.modality == "text" for view in demand)
     return Cost(
@@ -124,6 +128,7 @@ def _estimated(
         num_params=num_params,
         train_flops=3.0 * samples * (flops + terms),
         num_frozen=num_frozen,
+        buffer_bytes=buffer_bytes,
     )
 
 

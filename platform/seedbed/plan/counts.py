@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import seedbed
 from seedbed.errors import DataError, StudyError
@@ -25,11 +25,15 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.storage.objects import write_object
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True)
 class Counts:
     """Of a part: its parameters; the matrix products of one sample's pass, and of one whose
-    attention goes both ways; the shapes of its outputs without the batch dimension."""
+    attention goes both ways; the shapes of its outputs without the batch dimension; the bytes of
+    the buffers that are kept with its parameters, as a queue's rows."""
 
     num_params: int
     flops: int = 0
@@ -37,6 +41,7 @@ class Counts:
     width: int = 0
     tokens: tuple[int, ...] = ()
     projection_bias: bool = True
+    buffer_bytes: int = 0
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -74,7 +79,8 @@ def _image(tower: ImageTower, pooled: bool, tokens: bool) -> Counts:
             mend=f"image.size is {tower.size}; towers that halve their maps want a multiple of 32",
         ) from error
     return Counts(
-        num_params=sum(p.numel() for p in encoder.parameters()),
+        num_params=_num_params(encoder),
+        buffer_bytes=_buffer_bytes(encoder),
         flops=flops,
         width=encoder.width,
         tokens=() if encoded.tokens is None else tuple(encoded.tokens.shape[1:]),
@@ -91,7 +97,8 @@ def _text(tower: TextTower, both_ways: bool) -> Counts:
         columns = ids, torch.ones(1, dtype=torch.int32)
     flops, encoded = _passed(encoder, columns)
     return Counts(
-        num_params=sum(p.numel() for p in encoder.parameters()),
+        num_params=_num_params(encoder),
+        buffer_bytes=_buffer_bytes(encoder),
         flops=flops,
         both_ways_flops=_passed(encoder, columns, both_ways=True)[0] if both_ways else 0,
         width=encoder.width,
@@ -103,7 +110,21 @@ def _term(term: Term, widths: Mapping[Feature, int]) -> Counts:
     import torch
 
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        return Counts(sum(p.numel() for p in term.build(widths).parameters()))
+        own = term.build(widths)
+        return Counts(_num_params(own), buffer_bytes=_buffer_bytes(own))
+
+
+def _num_params(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _buffer_bytes(module: nn.Module) -> int:
+    """Bytes of the tensors of a module's state that are not its parameters."""
+    import torch
+
+    params = {id(p) for p in module.parameters()}
+    kept = module.state_dict(keep_vars=True).values()
+    return sum(t.nbytes for t in kept if isinstance(t, torch.Tensor) and id(t) not in params)
 
 
 def _passed(encoder: Any, columns: tuple[Any, ...], **options: bool) -> tuple[int, Any]:

@@ -12,8 +12,9 @@ MOST_WEIGHTS = 1e12
 
 
 def weights_bytes(plan: Plan) -> int:
-    """Bytes of the final weights of all trials."""
-    return WEIGHT_BYTES * sum(cost.num_params for cost in plan.costs().values())
+    """Bytes of the final weights of all trials, with what is kept beside the parameters."""
+    costs = plan.costs().values()
+    return sum(WEIGHT_BYTES * cost.num_params + cost.buffer_bytes for cost in costs)
 
 
 def check_weights(plan: Plan) -> None:
