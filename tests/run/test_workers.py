@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
 from tests.fixtures.interrupting import Interrupting
 from tests.fixtures.studies import Undisturbed, run_study, small_plan
 
@@ -20,6 +25,7 @@ from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.plan.plan import Cohort
 from seedbed.run.worker.cohort import order_of, rendering_of
+from seedbed.run.worker.near import near_here
 from seedbed.track.ledger import InMemoryLedger
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -89,9 +95,31 @@ def with_half_pictures(source: Path, target: Path) -> None:
             new.addfile(member, io.BytesIO(content))
 
 
+@pytest.fixture
+def no_core_is_left(cluster: None) -> Iterator[None]:
+    """Placement groups hold all cores, as where two studies' workers start at the same time."""
+    held = placement_group([{"CPU": 1}] * int(ray.cluster_resources()["CPU"]))
+    ray.get(held.ready())
+    yield
+    remove_placement_group(held)
+
+
+def test_where_workers_hold_every_core_data_is_read_all_the_same(
+    no_core_is_left: None, shapes: Path, home: Path
+) -> None:
+    the_ray_stream_equals_a_plain_loop(shapes, home, 1, partial(near_here, False))
+    assert near_here(True) == {}  # an autoscaler is to hear of what waits
+
+
 @pytest.mark.parametrize("world", [1, 2])
 def test_the_ray_stream_equals_a_plain_loop(
     cluster: None, shapes: Path, home: Path, world: int
+) -> None:
+    the_ray_stream_equals_a_plain_loop(shapes, home, world, partial(near_here, False))
+
+
+def the_ray_stream_equals_a_plain_loop(
+    shapes: Path, home: Path, world: int, placed: Callable[[], dict[str, Any]]
 ) -> None:
     what = small_plan(shapes)
     cohort: Cohort = what.cohorts[0]
@@ -102,7 +130,7 @@ def test_the_ray_stream_equals_a_plain_loop(
         span = Span(start * batch, (start + steps) * batch, batch, rank, world)
         expected = list(render_span(corpus.train, order, span, rendering, 7))
         whole = {name: np.concatenate([p[name] for p in expected]) for name in expected[0]}
-        got = list(stream(corpus.train, order, span, rendering, num_tasks=2))
+        got = list(stream(corpus.train, order, span, rendering, num_tasks=2, placed=placed))
         assert [len(columns["id"]) for columns in got] == [batch // world] * steps
         for name, column in whole.items():
             assert (np.concatenate([columns[name] for columns in got]) == column).all(), name

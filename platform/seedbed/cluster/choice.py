@@ -68,6 +68,7 @@ def choose(
         worker_memory=asked.worker_memory,
         device_memory=asked.device_memory,
         on_cpu=layout.use_gpu and os.environ.get(DEVICE) == "cpu",
+        grows=bool(capacity.node_types or capacity.unknown),
         words=f"{layout.words}{why}; {_limits(asked)}{allowed.words}",
     )
 

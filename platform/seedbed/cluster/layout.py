@@ -38,6 +38,7 @@ class Layout:
     worker_memory: float = 0.0  # bytes of its node's that each worker has
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
     on_cpu: bool = False  # workers hold GPUs, and compute without them
+    grows: bool = False  # the cluster, by its autoscaler
     words: str = ""
 
     @property

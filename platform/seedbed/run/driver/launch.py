@@ -157,6 +157,7 @@ def _assignments(
             device_memory=layout.device_memory,
             on_cpu=layout.on_cpu,
             num_tasks=layout.data_tasks,
+            grows=layout.grows,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             retry_seconds=seconds,

@@ -36,6 +36,7 @@ class Assignment:
     checkpoint_seconds: float | None  # None: by what a checkpoint costs
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
+    grows: bool = False  # the cluster, by its autoscaler
     note: str = ""  # what the driver is to say when this one has begun
     on_cpu: bool = False  # whatever GPUs the workers hold
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated

@@ -120,7 +120,7 @@ class Rank:
             num_tasks=assignment.num_tasks,
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
-            placed=near_here,
+            placed=functools.partial(near_here, assignment.grows),
         )
         self._report()  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
