@@ -66,7 +66,7 @@ CALLS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], dict[str, str]]] 
     ),
 }  # fmt: skip
 # What gives no table of estimates: values by row, the trials themselves, a report.
-OTHERS = {"adjust", "pareto", "trials_table", "write_report"}
+OTHERS = {"adjust", "pareto", "study_of", "trials_table", "write_report"}
 OF_STUDENT = {"contrasts", "effects_two_level", "interaction_contrast", "marginal_means",
               "two_errors"}  # fmt: skip
 EACH = pytest.mark.parametrize("name", sorted(CALLS))

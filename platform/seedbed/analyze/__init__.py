@@ -13,12 +13,14 @@ from seedbed.analyze.stats.multiplicity import adjust
 from seedbed.analyze.stats.pareto import pareto, pareto_membership, per_device_hour
 from seedbed.analyze.stats.ranks import rank_levels
 from seedbed.analyze.stats.two_level import effects_two_level
+from seedbed.analyze.trials.foreign import Stated, study_of
 from seedbed.analyze.trials.observations import AnalysisError
 from seedbed.analyze.trials.table import trials_table
 
 __all__ = [
     "AnalysisError",
     "Report",
+    "Stated",
     "adjust",
     "anova",
     "contrasts",
@@ -30,6 +32,7 @@ __all__ = [
     "pareto_membership",
     "per_device_hour",
     "rank_levels",
+    "study_of",
     "trials_table",
     "two_errors",
     "variance_components",
