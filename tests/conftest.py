@@ -23,8 +23,8 @@ from PIL import Image, ImageDraw
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
-PLUGINS = ("collecting", "local_cluster", "planning", "ranks", "rays", "s3", "studies")
-pytest_plugins = [f"tests.fixtures.{name}" for name in PLUGINS]
+PLUGINS = ("collecting", "local_cluster", "planning", "pretending", "ranks", "rays", "s3")
+pytest_plugins = [f"tests.fixtures.{name}" for name in (*PLUGINS, "studies")]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")

@@ -115,13 +115,15 @@ def _artifacts(recalled: Recalled) -> Callable[[str, str], bytes | None]:
     return read
 
 
-def results(study: Study, *, scale: str = "", tracking_uri: str = "") -> pd.DataFrame:
+def results(
+    study: Study, *, scale: str = "", tracking_uri: str = "", name: str = ""
+) -> pd.DataFrame:
     """One row for each planned trial of `study`, as MLflow has them: for notebooks.
 
-    Of the newest run, at `scale` where it is given; columns as in `seedbed.analyze`. Raises
-    TrackingError where the study has not run.
+    Of the newest run, at `scale` where it is given, or of the run that `--name` has given a `name`
+    of its own; columns as in `seedbed.analyze`. Raises TrackingError where the study has not run.
     """
-    return recall(study.name, scale=scale, tracking_uri=tracking_uri).trials
+    return recall(name or study.name, scale=scale, tracking_uri=tracking_uri).trials
 
 
 def table_of(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame:

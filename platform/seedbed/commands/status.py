@@ -107,6 +107,7 @@ def to_json(seen: Seen) -> dict[str, Any]:
     ]
     return told | {
         "study": seen.planned.study,
+        "run_of": seen.planned.run_of,
         "variation": seen.planned.variation,
         "results": seen.place,
         "age_seconds": round(seen.age_seconds, 1),
@@ -138,8 +139,10 @@ def _head(seen: Seen) -> list[str]:
     pace = ""
     if state.samples_per_second:
         pace = f", {state.samples_per_second:,.0f} samples/s, {clock(state.seconds_left)} left"
+    run_of = seen.planned.run_of
+    named = f"{seen.planned.study}, a run of {run_of}" if run_of else seen.planned.study
     return [
-        f"study   {seen.planned.study} ({seen.planned.variation}): {_phase(seen)}",
+        f"study   {named} ({seen.planned.variation}): {_phase(seen)}",
         f"trials  {len(progress):,}: {counts}; {100 * share:.0f} %{pace}",
         f"time    {clock(state.job_seconds)} of training in {clock(state.total_seconds)}, "
         f"{_counted(state.starts, 'start')}, {_counted(state.recoveries, 'recovery')}",

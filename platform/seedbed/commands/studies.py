@@ -54,7 +54,7 @@ def _row(one: Listed) -> list[str]:
         return [one.name, *[""] * 5, one.fault, "", size_text(one.num_bytes)]
     told = to_json(one)
     return [
-        one.name,
+        f"{one.name}, of {told['run_of']}" if told["run_of"] else one.name,
         told["scale"],
         f"{told['num_cells']:,} x {told['num_seeds']:,}",
         f"{told['completed']:,} of {told['num_trials']:,}",
@@ -74,6 +74,7 @@ def to_json(one: Listed) -> dict[str, Any]:
     planned, state = one.seen.planned, one.seen.state
     return told | {
         "study": planned.study,
+        "run_of": planned.run_of,
         "scale": planned.variation,
         "num_cells": len({trial.labels for trial in planned.trials}),
         "num_seeds": len({trial.seed for trial in planned.trials}),

@@ -30,6 +30,16 @@ def check_names(kind: type, fields: Mapping[str, Any], also: Iterable[str] = ())
             )
 
 
+def check_called(name: Any, said: str) -> None:
+    """Raise StudyError for a name that cannot be a folder's and an experiment's."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise StudyError(
+            f"{said} '{name}'",
+            why="its name becomes a folder and an experiment",
+            mend="use letters, digits and _, not starting with a digit",
+        )
+
+
 def several(value: Any, kind: type[Item], name: str) -> tuple[Item, ...]:
     """`value` as a tuple. Raises StudyError for a single one."""
     shown = kind.__name__ if kind is not str else "text"

@@ -20,6 +20,7 @@ from seedbed.recipe.scale import SCALES, Scale, scale_named
 from seedbed.study.arguments import (
     ERRORS,
     check_base,
+    check_called,
     check_names,
     checked_error,
     checked_seeds,
@@ -85,6 +86,7 @@ class Study:
         **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
+        self.own_name = name  # whatever a run of it is called
         self.factors = several(factors, Factor, "factors")
         self.tests = named_tests(several(tests, str, "tests"))
         self.responses = several(responses, str, "responses")
@@ -105,12 +107,7 @@ class Study:
         return stated_design(design, self.factors, baseline)
 
     def _check(self) -> None:
-        if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise StudyError(
-                f"a study is named '{self.name}'",
-                why="its name becomes a folder and an experiment",
-                mend="use letters, digits and _, not starting with a digit",
-            )
+        check_called(self.name, "a study is named")
         if not self.factors:
             raise StudyError(
                 f"study '{self.name}' has no factors",
@@ -159,6 +156,16 @@ class Study:
         study.claims = tuple(claim.on(study.tests) for claim in self.claims)
         study.published = self.published and self.published.on(study.tests)
         study._check()
+        return study
+
+    def called(self, name: str) -> Study:
+        """This study with its results kept under another name: a run of its own, beside others.
+
+        Raises StudyError for what is no name.
+        """
+        check_called(name, "a run of a study is named")
+        study = copy.copy(self)
+        study.name = name
         return study
 
     def _check_cell(self, cell: Cell, recipe: Recipe) -> None:

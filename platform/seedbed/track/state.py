@@ -52,9 +52,18 @@ class Planned:
     variation: str
     factors: tuple[str, ...]
     trials: tuple[PlannedTrial, ...]
+    run_of: str = ""  # the study's own name, where this run of it was given another
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        if not self.run_of:  # as it was before runs had names: the digest stays what it was
+            del values["run_of"]
+        return values
+
+    @property
+    def own_name(self) -> str:
+        """The name that the study's file gives it."""
+        return self.run_of or self.study
 
     @property
     def digest(self) -> str:
@@ -64,7 +73,8 @@ class Planned:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Planned:
         trials = (PlannedTrial(key, tuple(ls), seed, n) for key, ls, seed, n in values["trials"])
-        return cls(values["study"], values["variation"], tuple(values["factors"]), tuple(trials))
+        named = values["study"], values["variation"], tuple(values["factors"])
+        return cls(*named, tuple(trials), values.get("run_of", ""))
 
     def cell(self, number: int) -> Cell:
         """Of the trial of this number."""
@@ -242,7 +252,10 @@ def settled(store: Folder, seen: Seen) -> Seen:
 
 
 def planned_trials(
-    study: str, variation: str, trials: Sequence[tuple[str, Mapping[str, Label], int, int]]
+    study: str,
+    variation: str,
+    trials: Sequence[tuple[str, Mapping[str, Label], int, int]],
+    run_of: str = "",
 ) -> Planned:
     """The plan of trials given as key, cell, seed and samples."""
     factors = tuple(trials[0][1]) if trials else ()
@@ -254,4 +267,5 @@ def planned_trials(
             PlannedTrial(key, tuple(cell[name] for name in factors), seed, samples)
             for key, cell, seed, samples in trials
         ),
+        run_of if run_of != study else "",
     )

@@ -35,14 +35,14 @@ def entry_of(
     `looks` from what earlier reports were written."""
     from seedbed.track.ledger import StudyEntry
 
-    chosen = options.plan
+    chosen, study = options.plan, options.plan.study
     marks = sorted({c.fingerprint for c in corpora.values()}) or ["rehearsal"]
     design = design_of(options, corpora, stated)
     claims = [claim.claim.to_json() for claim in design.claims]
     return StudyEntry(
         study=options.name,
         scale=chosen.scale.name,
-        question=chosen.study.question,
+        question=study.question,
         design=replace(design, looks=tuple(Look(**look) for look in looks)),
         params=_constants(chosen),
         tags={
@@ -50,6 +50,7 @@ def entry_of(
             "mlflow.source.name": Path(sys.argv[0]).name,
             "mlflow.source.git.commit": code_version()["git_commit"],
             **({"seedbed.claims": ", ".join(map(digest_of, claims))} if claims else {}),
+            **({"seedbed.run_of": study.own_name} if study.own_name != study.name else {}),
             **({"seedbed.forced": _tag(design.forced)} if design.forced else {}),
         },
     )

@@ -141,6 +141,12 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         default=0,
         help="score trials while they train, each time they have seen so many more (never)",
     )
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help=f"keep this run apart, under a name of its own ({study.name}): several runs of one "
+        "study stand side by side",
+    )
     parser.add_argument("--seeds", metavar="N", help="repetitions of each cell")
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
@@ -184,6 +190,8 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
             why="it counts the samples between two evaluations",
             mend="give 1 or more, or 0 for none",
         )
+    if args.name is not None:
+        study = study.called(args.name)
     study = study.scored_on(named_tests(args.test))
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)

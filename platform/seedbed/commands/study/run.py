@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.lines import say_start
+from seedbed.commands.study.named import check_name
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
@@ -53,6 +54,7 @@ def run(options: Options) -> int:
         options, shown = with_open_tests(options)
         corpora = opened_corpora(options, shown)
     check_tracking(tracking_uri(options))
+    check_name(store, options.plan.study)
     with study_lock(store):  # before the ledger is opened: that ends what still runs in it
         from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
 

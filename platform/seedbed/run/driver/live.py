@@ -73,7 +73,8 @@ class Live(ray.tune.Callback):
 
     def _plans(self, plan: Plan) -> None:
         trials = [(t.key, t.cell, t.seed, t.recipe.budget.samples) for t in plan.trials]
-        self.planned = planned_trials(plan.study.name, plan.variation, trials)
+        study = plan.study
+        self.planned = planned_trials(study.name, plan.variation, trials, study.own_name)
         self._mark = self.planned.digest
         self._numbers = {trial.key: number for number, trial in enumerate(plan.trials)}
 
