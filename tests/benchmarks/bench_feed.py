@@ -95,7 +95,7 @@ def work(rank: int, world: int, port: int, options: argparse.Namespace, folder: 
     with Feed(columns(), lambda c: training.prepare(mesh.exchange(c)), device) as feed:
         for batch in feed:
             training.step(batch)
-            if training.step_number % training.log_every == 0:
+            if training.is_due:
                 training.collect()
             if training.step_number == options.warm:
                 training.collect()  # a GPU has done what it was told

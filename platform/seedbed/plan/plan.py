@@ -20,6 +20,7 @@ from seedbed.plan.design import (
     StatedClaim,
     StatedError,
 )
+from seedbed.plan.ladder import grouped
 from seedbed.plan.levels import resolved
 from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import Recipe, content_key
@@ -208,8 +209,7 @@ def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
         streams.setdefault(trial.stream_key, []).append(trial)
     cohorts: list[Cohort] = []
     for members in streams.values():
-        num_cohorts = -(-len(members) // cohort_size)
-        cohorts += [Cohort(tuple(members[part::num_cohorts])) for part in range(num_cohorts)]
+        cohorts += [Cohort(group) for group in grouped(members, cohort_size)]
     return tuple(cohorts)
 
 

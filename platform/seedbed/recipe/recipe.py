@@ -34,10 +34,13 @@ Value = str | int | float | bool | None
 class AdamW:
     """Optimizer and learning rate. Defaults: the paper's released YFCC15M configs.
 
-    The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows a
-    cosine to 0. Decay applies to tensors of two or more dimensions, embeddings with them;
-    `decay_attention_bias` adds the biases of queries, keys and values, which the paper's code
-    decays because it recognises biases by their layer's class, and these are bare parameters.
+    The rate climbs linearly from `warmup_lr` to `lr` over the budget's warm-up, then follows its
+    `schedule`: a cosine to 0, or "wsd" (warm-up, stable, decay: Hu et al. 2024, arXiv:2404.06395),
+    which stays at `lr` until the last `decay_share` of the budget and falls to 0 there as 1 - sqrt
+    (Hägele et al. 2024, arXiv:2405.18392, whose share is 0.2). Weight decay applies to tensors of
+    two or more dimensions, embeddings with them; `decay_attention_bias` adds the biases of queries,
+    keys and values, which the paper's code decays because it recognises biases by their layer's
+    class, and these are bare parameters.
     """
 
     lr: float = 1e-3
@@ -47,12 +50,16 @@ class AdamW:
     beta2: float = 0.98
     eps: float = 1e-8
     decay_attention_bias: bool = False
+    schedule: Literal["cosine", "wsd"] = field(default="cosine", metadata=UNSAID)
+    decay_share: float = field(default=0.2, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         numbers(self, "lr", "warmup_lr", "weight_decay", "eps", least=0)
         why = "it is the share of a running mean that is kept"
         numbers(self, "beta1", "beta2", least=0, below=1, why=why)
         switches(self, "decay_attention_bias")
+        choice(self, "schedule", ("cosine", "wsd"), why="the rate follows one of the known laws")
+        numbers(self, "decay_share", above=0, most=1, why="it is a share of the budget")
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,7 @@ class Recipe:
         mend = "give 1 or more, or 0 for the whole batch"
         counts(self, "micro_batch", least=0, why=why, mend=mend)
         self._check_freeze()
+        self._check_schedule()
         self.objective.check()
         for name, weighted in self.objective.present():
             vocabulary = getattr(weighted.term, "vocabulary", self.text.vocabulary)
@@ -159,6 +167,25 @@ class Recipe:
                     why=f"the text tower knows {self.text.vocabulary:,}",
                     mend="set both to the same number",
                 )
+
+    @property
+    def stable_samples(self) -> float:
+        """Samples that its rate does not depend on the budget for: 0 where it always does."""
+        if self.optimizer.schedule == "cosine":
+            return 0.0
+        return self.budget.samples - self.optimizer.decay_share * self.budget.samples
+
+    def _check_schedule(self) -> None:
+        warmup = self.budget.warmup_samples
+        if self.optimizer.schedule == "wsd" and warmup > self.stable_samples:
+            share = 1 - warmup / self.budget.samples
+            raise StudyError(
+                f"Budget.warmup_samples is {warmup:,}, and the rate falls from sample "
+                f"{self.stable_samples:,.0f} on",
+                why=f"AdamW.decay_share is {self.optimizer.decay_share:g} of the "
+                f"{self.budget.samples:,} samples, and what warms up cannot decay",
+                mend=f"give a decay_share of at most {share:.3g}, or a shorter warm-up",
+            )
 
     def _check_freeze(self) -> None:
         for name in self.freeze:

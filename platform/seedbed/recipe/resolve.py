@@ -8,6 +8,7 @@ A scale changes only what is not set explicitly. A study's own patches, a factor
   and those in which the whole levels of its factor differ: they are what it varies.
 - The base recipe yields to what the scale patches, except for those sizes of its terms and those
   options of its tower that are not at the default.
+- A `Share` is of what the field would be without it.
 - A tower of the paper is replaced by the scale's small sibling, unless `--set` names it.
 
 All patches are checked together, once, so that no order of them can refuse a valid recipe.
@@ -24,6 +25,7 @@ from seedbed.model.objective import Objective
 from seedbed.recipe.paths import beneath, is_default, is_whole, patched
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import Scale
+from seedbed.recipe.share import Share
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
         # Whole values first: a field that is set beside its whole value overrides a part of it.
         for path in sorted(one.patches, key=lambda path: path.count(".")):
             kept = {p: v for p, v in by_path.items() if not beneath(p, path)}
-            by_path = kept | {path: (one.patches[path], one)}
+            value = one.patches[path]
+            if isinstance(value, Share):
+                value = value.of(path, _without(base, scale, by_path, path))
+            by_path = kept | {path: (value, one)}
     patches = {path: value for path, (value, _) in by_path.items()}
     # A tower that `--set` names is kept; its options may still be the sibling's.
     name = by_path.get("image.name")
@@ -68,6 +73,15 @@ def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
         patches.pop("image.name", None)
     left = {p: v for p, v in wishes.items() if not _is_said(p, by_path)}
     return base.patched(left | patches)
+
+
+def _without(base: Recipe, scale: Scale, by_path: Mapping[str, tuple[Any, Said]], path: str) -> Any:
+    """What a single field at `path` is by what was said so far."""
+    if path in by_path:
+        return by_path[path][0]
+    if path in scale.patches and not _is_said(path, by_path):
+        return scale.patches[path]
+    return base.patched({p: value for p, (value, _) in by_path.items()}).get(path)
 
 
 def _is_said(path: str, by_path: Mapping[str, tuple[Any, Said]]) -> bool:

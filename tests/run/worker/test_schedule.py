@@ -7,6 +7,7 @@ import torch
 
 from seedbed.data.render.image import MOCOV2, ONECROP, SLIP, STANDARD_SLIP
 from seedbed.data.views import IMAGE, IMAGE_A, IMAGE_B
+from seedbed.errors import StudyError
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.recipe.resolve import resolve
@@ -21,8 +22,46 @@ from seedbed.variants import AS_RELEASED, CLIP, DECLIP, UNIFIED
     [(1, 1e-4), (2499, 9.9964e-4), (2500, 1e-3), (64_000, 5.1565e-4), (128_001, 0.0)],
 )
 def test_rate_at_the_released_steps(step: int, rate: float) -> None:
-    found = learning_rate(AdamW(), Budget(), (step - 1) * 4096)
+    found = learning_rate(Recipe(objective=CLIP), (step - 1) * 4096)
     assert found == pytest.approx(rate, rel=1e-4, abs=1e-12)
+
+
+def rate_at(samples: int, **settings: float) -> float:
+    optimizer = AdamW(lr=1.0, warmup_lr=0.0, schedule="wsd", **settings)
+    budget = Budget(samples=1_000, warmup_samples=100, batch=10)
+    return learning_rate(Recipe(objective=CLIP, optimizer=optimizer, budget=budget), samples)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    # 1 - sqrt of the share that is done of the last 200 samples, by hand (arXiv:2405.18392).
+    [(50, 0.5), (100, 1.0), (790, 1.0), (800, 1.0), (850, 0.5), (928, 0.2), (990, 0.02532)],
+)
+def test_a_stable_rate_falls_late(samples: int, rate: float) -> None:
+    assert rate_at(samples) == pytest.approx(rate, rel=1e-3)
+    assert rate_at(samples, decay_share=0.1) == (
+        pytest.approx(rate)
+        if samples < 800
+        else 1.0
+        if samples <= 900
+        else pytest.approx(1 - ((samples - 900) / 100) ** 0.5)
+    )
+
+
+def test_a_warm_up_that_reaches_into_the_decay_is_refused_with_the_largest_share() -> None:
+    with pytest.raises(StudyError, match=r"at most 0\.75"):
+        Recipe(
+            objective=CLIP,
+            optimizer=AdamW(schedule="wsd", decay_share=0.8),
+            budget=Budget(samples=1_000, warmup_samples=250, batch=10),
+        )
+
+
+def test_recipes_from_before_there_were_schedules_keep_their_keys() -> None:
+    fields = Recipe(objective=CLIP).flatten()
+    assert "optimizer.schedule" not in fields and "optimizer.decay_share" not in fields
+    late = Recipe(objective=CLIP, optimizer=AdamW(schedule="wsd"))
+    assert late.flatten().items() - fields.items() == {("optimizer.schedule", "wsd")}
 
 
 def decayed(recipe: Recipe) -> dict[str, bool]:

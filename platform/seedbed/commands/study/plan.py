@@ -20,10 +20,12 @@ from seedbed.commands.study.lines import (
 )
 from seedbed.commands.study.price import Price
 from seedbed.commands.study.probe import probe
+from seedbed.commands.study.rungs import rung_lines
 from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.tune import as_tuned_before, tuning_json, tuning_lines
 from seedbed.exits import COMPLETE, WRONG
+from seedbed.plan.ladder import own_flops
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
     lines += [*design_lines(chosen.study), *test_lines(chosen.study)]
     lines += [*level_lines(chosen), base_line(chosen), *claim_lines(chosen)]
     lines += ["", *trial_lines(chosen), "", *cohort_lines(chosen), ""]
-    total = sum(cost.train_flops for cost in costs.values())
+    total = own_flops(chosen.trials, {key: cost.train_flops for key, cost in costs.items()})
     samples = sum(cost.samples for cost in costs.values())
     read = sum(cohort.samples for cohort in chosen.cohorts)
     precisions = {trial.recipe.precision for trial in chosen.trials}
@@ -107,6 +109,7 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
             f"total   {len(chosen.trials):,} trials in {len(chosen.cohorts):,} cohorts; trained on "
             f"{samples:,} samples, of which {read:,} are decoded",
             f"compute {total / 1e15:,.4g} PFLOP in {' and '.join(sorted(precisions))}",
+            *rung_lines(chosen),
             *tuning_lines(chosen),
             *ahead,
         ]

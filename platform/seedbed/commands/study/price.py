@@ -16,6 +16,7 @@ from seedbed.cluster.prices import Prices, Rate
 from seedbed.commands.study.amounts import dollars, duration, hours
 from seedbed.commands.study.room import Fit, fit_of, held_words, read_lines, storage_words
 from seedbed.errors import DataError, nearest
+from seedbed.plan.ladder import own_shares
 from seedbed.plan.speed import Speed, makespan, one_of_each_cell
 from seedbed.plan.weights import weights_bytes
 from seedbed.run.driver.earlier import CPU, Earlier, earlier
@@ -68,11 +69,17 @@ class Price:
 
     def seconds(self, place: Place) -> list[float]:
         """Of one device, for each trial that is left."""
-        each = self.by_cell(place)
-        return [each[trial.cell] for trial in self.left]
+        each, own = self._alone(place), own_shares(self.left)
+        return [each[trial.cell] * own[trial.key] for trial in self.left]
 
     def by_cell(self, place: Place) -> dict[Cell, float]:
-        """The same for a trial of each cell."""
+        """The same for a trial of each cell, all of which are trained."""
+        each, cells = self._alone(place), one_of_each_cell(self.plan.trials)
+        own = own_shares(cells)
+        return {trial.cell: each[trial.cell] * own[trial.key] for trial in cells}
+
+    def _alone(self, place: Place) -> dict[Cell, float]:
+        """Of a trial of each cell, where it shares no steps with others."""
         if place.words not in self._by_cell:
             costs = self.plan.costs()
             self._by_cell[place.words] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,14 @@ from seedbed.data.order import Order
 from seedbed.data.render.render import Rendering
 from seedbed.errors import CohortTooLargeError, DataError
 from seedbed.model.gather import of_every_rank
+from seedbed.plan.ladder import branches_of
 from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.batch import Agree, Batch, alone, make_batch
 from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.process import prepare
-from seedbed.run.worker.variant import Variant, log_every
+from seedbed.run.worker.variant import Variant, is_due
 from seedbed.study.trial import Trial
 
 LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
@@ -33,7 +35,8 @@ class CohortTraining:
 
     `trials` are those of the cohort that are trained here; without, all are. They may take
     `device_memory` bytes, where that is said. `seconds` is the cohort's time, and `shared_seconds`
-    what of it was no variant's own step.
+    what of it was no variant's own step. A trial that shares the steps of a longer one is no
+    variant yet: it becomes one where it leaves that trunk (see `plan/ladder.py`).
     """
 
     def __init__(
@@ -46,8 +49,14 @@ class CohortTraining:
         self.cohort, self.device = cohort, device
         mine = cohort.trials if trials is None else trials
         prepare(device, num_compiled=sum(trial.recipe.compile for trial in mine))
-        self.variants = {trial.key: Variant(trial, device) for trial in mine}
-        self.first_steps = FirstSteps(device, len(self.variants), device_memory)
+        self.trials = {trial.key: trial for trial in mine}
+        self.branches = branches_of(mine)  # of those that are on their trunk
+        self.variants = {
+            key: Variant(trial, device)
+            for key, trial in self.trials.items()
+            if key not in self.branches
+        }
+        self.first_steps = FirstSteps(device, len(self.trials), device_memory)
         self.step_number = 0
         self.seconds = self.shared_seconds = 0.0
         self._own_seconds = 0.0  # of steps of variants, when they were last looked at
@@ -69,12 +78,17 @@ class CohortTraining:
 
         One that failed may have stopped in the middle of a step: its weights may be half moved.
         """
-        return [key for key, variant in self.variants.items() if variant.status != "failed"]
+        sound = [key for key, variant in self.variants.items() if variant.status != "failed"]
+        return [rider for key in sound for rider in self.riders(key)]
 
     @property
-    def log_every(self) -> int:
-        """Steps between points of the curves, of all trials of the cohort."""
-        return min(log_every(trial.recipe.budget) for trial in self.cohort.trials)
+    def is_due(self) -> bool:
+        """Whether some curve of the cohort, trained here or elsewhere, has a point here."""
+        return any(is_due(trial.recipe.budget, self.step_number) for trial in self.cohort.trials)
+
+    def riders(self, key: str) -> list[str]:
+        """The trials that the variant `key` trains: itself, and those that are on its trunk."""
+        return [key, *(rider for rider, on in self.branches.items() if on.trunk == key)]
 
     @property
     def samples_seen(self) -> int:
@@ -94,6 +108,7 @@ class CohortTraining:
         self._ids.append(batch.ids)
         self._new_faults += batch.faults
         gather = batch.gather()
+        self._branch()
         for variant in turns(list(self.variants.values()), self.step_number):
             if not variant.active:
                 continue
@@ -112,6 +127,25 @@ class CohortTraining:
         self.first_steps.check()
         self.step_number += 1
 
+    def _branch(self) -> None:
+        """Let trials go on by themselves that leave their trunk here, or whose trunk has ended:
+        then they have ended as it did."""
+        for key, branch in list(self.branches.items()):
+            trunk = self.variants[branch.trunk]
+            if self.step_number < branch.step and trunk.status == "running":
+                continue
+            trunk.clock.settle()
+            state = trunk.state_dict()
+            # Of the weights loading makes a copy; of all else it keeps what it is given.
+            own = {n: v if n == "model" else copy.deepcopy(v) for n, v in state.items()}
+            self._made(key).load_state_dict(own)
+            self._own_seconds += self.variants[key].clock.total_seconds
+
+    def _made(self, key: str) -> Variant:
+        del self.branches[key]
+        self.variants[key] = Variant(self.trials[key], self.device)
+        return self.variants[key]
+
     def check_faults(self) -> None:
         """Raise DataError when more samples are unreadable than the corpus allows."""
         corpus = self.cohort.recipe.corpus
@@ -129,10 +163,12 @@ class CohortTraining:
         """New points of the curves, ranks agreed, and all that is counted brought up to date."""
         points: list[CurvePoint] = []
         for key, variant in self.variants.items():
-            point = variant.collect()
+            point = variant.collect() if variant.is_due else None
             if point is not None:
                 metrics = {name: v for name, v in point.items() if name != "samples"}
-                points.append(CurvePoint(key, int(point["samples"]), metrics))
+                seen = int(point["samples"])
+                points += [CurvePoint(rider, seen, metrics) for rider in self.riders(key)]
+        self._branch()  # those whose trunk has just diverged
         self.settle()
         return points
 
@@ -178,7 +214,12 @@ class CohortTraining:
             "num_faults": self.num_faults,
             "faults": [fault.line for fault in sorted(self.faults)],
             "order_hash": self._digest,
-            "variants": {key: variant.state_dict() for key, variant in self.variants.items()},
+            # Of a trial on its trunk what it would have alone: it may go on without the other.
+            "variants": {
+                rider: state
+                for key, state in [(k, v.state_dict()) for k, v in self.variants.items()]
+                for rider in self.riders(key)
+            },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -189,6 +230,10 @@ class CohortTraining:
         self.faults = {Fault.parse(line) for line in state["faults"]}
         self._digest = state["order_hash"]
         self.seconds, self.shared_seconds = state["seconds"], state["shared_seconds"]
+        for key, branch in list(self.branches.items()):
+            status = state["variants"][branch.trunk]["status"]
+            if self.step_number > branch.step or status != "running":
+                self._made(key)
         for key, variant in self.variants.items():
             variant.load_state_dict(state["variants"][key])
         self._own_seconds = sum(v.clock.total_seconds for v in self.variants.values())

@@ -16,6 +16,7 @@ from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.errors import DataError, UnavailableError
 from seedbed.interchange.beginning import begin
+from seedbed.plan.ladder import ladders_of, own_flops
 from seedbed.run.worker import stopping
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
@@ -54,8 +55,10 @@ class Rank:
         remove_stale()  # of an earlier life on this node, which may have ended within a checkpoint
         # Before anything trains: a test set that cannot be used is found out at once.
         held_out = mesh.first_alone(lambda: read_held_out(assignment, mesh.part, mesh.num_parts))
-        costs = assignment.costs
-        mine = mesh.mine(assignment.cohort.trials, lambda trial: costs[trial.key].train_flops)
+        flops = {key: cost.train_flops for key, cost in assignment.costs.items()}
+        ladders = ladders_of(assignment.cohort.trials)
+        shares = mesh.mine(ladders, lambda ladder: own_flops(ladder, flops))
+        mine = [trial for ladder in shares for trial in ladder]
         limit = assignment.device_memory
         check_device(mine, self.device, mesh.num_parts, limit)
         self.training = CohortTraining(assignment.cohort, self.device, mine, limit)
@@ -92,7 +95,7 @@ class Rank:
         assignment, found = self.assignment, list[Kept]()
         if self.mesh.rank == 0:
             found = choices(self.store, assignment.cohort, assignment.since, assignment.kept)
-        files = {variant_file(key): key for key in self.training.variants}
+        files = {variant_file(key): key for key in self.training.trials}
         for kept in self.mesh.of_every_worker(found)[0]:
             read: dict[str, Any] | None = None
             try:
@@ -132,7 +135,7 @@ class Rank:
                     if self.validation.is_due(training):
                         self._points += self.validation.points(training)
                     last = training.step_number * batch + batch > samples
-                    if training.step_number % training.log_every == 0 or last:
+                    if training.is_due or last:
                         self._log()
                         active = self._look()
                     elif training.step_number == self._next_look:

@@ -59,5 +59,6 @@ class Validation:
                     metrics |= {name: value for name, value in values if name in shares}
             if metrics:
                 variant.curve.append({"samples": variant.samples_seen, **metrics})
-                found.append(CurvePoint(key, variant.samples_seen, metrics))
+                seen = variant.samples_seen
+                found += [CurvePoint(rider, seen, metrics) for rider in training.riders(key)]
         return found

@@ -87,11 +87,16 @@ class Variant:
     def active(self) -> bool:
         return self.status == "running" and not self.done
 
+    @property
+    def is_due(self) -> bool:
+        """Whether its curve has a point here, whatever its neighbours' have."""
+        return not self.active or is_due(self.recipe.budget, self.step_number)
+
     def step(self, batch: Mapping[str, Tensor], gather: Gather) -> None:
         """One optimizer step on a batch of columns."""
         if any(weighted.term.reads_padding for _, weighted in self.recipe.objective.present()):
             batch = padded(batch, self.recipe.text.context)
-        rate = learning_rate(self.recipe.optimizer, self.recipe.budget, self.samples_seen)
+        rate = learning_rate(self.recipe, self.samples_seen)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self._rng.own(), self.clock.step():
@@ -228,6 +233,6 @@ class Variant:
             self.release()  # as it was
 
 
-def log_every(budget: Budget) -> int:
-    """Steps between points of a curve."""
-    return max(1, budget.steps // CURVE_POINTS)
+def is_due(budget: Budget, step_number: int) -> bool:
+    """Whether a curve has a point after so many steps of `budget`."""
+    return step_number % max(1, budget.steps // CURVE_POINTS) == 0 or step_number == budget.steps

@@ -84,8 +84,10 @@ def _unread(recipe: Recipe, varying: list[str], views: set[str], embeds: bool) -
             view = path.removeprefix(_VIEW).partition(".")[0]
             if view != "test" and view not in views:
                 unread.add(path)
-        elif (path == "embed_dim" and not embeds) or (
-            path == "optimizer.warmup_lr" and recipe.budget.warmup_samples == 0
+        elif (
+            (path == "embed_dim" and not embeds)
+            or (path == "optimizer.warmup_lr" and recipe.budget.warmup_samples == 0)
+            or (path == "optimizer.decay_share" and recipe.optimizer.schedule == "cosine")
         ):
             unread.add(path)
     return unread
