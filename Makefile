@@ -44,7 +44,7 @@ demo: $(VENV)/.installed ## build the demo corpus and run the text-depth study o
 test: $(VENV)/.installed-dev ## run all tests, but for the long ones
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not long'
 
-long: $(VENV)/.installed-dev ## run the tests on clusters of several raylets: half an hour
+long: $(VENV)/.installed-dev ## run the tests that take minutes each: an hour or more
 	$(BIN)/python -m pytest -v -m long
 
 quick: $(VENV)/.installed-dev ## run the tests that take under a minute together

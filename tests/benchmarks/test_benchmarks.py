@@ -23,13 +23,16 @@ def needs(path: Path) -> tuple[str, ...]:
     raise AssertionError(f"{path.name} does not say what it NEEDS")
 
 
+def marks(path: Path) -> list[pytest.MarkDecorator]:
+    """Those that it needs; one that runs studies takes a minute or two."""
+    named = needs(path)
+    return [getattr(pytest.mark, name) for name in (*named, *("long",) * ("ray" in named))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(path, marks=[getattr(pytest.mark, name) for name in needs(path)], id=path.stem)
-        for path in BENCHMARKS
-    ],
+    [pytest.param(path, marks=marks(path), id=path.stem) for path in BENCHMARKS],
 )
 def test_it_runs_at_toy_size_and_its_figures_have_goals(
     path: Path, tmp_path: Path, home: Path

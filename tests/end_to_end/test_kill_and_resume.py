@@ -119,7 +119,13 @@ def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
     return {key: (trials / key / "record.json").stat().st_mtime for key in records(folder)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="SIGKILL"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def test_the_same_command_ends_with_the_same_numbers_and_repeats_nothing(
     uninterrupted: Path, tmp_path: Path, shapes: Path, number: int
 ) -> None:

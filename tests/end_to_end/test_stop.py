@@ -80,6 +80,7 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     assert all("depth=1" in names and "depth=2" in names for _, names in found)
 
 
+@pytest.mark.long
 def test_a_study_is_watched_and_stopped_through_its_results_folder_and_loses_no_step(
     tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:
@@ -147,6 +148,7 @@ def seedbed(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_ends_the_driver_without_a_report(
     tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:

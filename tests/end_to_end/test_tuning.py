@@ -28,7 +28,7 @@ from seedbed.recipe.scale import SCALES
 from seedbed.study.record import TrialRecord
 from seedbed.tuning.rounds import tune_cells
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(600)]
 LR = "optimizer.lr"
 STUDY = """
 from seedbed import Factor, Recipe, Search, Study, Tuning, main

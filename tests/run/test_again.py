@@ -95,6 +95,7 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
     assert third.records == second.records and not third.stale
 
 
+@pytest.mark.long
 def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     what: Plan,
     fresh: Outcome,
@@ -119,6 +120,7 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     assert learned_by(second.records) == learned_by(fresh.records)
 
 
+@pytest.mark.long
 def test_an_interrupted_cohort_goes_on_in_smaller_ones_and_says_from_which_step(
     what: Plan, shards: Path, fresh: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

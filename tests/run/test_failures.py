@@ -109,6 +109,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
     return 1
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
     cluster: None,
     shapes: Path,
@@ -129,6 +130,7 @@ def test_a_worker_that_dies_often_but_gets_further_each_time_finishes(
         assert [p["samples"] for p in record.curve] == list(range(64, 64 * NUM_STEPS + 1, 64))
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_and_gets_no_further_is_given_up_with_the_reason(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
 ) -> None:

@@ -97,6 +97,7 @@ def test_cut_off_on_two_workers_then_on_four_and_ended_on_one_it_has_the_same_bi
     assert_same(weights(tmp_path, what), alone)
 
 
+@pytest.mark.long
 def test_a_cohort_that_its_device_cannot_hold_is_trained_in_parts_with_the_same_bits(
     alone: dict[str, dict[str, Any]],
     shapes: Path,
@@ -118,6 +119,7 @@ def test_a_cohort_that_its_device_cannot_hold_is_trained_in_parts_with_the_same_
     assert capfd.readouterr().err.count(f"parts   {said}") == 1
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_was_tampered_with_is_left_for_the_one_before_it(
     alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_checkpoint_that_was_tampered_with_is_left_for_the_one_before_it(
     assert_same(weights(tmp_path, what), alone)
 
 
+@pytest.mark.long
 def test_a_frozen_tower_on_two_workers_stays_as_its_weights_were(
     cluster: None, shapes: Path, tmp_path: Path
 ) -> None:

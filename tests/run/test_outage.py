@@ -116,6 +116,7 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     check_order(there, small(place), shapes, tmp_path / "undisturbed")
 
 
+@pytest.mark.long
 def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes_on(
     flaky_s3: Any,
     place: str,
@@ -142,6 +143,7 @@ def test_when_the_patience_runs_out_the_reason_is_ours_and_the_same_command_goes
     check_order(again, what, shapes, tmp_path / "undisturbed")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["changed", "refused"])
 def test_what_waiting_does_not_mend_ends_the_cohort_at_once_by_name(
     flaky_s3: Any,

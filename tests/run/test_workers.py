@@ -49,6 +49,7 @@ def test_two_workers_see_what_one_sees_and_learn_the_same(
     assert ledger.statuses == {trial.key: "completed" for trial in what.trials}
 
 
+@pytest.mark.long
 def test_stopped_with_two_workers_and_continued_with_one_it_reads_every_sample_once(
     cluster: None, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
