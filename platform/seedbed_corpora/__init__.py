@@ -22,7 +22,7 @@ from seedbed_corpora.wordnet import wordnet
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["asset", "names", "prepare", "resolve"]
+__all__ = ["asset", "names", "prepare", "resolve", "test_set"]
 ASSETS = {"wordnet": wordnet}  # files that views read, by the names that the views give them
 ALIASES = {"icons-55k": "icons"}  # by the size that was planned; the proprietary part is left out
 
@@ -43,6 +43,17 @@ def prepare(name: str, home: Path, progress: Progress | None = None) -> Path:
         return test_sets.prepare(name, home, progress)
     folder: Path = _module(_own_name(name.removeprefix(PREFIX))).prepare(home, progress=progress)
     return folder
+
+
+def test_set(name: str, home: Path) -> Path:
+    """The folder of the test set `name`, built or not. Raises DataError for an unknown name."""
+    if name not in test_sets.names():
+        raise DataError(
+            f"there is no test set '{name}' that can be built",
+            why="a name alone stands for what `seedbed prepare` knows the sources of",
+            mend=f"{nearest(name, test_sets.names())}; or give a folder: {name}=URI",
+        )
+    return test_sets.test_set_folder(home, name)
 
 
 def asset(name: str, folder: Path) -> None:

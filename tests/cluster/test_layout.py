@@ -112,7 +112,7 @@ def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None
         check_disk(small, 1_000_000, "/results")
     assert "--storage" in caught.value.mend
     check_disk(small, 10**12, "/results")
-    with pytest.raises(ResourceError, match=r"held-out pictures of 1000\.00 GB"):
+    with pytest.raises(ResourceError, match=r"pictures to be tested on of 1000\.00 GB"):
         check_disk(small, 10**12, "/results", test_bytes=10**12)
     check_disk(small, None, "s3://bucket")
 

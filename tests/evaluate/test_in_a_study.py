@@ -152,7 +152,7 @@ def test_pictures_of_another_number_than_was_counted_are_no_result(classificatio
     test_set = open_test_set(str(classification))
     for counted, words in ((167, "has more"), (169, "has 168")):
         with pytest.raises(DataError, match=f"{words} pictures, and {counted} were counted"):
-            OpenTest(test_set, "m", counted).rendered(small_recipe(Path()).augment.test, 8)
+            list(OpenTest(test_set, "m", counted).rendered(small_recipe(Path()).augment.test, 8))
 
 
 def test_the_paper_s_claims_and_values_are_of_imagenet_where_it_is_given() -> None:
@@ -186,4 +186,5 @@ def test_names_that_cannot_be_told_apart_are_refused(said: list[str], words: str
 def test_a_test_set_s_task_measures_what_it_declares(classification: Path) -> None:
     test_set = open_test_set(str(classification), called="hues")
     declared = {metric.name for metric in NamedTest("hues").metrics}
-    assert {metric.name for metric in Prompted(OpenTest(test_set, "m", 168)).metrics} == declared
+    task = Prompted(OpenTest(test_set, "m", 168), small_recipe(Path()).augment.test, 8)
+    assert {metric.name for metric in task.metrics} == declared

@@ -200,8 +200,8 @@ def check_disk(
 ) -> None:
     """Raise ResourceError when the results would not fit on the disk.
 
-    `test_bytes` are those of the held-out pictures, which are kept as they are scored, and `keep`
-    says whether final weights are kept.
+    `test_bytes` are those of the pictures that trials are scored on, which are kept as they are
+    scored, and `keep` says whether final weights are kept.
     """
     if free_bytes is None:
         return
@@ -213,8 +213,8 @@ def check_disk(
         raise ResourceError(
             f"{place} has {free_bytes / 1e9:.1f} GB free and the study needs {need / 1e9:.1f} GB",
             why=f"weights of {num_kept} trials, {KEPT_CHECKPOINTS + 1} checkpoints "
-            f"of the largest cohort at {checkpoint / 1e9:.2f} GB, and held-out "
-            f"pictures of {test_bytes / 1e9:.2f} GB",
+            f"of the largest cohort at {checkpoint / 1e9:.2f} GB, and pictures "
+            f"to be tested on of {test_bytes / 1e9:.2f} GB",
             mend="free some room, or give another place with --storage"
             + (", or keep no final weights with --keep-weights none" if keep else ""),
         )

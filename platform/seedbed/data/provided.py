@@ -31,6 +31,10 @@ class Provider(Protocol):
         """Build the corpus `name` where it is not there yet; its folder. Raises DataError."""
         ...
 
+    def test_set(self, name: str, home: Path) -> Path:
+        """The folder of the test set `name`, built or not. Raises DataError if unknown."""
+        ...
+
     def asset(self, name: str, folder: Path) -> None:
         """Fetch the files of the asset `name` of a view into the new `folder`.
 

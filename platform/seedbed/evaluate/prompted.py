@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from seedbed.data.render.render import TestSet as Rendered
 from seedbed.errors import DataError, SampleFault
 from seedbed.evaluate.named import FOLDER, metrics_named
 from seedbed.evaluate.scores import Scores
-from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.task import Own, Pairs, Task
 from seedbed.evaluate.test_set import Example, TestSet
 
 if TYPE_CHECKING:
@@ -41,26 +42,23 @@ class OpenTest:
 
         return protocol_of(self.test_set, self.mark)
 
-    def rendered(self, crop: CenterCrop, size: int) -> Rendered:
-        """All its pictures as trials take them, each with its label as the caption.
+    def rendered(self, crop: CenterCrop, size: int) -> Iterator[Rendered]:
+        """Its pictures as trials take them, a batch at a time, each with its label as the caption.
 
         Raises DataError for a picture that does not decode, and where there are more or fewer than
         were counted.
         """
-        images = np.empty((self.num_pictures, size, size, 3), np.uint8)
-        labels: list[str] = []
+        done = 0
         with ThreadPoolExecutor(THREADS) as pool:
             for some in _batched(self.test_set.examples()):
-                made = pool.map(lambda one: self._picture(one, crop, size), some)
-                for example, picture in zip(some, made, strict=True):
-                    if len(labels) == self.num_pictures:
-                        raise self._changed("more")
-                    images[len(labels)] = picture
-                    labels.append(str(example.label))
-        if len(labels) < self.num_pictures:
-            raise self._changed(f"{len(labels):,}")
-        ids = np.arange(len(labels), dtype=np.int64)
-        return Rendered(images, tuple(labels), ids, ())
+                ids = np.arange(done, done + len(some), dtype=np.int64)
+                done += len(some)
+                if done > self.num_pictures:
+                    raise self._changed("more")
+                images = np.stack(list(pool.map(lambda one: self._picture(one, crop, size), some)))
+                yield Rendered(images, tuple(str(one.label) for one in some), ids, ())
+        if done < self.num_pictures:
+            raise self._changed(f"{done:,}")
 
     def _picture(self, example: Example, crop: CenterCrop, size: int) -> NDArray[np.uint8]:
         try:
@@ -87,31 +85,37 @@ class Part:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     ids: NDArray[np.int64]
-    crop: CenterCrop
     context: int
 
 
 class Prompted(Task[Part]):
-    """Zero-shot top-1, top-5 and mean per class on the test set `one`.
+    """Zero-shot top-1, top-5 and mean per class on the test set `one`, whose pictures models take
+    by `crop` at `size` pixels.
 
     Columns: `label`, `predicted` and `above`, as `zeroshot.classify` has them.
     """
 
     needs_alignment = True
 
-    def __init__(self, one: OpenTest) -> None:
+    def __init__(self, one: OpenTest, crop: CenterCrop, size: int) -> None:
         name = one.test_set.name
-        self.one, self.metrics = one, metrics_named(name)
+        self.one, self.crop, self.size, self.metrics = one, crop, size, metrics_named(name)
         self.file, self.examples = f"{FOLDER}/{name}.parquet", f"pictures of {name}"
         self.names_needed = {f"{name}/acc5": 6}  # with five every guess is right
 
-    def prepare(self, pairs: Pairs) -> Part:
-        raise NotImplementedError("it has pictures of its own: see `part`")
+    @property
+    def own(self) -> Own:
+        words = repr((self.one.mark, self.one.num_pictures, self.size, self.crop))
+        mark = hashlib.sha256(words.encode()).hexdigest()[:24]
+        return Own(mark, self.size, lambda: self.one.rendered(self.crop, self.size))
 
-    def part(self, rendered: Rendered, crop: CenterCrop, context: int) -> Part:
-        """A rank's part of the `rendered` pictures."""
-        labels = np.array([int(label) for label in rendered.captions], np.int64)
-        return Part(rendered.images, labels, rendered.ids, crop, context)
+    def prepare(self, pairs: Pairs) -> Part:
+        """Raises DataError for a class without a picture."""
+        from seedbed.evaluate.zeroshot import counts_of
+
+        counts_of(self.one.test_set, np.array([int(name) for name in pairs.names]))
+        labels = np.array([int(label) for label in pairs.captions], np.int64)
+        return Part(pairs.images, labels, pairs.ids, pairs.context)
 
     def run(self, model: Pretrainer, part: Part) -> Scores | None:
         import torch
@@ -122,8 +126,7 @@ class Prompted(Task[Part]):
         if model.similarity() is None:
             return None
         test_set, training = self.one.test_set, model.training
-        size = part.images.shape[1]
-        encoder = TrainedEncoder(test_set.name, model, part.crop, size, part.context)
+        encoder = TrainedEncoder(test_set.name, model, self.crop, self.size, part.context)
         found: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
         num_not_finite = 0
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -15,14 +15,16 @@ from seedbed.evaluate.scores import Scores
 from seedbed.metric import Metric
 
 if TYPE_CHECKING:
+    from seedbed.data.render.render import TestSet
     from seedbed.model.pretrainer import Pretrainer
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """One rank's part of the held-out pairs: its pictures uint8 [n, S, S, 3], captions [n] and
-    ids [n].
+    """One rank's part of the pictures that a task scores: uint8 [n, S, S, 3], their captions [n]
+    and ids [n].
 
+    Of the held-out pairs, or of the task's own pictures, whose captions are what it says of them.
     `names` are the different captions of all ranks' parts, sorted; `context` is the number of
     token ids that a model reads of a caption.
     """
@@ -34,7 +36,19 @@ class Pairs:
     context: int
 
 
-Part = TypeVar("Part")  # what a task prepares of a rank's pairs, once for all models
+@dataclass(frozen=True)
+class Own:
+    """Pictures that a task brings: `mark` tells them from others, and `size` is their side.
+
+    `render` makes them, some at a time, so that they are never in memory together.
+    """
+
+    mark: str
+    size: int
+    render: Callable[[], Iterator[TestSet]]
+
+
+Part = TypeVar("Part")  # what a task prepares of a rank's pictures, once for all models
 
 
 class Task(ABC, Generic[Part]):
@@ -54,9 +68,15 @@ class Task(ABC, Generic[Part]):
     # By metric, how many different captions it needs (top-5 needs 6); any number if not named.
     names_needed: Mapping[str, int] = MappingProxyType({})
 
+    @property
+    def own(self) -> Own | None:
+        """The pictures that it brings; None for one that is scored on the held-out pairs."""
+        return None
+
     @abstractmethod
     def prepare(self, pairs: Pairs) -> Part:
-        """What the rank scores every model on: made once, the same for all of them."""
+        """What the rank scores every model on, of its part of the held-out pairs or of `own`:
+        made once, the same for all models. Raises DataError for pictures that give no result."""
 
     @abstractmethod
     def run(self, model: Pretrainer, part: Part) -> Scores | None:

@@ -6,7 +6,8 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.fixtures.s3 import PassingFaults
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.render.image import ONECROP, CenterCrop
-from seedbed.data.render.kept import FOLDER, kept_test_set, num_bytes
+from seedbed.data.render.kept import FOLDER, kept, kept_test_set, num_bytes
 from seedbed.data.render.render import Rendering, TestSet, render_test_set
 from seedbed.data.rows import Rows
 from seedbed.data.views import IMAGE, TEXT
@@ -64,12 +65,31 @@ def test_what_is_kept_is_what_was_rendered_and_needs_no_shard(
     assert len(anew.ids) > 20 and anew.faults
     assert same(kept_test_set(store, rows, RENDERING), anew)
     shutil.rmtree(folder)
-    kept = kept_test_set(store, rows, RENDERING)
-    assert same(kept, anew)
-    assert not kept.images.flags.writeable
-    assert same(kept.part(1, 3), anew.part(1, 3))
+    again = kept_test_set(store, rows, RENDERING)
+    assert same(again, anew)
+    assert not again.images.flags.writeable
+    assert same(again.part(1, 3), anew.part(1, 3))
     size = only_file(store).stat().st_size
     assert 0 < size - num_bytes(len(anew.ids), 16) < 200 * len(anew.ids) + 4_096
+
+
+def test_pictures_are_never_in_memory_together(tmp_path: Path) -> None:
+    store, size, part = Folder(str(tmp_path)), 64, 100
+    one = part * size * size * 3
+
+    def parts() -> Iterator[TestSet]:
+        for first in range(0, 40 * part, part):
+            ids = np.arange(first, first + part)
+            images = np.full((part, size, size, 3), first // part, np.uint8)
+            yield TestSet(images, ("a",) * part, ids, ())
+
+    tracemalloc.start()
+    found = kept(store, "m", size, parts)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 1 * one < most < 4 * one, "of forty parts"
+    assert [int(found.images[n * part].mean()) for n in range(40)] == list(range(40))
+    assert found.ids.tolist() == list(range(40 * part))
 
 
 def test_parts_are_every_pair_once(folder: Path, home: Path) -> None:
@@ -134,7 +154,8 @@ def test_a_file_that_is_damaged_or_of_another_version_is_made_anew(
     words: str,
 ) -> None:
     rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
-    made = kept_test_set(store, rows, RENDERING)
+    made = render_test_set(rows, RENDERING)
+    kept_test_set(store, rows, RENDERING)
     path = only_file(store)
     sound = path.read_bytes()
     path.write_bytes(damage(sound))  # type: ignore[operator]
@@ -151,7 +172,8 @@ def test_every_flipped_bit_is_seen_or_changes_nothing(
     folder: Path, home: Path, tmp_path: Path
 ) -> None:
     rows, store = rows_of(folder, home), Folder(str(tmp_path / "results"))
-    made = kept_test_set(store, rows, RENDERING)
+    made = render_test_set(rows, RENDERING)
+    kept_test_set(store, rows, RENDERING)
     path = only_file(store)
     sound = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -270,7 +292,8 @@ def test_a_damaged_copy_of_a_buckets_file_is_dropped_and_the_next_is_sound(
     flaky_s3: PassingFaults, folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows, store = rows_of(folder, home), Folder(f"s3://corpus/{home.parent.name}-damaged/results")
-    first = kept_test_set(store, rows, RENDERING)
+    first = render_test_set(rows, RENDERING)
+    kept_test_set(store, rows, RENDERING)
     (name,) = store.names(FOLDER)
     copy = store.on_node(FOLDER, name)
     assert copy is not None

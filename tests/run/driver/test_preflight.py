@@ -21,6 +21,8 @@ from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.peek import peek
 from seedbed.data.shards.manifest import Manifest, ShardEntry, fingerprint, write_manifest
 from seedbed.errors import DataError, StudyError
+from seedbed.evaluate.prompted import OpenTest
+from seedbed.evaluate.test_set import TestSet
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
@@ -291,3 +293,7 @@ def test_the_held_out_pictures_of_each_size_are_counted_once(tmp_path: Path, hom
     (pairs,) = {one.test.num_samples for one in opened.values()}
     assert kept_bytes(chosen, opened) == pairs * 3 * (32**2 + 64**2)
     assert kept_bytes(chosen, {}) == 0
+    hues = TestSet("hues", "test", "classification", ("a", "b"), ("{c}",), ())
+    own = OpenTest(hues, "mark", 50_000)
+    more = kept_bytes(chosen, opened, [own]) - kept_bytes(chosen, opened)
+    assert more == 50_000 * 3 * (32**2 + 64**2)

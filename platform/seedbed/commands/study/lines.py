@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from seedbed.evaluate.named import test_called
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
     from seedbed.storage.folder import Folder
+    from seedbed.study.record import TrialRecord
     from seedbed.study.study import Study
 
     Corpora = Mapping[Corpus, OpenCorpus]
@@ -152,6 +153,25 @@ def test_lines(study: Study) -> list[str]:
         for name, ids in about.items()
     ]
     return lines
+
+
+def unscored_lines(study: Study, records: Iterable[TrialRecord]) -> list[str]:
+    """The test sets that trials were not scored on which have been recorded, and how they are."""
+    done = [record for record in records if record.status == "completed"]
+    left = {
+        test: len(missing)
+        for test in study.tests
+        if (missing := [one for one in done if test.name not in one.tests])
+    }
+    said = [
+        f"test    {test.name}: {number:,} of {len(done):,} recorded trials were not scored on it, "
+        "and are kept as they are"
+        for test, number in left.items()
+    ]
+    if left:
+        named = " ".join(f"{t.name}={t.uri}" if t.uri else t.name for t in left)
+        said.append(f"        seedbed evaluate --study {study.name} --tests {named} scores them")
+    return said
 
 
 def unjudged_claims(chosen: Plan) -> list[str]:

@@ -73,6 +73,13 @@ class Options:
         return peek(stated, home()) if self.surface is None else []
 
     @cached_property
+    def known_tests(self) -> tuple[list[OpenTest], list[str]]:
+        """The test sets whose pictures have been counted, and the names of the others."""
+        from seedbed.commands.study.test_sets import known_tests
+
+        return known_tests(self.plan.study) if self.surface is None else ([], [])
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What the lint finds in the plan."""
         from seedbed.plan.lint.examine import examine

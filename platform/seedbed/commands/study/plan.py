@@ -43,6 +43,7 @@ def print_plan(options: Options) -> int:
     status = WRONG if options.refused else COMPLETE
     check_workers(options.plan, options.asked)
     check_starts_of(options)
+    _ = options.known_tests  # which raises for one that is none
     if options.foresight.probe:
         probe(options.plan)
     peeked = options.peeked

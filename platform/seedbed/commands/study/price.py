@@ -180,7 +180,7 @@ class Price:
                 if self.left
                 else []
             ),
-            f"storage {storage_words(plan, self.options.keep_weights)}",
+            f"storage {storage_words(plan, self.options.keep_weights, *self.options.known_tests)}",
             *read_lines(plan, self.peeked),
         ]
 

@@ -14,6 +14,7 @@ from seedbed.plan.weights import weights_line
 if TYPE_CHECKING:
     from seedbed.cluster.asked import Asked
     from seedbed.data.peek import Peeked
+    from seedbed.evaluate.prompted import OpenTest
     from seedbed.plan.plan import Plan
 
 ANY_NUMBER = 1_000_000  # of GPUs, where no limit is stated
@@ -65,9 +66,20 @@ def held_words(plan: Plan) -> str:
     )
 
 
-def storage_words(plan: Plan, keep: bool) -> str:
-    """Beside the records: final weights, and checkpoints while it runs."""
-    return f"{weights_line(plan, keep)}; {size(checkpoint_bytes(plan))} for each checkpoint"
+def storage_words(
+    plan: Plan, keep: bool, counted: Sequence[OpenTest] = (), others: Sequence[str] = ()
+) -> str:
+    """Beside the records: final weights, checkpoints while it runs, and the pictures of test sets,
+    which workers map from there: of those that are `counted`, and of `others`."""
+    from seedbed.run.driver.preflight import kept_bytes
+
+    said = f"{weights_line(plan, keep)}; {size(checkpoint_bytes(plan))} for each checkpoint"
+    if counted:
+        names = ", ".join(one.test_set.name for one in counted)
+        said += f"; {size(kept_bytes(plan, {}, counted))} of pictures of {names}"
+    if others:
+        said += f"; the pictures of {', '.join(others)}, which are not counted yet"
+    return said
 
 
 def read_lines(plan: Plan, peeked: Sequence[Peeked]) -> list[str]:

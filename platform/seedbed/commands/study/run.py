@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.entry import code_version, entry_of
-from seedbed.commands.study.lines import say_start
+from seedbed.commands.study.lines import say_start, unscored_lines
 from seedbed.commands.study.named import check_name
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.starts import check_starts_of
@@ -81,10 +81,12 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
     say_start(options, corpora, store, len(before.records))
+    for line in unscored_lines(chosen.study, before.records.values()):
+        print(line, file=sys.stderr)
     found = [finding.to_json() for finding in options.findings]
     store.write_json({"forced": bool(options.forced), "found": found}, chosen.variation, LINT)
     if left and options.surface is None:
-        test_bytes = kept_bytes(chosen, corpora)
+        test_bytes = kept_bytes(chosen, corpora, options.tests)
         check_disk(
             chosen, store.free_bytes(), options.storage, test_bytes, keep=options.keep_weights
         )

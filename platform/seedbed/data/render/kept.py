@@ -3,7 +3,8 @@
 One Arrow IPC file, `held_out/<mark>.arrow`, with one record batch: a row for each sound pair, and
 the faults of the others in the schema's metadata. The pictures are pages of the file, of which a
 worker touches those that it scores, and which all workers of a node share; of a bucket's file they
-share a copy, which is fetched once, whatever the number of workers and of their cohorts.
+share a copy, which is fetched once, whatever the number of workers and of their cohorts. They are
+rendered some at a time onto a disk, so that nobody ever holds them all in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from seedbed.data.fault import Fault
-from seedbed.data.render.render import Rendering, TestSet, render_test_set
+from seedbed.data.render.render import Rendering, TestSet, test_set_parts
 from seedbed.data.rows import Rows
 from seedbed.storage.folder import Folder
 from seedbed.storage.scratch import scratch_folder
@@ -33,7 +34,7 @@ FOLDER = "held_out"
 def kept_test_set(
     store: Folder, rows: Rows, rendering: Rendering, rank: int = 0, world: int = 1
 ) -> TestSet:
-    """The test set `rows` as `render_test_set` makes it, which is asked only where none is kept.
+    """The test set `rows` as `test_set_parts` makes it, which is asked only where none is kept.
 
     Every `world`-th picture from `rank` on is compared with its digest, and all that is known of
     the pairs: a file that is damaged, or of another version, is made anew, with a line. Several
@@ -43,7 +44,7 @@ def kept_test_set(
         store,
         mark(rows, rendering),
         rendering.image_size,
-        lambda: render_test_set(rows, rendering),
+        lambda: test_set_parts(rows, rendering),
         rank,
         world,
     )
@@ -53,27 +54,30 @@ def kept(
     store: Folder,
     mark: str,
     image_size: int,
-    make: Callable[[], TestSet],
+    make: Callable[[], Iterable[TestSet]],
     rank: int = 0,
     world: int = 1,
 ) -> TestSet:
-    """What is kept under `mark`, or else made by `make` and kept: see `kept_test_set`."""
+    """What is kept under `mark`, or else made by `make` in parts: see `kept_test_set`."""
     name = f"{mark}.arrow"
-    shape = (image_size, image_size, 3)
+    shape, mine = (image_size, image_size, 3), slice(rank, None, world)
     path = store.on_node(FOLDER, name)
     if path is not None:
         try:
-            return _read(path, shape, slice(rank, None, world))
+            return _read(path, shape, mine)
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             place = store.place(FOLDER, name)
             print(f"test    {place} is made anew: {error}", file=sys.stderr)
             store.forget_on_node(FOLDER, name)
-    made = make()
     with scratch_folder() as folder:
-        _write(made, Path(folder) / name)
+        with scratch_folder() as aside:
+            _write(_on_disk(make(), Path(aside) / "pictures", shape), Path(folder) / name)
         store.upload(Path(folder), FOLDER)
-        store.on_node(FOLDER, name, made=Path(folder) / name)
-    return made
+        path = store.on_node(FOLDER, name, made=Path(folder) / name)
+        try:
+            return _read(path or Path(folder) / name, shape, mine)
+        except FileNotFoundError:  # another worker has just taken it away, to make it anew
+            return _read(Path(folder) / name, shape, mine)
 
 
 def mark(rows: Rows, rendering: Rendering) -> str:
@@ -89,6 +93,21 @@ def mark(rows: Rows, rendering: Rendering) -> str:
 def num_bytes(num_pairs: int, image_size: int) -> int:
     """About what is kept of so many pairs."""
     return num_pairs * 3 * image_size**2
+
+
+def _on_disk(parts: Iterable[TestSet], path: Path, shape: tuple[int, ...]) -> TestSet:
+    """The pairs of all `parts`, with the pictures mapped from a file at `path`."""
+    none = np.empty((0, *shape), np.uint8)
+    told = [TestSet(none, (), np.empty(0, np.int64), ())]
+    with path.open("wb") as out:
+        for part in parts:
+            out.write(np.ascontiguousarray(part.images).data)
+            told.append(TestSet(none, part.captions, part.ids, part.faults))
+    every = TestSet.joined(told)
+    if not every.captions:  # an empty file cannot be mapped
+        return every
+    images = np.memmap(path, np.uint8, "r", shape=(len(every.captions), *shape))
+    return TestSet(images, every.captions, every.ids, every.faults)
 
 
 def _write(made: TestSet, path: Path) -> None:

@@ -145,20 +145,26 @@ class TestSet:
     ids: NDArray[np.int64]
     faults: tuple[Fault, ...]
 
+    @classmethod
+    def joined(cls, parts: Sequence[TestSet]) -> TestSet:
+        """The pairs of all `parts`, one after the other."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            tuple(caption for part in parts for caption in part.captions),
+            np.concatenate([part.ids for part in parts]),
+            tuple(fault for part in parts for fault in part.faults),
+        )
+
     def part(self, rank: int, world: int) -> TestSet:
         """Every `world`-th pair from `rank` on, and all faults."""
         mine = slice(rank, None, world)
         return TestSet(self.images[mine], self.captions[mine], self.ids[mine], self.faults)
 
 
-def render_test_set(rows: Rows, rendering: Rendering) -> TestSet:
-    """The sound samples of a test split, un-augmented, in their order."""
+def test_set_parts(rows: Rows, rendering: Rendering) -> Iterator[TestSet]:
+    """The sound samples of a test split, un-augmented, in their order, some at a time."""
     crop, size = rendering.test_crop, rendering.image_size
     every = Picks.of_all(rows.counts)
-    images = np.empty((len(every), size, size, 3), np.uint8)
-    captions: list[str] = []
-    ids: list[int] = []
-    faults: list[Fault] = []
 
     def made(numbered: Numbered) -> tuple[NDArray[np.uint8], str] | Fault:
         _, name, sample = numbered
@@ -172,14 +178,28 @@ def render_test_set(rows: Rows, rendering: Rendering) -> TestSet:
     with ThreadPoolExecutor(TEST_THREADS) as pool:
         for first in range(0, len(every), TEST_ROWS):
             asked = list(samples(plan_reads(rows, every.at(slice(first, first + TEST_ROWS)))))
-            for numbered, found in zip(asked, pool.map(made, asked), strict=True):
-                if isinstance(found, Fault):
-                    faults.append(found)
-                    continue
-                images[len(ids)] = found[0]
-                captions.append(found[1])
-                ids.append(numbered.id)
-    return TestSet(images[: len(ids)], tuple(captions), np.array(ids, np.int64), tuple(faults))
+            found = list(pool.map(made, asked))
+            sound = [
+                (numbered.id, *one)
+                for numbered, one in zip(asked, found, strict=True)
+                if not isinstance(one, Fault)
+            ]
+            images = np.empty((len(sound), size, size, 3), np.uint8)
+            for place, (_, picture, _) in enumerate(sound):
+                images[place] = picture
+            yield TestSet(
+                images,
+                tuple(caption for _, _, caption in sound),
+                np.array([number for number, _, _ in sound], np.int64),
+                tuple(one for one in found if isinstance(one, Fault)),
+            )
+
+
+def render_test_set(rows: Rows, rendering: Rendering) -> TestSet:
+    """All of `test_set_parts`, in memory."""
+    size = rendering.image_size
+    nothing = TestSet(np.empty((0, size, size, 3), np.uint8), (), np.empty(0, np.int64), ())
+    return TestSet.joined([nothing, *test_set_parts(rows, rendering)])
 
 
 def text_columns(view: View, captions: list[str], context: int) -> Columns:

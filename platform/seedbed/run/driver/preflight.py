@@ -18,6 +18,7 @@ from seedbed.data.render import tokenizer
 from seedbed.data.render.kept import num_bytes
 from seedbed.data.rows import Rows
 from seedbed.errors import SampleFault, StudyError
+from seedbed.evaluate.prompted import OpenTest
 from seedbed.evaluate.tasks import names_needed
 from seedbed.plan.plan import Plan
 
@@ -94,13 +95,19 @@ def check_epochs(plan: Plan, pairs: Mapping[Corpus, int], most: int) -> list[str
     return said
 
 
-def kept_bytes(plan: Plan, corpora: Mapping[Corpus, OpenCorpus]) -> int:
-    """Of the held-out pictures that are kept with the results: those of each test set and size."""
+def kept_bytes(
+    plan: Plan, corpora: Mapping[Corpus, OpenCorpus], tests: Sequence[OpenTest] = ()
+) -> int:
+    """Of the pictures that are kept with the results: those of each test set, held out or of its
+    own, as each crop and size takes them."""
+    recipes = [trial.recipe for trial in plan.trials]
     needed = {
         (opened.test.fingerprint, recipe.augment.test, recipe.image.size): opened.test.num_samples
-        for recipe in (trial.recipe for trial in plan.trials)
+        for recipe in recipes
         if (opened := corpora.get(recipe.corpus)) is not None
     }
+    taken = {(recipe.augment.test, recipe.image.size) for recipe in recipes}
+    needed |= {(one.mark, *how): one.num_pictures for one in tests for how in taken}
     return sum(num_bytes(pairs, size) for (_, _, size), pairs in needed.items())
 
 

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seedbed.data.fault import Fault
 from seedbed.data.render.kept import kept, kept_test_set
+from seedbed.data.render.render import TestSet
 from seedbed.errors import DataError
-from seedbed.evaluate.prompted import OpenTest, Prompted
-from seedbed.evaluate.prompted import Part as PromptedPart
-from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.prompted import Prompted
+from seedbed.evaluate.task import Own, Pairs, Task
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
 from seedbed.storage.folder import Folder
@@ -29,7 +27,8 @@ LEAST_ONE_IN = 10  # as many as LEAST_FAULTS are let pass, but of a small test s
 class HeldOutPairs:
     """This rank's part of the pairs, and what is known of all of them.
 
-    `asked` are the tasks, each with what it made of this rank's part. `faults` are the pairs that
+    `asked` are the tasks, each with what it made of this rank's part of them, or of its own
+    pictures. `faults` are the pairs that
     cannot be used, of all ranks in one order. `digest` tells the pictures and names that were
     scored from others.
     """
@@ -40,7 +39,8 @@ class HeldOutPairs:
 
 
 def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs:
-    """The held-out pairs of `assignment`, of which this rank scores every `world`-th.
+    """The held-out pairs of `assignment`, of which this rank scores every `world`-th, and so of the
+    pictures that its tasks bring.
 
     Made by the first who asks, and kept with the results for all others. Raises DataError, on
     every rank, where more cannot be used than the corpus allows.
@@ -51,33 +51,22 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     faults = tuple(sorted(test.faults))
     pairs = sorted(zip(test.ids.tolist(), test.captions, strict=True))
     _check(assignment, len(pairs), faults)
-    names = tuple(sorted(set(test.captions)))
     digest = hashlib.sha256(f"{corpus.test.fingerprint}/{pairs!r}".encode()).hexdigest()
-    part = test.part(rank, world)
-    mine = Pairs(part.images, part.captions, part.ids, names, rendering.context)
-    asked: list[tuple[Task[Any], Any]] = [(task, task.prepare(mine)) for task in all_tasks()]
-    asked += [_named(assignment, one, rank, world) for one in assignment.tests]
+    recipe = assignment.cohort.recipe
+    taken = recipe.augment.test, recipe.image.size
+    tasks: list[Task[Any]] = [*all_tasks(), *(Prompted(t, *taken) for t in assignment.tests)]
+    asked = []
+    for task in tasks:
+        scored = test if task.own is None else _kept(assignment, task.own, rank, world)
+        part, names = scored.part(rank, world), tuple(sorted(set(scored.captions)))
+        mine = Pairs(part.images, part.captions, part.ids, names, rendering.context)
+        asked.append((task, task.prepare(mine)))
     return HeldOutPairs(tuple(asked), faults, digest)
 
 
-def _named(
-    assignment: Assignment, one: OpenTest, rank: int, world: int
-) -> tuple[Task[Any], PromptedPart]:
-    """This rank's part of a test set of its own, which is kept as the held-out pairs are.
-
-    Raises DataError for a picture that cannot be read, and for a class without any.
-    """
-    from seedbed.evaluate.zeroshot import counts_of
-
-    recipe = assignment.cohort.recipe
-    crop, size = recipe.augment.test, recipe.image.size
-    words = repr((one.mark, one.num_pictures, size, crop))
-    mark = hashlib.sha256(words.encode()).hexdigest()[:24]
-    store = Folder(assignment.storage)
-    test = kept(store, mark, size, lambda: one.rendered(crop, size), rank, world)
-    counts_of(one.test_set, np.array([int(label) for label in test.captions]))
-    task = Prompted(one)
-    return task, task.part(test.part(rank, world), crop, recipe.text.context)
+def _kept(assignment: Assignment, own: Own, rank: int, world: int) -> TestSet:
+    """A task's own pictures, which are kept as the held-out pairs are."""
+    return kept(Folder(assignment.storage), own.mark, own.size, own.render, rank, world)
 
 
 def _check(assignment: Assignment, num_sound: int, faults: Sequence[Fault]) -> None:
