@@ -72,9 +72,8 @@ def test_an_empty_cell_is_named_and_what_it_takes_is_not_estimated(
     found = anova_of(out)
     wanted = expected_rows(ORACLES["ToothGrowth_empty_cell"]["expected"]["typeII_car"])
     assert found.loc["supp", "sum_sq"] == pytest.approx(wanted["supp"]["Sum Sq"], rel=1e-9)
-    assert "5 of 6 cells were planned: the others are not in the table" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    named = "5 of 6 cells were planned: the others are not in the table (supp OJ, dose 2)"
+    assert named in " ".join(capsys.readouterr().out.split())
     # Over the doses that both have: what can be said is said, and over what.
     contrasts = pd.read_csv(out / "contrasts.csv")
     supp = contrasts[contrasts.factor == "supp"].iloc[0]
@@ -100,7 +99,8 @@ def test_one_run_a_cell_has_no_p_unless_it_is_asked_for_and_then_it_is_said(
     line = ["analyze", path, "--response", "acc", "--factors", "a", "b", "c", "--unit", "share"]
     assert main([*line, "--out", str(tmp_path / "none")]) == 0
     assert anova_of(tmp_path / "none")["p"].isna().all()
-    assert "One seed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "One run a cell: differences are as measured" in out and "Holm" not in out
     assert main([*line, "--error", "highest-order", "--out", str(tmp_path / "highest")]) == 0
     assert "One run a cell has no error of its own" in " ".join(capsys.readouterr().out.split())
     # The interaction of all three by hand: what the cells hold beyond all of lower order.
@@ -174,9 +174,70 @@ def test_an_mlflow_experiment_of_any_trainer_is_a_table(
             mlflow.log_param(run, name, value)
         noise = 0.001 * ((seed * 7 + int(depth)) % 5)
         mlflow.log_metric(run, "val/acc", 0.5 + 0.1 * (lr == "0.01") + 0.01 * seed + noise)
+        mlflow.set_terminated(run)
+    mlflow.create_run(experiment, run_name="a sweep's own run")
+    killed = mlflow.create_run(experiment, run_name="killed").info.run_id
+    for name, value in (("lr", "0.01"), ("depth", "3"), ("seed", 3)):
+        mlflow.log_param(killed, name, value)
+    mlflow.log_metric(killed, "val/acc", 0.1)  # so far
+    mlflow.set_terminated(killed, "KILLED")
     line = ["analyze", "mlflow:theirs", "--tracking-uri", uri, "--response", "metrics.val/acc"]
     line += ["--factors", "params.lr", "params.depth", "--block", "params.seed", "--unit", "share"]
     assert main([*line, "--out", str(tmp_path / "report")]) == 0
-    assert "rises by 10.0" in " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr()
+    said = " ".join(printed.out.split())
+    assert "rises by 10.0" in said and "seed 3: failed (its run_status is KILLED)" in said
+    assert "1 of 14 runs have none of the factors" in printed.err
     assert main(["analyze", "mlflow:their", *line[2:]]) == 2
     assert "theirs" in capsys.readouterr().err
+
+
+# As W&B's page exports a table of runs: names of the columns, then texts in quotes.
+WANDB = """"Name","State","Notes","User","Tags","Created","Runtime","Sweep","lr","seed","val/top1"
+"sun-1","finished","-","me","a, b","2026-11-01T10:00:00.000Z","3600","","0.0001","0","40.1"
+"sun-2","finished","-","me","","2026-11-01T10:00:00.000Z","3600","","0.0001","1","41.2"
+"sun-3","finished","-","me","","2026-11-01T10:00:00.000Z","3600","","0.0001","2","40.4"
+"sun-4","finished","-","me","","2026-11-01T10:00:00.000Z","3600","","0.001","0","45.0"
+"sun-5","finished","-","me","","2026-11-01T10:00:00.000Z","3600","","0.001","1","46.4"
+"sun-6","crashed","-","me","","2026-11-01T10:00:00.000Z","36","","0.001","2","12.0"
+"""
+
+
+def test_a_run_that_crashed_is_missing_from_a_table_that_wandb_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "wandb_export.csv"
+    path.write_text(WANDB)
+    line = ["analyze", str(path), "--response", "val/top1", "--factors", "lr", "--block", "seed"]
+    line += ["--unit", "percent", "--out", str(tmp_path / "report")]
+    assert main(line) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    # By hand, within the two seeds that have both: (4.9 + 5.2) / 2.
+    assert "+5.0" in out and "1 trial of 6 is missing" in out
+    assert "lr 0.001, seed 2: failed (its State is crashed)" in out
+    path.write_text(WANDB.replace('"0.0001","2"', '"","2"'))
+    assert main(line) == 2
+    assert "Row 3 ('sun-3') has no value of the factor 'lr'" in capsys.readouterr().err
+
+
+# Rows of open_clip's docs/openclip_classification_results.csv, by its own names of columns.
+OPEN_CLIP = """name,pretrained,params (M),FLOPs (B),Average perf. on 35 datasets,ImageNet 1k
+ViT-L-14,datacomp_xl_s13b_b90k,427.62,175.33,0.6674,0.7921
+ViT-L-14,openai,427.62,175.33,0.6237,0.7554
+ViT-L-14,laion400m_e32,427.62,175.33,0.5998,0.7277
+ViT-B-16,datacomp_xl_s13b_b90k,149.62,41.09,0.6178,0.7349
+ViT-L-14-336,openai,427.94,395.22,0.6348,0.7656
+"""
+
+
+def test_a_table_of_open_clips_models_is_read_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "openclip_classification_results.csv"
+    path.write_text(OPEN_CLIP)
+    line = ["analyze", str(path), "--response", "ImageNet 1k", "--factors", "name", "pretrained"]
+    assert main([*line, "--unit", "share", "--out", str(tmp_path / "report")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    # Within the one training set that both have.
+    assert "ImageNet 1k differs as measured by -5.7 points at name ViT-B-16 and +1.0 at" in out
+    assert "5 of 9 cells" in out and "name ViT-B-16, pretrained openai;" in out

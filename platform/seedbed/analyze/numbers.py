@@ -68,7 +68,9 @@ class Unit:
         return "points" if self.is_fraction else ""
 
     def spoken(self) -> str:
-        """The label inside a sentence."""
+        """The label inside a sentence; the name of a column of somebody's table stays as it is."""
+        if self.label == self.metric.name:
+            return self.label
         return self.label[:1].lower() + self.label[1:]
 
 

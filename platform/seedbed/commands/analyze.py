@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +54,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the answer and write the report. Raises SeedbedError for what cannot be analysed."""
     from seedbed.analyze.report.write import write_report
-    from seedbed.analyze.trials.foreign import Stated, study_of
+    from seedbed.analyze.trials.foreign import Stated, runs_of_cells, study_of
     from seedbed.analyze.trials.table import trials_table
 
     name = args.table.removeprefix(MLFLOW).rpartition("/")[2].partition(".")[0]
-    table = _read(args.table, args.tracking_uri)
+    read = _read(args.table, args.tracking_uri)
+    table = runs_of_cells(read, args.factors) if args.table.startswith(MLFLOW) else read
+    if len(table) < len(read):
+        left = f"{len(read) - len(table)} of {len(read)} runs have none of the factors: left out"
+        print(left, file=sys.stderr)
     stated = Stated(
         responses=args.response,
         factors=args.factors,

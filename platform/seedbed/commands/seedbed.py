@@ -34,16 +34,21 @@ def commands() -> list[ModuleType]:
     return sorted(known, key=lambda module: (rank.get(module.NAME, len(rank)), module.NAME))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand. Returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """What every command takes; `run` of what it parses is the command's."""
     about = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="seedbed", description=about)
-    subparsers = parser.add_subparsers(dest="command", required=True)
+    whole = argparse.ArgumentParser(prog="seedbed", description=about)
+    subparsers = whole.add_subparsers(dest="command", required=True)
     for command in commands():
         own = subparsers.add_parser(command.NAME, help=command.HELP)
         command.arguments(own)
         own.set_defaults(run=command.run)
-    args = parser.parse_args(argv)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand. Returns the exit status."""
+    args = parser().parse_args(argv)
     point_at_old_state()
     try:
         status: int | None = args.run(args)

@@ -76,8 +76,9 @@ def caveats(findings: Findings) -> list[str]:
         for alias in findings.aliases
     ]
     if findings.num_seeds == 1 and findings.primary.error != RESIDUAL:
+        one = "One seed" if findings.design.paired else "One run a cell"
         words.append(
-            "One seed: differences are as measured. There is no error to judge them by, so no "
+            f"{one}: differences are as measured. There is no error to judge them by, so no "
             "interval and no p is given."
         )
     elif findings.num_seeds == 2:

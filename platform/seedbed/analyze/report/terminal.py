@@ -12,6 +12,7 @@ from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
 
 _WIDTH = 96
+_BETWEEN = "; "  # the parts of a comparison's note
 _LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
 
 
@@ -42,15 +43,22 @@ def _effects(findings: Findings, factor: str) -> list[str]:
     unit, contrasts = findings.primary.unit, of_term(findings.primary.contrasts, factor)
     base = label_text(findings.baselines[factor])
     size = f" in {unit.difference_unit}" if unit.difference_unit else ""
-    adjusted = ", p by Holm" if len(contrasts) > 1 else ""
-    lines = [f"{unit.label}, {factor} against {base}{size} [95 % interval]{adjusted}"]
+    judged = any(one.has_interval for one in contrasts)
+    adjusted = ", p by Holm" if judged and len(contrasts) > 1 else ""
+    interval = " [95 % interval]" if judged else ""
+    lines = [f"{unit.label}, {factor} against {base}{size}{interval}{adjusted}"]
     width = max(len(one.label) for one in contrasts)
-    for one in contrasts:
+    notes = [one.note.split(_BETWEEN) for one in contrasts]
+    common = [part for part in notes[0] if part and all(part in other for other in notes)]
+    for one, own in zip(contrasts, notes, strict=True):
         line = f"  {one.label:<{width}}  {unit.difference(one.estimate):>7}"
         if one.has_interval:
             interval = unit.interval(one.conf_low, one.conf_high)
             line += f"  [{interval}]  p {p_value(one.p_adjusted)}"
-        lines.append(f"{line}  {one.note}".rstrip())
+        own = [part for part in own if len(contrasts) == 1 or part not in common]
+        lines.append(f"{line}  {_BETWEEN.join(own)}".rstrip())
+    if common and len(contrasts) > 1:
+        lines.append(f"  all: {_BETWEEN.join(common)}")
     return lines
 
 

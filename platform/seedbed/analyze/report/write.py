@@ -167,6 +167,8 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         provenance_section(findings, provenance),
     ]
     published = published_values(findings)
+    # A table that another trainer made may know of none.
+    has_costs = findings.cost is not None or any(m.is_cost for m in findings.design.metrics)
     if findings.primary.fault:
         told = [*claims(findings), *published, *tuning(findings), *curves_section(learned)]
         return [design, *gaps, *told, what_next(findings), *last]
@@ -178,7 +180,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         means(findings),
         *interactions(findings),
         *all_effects(findings),
-        cost(findings),
+        *([cost(findings)] if has_costs else []),
         *tuning(findings),
         *curves_section(learned),
         *claims(findings),
@@ -208,10 +210,11 @@ def _page(
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
+    scale = findings.design.scale  # "" of a table that another trainer made
     return [
         ("Trials completed", f"{findings.num_completed} of {len(findings.trials)}"),
         ("Seeds", str(findings.num_seeds)),
-        ("Scale", findings.design.scale),
+        *([("Scale", scale)] if scale else []),
         ("Primary response", findings.primary.unit.label),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,18 @@ from typing import Any
 import pandas as pd
 
 from seedbed.analyze.trials.observations import AnalysisError, label_text, require_column
+from seedbed.analyze.trials.outcomes import outcomes
 from seedbed.errors import nearest
 from seedbed.metric import Kind, Metric
 from seedbed.plan.design import Design, PlannedFactor, PlannedTrial, StatedClaim, StatedError
 from seedbed.study.cell import Cell, canonical
 from seedbed.study.claim import Claim
-from seedbed.study.record import TrialRecord
+from seedbed.study.record import Status, TrialRecord
 
 HIGHEST_ORDER = "highest-order"
 NO_VALUE = "the table has no value of it"
+MOST_NAMED = 5  # cells that the table lacks, named in one sentence
+NAMES = ("run_name", "Name")  # the columns that name a run: MLflow's, and W&B's exports'
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,18 @@ def table_of(rows: Sequence[Mapping[str, Any]], texts: str = "params.") -> pd.Da
     return table
 
 
+def runs_of_cells(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The rows that have one of the factors: a sweep's own run, above its trials, has none."""
+    known = [name for name in factors if name in table.columns]
+    return table[table[known].notna().any(axis=1)] if known else table
+
+
 def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRecord]]:
     """The design and the records that `table` stands for, a row a run.
 
-    A row without a value of the primary response is a trial that failed: planned, and missing. Rows
-    without a label are refused. Raises AnalysisError with the nearest name for what is not there.
+    A row without a value of the primary response is a trial that failed: planned, and missing. So
+    is one whose tracker says that it did not end (see `outcomes`). Rows without a label are
+    refused. Raises AnalysisError with the nearest name for what is not there.
     """
     for column in (*stated.responses, *stated.factors, *([stated.block] if stated.block else [])):
         require_column(table, column)
@@ -96,18 +107,27 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         ),
     )
     values = {name: _numbers(rows, name, stated) for name in stated.responses}
+    ended = outcomes(rows)
     records = [
-        _record(stated, key, cell, seed, {name: own[row] for name, own in values.items()})
-        for row, (key, cell, seed) in enumerate(zip(keys, cells, seeds, strict=True))
+        _record(stated, key, cell, seed, {name: own[n] for name, own in values.items()}, ended[n])
+        for n, (key, cell, seed) in enumerate(zip(keys, cells, seeds, strict=True))
     ]
     return design, records
 
 
 def _record(
-    stated: Stated, key: str, cell: Cell, seed: int, values: Mapping[str, float]
+    stated: Stated,
+    key: str,
+    cell: Cell,
+    seed: int,
+    values: Mapping[str, float],
+    outcome: tuple[Status, str],
 ) -> TrialRecord:
     primary = stated.responses[0]
-    lost = math.isnan(values[primary])
+    status, reason = outcome
+    if status == "completed" and math.isnan(values[primary]):
+        status, reason = "failed", f"{primary}: {NO_VALUE}"
+    lost = status != "completed"
     return TrialRecord(
         key=key,
         study=stated.name,
@@ -115,18 +135,25 @@ def _record(
         cell=cell,
         seed=seed,
         cohort="",
-        status="failed" if lost else "completed",
-        reason=f"{primary}: {NO_VALUE}" if lost else "",
+        status=status,
+        reason=reason,
         metrics={} if lost else {name: v for name, v in values.items() if not math.isnan(v)},
     )
+
+
+def _row(rows: pd.DataFrame, where: pd.Series[bool]) -> str:
+    """The first row of `where` in words, with its run's name where the table has one."""
+    first = int(where.to_numpy().argmax())
+    named = next((f" ('{rows[name].iloc[first]}')" for name in NAMES if name in rows), "")
+    return f"Row {first + 1}{named}"
 
 
 def _labels(rows: pd.DataFrame, name: str) -> list[Any]:
     column = rows[name]
     if column.isna().any():
-        first = int(column.isna().to_numpy().argmax())
+        first = _row(rows, column.isna())
         raise AnalysisError(
-            f"Row {first + 1} has no value of the factor '{name}'.",
+            f"{first} has no value of the factor '{name}'.",
             why="A run without a label is in no cell.",
             mend="Fill it, leave the row out, or leave the factor out.",
         )
@@ -174,18 +201,28 @@ def _seeds(rows: pd.DataFrame, cells: Sequence[Cell], stated: Stated) -> list[in
 
 
 def _cells(cells: Sequence[Cell], factors: Mapping[str, PlannedFactor]) -> str:
-    """What is said of the cells where not all are there."""
-    every = math.prod(len(factor.levels) for factor in factors.values())
-    return "" if len(set(cells)) == every else "the others are not in the table"
+    """What is said of the cells where not all are there, with the names of the first."""
+    there, num_every = set(cells), math.prod(len(factor.levels) for factor in factors.values())
+    left = num_every - len(there)
+    if not left:
+        return ""
+    every = itertools.product(*(factor.levels for factor in factors.values()))
+    absent = (cell for cell in (Cell(zip(factors, labels, strict=True)) for labels in every)
+              if cell not in there)  # fmt: skip
+    named = [
+        ", ".join(f"{name} {label_text(label)}" for name, label in cell.items())
+        for cell in itertools.islice(absent, MOST_NAMED)
+    ]
+    more = [f"{left - MOST_NAMED} more"] if left > MOST_NAMED else []
+    return f"the others are not in the table ({'; '.join([*named, *more])})"
 
 
 def _numbers(rows: pd.DataFrame, name: str, stated: Stated) -> list[float]:
     found = pd.to_numeric(rows[name], errors="coerce").astype(float)
     wrong = found.isna() & rows[name].notna() & (rows[name].astype(str).str.strip() != "")
     if wrong.any():
-        first = int(wrong.to_numpy().argmax())
         raise AnalysisError(
-            f"Row {first + 1} has {rows[name].iloc[first]!r} for the response '{name}'.",
+            f"{_row(rows, wrong)} has {rows.loc[wrong, name].iloc[0]!r} for the response '{name}'.",
             why="A response is a number, or empty where the run has none.",
             mend="Correct it, or name another column.",
         )
@@ -193,9 +230,9 @@ def _numbers(rows: pd.DataFrame, name: str, stated: Stated) -> list[float]:
         found = found / 100
     outside = (found < 0) | (found > 1)
     if stated.kind == "share" and outside.any():
-        first = int(outside.to_numpy().argmax())
+        said = rows.loc[outside, name].iloc[0]
         raise AnalysisError(
-            f"Row {first + 1} has {rows[name].iloc[first]!r} for the response '{name}'.",
+            f"{_row(rows, outside)} has {said!r} for the response '{name}'.",
             why="A share lies between 0 and 1, or in per cent between 0 and 100.",
             mend="Give --unit percent, or --unit number.",
         )

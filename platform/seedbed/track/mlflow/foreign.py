@@ -20,7 +20,13 @@ def runs_of(experiment: str, uri: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     token: str | None = None
     while True:
-        page = mlflow.search_runs([number], max_results=PAGE, page_token=token)
+        # The oldest first: a factor's first level is the one that was run first.
+        page = mlflow.search_runs(
+            [number],
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
         rows += [_row(run) for run in page]
         token = page.token
         if not token:

@@ -25,7 +25,7 @@ def design_section(findings: Findings) -> Section:
     facts = [
         ["Planned", f"{counted(len(design.trials), 'trial')}, {counted(len(seeds), 'seed')}"],
         ["Seeds", ", ".join(map(str, seeds))],
-        ["Scale", scale],
+        *([["Scale", scale]] if scale else []),
         ["Primary response", design.responses[0]],
         ["Secondary responses", ", ".join(design.responses[1:]) or NONE],
         *(
