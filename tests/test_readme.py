@@ -42,6 +42,16 @@ def test_every_command_is_one_that_a_test_runs() -> None:
             assert option == "--plan" or f'"{option}"' in rehearsed
 
 
+def test_every_command_in_its_sentences_is_one_that_the_parser_takes() -> None:
+    from seedbed.commands.seedbed import parser
+
+    said = [one.split()[1:] for one in re.findall(r"`(seedbed [a-z]+ [^`]+)`", README)]
+    assert {"analyze", "compare", "evaluate", "export", "report"} <= {words[0] for words in said}
+    whole = parser()
+    for words in said:
+        assert whole.parse_args([word for word in words if word != "..."]).command == words[0]
+
+
 @pytest.mark.slow
 def test_the_plan_command_prints_the_plan(counted_home: Path) -> None:
     done = subprocess.run(
