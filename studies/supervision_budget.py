@@ -27,6 +27,7 @@ study = Study(
         # In a laptop's minutes a small ResNet learns more than twice what a small ViT does.
         "demo": {"image.name": "resnet50_clip", "budget.samples": 320 * 64},
         "smoke": {"image.name": "resnet50_clip", "budget.samples": 120 * 64},
+        "small": {"budget.warmup_samples": 100 * 512},  # the least budget is 400 steps
     },
 )
 

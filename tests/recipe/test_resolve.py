@@ -18,6 +18,7 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.recipe.scale import DEMO, PAPER, SCALES, SMOKE, Scale
+from seedbed.recipe.share import Share
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
@@ -59,6 +60,9 @@ def test_every_level_of_the_shipped_studies_is_what_its_trials_run(
                     assert all(one[n].weight == other[n].weight for n in one)
                 elif path.startswith("objective."):
                     assert ran.weight == value
+                elif isinstance(value, Share):  # of what the study or else the scale says
+                    said = scale.patches | shipped.scales.get(scale.name, {})
+                    assert ran == round(value * said.get(path, shipped.base.get(path)))
                 elif path != "image.name":  # a tower's small sibling stands for it
                     assert ran == value
                 if factor.at and value == label:
