@@ -106,6 +106,14 @@ def significant(x: float, digits: int = 4) -> str:
     return number(float(f"{x:.{digits}g}"), max(0, decimals))
 
 
+def count_words(number_of: float) -> str:
+    """A large count to three digits: `10.2 k`, `3.4 B`."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number_of >= size:
+            return f"{number_of / size:.3g}{_NARROW}{letter}"
+    return f"{number_of:.3g}"
+
+
 def p_value(p: float) -> str:
     if math.isnan(p):
         return NONE

@@ -38,6 +38,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTOR=LEVEL",
         help="the level to compare with (a factor's first)",
     )
+    parser.add_argument(
+        "--budget",
+        default="",
+        metavar="FACTOR",
+        help="the factor that says how much a run saw (400M, 34B): effects are told against it",
+    )
     parser.add_argument("--unit", choices=sorted(UNITS), default="number", help="of the responses")
     parser.add_argument("--lower-is-better", action="store_true")
     parser.add_argument(
@@ -68,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
         factors=args.factors,
         block=args.block,
         baselines=_baselines(args.baseline, args.factors),
+        budget=args.budget,
         kind=UNITS[args.unit],
         per_cent=args.unit == "percent",
         higher_is_better=not args.lower_is_better and args.unit != "loss",

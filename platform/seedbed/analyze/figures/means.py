@@ -73,15 +73,24 @@ def means_figure(findings: Findings, factor: str, by: str | None = None) -> Figu
 
 
 def levels(
-    lines: Sequence[Line], names: Sequence[str], *, scale: float, x_title: str, y_title: str
+    lines: Sequence[Line],
+    names: Sequence[str],
+    *,
+    scale: float,
+    x_title: str,
+    y_title: str,
+    marked: Sequence[float] = (),
 ) -> Figure:
-    """Means at the levels of one factor, a line per level of another, with the raw seeds."""
+    """Means at the levels of one factor, a line per level of another, with the raw seeds, and a
+    rule at each value that is `marked`."""
     num_legend = len(lines) if len(lines) > 1 else 0
     top, height = 34 + LEGEND_ROW * num_legend, 240
     bottom = top + height
-    y = Axis(*span_of(heights([p for drawn in lines for p in drawn.points])), bottom, top)
+    shown = heights([p for drawn in lines for p in drawn.points])
+    y = Axis(*span_of([*shown, *marked]), bottom, top)
     x = Axis(-0.5, len(names) - 0.5, 0, 100)
     inner = [grid(y, scale), line(0, bottom, 100, bottom, "rule")]
+    inner += [line(0, y(value), 100, y(value), "rule") for value in marked]
     for place, name in enumerate(names):
         inner.append(text(f"{x(place):g}%", bottom + 19, name, "axis middle"))
     for number, drawn in enumerate(lines):

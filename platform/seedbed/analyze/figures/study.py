@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seedbed.analyze.figures.budget import budget_figure
 from seedbed.analyze.figures.contrasts import contrast_figure
 from seedbed.analyze.figures.cost import cost_figure
 from seedbed.analyze.figures.effects_by_size import effects_figure
@@ -15,14 +16,16 @@ from seedbed.analyze.findings.study import Findings
 
 def figures_of(findings: Findings) -> dict[str, Figure]:
     """The figures that have something to show, by name: `contrasts_<factor>`,
-    `means_<factor>` or `means_<a>_by_<b>`, `cost`, `effect_pareto`, `half_normal`, `residuals`,
-    `seeds_needed`; no figure at all where the primary response could not be analysed."""
+    `means_<factor>` or `means_<a>_by_<b>`, `effects_by_budget_<factor>`, `cost`,
+    `effect_pareto`, `half_normal`, `residuals`, `seeds_needed`; no figure at all where the primary
+    response could not be analysed."""
     if findings.primary.fault:
         return {}
     drawn: dict[str, Figure | None] = {
         f"contrasts_{name}": contrast_figure(findings, name) for name in findings.factors
     }
     names = list(findings.factors)
+    drawn.update({f"effects_by_budget_{name}": budget_figure(findings, name) for name in names})
     if len(names) == 1:
         drawn[f"means_{names[0]}"] = means_figure(findings, names[0])
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]

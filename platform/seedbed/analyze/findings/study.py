@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seedbed.analyze.findings.budget import AgainstBudget, against_budget
 from seedbed.analyze.findings.cells import find_cells
 from seedbed.analyze.findings.judged import Judged, scale_of
 from seedbed.analyze.findings.outlook import Outlook, look_ahead
@@ -53,6 +54,7 @@ class Findings:
     components: pd.DataFrame
     two_level: pd.DataFrame | None
     test_errors: pd.DataFrame
+    budget: AgainstBudget | None = None
 
     @property
     def num_completed(self) -> int:
@@ -110,6 +112,9 @@ def find(
         components=_components(ordered, primary, list(baselines), block_of(design)),
         two_level=two_level,
         test_errors=_test_errors(design, ordered, primary, baselines, correct or {}),
+        budget=None
+        if primary.fault
+        else against_budget(design, ordered, primary.unit.name, factors),
     )
 
 

@@ -22,6 +22,7 @@ from seedbed.analyze.report.answer import answer, caveats
 from seedbed.analyze.report.page import Section
 from seedbed.analyze.report.sections.anova import variance
 from seedbed.analyze.report.sections.bad_samples import bad_samples_section
+from seedbed.analyze.report.sections.budget import budget_table, effects_by_budget
 from seedbed.analyze.report.sections.claims import claims, claims_as_json
 from seedbed.analyze.report.sections.cost import cost
 from seedbed.analyze.report.sections.design import design_section
@@ -96,6 +97,7 @@ def write_report(
         "diagnostics.json": _json(as_json(findings)),
         "variance_components.json": _json(components_as_json(findings)),
         "power.csv": _csv(findings.outlook.table) if findings.outlook else "effect\n",
+        **({"budget.csv": _csv(budget_table(findings))} if findings.budget else {}),
         **({"tuning.csv": _csv(candidate_table(design))} if design.tuned else {}),
         **_tables(findings),
         **{f"figures/{name}.svg": one.standalone(style) for name, one in drawn.items()},
@@ -178,6 +180,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         *gaps,
         effects(findings),
         means(findings),
+        *effects_by_budget(findings),
         *interactions(findings),
         *all_effects(findings),
         *([cost(findings)] if has_costs else []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,9 @@ from seedbed.study.cell import Cell, canonical
 from seedbed.study.claim import Claim
 from seedbed.study.record import Status, TrialRecord
 
+SAMPLES = "budget.samples"  # the field of our own recipes that says how much a run sees
+_COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+_SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 HIGHEST_ORDER = "highest-order"
 NO_VALUE = "the table has no value of it"
 MOST_NAMED = 5  # cells that the table lacks, named in one sentence
@@ -33,7 +37,8 @@ class Stated:
     `baselines` the label to compare with, by factor (else the first). `block` is a column whose
     rows share something, a seed or a machine: comparisons are made within its values. Without one,
     rows of one cell are independent repetitions. `kind` and `higher_is_better` are of all
-    responses; percentages are of kind "share" with `per_cent`. `error` is "" or "highest-order",
+    responses; percentages are of kind "share" with `per_cent`. `budget` is the factor that says how
+    much a run saw, as a number or as `400M` or `34B`. `error` is "" or "highest-order",
     which takes the interaction of all factors for the error where cells are not repeated.
     """
 
@@ -43,6 +48,7 @@ class Stated:
     baselines: Mapping[str, str] = field(default_factory=dict)
     kind: Kind = "number"
     per_cent: bool = False
+    budget: str = ""
     higher_is_better: bool = True
     error: str = ""
     claims: Sequence[Claim] = ()
@@ -72,6 +78,12 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
     is one whose tracker says that it did not end (see `outcomes`). Rows without a label are
     refused. Raises AnalysisError with the nearest name for what is not there.
     """
+    if stated.budget and stated.budget not in stated.factors:
+        raise AnalysisError(
+            f"The budget is '{stated.budget}', which is no factor.",
+            why="Effects are told at each of its levels.",
+            mend=nearest(stated.budget, stated.factors),
+        )
     for column in (*stated.responses, *stated.factors, *([stated.block] if stated.block else [])):
         require_column(table, column)
     if not len(table):
@@ -102,7 +114,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         paired=bool(stated.block),
         seeds=tuple(sorted(set(seeds))),
         trials=tuple(
-            PlannedTrial(key=key, cell=cell, seed=seed)
+            PlannedTrial(key=key, cell=cell, seed=seed, recipe=_budget(cell, stated))
             for key, cell, seed in zip(keys, cells, seeds, strict=True)
         ),
     )
@@ -163,7 +175,9 @@ def _labels(rows: pd.DataFrame, name: str) -> list[Any]:
 def _factor(name: str, labels: Sequence[Any], stated: Stated) -> PlannedFactor:
     """Numbers in their order, other labels as they first appear."""
     levels = list(dict.fromkeys(labels))
-    if all(isinstance(label, int | float) for label in levels):
+    if name == stated.budget:
+        levels.sort(key=lambda label: count_of(label, name))
+    elif all(isinstance(label, int | float) for label in levels):
         levels.sort()
     if len(levels) < 2:
         raise AnalysisError(
@@ -181,8 +195,25 @@ def _factor(name: str, labels: Sequence[Any], stated: Stated) -> PlannedFactor:
         name=name,
         levels=tuple(levels),
         baseline=levels[0] if said is None else texts[said],
-        at=name,
+        at=SAMPLES if name == stated.budget else name,
     )
+
+
+def _budget(cell: Cell, stated: Stated) -> dict[str, Any]:
+    return {SAMPLES: count_of(cell[stated.budget], stated.budget)} if stated.budget else {}
+
+
+def count_of(label: Any, column: str) -> float:
+    """The number that a label of a budget stands for: `34B` is 34,000,000,000."""
+    found = _COUNT.fullmatch(label_text(label).strip())
+    number = float(found[1]) * _SIZES[found[2].lower()] if found else 0.0
+    if number <= 0:
+        raise AnalysisError(
+            f"The budget '{column}' has the level {label_text(label)!r}.",
+            why="A trend over budgets needs to know how large each of them is.",
+            mend="Give a number above 0, or one with k, M, B or T, as 400M.",
+        )
+    return number
 
 
 def _seeds(rows: pd.DataFrame, cells: Sequence[Cell], stated: Stated) -> list[int]:

@@ -39,6 +39,12 @@ def provenance_section(findings: Findings, provenance: Mapping[str, Any]) -> Sec
         "Within each seed all completed trials saw the same samples in the same order (equal "
         "hashes), so their differences are paired."
     )
+    if findings.budget is not None:
+        words = (
+            "Within each seed all completed trials of one budget saw the same samples in the same "
+            "order (equal hashes), so their differences are paired; a smaller budget ends earlier "
+            "in that order."
+        )
     if unequal:
         words = (
             f"Seed {listed(unequal)}: the order hashes differ between trials, so differences "
@@ -103,6 +109,9 @@ def _order_rows(findings: Findings) -> tuple[list[list[str]], list[str]]:
         hashes = done.loc[done["seed"] == seed, "order_hash"]
         seen = sorted({str(value)[:_SHOWN] or "none" for value in hashes})
         rows.append([str(seed), number(len(hashes), 0), ", ".join(seen)])
-        if len(set(hashes)) > 1:
+        # Of trials of one budget: a smaller one ends earlier in the same order.
+        budgets = [findings.budget.name] if findings.budget else []
+        own = done[done["seed"] == seed].groupby(["seed", *budgets], observed=True)["order_hash"]
+        if own.nunique().max() > 1:
             unequal.append(str(seed))
     return rows, unequal
