@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint.api import lint
 from tests.clusters.launcher import read
 
 NAME = "aws-account.yaml"
 
 
 def found(template: dict[str, Any]) -> list[str]:
+    from cfnlint.api import lint  # slow
+
     return [f"{one.rule.id} {one.message}" for one in lint(yaml.safe_dump(template))]
 
 

@@ -17,7 +17,6 @@ import botocore.session
 import click
 import pytest
 from botocore import xform_name
-from ray.scripts.scripts import cli as ray
 from tests.clusters.launcher import CLUSTERS, ROOT, read
 from tests.clusters.manifests import FOLDER, OBJECTS
 
@@ -50,6 +49,8 @@ def check_make(words: list[str]) -> None:
 
 
 def check_ray(words: list[str]) -> None:
+    from ray.scripts.scripts import cli as ray  # slow: it imports all of Ray
+
     command: click.Command = ray
     while isinstance(command, click.Group):
         assert words[0] in command.commands, words

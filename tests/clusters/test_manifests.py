@@ -10,12 +10,17 @@ import click
 import kubernetes_validate
 import pytest
 import yaml
-from mlflow.cli import server
 from tests.clusters.launcher import CLUSTERS, ROOT
 from tests.clusters.manifests import FOLDER, OBJECTS, PLAIN, cluster_of, only, validate
 
 
 @pytest.mark.parametrize("name", PLAIN)
+def server_command() -> click.Command:
+    from mlflow.cli import server  # slow: it imports all of MLflow
+
+    return server
+
+
 def test_kubernetes_takes_every_object(name: str) -> None:
     validate(OBJECTS[name])
 
@@ -34,7 +39,7 @@ def test_a_broken_copy_is_refused() -> None:
 def test_mlflow_knows_every_option_and_asks_for_a_login() -> None:
     container = only("mlflow.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["command"] == ["mlflow", "server"]
-    given = server.make_context("server", list(container["args"])).params
+    given = server_command().make_context("server", list(container["args"])).params
     assert given["app_name"] == "basic-auth"
     assert given["backend_store_uri"].startswith("postgresql+psycopg2://mlflow@")
     # Its own names, and no `*`.
@@ -43,7 +48,7 @@ def test_mlflow_knows_every_option_and_asks_for_a_login() -> None:
     assert f"mlflow:{port}" in given["allowed_hosts"].split(",")
     assert "*" not in given["allowed_hosts"]
     with pytest.raises(click.NoSuchOption):
-        server.make_context("server", ["--allow-hosts=mlflow"])
+        server_command().make_context("server", ["--allow-hosts=mlflow"])
     uri = only("base.yaml", "ConfigMap")["data"]["MLFLOW_TRACKING_URI"]
     assert uri == f"http://mlflow:{port}"
 
@@ -51,7 +56,7 @@ def test_mlflow_knows_every_option_and_asks_for_a_login() -> None:
 def test_postgres_has_connections_for_every_worker_of_mlflow() -> None:
     container = only("mlflow.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0]
     env = {one["name"]: one.get("value") for one in container["env"]}
-    given = server.make_context("server", list(container["args"])).params
+    given = server_command().make_context("server", list(container["args"])).params
     pool, over = "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"
     most = int(given["workers"]) * (int(env[pool] or 0) + int(env[over] or 0))
     database = only("mlflow.yaml", "StatefulSet")["spec"]["template"]["spec"]["containers"][0]

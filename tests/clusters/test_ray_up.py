@@ -17,7 +17,6 @@ from ray.autoscaler._private.providers import _get_node_provider
 from ray.autoscaler.v2.instance_manager.config import FileConfigReader
 from ray.autoscaler.v2.instance_manager.ray_installer import RayInstaller
 from ray.core.generated.instance_manager_pb2 import Instance
-from ray.scripts.scripts import cli
 from tests.clusters.autoscaler import TAGS
 from tests.clusters.emulated import emulated_account
 from tests.clusters.launcher import ROOT, checked, read
@@ -25,6 +24,12 @@ from tests.clusters.node_here import Call, NodeHere
 
 pytestmark = pytest.mark.slow
 TOKEN, LOGIN = "0123456789abcdef" * 4, "[mlflow]\nmlflow_tracking_password = secret\n"
+
+
+def start_command() -> click.Command:
+    from ray.scripts.scripts import cli  # slow: it imports all of Ray
+
+    return cli.commands["start"]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def up(
 def started(node: NodeHere) -> Call:
     """How Ray was started; its options are those of `ray start`."""
     (call,) = node.calls("ray", "start")
-    cli.commands["start"].make_context("start", call.arguments[1:])
+    start_command().make_context("start", call.arguments[1:])
     assert call.environment["RAY_AUTH_MODE"] == "token"
     assert Path(call.folder) == node.home / "seedbed"
     assert call.environment["SEEDBED_STORAGE"] == "s3://my-bucket/results"
@@ -140,4 +145,4 @@ def test_a_worker_joins_the_head_and_is_watched(
 
 def test_an_option_that_ray_does_not_know_is_noticed() -> None:
     with pytest.raises(click.NoSuchOption):
-        cli.commands["start"].make_context("start", ["--head", "--dashbord-host=127.0.0.1"])
+        start_command().make_context("start", ["--head", "--dashbord-host=127.0.0.1"])

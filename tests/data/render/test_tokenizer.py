@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
+from typing import Any
 
 import numpy as np
-import open_clip
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from seedbed.data.render import tokenizer
 
-PEER = open_clip.get_tokenizer("ViT-B-32")
 CAPTIONS = [
     "a photo of a cat.",
     "Grinning Face",
@@ -30,10 +30,17 @@ CAPTIONS = [
 ]
 
 
+@functools.cache
+def peer() -> Any:
+    import open_clip  # slow, and all tests are collected by every process that runs some
+
+    return open_clip.get_tokenizer("ViT-B-32")
+
+
 @pytest.mark.parametrize("context", [3, 16, 77])
 def test_ids_are_those_of_open_clip(context: int) -> None:
     ids, lengths = tokenizer.encode(CAPTIONS, context)
-    assert (ids == PEER(CAPTIONS, context_length=context).numpy()).all()
+    assert (ids == peer()(CAPTIONS, context_length=context).numpy()).all()
     assert (ids[np.arange(len(ids)), lengths - 1] == tokenizer.END).all()
 
 
@@ -46,7 +53,7 @@ def test_ids_are_those_of_open_clip_for_any_text(caption: str) -> None:
     # letter, two libraries need not agree.
     assume(all(unicodedata.category(c) != "Cn" for c in tokenizer.clean(caption)))
     ids, _ = tokenizer.encode([caption], 32)
-    assert (ids == PEER([caption], context_length=32).numpy()).all()
+    assert (ids == peer()([caption], context_length=32).numpy()).all()
 
 
 def test_lengths_tell_padding_from_the_token_of_the_same_id() -> None:
