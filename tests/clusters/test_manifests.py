@@ -14,13 +14,13 @@ from tests.clusters.launcher import CLUSTERS, ROOT
 from tests.clusters.manifests import FOLDER, OBJECTS, PLAIN, cluster_of, only, validate
 
 
-@pytest.mark.parametrize("name", PLAIN)
 def server_command() -> click.Command:
     from mlflow.cli import server  # slow: it imports all of MLflow
 
     return server
 
 
+@pytest.mark.parametrize("name", PLAIN)
 def test_kubernetes_takes_every_object(name: str) -> None:
     validate(OBJECTS[name])
 
