@@ -93,14 +93,11 @@ class RandomSeeds:
         """The same with a variance for each cell; the seeds' sum of squares contains those too."""
         cells = self._cells
         own = cells.weights(loadings)
-        weights = own - share * cells.weights_of(self._added)
+        weights = own - share * self._added_weights
         counts = cells.counts(weights)
         if counts is None:
             return self._pooled_part(loadings, share)
-        # (I - H) V times the directions between seeds: 0 where all cells have one variance.
-        mixed = cells.variances[cells.cells][:, None] * self._added
-        mixed -= self.fit.basis @ (self.fit.basis.T @ mixed)
-        together = float(counts @ cells.sums((mixed**2).sum(axis=1)))
+        together = float(counts @ self._mixed)
         half_spread = float(counts @ cells.spread_squares @ counts) + 2 * share * together
         return float(own @ cells.variances), float(weights @ cells.variances), half_spread
 
@@ -136,6 +133,20 @@ class RandomSeeds:
         block, *factors = self.fit.terms
         added: Floats = self.fit.basis @ self.fit.space().added(block, factors)
         return added
+
+    @cached_property
+    def _added_weights(self) -> Floats:
+        """The weight of each cell's variance in the seeds' sum of squares [num_cells]."""
+        return self._cells.weights_of(self._added)
+
+    @cached_property
+    def _mixed(self) -> Floats:
+        """Squares of (I - H) V times the directions between seeds, summed by cell [num_cells]: 0
+        where all cells have one variance."""
+        cells = self._cells
+        mixed = cells.variances[cells.cells][:, None] * self._added
+        mixed -= self.fit.basis @ (self.fit.basis.T @ mixed)
+        return cells.sums((mixed**2).sum(axis=1))
 
     @cached_property
     def _sum_sq(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from seedbed.errors import TrackingError
@@ -20,13 +21,7 @@ def runs_of(experiment: str, uri: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     token: str | None = None
     while True:
-        # The oldest first: a factor's first level is the one that was run first.
-        page = mlflow.search_runs(
-            [number],
-            max_results=PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
+        page = _page(mlflow, number, token)
         rows += [_row(run) for run in page]
         token = page.token
         if not token:
@@ -38,6 +33,24 @@ def runs_of(experiment: str, uri: str) -> list[dict[str, Any]]:
             mend="name another: `seedbed analyze mlflow:EXPERIMENT`",
         )
     return rows
+
+
+def _page(mlflow: Any, experiment: str, token: str | None) -> Any:
+    """Some runs, the oldest first: a factor's first level is the one that was run first."""
+    collects = gc.isenabled()
+    # A run is dozens of objects, all of which live until its page is read: to look through them
+    # for garbage, again and again while they are made, takes a third of the time.
+    gc.disable()
+    try:
+        return mlflow.search_runs(
+            [experiment],
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _row(run: Any) -> dict[str, Any]:
