@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from seedbed.analyze import trials_table, write_report
-from seedbed.analyze.findings.budget import AgainstBudget
+from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.study import Findings, find
 from seedbed.commands.seedbed import main
 from seedbed.plan.design import Design

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seedbed.analyze.findings.budget import AgainstBudget, against_budget
+from seedbed.analyze.findings.budget import against_budget
+from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.cells import find_cells
 from seedbed.analyze.findings.judged import Judged, scale_of
 from seedbed.analyze.findings.outlook import Outlook, look_ahead

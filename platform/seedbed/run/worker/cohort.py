@@ -12,18 +12,16 @@ import numpy as np
 import torch
 
 from seedbed.data.fault import Fault
-from seedbed.data.opening import OpenCorpus
-from seedbed.data.order import Order
-from seedbed.data.render.render import Rendering
 from seedbed.errors import CohortTooLargeError, DataError
 from seedbed.model.gather import of_every_rank
 from seedbed.plan.ladder import branches_of
 from seedbed.plan.plan import Cohort
-from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.batch import Agree, Batch, alone, make_batch
 from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.process import prepare
+from seedbed.run.worker.reading import order_of as order_of
+from seedbed.run.worker.reading import rendering_of as rendering_of
 from seedbed.run.worker.variant import Variant, is_due
 from seedbed.study.trial import Trial
 
@@ -138,7 +136,8 @@ class CohortTraining:
             state = trunk.state_dict()
             # Of the weights loading makes a copy; of all else it keeps what it is given.
             own = {n: v if n == "model" else copy.deepcopy(v) for n, v in state.items()}
-            self._made(key).load_state_dict(own)
+            with self.first_steps.room_for(self.trials[key].name):
+                self._made(key).load_state_dict(own)
             self._own_seconds += self.variants[key].clock.total_seconds
 
     def _made(self, key: str) -> Variant:
@@ -252,43 +251,3 @@ def turns(variants: list[Variant], step_number: int) -> list[Variant]:
 def roll(digest: str, ids: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     """The order's hash after one more global batch: equal hashes prove equal batches."""
     return hashlib.sha256(digest.encode() + ids.astype("<i8").tobytes()).hexdigest()
-
-
-def order_of(corpus: OpenCorpus, recipe: Recipe) -> Order:
-    """The order in which `recipe`'s seed reads the training rows."""
-    return Order(
-        corpus.train.blocks,
-        fingerprint=corpus.train.fingerprint,
-        seed=recipe.seed,
-        lanes=recipe.corpus.lanes,
-        window_rows=recipe.corpus.window_rows,
-    )
-
-
-def rendering_of(cohort: Cohort) -> Rendering:
-    """The views that any member reads, each made once."""
-    views = {view for trial in cohort.trials for view in trial.recipe.objective.views}
-    recipe = cohort.recipe
-    return Rendering(
-        images={
-            view: getattr(recipe.augment, view.name)
-            for view in sorted(views)
-            if view.modality == "image"
-        },
-        texts=tuple(sorted(view for view in views if view.modality == "text")),
-        text_augmentation=recipe.augment.text_aug,
-        masking=recipe.augment.text_masked,
-        image_size=recipe.image.size,
-        context=recipe.text.context,
-        caption=recipe.corpus.caption,
-        test_caption=recipe.corpus.held_out_caption,
-        # Of every view that the recipe describes, read or not: a variant sees the same pixels
-        # alone as beside others.
-        decode_side=max(
-            view.needed_side(recipe.image.size)
-            for view in (recipe.augment.image, recipe.augment.image_a, recipe.augment.image_b)
-        ),
-        seed=recipe.seed,
-        test_crop=recipe.augment.test,
-        assets=cohort.assets,
-    )

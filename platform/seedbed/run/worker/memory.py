@@ -73,6 +73,18 @@ class FirstSteps:
         peak = torch.cuda.max_memory_allocated(self.device)
         self.steps[name] = FirstStep(name, before, after, peak)
 
+    @contextmanager
+    def room_for(self, name: str) -> Iterator[None]:
+        """Around what makes a rung of its trunk, in the middle of a training.
+
+        Raises CohortTooLargeError where there is no room beside the others: they are then trained
+        in parts, from where they are.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise self._no_room(name, torch.cuda.memory_allocated(self.device)) from error
+
     def check(self) -> None:
         """After the first step of all: raise CohortTooLargeError where the next would not fit."""
         if self._checked or not self.steps:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seedbed.analyze.findings.budget import AgainstBudget, BudgetEffect, Crossing
+from seedbed.analyze.findings.budget_effects import AgainstBudget, BudgetEffect, Crossing
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, count_words, counted, listed, unit_of
 from seedbed.analyze.report.page import Section, Table
