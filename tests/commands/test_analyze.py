@@ -137,6 +137,41 @@ def test_claims_of_a_file_are_judged_and_lower_may_be_better(
 
 
 @pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("of = 'lr'", "of = 'lrr'"), "the study has no factor 'lrr'"),
+        (("level = 0.002", "level = 0.003"), "Factor 'lr' has no level '0.003'"),
+        (("'above'", "'abov'"), "'above'"),
+    ],
+)
+def test_a_claim_about_what_the_table_has_not_is_refused(
+    changed: tuple[str, str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs.csv").write_text("lr,loss\n0.001,3\n0.001,3.1\n0.002,4\n0.002,4.1\n")
+    contrast = "{of = 'lr', level = 0.002, over = 0.001, direction = 'above'}".replace(*changed)
+    claim = f"[[claim]]\nid = 'a'\nstatement = 'b'\ncontrasts = [{contrast}]\n"
+    (tmp_path / "claims.toml").write_text(claim)
+    line = ["analyze", str(tmp_path / "runs.csv"), "--response", "loss", "--factors", "lr"]
+    line += ["--claims", str(tmp_path / "claims.toml"), "--out", str(tmp_path / "report")]
+    assert main(line) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_interaction_is_no_error_where_cells_have_their_own_and_a_row_twice_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["analyze", table("R_ToothGrowth", tmp_path), "--response", "len", "--factors", "supp"]
+    assert main([*line, "dose", "--error", "highest-order", "--out", str(tmp_path / "r")]) == 2
+    assert "every cell has 10 runs or more" in capsys.readouterr().err
+    rows = pd.read_csv(table("R_npk", tmp_path))
+    pd.concat([rows, rows.tail(1)]).to_csv(tmp_path / "runs.csv", index=False)
+    line = ["analyze", str(tmp_path / "runs.csv"), "--response", "yield", "--factors", "N", "P"]
+    assert main([*line, "--block", "block", "--out", str(tmp_path / "r")]) == 0
+    assert "1 of 25 rows are another one again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--response", "accc", "--factors", "a"], "acc"),

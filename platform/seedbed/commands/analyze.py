@@ -60,7 +60,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the answer and write the report. Raises SeedbedError for what cannot be analysed."""
     from seedbed.analyze.report.write import write_report
-    from seedbed.analyze.trials.foreign import Stated, runs_of_cells, study_of
+    from seedbed.analyze.trials.foreign import Stated, study_of
+    from seedbed.analyze.trials.foreign_rows import num_repeated, runs_of_cells
     from seedbed.analyze.trials.table import trials_table
 
     name = args.table.removeprefix(MLFLOW).rpartition("/")[2].partition(".")[0]
@@ -69,6 +70,9 @@ def run(args: argparse.Namespace) -> None:
     if len(table) < len(read):
         left = f"{len(read) - len(table)} of {len(read)} runs have none of the factors: left out"
         print(left, file=sys.stderr)
+    if args.block and (repeated := num_repeated(table)):
+        again = f"{repeated} of {len(table)} rows are another one again in every column"
+        print(f"{again}: leave out a run that is there twice", file=sys.stderr)
     stated = Stated(
         responses=args.response,
         factors=args.factors,
@@ -96,7 +100,7 @@ def _read(said: str, tracking_uri: str) -> pd.DataFrame:
     from seedbed.errors import AnalysisError
 
     if said.startswith(MLFLOW):
-        from seedbed.analyze.trials.foreign import table_of
+        from seedbed.analyze.trials.foreign_rows import table_of
         from seedbed.home import home
         from seedbed.track.mlflow.address import default_tracking_uri
         from seedbed.track.mlflow.foreign import runs_of
@@ -113,7 +117,7 @@ def _read(said: str, tracking_uri: str) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise AnalysisError(
             f"The table {said} cannot be read.",
-            why=str(error),
+            why=str(error).strip(),
             mend=f"Give a .csv, .tsv or .parquet file, or {MLFLOW}EXPERIMENT.",
         ) from None
 

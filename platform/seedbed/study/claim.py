@@ -12,8 +12,7 @@ from seedbed.errors import StudyError, nearest
 from seedbed.evaluate.named import NamedTest, test_called
 from seedbed.metric import Metric
 from seedbed.recipe.scale import scale_named
-from seedbed.study.contrast import Contrast
-from seedbed.study.factor import Factor
+from seedbed.study.contrast import Contrast, Levelled
 
 
 class Claim:
@@ -52,7 +51,7 @@ class Claim:
     def __repr__(self) -> str:
         return f"Claim({self.id!r}, {self.statement!r}, contrasts={list(self.contrasts)})"
 
-    def check(self, factors: Sequence[Factor], responses: Sequence[Metric]) -> None:
+    def check(self, factors: Sequence[Levelled], responses: Sequence[Metric]) -> None:
         """Raises StudyError where a study of these factors and responses cannot judge it."""
         by_response = {metric.name: metric for metric in responses}
         if not self.contrasts:
@@ -132,7 +131,7 @@ def _scales(claim: str, scale: object) -> tuple[str, ...]:
 
 
 def check_claims(
-    claims: Sequence[Claim], factors: Sequence[Factor], responses: Sequence[Metric]
+    claims: Sequence[Claim], factors: Sequence[Levelled], responses: Sequence[Metric]
 ) -> None:
     """Raises StudyError for a claim that the study cannot judge, and for two of one id."""
     seen: set[str] = set()

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from seedbed.checks import number, one_of
 from seedbed.errors import StudyError, nearest
 from seedbed.metric import Metric
 from seedbed.study.cell import Cell
-from seedbed.study.factor import Factor
 from seedbed.study.label import Label
 
 DIRECTIONS = ("above", "below", "within")
+
+
+class Levelled(Protocol):
+    """A factor as far as a claim asks: a study's own, or a column of somebody's table."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def levels(self) -> Collection[Label]: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Contrast:
     direction: str = "above"
     margin: float = 0.0
 
-    def check(self, claim: str, factors: Mapping[str, Factor]) -> None:
+    def check(self, claim: str, factors: Mapping[str, Levelled]) -> None:
         """Raises StudyError where a study of these factors cannot estimate it."""
         start = f"Claim {claim}: "
         pairs = [

@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from seedbed.analyze.trials.foreign_rows import labels_of, numbers_of
 from seedbed.analyze.trials.observations import AnalysisError, label_text, require_column
 from seedbed.analyze.trials.outcomes import outcomes
 from seedbed.errors import nearest
 from seedbed.metric import Kind, Metric
 from seedbed.plan.design import Design, PlannedFactor, PlannedTrial, StatedClaim, StatedError
-from seedbed.study.cell import Cell, canonical
-from seedbed.study.claim import Claim
+from seedbed.study.cell import Cell
+from seedbed.study.claim import Claim, check_claims
 from seedbed.study.record import Status, TrialRecord
 
 SAMPLES = "budget.samples"  # the field of our own recipes that says how much a run sees
@@ -26,7 +28,6 @@ _SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 HIGHEST_ORDER = "highest-order"
 NO_VALUE = "the table has no value of it"
 MOST_NAMED = 5  # cells that the table lacks, named in one sentence
-NAMES = ("run_name", "Name")  # the columns that name a run: MLflow's, and W&B's exports'
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,6 @@ class Stated:
     name: str = "table"
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], texts: str = "params.") -> pd.DataFrame:
-    """A table of rows; a column `texts...` of text becomes numbers where all of it are."""
-    table = pd.DataFrame(list(rows))
-    for column in [name for name in table.columns if name.startswith(texts)]:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        if numbers.notna().sum() == table[column].notna().sum():
-            table[column] = numbers
-    return table
-
-
-def runs_of_cells(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
-    """The rows that have one of the factors: a sweep's own run, above its trials, has none."""
-    known = [name for name in factors if name in table.columns]
-    return table[table[known].notna().any(axis=1)] if known else table
-
-
 def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRecord]]:
     """The design and the records that `table` stands for, a row a run.
 
@@ -89,7 +74,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
     if not len(table):
         raise AnalysisError("The table has no row.", mend="Give one with a row for each run.")
     rows = table.reset_index(drop=True)
-    labels = {name: _labels(rows, name) for name in stated.factors}
+    labels = {name: labels_of(rows, name) for name in stated.factors}
     cells = [
         Cell(zip(labels, values, strict=True)) for values in zip(*labels.values(), strict=True)
     ]
@@ -99,8 +84,11 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         Metric(name, kind=stated.kind, higher_is_better=stated.higher_is_better)
         for name in stated.responses
     )
+    check_claims(stated.claims, list(factors.values()), metrics)
     keys = [f"row-{number + 1:06d}" for number in range(len(rows))]
     highest = stated.error == HIGHEST_ORDER
+    if highest:
+        _require_single_runs(cells)
     design = Design(
         study=stated.name,
         question=f"What do {', '.join(stated.factors)} change?",
@@ -118,7 +106,10 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
             for key, cell, seed in zip(keys, cells, seeds, strict=True)
         ),
     )
-    values = {name: _numbers(rows, name, stated) for name in stated.responses}
+    values = {
+        name: numbers_of(rows, name, kind=stated.kind, per_cent=stated.per_cent)
+        for name in stated.responses
+    }
     ended = outcomes(rows)
     records = [
         _record(stated, key, cell, seed, {name: own[n] for name, own in values.items()}, ended[n])
@@ -151,25 +142,6 @@ def _record(
         reason=reason,
         metrics={} if lost else {name: v for name, v in values.items() if not math.isnan(v)},
     )
-
-
-def _row(rows: pd.DataFrame, where: pd.Series[bool]) -> str:
-    """The first row of `where` in words, with its run's name where the table has one."""
-    first = int(where.to_numpy().argmax())
-    named = next((f" ('{rows[name].iloc[first]}')" for name in NAMES if name in rows), "")
-    return f"Row {first + 1}{named}"
-
-
-def _labels(rows: pd.DataFrame, name: str) -> list[Any]:
-    column = rows[name]
-    if column.isna().any():
-        first = _row(rows, column.isna())
-        raise AnalysisError(
-            f"{first} has no value of the factor '{name}'.",
-            why="A run without a label is in no cell.",
-            mend="Fill it, leave the row out, or leave the factor out.",
-        )
-    return [canonical(value) for value in column]
 
 
 def _factor(name: str, labels: Sequence[Any], stated: Stated) -> PlannedFactor:
@@ -219,7 +191,7 @@ def count_of(label: Any, column: str) -> float:
 def _seeds(rows: pd.DataFrame, cells: Sequence[Cell], stated: Stated) -> list[int]:
     """The number of each row's block, or without one of its repetition within its cell."""
     if stated.block:
-        blocks = _labels(rows, stated.block)
+        blocks = labels_of(rows, stated.block)
         known = {label: n for n, label in enumerate(dict.fromkeys(blocks))}
         numbers = [b if isinstance(b, int) and b >= 0 else known[b] for b in blocks]
         return numbers if len(set(numbers)) == len(known) else [known[block] for block in blocks]
@@ -229,6 +201,17 @@ def _seeds(rows: pd.DataFrame, cells: Sequence[Cell], stated: Stated) -> list[in
         seeds.append(counted.get(cell, 0))
         counted[cell] = seeds[-1] + 1
     return seeds
+
+
+def _require_single_runs(cells: Sequence[Cell]) -> None:
+    """Refuses an interaction as the error where every cell has an error of its own."""
+    fewest = min(Counter(cells).values())
+    if fewest > 1:
+        raise AnalysisError(
+            f"The error is '{HIGHEST_ORDER}', and every cell has {fewest} runs or more.",
+            why="Runs of one cell differ by their error alone; an interaction may be real.",
+            mend=f"Leave --error {HIGHEST_ORDER} out.",
+        )
 
 
 def _cells(cells: Sequence[Cell], factors: Mapping[str, PlannedFactor]) -> str:
@@ -246,25 +229,3 @@ def _cells(cells: Sequence[Cell], factors: Mapping[str, PlannedFactor]) -> str:
     ]
     more = [f"{left - MOST_NAMED} more"] if left > MOST_NAMED else []
     return f"the others are not in the table ({'; '.join([*named, *more])})"
-
-
-def _numbers(rows: pd.DataFrame, name: str, stated: Stated) -> list[float]:
-    found = pd.to_numeric(rows[name], errors="coerce").astype(float)
-    wrong = found.isna() & rows[name].notna() & (rows[name].astype(str).str.strip() != "")
-    if wrong.any():
-        raise AnalysisError(
-            f"{_row(rows, wrong)} has {rows.loc[wrong, name].iloc[0]!r} for the response '{name}'.",
-            why="A response is a number, or empty where the run has none.",
-            mend="Correct it, or name another column.",
-        )
-    if stated.per_cent:
-        found = found / 100
-    outside = (found < 0) | (found > 1)
-    if stated.kind == "share" and outside.any():
-        said = rows.loc[outside, name].iloc[0]
-        raise AnalysisError(
-            f"{_row(rows, outside)} has {said!r} for the response '{name}'.",
-            why="A share lies between 0 and 1, or in per cent between 0 and 100.",
-            mend="Give --unit percent, or --unit number.",
-        )
-    return [float(value) for value in found]
