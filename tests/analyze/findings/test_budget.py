@@ -88,7 +88,7 @@ def test_one_seed_has_intervals_by_what_the_trend_leaves(
     study: Callable[..., Any], with_recipes: Callable[..., Design]
 ) -> None:
     one = against(find(*made(study, with_recipes, noise=0.001, num_seeds=1)))
-    assert not one.own_error and one.df == 12 - 2 * 4
+    assert not one.own_error and one.df == 12 - 4 - 2 - 3
     assert all(math.isfinite(e.ahead.conf_low) for e in one.effects)
 
 

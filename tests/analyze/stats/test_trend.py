@@ -20,20 +20,23 @@ from seedbed.analyze.trials.foreign import count_of
 LAION = Path(__file__).parents[3] / "studies" / "published" / "laion.csv"
 
 
-def test_one_line_is_scipys_with_the_textbooks_prediction_interval() -> None:
-    budgets, values = [1e3, 3e3, 1e4, 3e4], [0.10, 0.16, 0.19, 0.27]
+def test_a_difference_of_two_is_scipys_line_with_the_textbooks_prediction_interval() -> None:
+    """However the two bend together."""
+    budgets, values = [1e3, 3e3, 1e4, 3e4], np.array([0.10, 0.16, 0.19, 0.27])
+    bent = np.array([0.1, 0.2, 0.9, 0.3])
     x = np.log(budgets)
     line = stats.linregress(x, values)
-    found = fit_trend({(0,): values}, budgets).at({(0,): 1.0}, 1e5)
+    trend = fit_trend({(0,): list(bent), (1,): list(bent + values)}, budgets)
+    found = trend.at({(1,): 1.0, (0,): -1.0}, 1e5)
     at = math.log(1e5)
     assert found.estimate == pytest.approx(line.intercept + line.slope * at)
-    rest = np.array(values) - line.intercept - line.slope * x
+    rest = values - line.intercept - line.slope * x
     spread = float(rest @ rest) / 2
     error = math.sqrt(spread * (1 + 1 / 4 + (at - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()))
     half = stats.t.ppf(0.975, 2) * error
     assert found.std_error == pytest.approx(error) and found.df == 2
     assert found.conf_high - found.conf_low == pytest.approx(2 * half)
-    slope = fit_trend({(0,): values}, budgets).slope({(0,): 1.0})
+    slope = trend.slope({(1,): 1.0, (0,): -1.0})
     assert (slope.estimate, slope.std_error) == pytest.approx((line.slope, line.stderr))
 
 
@@ -51,7 +54,7 @@ def test_a_level_with_one_budget_has_no_trend_and_takes_none_from_the_others() -
     means = {(0,): [0.1, 0.2, 0.3], (1,): [0.2, 0.3, 0.45], (2,): [math.nan, 0.5, math.nan]}
     trend = fit_trend(means, [1.0, 2.0, 4.0])
     assert math.isnan(trend.at({(2,): 1.0, (0,): -1.0}, 8.0).estimate)
-    assert trend.at({(0,): 1.0}, 8.0).estimate == pytest.approx(0.4)
+    assert trend.at({(1,): 1.0, (0,): -1.0}, 8.0).estimate == pytest.approx(0.1 + 0.05 / 3 + 0.05)
 
 
 def test_intervals_at_the_next_budget_hold_what_is_planted_as_often_as_they_say() -> None:

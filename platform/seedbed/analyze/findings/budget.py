@@ -55,7 +55,7 @@ def against_budget(
         effects=tuple(seen.effects()),
         crossings=tuple(seen.crossings()),
         df=seen.trend.df,
-        own_error=all(fit is not None and not fit.error.refusal for fit in seen.fits),
+        own_error=seen.whole is not None and not seen.whole.error.refusal,
     )
 
 
@@ -150,6 +150,19 @@ class _Seen:
         slope = trend.slope(parts)
         return BudgetEffect(factor, level, base, tuple(at), ahead, slope, within, levels)
 
+    @cached_property
+    def whole(self) -> Fit | None:
+        """The study's own model of all budgets, where effects may differ between them."""
+        if self.design.order < 2:
+            return None
+        factors, block = [*self.factors, self.name], block_of(self.design)
+        try:
+            seen = observe(self.trials, self.response, factors, block)
+            error = chosen_error(self.design, self.trials, self.response)
+            return Fit(seen, self.design.order, error)
+        except AnalysisError:
+            return None
+
     def _at(
         self,
         place: int,
@@ -160,10 +173,14 @@ class _Seen:
         levels: tuple[Any, Any],
         parts: Mapping[Cell, float],
     ) -> Estimate:
-        """By the study's own model, or where that has no error by what the trend leaves."""
-        fit = self.fits[place]
+        """By the study's own model, of all budgets or for an interaction of this one, or where that
+        has no error by what the trend leaves."""
+        label = list(self.numbers)[place]
+        fit = self.fits[place] if within else self.whole
+        held: list[dict[str, Any]] = [{self.name: label}, {}]
+        if within:
+            held = [{within: one} for one in levels]
         if fit is not None:
-            held = ({within: levels[0]}, {within: levels[1]}) if within else ({}, {})
             try:
                 found: Estimate = compared(fit, factor, level, base, *held)
             except AnalysisError:

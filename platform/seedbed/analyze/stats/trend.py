@@ -1,11 +1,12 @@
-"""A trend over budgets: cell means against the logarithm of the budget, and what lies beyond them.
+"""Trends of differences over budgets: straight lines over the logarithm of the budget.
 
-Every cell of the other factors has an intercept of its own; its slope is the sum of parts of the
-factors' levels (of their pairs too, where `order` is 2). So what the lines leave is curvature,
-interactions with the budget that the model has no part for, and noise, all pooled: with two budgets
-and several factors there is still an error. Intervals at a further budget are prediction intervals
-of what runs there would show; a straight line may bend beyond the budgets seen, and of that they
-know what bending the fitted budgets show.
+What all cells have in common at a budget is free, so that a response which bends with the budget
+bends no difference. Every cell of the other factors has a level of its own, and a slope that is the
+sum of parts of its factors' levels (of their pairs too, where `order` is 2). What the lines leave,
+the bending of differences, interactions with the budget that the model has no part for, and noise,
+is pooled: with two budgets and several factors there is still an error. Intervals at a further
+budget are prediction intervals of what runs there would show; of a line that bends beyond the
+budgets seen they know what bending those show.
 """
 
 from __future__ import annotations
@@ -46,22 +47,19 @@ class Trend:
     error_sq: float
     df: int
 
-    def row(self, cell: Cell, budget: float) -> Floats:
-        """The coefficients of `cell` at `budget`."""
-        row = np.zeros(len(self._parameters))
-        row[self.cells.index(cell)] = 1.0
-        for part in _parts(cell, self.order):
-            row[len(self.cells) + self._columns[part]] = _log(budget, self.budgets)
-        return row
-
     def weights(self, parts: Mapping[Cell, float], budget: float) -> Floats:
-        """The coefficients of a weighted sum of cells at `budget`."""
-        return np.sum([w * self.row(cell, budget) for cell, w in parts.items()], axis=0)
+        """The coefficients of a difference of cells, whose weights sum to 0, at `budget`."""
+        row = np.zeros(len(self._parameters))
+        for cell, weight in parts.items():
+            row[self.cells.index(cell)] += weight
+            for part in _parts(cell, self.order):
+                row[self._columns[part]] += weight * _log(budget, self.budgets)
+        return row
 
     def at(
         self, parts: Mapping[Cell, float], budget: float, beside: tuple[float, float] = (0.0, 1.0)
     ) -> Estimate:
-        """The weighted sum of cells at a further `budget`, with what new runs there would vary.
+        """A difference of cells at a further `budget`, with what new runs there would vary.
 
         `beside` is a variance with its degrees of freedom that comes on top: of what all budgets
         share, so that no line shows it (Satterthwaite 1946 for the sum).
@@ -76,14 +74,14 @@ class Trend:
         return judged(value, spread + more, df)
 
     def within(self, parts: Mapping[Cell, float], index: int) -> Estimate:
-        """The same weighted sum of the means at the fitted budget `index`, where nothing but the
-        lines tells noise."""
+        """The same difference of means at the fitted budget `index`, where nothing but the lines
+        tells noise."""
         value = float(sum(w * self.means[self.cells.index(c), index] for c, w in parts.items()))
         spread = self.error_sq * sum(w * w for w in parts.values())
         return judged(value, spread, self.df)
 
     def slope(self, parts: Mapping[Cell, float]) -> Estimate:
-        """How much the weighted sum of cells grows when the budget becomes e times as large."""
+        """How much a difference of cells grows when the budget becomes e times as large."""
         one = self.weights(parts, math.e * self.budgets[0])
         weights = one - self.weights(parts, self.budgets[0])
         spread = self.error_sq * float(weights @ self._inverse @ weights)
@@ -119,15 +117,16 @@ def fit_trend(
     cells = tuple(cell for cell, own in means.items() if any(math.isfinite(v) for v in own))
     table = np.array([means[cell] for cell in cells], dtype=np.float64)
     parts = dict.fromkeys(part for cell in cells for part in _parts(cell, order))
-    columns = {part: number for number, part in enumerate(parts)}
+    shared = len(cells)  # the columns of what all have in common at each budget
+    columns = {part: shared + len(budgets) + number for number, part in enumerate(parts)}
     rows, values = [], []
     for number, cell in enumerate(cells):
         for place, budget in enumerate(budgets):
             if math.isfinite(table[number, place]):
-                row = np.zeros(len(cells) + len(columns))
-                row[number] = 1.0
+                row = np.zeros(shared + len(budgets) + len(columns))
+                row[number] = row[shared + place] = 1.0
                 for part in _parts(cell, order):
-                    row[len(cells) + columns[part]] = _log(budget, budgets)
+                    row[columns[part]] = _log(budget, budgets)
                 rows.append(row)
                 values.append(table[number, place])
     design, y = np.array(rows), np.array(values)
@@ -168,7 +167,7 @@ def _log(budget: float, budgets: Sequence[float]) -> float:
 
 
 def _parts(cell: Cell, order: int) -> list[tuple[tuple[int, int], ...]]:
-    """What a cell's slope is the sum of: what all have, its levels, and pairs of them."""
+    """What a cell's slope is the sum of: parts of its levels, and of pairs of them."""
     named = list(enumerate(cell))
-    sizes = range(min(order, len(named)) + 1)
+    sizes = range(1, min(order, len(named)) + 1)
     return [part for size in sizes for part in itertools.combinations(named, size)]

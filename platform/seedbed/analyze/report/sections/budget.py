@@ -154,7 +154,7 @@ def _remarks(found: AgainstBudget) -> list[str]:
         "The interval at the next budget is one of prediction, of what as many runs there would "
         f"show: by what the lines leave ({counted(found.df, 'degree')} of freedom) and how seeds "
         "differ. A trend that bends beyond the largest budget is in it only as far as it bends "
-        "below.",
+        "below, and what is known at the next budget is not known beyond it.",
         "The probability that two levels really change places takes the errors of two budgets for "
         "independent; 50 % says that nothing is known of it.",
     ]
