@@ -61,7 +61,18 @@ class Studies:
         shifts = random.normal(0, spread, (num, num_seeds))
         noise = random.normal(size=(num, len(self.cells))) * sd[self.cells]
         y = _MEANS[self.cells] + shifts[:, self.seeds] + noise
-        kept = random.random(y.shape) >= lost
+        self._fit(y, random.random(y.shape) >= lost)
+
+    def first(self, num_seeds: int) -> Studies:
+        """The same studies when `num_seeds` of their seeds had run."""
+        own = self.seeds < num_seeds
+        found = object.__new__(Studies)
+        found.num_seeds, found.cells, found.seeds = num_seeds, self.cells[own], self.seeds[own]
+        found._fit(self.y[:, own], self.kept[:, own])
+        return found
+
+    def _fit(self, y: Floats, kept: NDArray[np.bool_]) -> None:
+        num_seeds = self.num_seeds
         self.of_cell, self.of_seed = np.eye(len(CELLS))[self.cells], np.eye(num_seeds)[self.seeds]
         centred = self.of_seed[:, :-1] - self.of_seed[:, -1:]
         design = np.hstack([self.of_cell, centred])[None] * kept[:, :, None]
