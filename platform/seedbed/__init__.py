@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seedbed.study.constraint import forbid
     from seedbed.study.contrast import Contrast
     from seedbed.study.factor import Factor
+    from seedbed.study.looks import Looks
     from seedbed.study.nuisance import Search, Tuning
     from seedbed.study.study import Study
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Contrast": "seedbed.study.contrast",
     "Corpus": "seedbed.data.corpus",
     "Factor": "seedbed.study.factor",
+    "Looks": "seedbed.study.looks",
     "Objective": "seedbed.model.objective",
     "Recipe": "seedbed.recipe.recipe",
     "Search": "seedbed.study.nuisance",
@@ -44,6 +46,7 @@ __all__ = [
     "Contrast",
     "Corpus",
     "Factor",
+    "Looks",
     "Objective",
     "Recipe",
     "Search",

@@ -1,19 +1,18 @@
 """Seeds added until a claim is decided: how often that errs, and how many seeds it spares.
 
-Studies of 2 x 3 cells are looked at after 3 seeds and after each further one. Their intervals are
-the anytime-valid ones (`analyze/stats/anytime.py`), the prior fixed for the most seeds; a study
-stops when the interval of one factor's effect leaves 0, or at the most.
+Studies of 2 x 3 cells are looked at after 3 seeds and after each further one, by each of the rules
+that a study may declare: anytime-valid intervals, and planned looks that spend alpha like Pocock or
+like O'Brien and Fleming. A study stops when the interval of one factor's effect leaves 0, when the
+chance that the most seeds would decide it has fallen under what Looks says, or at the most.
 
-Errors: the share of studies without an effect that ever claim one, over all looks together, with a
-pooled error, with a variance for each cell of which one is four times as wide, and with one value
-per seed. Beside it the t interval of one look, as if nobody had looked before.
+Errors: the share of studies without an effect whose interval leaves 0 at any look, were there none
+that stops for want of a chance; with a pooled error, with a variance for each cell of which one is
+four times as wide, and with one value per seed. Beside it the t interval of one look.
 
 Seeds: a fixed number is planned to see the smallest effect of interest, d, in 80 % of the studies.
-The sequential study is given as many seeds at most as it takes to see d as often. Both have that
-power; what the sequential one spends depends on how large effects are. `at d` is the worst case,
-where a guarantee at every look costs more than it spares; `drawn` has effects that are normal with
-a standard deviation of 2 d, of which two in five are smaller than d, and `drawn wide` of 4 d. There
-the fixed number is the one that finds as many of them.
+A sequential study is given as many seeds at most as it takes to see d as often. Both have that
+power; what the sequential one spends depends on how large effects are: none, half of d, d, twice d;
+`none or d` is the mean of two studies, of which one has the effect that it was planned for.
 
     python tests/benchmarks/bench_looks.py [--studies 1000]
 """
@@ -28,24 +27,26 @@ import simulated_studies as simulated
 from scipy import stats
 from table import Row, run
 
-from seedbed.analyze.stats.anytime import half_width, prior_seeds
+from seedbed.analyze.stats.looked import Looked
+from seedbed.study.looks import METHODS, Looks
 
-TOY = ("--studies", "50")
+TOY = ("--studies", "60")
 NEEDS = ()
 FIRST, MOST = 3, 10
 NUM_CELLS = 6
 POWER = 0.8
-MOST_EVER = 120  # seeds that a search for equal power may reach
+MOST_EVER = 40  # seeds that a search for equal power may reach
+SMALLEST = 1.0  # d, in standard deviations of one seed's contrast
 
 
-def paths(num: int, effect: np.ndarray, num_seeds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def paths(num: int, effect: float, num_seeds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """t statistics [num, seeds] of one contrast after each seed, and their df [seeds].
 
     Within a seed, six cells without their mean are five independent values: the contrast's own and
     four others, whose means are estimated, too. Its unit is its standard deviation.
     """
     values = np.random.default_rng(seed).normal(size=(num, num_seeds, NUM_CELLS - 1))
-    values[:, :, 0] += effect[:, None]
+    values[:, :, 0] += effect
     n = np.arange(1, num_seeds + 1)
     means = values.cumsum(axis=1) / n[:, None]
     rest = ((values**2).cumsum(axis=1) - n[:, None] * means**2).sum(axis=2)
@@ -54,13 +55,27 @@ def paths(num: int, effect: np.ndarray, num_seeds: int, seed: int) -> tuple[np.n
         return means[:, :, 0] / np.sqrt(rest / df / n), df
 
 
-def looked_at(t: np.ndarray, df: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each study finds an effect at some look, and the seeds that it spends."""
-    n = np.arange(FIRST, most + 1)
-    own = df[FIRST - 1 : most]
-    beyond = np.abs(t[:, FIRST - 1 : most]) > half_width(own, n, prior_seeds(most, own[-1]))
-    found = beyond.any(axis=1)
-    return found, np.where(found, FIRST + beyond.argmax(axis=1), most)
+def limits(looks: Looks, df: np.ndarray) -> np.ndarray:
+    """Half of the interval at each look, in standard errors."""
+    own = [Looked(looks, NUM_CELLS, num) for num in looks.counts]
+    return np.array([one.half_width(df[one.num_seeds - 1]) for one in own])
+
+
+def looked_at(t: np.ndarray, df: np.ndarray, looks: Looks) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each study has found an effect when it stops, and the seeds that it spends.
+
+    The chance is that of `Looked.chance` for a claim about 0, for all studies at once.
+    """
+    n, limit = np.array(looks.counts), limits(looks, df)
+    t, own, share = t[:, n - 1], df[n - 1], n / looks.most
+    beyond = np.abs(t) > limit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        short = [(side * t - limit[-1] * np.sqrt(share)) / np.sqrt(1 - share) for side in (1, -1)]
+        chance = sum(stats.t.cdf(one, own) for one in short)
+    stops = beyond | (chance < looks.futility)
+    stops[:, -1] = True
+    at = stops.argmax(axis=1)
+    return beyond[np.arange(len(t)), at], n[at]
 
 
 def fixed(t: np.ndarray, df: np.ndarray, power: float) -> int:
@@ -72,59 +87,68 @@ def fixed(t: np.ndarray, df: np.ndarray, power: float) -> int:
     raise ValueError(f"{t.shape[1]} seeds do not reach a power of {power}")
 
 
-def ever_missed(num: int, rule: str, wide: float) -> tuple[float, float]:
-    """Shares of studies whose interval misses at any look: the anytime-valid one, and the t's."""
-    studies = simulated.Studies(num, MOST, wide=wide, lost=0.0, seed=7)
-    prior = prior_seeds(MOST, (NUM_CELLS - 1) * (MOST - 1))
-    missed, naive = np.zeros(num, bool), np.zeros(num, bool)
-    for num_seeds in range(FIRST, MOST + 1):
-        seen = studies.first(num_seeds)
-        loadings = seen.loadings(simulated.EFFECTS["A"])
-        variance, df = getattr(simulated, rule)(seen, loadings)
-        off = (loadings * seen.y).sum(axis=1) - simulated.TRUTH["A"]
-        t = np.abs(off) / np.sqrt(variance)
-        missed |= t > half_width(df, num_seeds, prior)
-        naive |= t > stats.t.ppf(0.975, df)
-    return float(missed.mean()), float(naive.mean())
+def missed_by(num: int) -> dict[str, list[float]]:
+    """Shares of studies whose interval misses at any look, by rule ("t" for that of one look), with
+    each of four errors."""
+    found: dict[str, list[float]] = {name: [] for name in (*METHODS, "t")}
+    for rule, wide in (("pooled", 1.0), ("cells", 1.0), ("cells", 4.0), ("by_seed", 4.0)):
+        studies = simulated.Studies(num, MOST, wide=wide, lost=0.0, seed=7)
+        missed = {name: np.zeros(num, bool) for name in found}
+        for num_seeds in range(FIRST, MOST + 1):
+            seen = studies.first(num_seeds)
+            loadings = seen.loadings(simulated.EFFECTS["A"])
+            variance, df = getattr(simulated, rule)(seen, loadings)
+            off = (loadings * seen.y).sum(axis=1) - simulated.TRUTH["A"]
+            t = np.abs(off) / np.sqrt(variance)
+            missed["t"] |= t > stats.t.ppf(0.975, df)
+            for name in METHODS:
+                looked = Looked(Looks(FIRST, 1, MOST, method=name), NUM_CELLS, num_seeds)
+                missed[name] |= t > np.array([looked.half_width(one) for one in df])
+        shares = {name: float(ones.mean()) for name, ones in missed.items()}
+        told = "".join(f"{100 * shares[name]:>14.1f} %" for name in found)
+        print(f"{rule:<8} widest {wide:g} {told}")
+        for name, share in shares.items():
+            found[name].append(share)
+    return found
+
+
+def spent(num: int, method: str) -> dict[str, float]:
+    """Seeds as a share of the fixed number of the same power, by the size of the effect."""
+    t, df = paths(num, SMALLEST, MOST_EVER, seed=1)
+    planned = fixed(t, df, POWER)
+    for most in range(planned, MOST_EVER):
+        looks = Looks(FIRST, 1, most, method=method)
+        if looked_at(t, df, looks)[0].mean() >= POWER:
+            break
+    ratios, found = {}, {}
+    for name, times in (("none", 0.0), ("d / 2", 0.5), ("d", 1.0), ("2 d", 2.0)):
+        t, df = paths(num, times * SMALLEST, MOST_EVER, seed=2)
+        finds, seeds = looked_at(t, df, looks)
+        ratios[name], found[name] = float(seeds.mean()) / planned, float(finds.mean())
+    told = "".join(f"{ratios[name]:>6.2f} ({100 * found[name]:3.0f} %)" for name in ratios)
+    print(f"{method:<16}{planned:>5}{looks.most:>6} {told}")
+    return ratios | {"none or d": (ratios["none"] + ratios["d"]) / 2}
 
 
 def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=1000)
     num = parser.parse_args(arguments).studies
-    errors = []
-    print("error                 missed at any look   by t intervals")
-    for rule, wide in (("pooled", 1.0), ("cells", 1.0), ("cells", 4.0), ("by_seed", 4.0)):
-        missed, naive = ever_missed(num, rule, wide)
-        errors.append(missed)
-        print(f"{rule:<8} widest {wide:g}  {100 * missed:>14.1f} %  {100 * naive:>14.1f} %")
-    smallest = 0.5
-    t, df = paths(num, np.full(num, smallest), MOST_EVER, seed=1)
-    planned = fixed(t, df, POWER)
-    most = next(n for n in range(FIRST, MOST_EVER) if looked_at(t, df, n)[0].mean() >= POWER)
-    print(f"a fixed {planned} seeds, or {most} at most, see {smallest:g} SD in 80 % of studies")
-    print("effect      fixed  sequential  ratio  found")
-    ratios = {}
-    for name, effects in {
-        "at d": np.full(num, smallest),
-        "at 2 d": np.full(num, 2 * smallest),
-        "drawn": np.random.default_rng(3).normal(0, 2 * smallest, num),
-        "drawn wide": np.random.default_rng(3).normal(0, 4 * smallest, num),
-        "none": np.zeros(num),
-    }.items():
-        t, df = paths(num, effects, MOST_EVER, seed=2)
-        found, spent = looked_at(t, df, most)
-        same = fixed(t, df, float(found.mean())) if name.startswith("drawn") else planned
-        ratios[name] = float(spent.mean()) / same
-        print(f"{name:<11}{same:>5}{spent.mean():>12.1f}{ratios[name]:>7.2f}{found.mean():>7.2f}")
-    same_power = "a fixed number of the same power"
-    return [
-        Row("misses at any look, the most of four errors", 100 * max(errors), "", 5, unit="%"),
-        Row("seeds spent, effects drawn", ratios["drawn"], same_power, 0.7),
-        Row("seeds spent, effects drawn wide", ratios["drawn wide"], same_power),
-        Row("seeds spent, all effects twice the smallest", ratios["at 2 d"], "the planned number"),
-        Row("seeds spent, all effects the smallest", ratios["at d"], "the planned number"),
-    ]
+    print(f"misses at any look  {'':<2}{''.join(f'{name:>16}' for name in (*METHODS, 't'))}")
+    missed = missed_by(num)
+    print("rule            fixed  most  seeds / fixed (effects found): none, d / 2, d, 2 d")
+    rows = []
+    for method in METHODS:
+        ratios = spent(num, method)
+        own = f"{method}: "
+        rows.append(Row(f"{own}misses at any look, most of 4 errors", 100 * max(missed[method]), "",
+                        unit="%"))  # fmt: skip
+        same = "a fixed number of the same power"
+        goal = 0.7 if method != METHODS[0] else None
+        rows.append(Row(f"{own}seeds spent, no effect or d", ratios["none or d"], same, goal))
+        rows += [Row(f"{own}seeds spent, {name}", ratios[name], same) for name in ("none", "d")]
+        rows.append(Row(f"{own}seeds spent, 2 d", ratios["2 d"], "the planned number"))
+    return rows
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Unit:
 def unit_of(metric: Metric, values: Iterable[float], half_widths: Iterable[float] = ()) -> Unit:
     """The unit of a response, with as many decimals as the width of its intervals supports."""
     known = [float(value) for value in values if math.isfinite(value)]
-    widths = [float(width) for width in half_widths if width > 0]
+    widths = [float(width) for width in half_widths if 0 < width < math.inf]
     scale = 100 if metric.is_share else 1
     if widths:
         decimals = 1 - math.floor(math.log10(scale * min(widths)))

@@ -21,6 +21,7 @@ from seedbed.study.arguments import ERRORS
 from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim, digest_of
 from seedbed.study.label import Label
+from seedbed.study.looks import Looks
 from seedbed.study.measured import declared
 from seedbed.study.published import Published
 
@@ -139,11 +140,12 @@ class Design:
 
     `overrides` are the fields set by hand, with their values as text; `metrics` what the numbers of
     its trials are; `rehearsal` the surface of simulated trials; `looks` what earlier reports were
-    written from; `tuned` how each cell was tuned before; `forced` the errors of the lint that it
-    ran in spite of. `cells` says which combinations of levels are trained, "" for all, and `order`
-    how many factors at most act together in the model for them. `paired` says that trials of one
-    seed share what the seed decides, so that they are compared within it; else seeds only number
-    the repetitions of a cell.
+    written from; `sequential` when it is looked at by its own rule, and when it stops, and
+    `looks_stated` when that was stated, in words; `tuned` how each cell was tuned before; `forced`
+    the errors of the lint that it ran in spite of. `cells` says which combinations of levels are
+    trained, "" for all, and `order` how many factors at most act together in the model for them.
+    `paired` says that trials of one seed share what the seed decides, so that they are compared
+    within it; else seeds only number the repetitions of a cell.
     """
 
     study: str
@@ -166,6 +168,8 @@ class Design:
     rehearsal: Surface | None = None
     looks: tuple[Look, ...] = ()
     tuned: Tuned | None = None
+    sequential: Looks | None = None
+    looks_stated: str = ""
     forced: tuple[str, ...] = ()
 
     def metric(self, name: str) -> Metric:
@@ -183,6 +187,8 @@ class Design:
             "rehearsal": self.rehearsal and self.rehearsal.to_json(),
             "looks": [vars(look) for look in self.looks],
             "tuned": self.tuned and self.tuned.to_json(),
+            "sequential": self.sequential and self.sequential.to_json(),
+            "looks_stated": self.looks_stated,
             "forced": list(self.forced),
             "cells": self.cells,
             "order": 0 if self.order == ORDER else self.order,
@@ -251,5 +257,6 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
         "paired": values.get("paired", "") != "no",
         "looks": tuple(Look(**look) for look in values.get("looks", ())),
         "tuned": Tuned.from_json(values["tuned"]) if values.get("tuned") else None,
+        "sequential": Looks.from_json(values["sequential"]) if values.get("sequential") else None,
         "forced": tuple(values.get("forced", ())),
     }

@@ -25,6 +25,7 @@ from seedbed.plan.levels import resolved
 from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
+from seedbed.study.looks import check_looked_seeds
 from seedbed.study.measured import measured
 from seedbed.study.nuisance import Nuisance, check_fresh, check_nuisance
 from seedbed.study.study import Study
@@ -89,10 +90,12 @@ class Plan:
 
     @property
     def variation(self) -> str:
-        """The scale's name, with a digest of the overrides and of the search where there are."""
+        """The scale's name, with a digest of overrides, search and looks where there are any."""
         values = {path: repr(value) for path, value in self.overrides}
         if self.nuisance is not None:
             values["tuning"] = self.nuisance.digest
+        if self.study.looks is not None:
+            values["looks"] = self.study.looks.digest
         if not values:
             return self.scale.name
         digest = content_key(dict(values))
@@ -106,6 +109,11 @@ class Plan:
     def of_trials(self, trials: Sequence[Trial]) -> Plan:
         """This plan with other trials, grouped anew."""
         return replace(self, trials=tuple(trials), cohorts=cohorts_of(trials, self.cohort_size))
+
+    def of_seeds(self, num_seeds: int) -> Plan:
+        """This plan with the first `num_seeds` of its seeds alone."""
+        seeds = list(dict.fromkeys(trial.seed for trial in self.trials))[:num_seeds]
+        return self.of_trials([trial for trial in self.trials if trial.seed in seeds])
 
     def with_tuned(self, tuned: Tuned) -> Plan:
         """This plan with the values that its cells were tuned to."""
@@ -178,6 +186,7 @@ def plan(
 
     `nuisance` replaces what the study states of it.
     """
+    check_looked_seeds(study.looks, None if seeds is None else tuple(seeds))
     trials = study.trials(scale, overrides=overrides, seeds=seeds)
     nuisance = nuisance or study.nuisance
     if nuisance is not None:
@@ -237,6 +246,7 @@ def _design(plan: Plan) -> Design:
         cells="" if study.design is None else str(study.design),
         order=ORDER if study.design is None else study.design.order,
         tuned=plan.tuned,
+        sequential=study.looks,
         seeds=tuple(sorted({trial.seed for trial in plan.trials})),
         trials=tuple(
             PlannedTrial(
@@ -256,6 +266,8 @@ def _set_by_hand(plan: Plan) -> dict[str, str]:
     values = {path: str(value) for path, value in plan.overrides}
     if plan.nuisance is not None:
         values["tuning"] = f"{plan.nuisance.all_words} ({plan.nuisance.digest})"
+    if plan.study.looks is not None:
+        values["looks"] = f"{plan.study.looks.words} ({plan.study.looks.digest})"
     return values
 
 

@@ -33,6 +33,7 @@ from seedbed.study.constraint import Forbidden, check_cells, check_constraints
 from seedbed.study.crossing import check_crossing, check_overrides, crossed
 from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
+from seedbed.study.looks import Looks, checked_looks, looked_seeds
 from seedbed.study.measured import check_responses, measured
 from seedbed.study.nuisance import Search, Tuning, check_nuisance, stated_nuisance
 from seedbed.study.published import Published
@@ -54,12 +55,13 @@ class Study:
     and `constraints=(forbid(encoder="resnet", supervision="filip"),)` leaves cells out.
     `published` are values of others that the report sets beside the study's own; `claims` are what
     the study expects, judged in the report. `nuisance` fields are tuned for every cell, as `tuning`
-    says, before cells are compared. `error` is what its intervals use: "cells" (a variance for each
-    cell) or "pooled" (one for all: narrower, and too narrow where the variances differ),
-    which the report uses only if it was stated before the first trial. `tests` are test sets that
-    every trial is scored on beside the held-out pairs, as "cifar10" or "imagenet=s3://...": their
-    metrics (`cifar10/acc1`) can be responses. Everything is checked here,
-    at definition: a wrong path, level or patch raises StudyError before anything starts.
+    says, before cells are compared. With `looks` seeds are added until the claims are decided or
+    the intervals short, up to a number stated before. `error` is what its intervals use: "cells" (a
+    variance for each cell) or "pooled" (one for all: narrower, and too narrow where the variances
+    differ), which the report uses only if it was stated before the first trial. `tests` are test
+    sets that every trial is scored on beside the held-out pairs, as "cifar10" or
+    "imagenet=s3://...": their metrics (`cifar10/acc1`) can be responses. Everything is checked
+    here, at definition: a wrong path, level or patch raises StudyError before anything starts.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Study:
@@ -83,6 +85,7 @@ class Study:
         tests: Sequence[str] = (),
         nuisance: Sequence[Search] = (),
         tuning: Tuning | None = None,
+        looks: Looks | None = None,
         **design: Any,
     ) -> None:
         self.name, self.question, self.base = name, question, base
@@ -98,6 +101,7 @@ class Study:
         self.published, self.claims = published, several(claims, Claim, "claims")
         self.error = checked_error(error)
         self.nuisance = stated_nuisance(nuisance, tuning)
+        self.looks = checked_looks(looks, self.seeds, bool(self.claims))
         self._check()
 
     def _stated(self, design: Mapping[str, Any]) -> CellDesign | None:
@@ -224,7 +228,8 @@ class Study:
     ) -> tuple[Trial, ...]:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
         check_overrides(overrides or {}, self.factors)
-        chosen = seeds or self.seeds or tuple(range(scale.num_seeds))
+        looked = looked_seeds(self.looks)
+        chosen = seeds or self.seeds or looked or tuple(range(scale.num_seeds))
         firsts = [
             Trial(cell, _with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
         ]

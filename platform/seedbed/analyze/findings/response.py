@@ -23,6 +23,7 @@ from seedbed.analyze.stats.chosen_error import (
 from seedbed.analyze.stats.comparison import Comparison, adjusted
 from seedbed.analyze.stats.diagnostics import Diagnostics, diagnose
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.means import crossed_contrasts, level_contrasts, marginal_means
 from seedbed.analyze.stats.missing import fragile_levels
 from seedbed.analyze.trials.observations import AnalysisError, observe
@@ -52,9 +53,16 @@ class ResponseFindings:
 
 
 def find_response(
-    design: Design, trials: pd.DataFrame, response: str, baselines: Mapping[str, Any]
+    design: Design,
+    trials: pd.DataFrame,
+    response: str,
+    baselines: Mapping[str, Any],
+    looked: Looked | None = None,
 ) -> ResponseFindings:
-    """All tables of one response; when nothing can be computed `fault` says why."""
+    """All tables of one response; when nothing can be computed `fault` says why.
+
+    Intervals and p values of means, contrasts and interactions are those of `looked`, if given.
+    """
     factors, block = list(baselines), block_of(design)
     try:
         checks = diagnose(trials, response, factors, block=block, order=design.order)
@@ -75,11 +83,19 @@ def find_response(
         ]
         fit = Fit(observe(trials, response, factors, block), design.order, error)
         contrasts = [
-            one for name in factors for one in _contrasts(fit, trials, name, baselines[name])
+            one
+            for name in factors
+            for one in _contrasts(fit, trials, name, baselines[name], looked)
         ]
         table = _anova(trials, response, factors, plots, design.order, block, error)
         pairs = itertools.combinations(factors, 2) if design.order > 1 else ()
         by_pair = [crossed_contrasts(fit.seen, a, b, error) for a, b in pairs]
+        if looked is not None:
+            means = [looked.means(table) for table in means]
+            by_pair = [
+                (adjusted(looked.seen(crossed), "holm"), adjusted(looked.seen(simple), "holm"))
+                for crossed, simple in by_pair
+            ]
     except AnalysisError as fault:
         unit = unit_of(design.metric(response), _floats(trials[response]))
         return ResponseFindings(unit, pd.DataFrame(), (), (), (), pd.DataFrame(), fault.what)
@@ -124,7 +140,9 @@ def _floats(column: pd.Series[Any]) -> list[float]:
     return [float(value) for value in pd.to_numeric(column, errors="coerce")]
 
 
-def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> list[Comparison]:
+def _contrasts(
+    fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any, looked: Looked | None
+) -> list[Comparison]:
     """The levels of one factor against its baseline; a family of p values (Holm)."""
     seen = fit.seen
     fragile = fragile_levels(
@@ -137,13 +155,18 @@ def _contrasts(fit: Fit, trials: pd.DataFrame, factor: str, baseline: Any) -> li
         order=fit.order,
     )
     words = "fragile: its sign can flip with the values of the diverged trials"
+
+    def against_baseline(fit: Fit) -> list[Comparison]:
+        found = level_contrasts(fit, factor, baseline, common=True)
+        return found if looked is None else looked.seen(found)
+
     comparisons = [
         one.noted(words if one.level in fragile else "")
-        for one in adjusted(level_contrasts(fit, factor, baseline, common=True), "holm")
+        for one in adjusted(against_baseline(fit), "holm")
     ]
     if fit.kind == "unequal" or seen.block is None:
         return comparisons
-    by_seed = level_contrasts(Fit(seen, fit.order, "unequal"), factor, baseline, common=True)
+    by_seed = against_baseline(Fit(seen, fit.order, "unequal"))
     return [
         replace(one, by_seed_low=own.conf_low, by_seed_high=own.conf_high)
         for one, own in zip(comparisons, by_seed, strict=True)

@@ -15,6 +15,7 @@ from seedbed.analyze.findings.budget import against_budget
 from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.cells import find_cells
 from seedbed.analyze.findings.judged import Judged, scale_of
+from seedbed.analyze.findings.looks import LookTaken, looked_at, looks_taken
 from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
 from seedbed.analyze.findings.response import ResponseFindings as ResponseFindings
@@ -25,6 +26,7 @@ from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.comparison import adjusted
 from seedbed.analyze.stats.components import variance_components
 from seedbed.analyze.stats.examples import two_errors
+from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.missing import missing_trials
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
@@ -55,6 +57,7 @@ class Findings:
     components: pd.DataFrame
     two_level: pd.DataFrame | None
     test_errors: pd.DataFrame
+    looks: list[LookTaken]
     budget: AgainstBudget | None = None
 
     @property
@@ -86,7 +89,10 @@ def find(
     baselines = {name: _baseline(factor) for name, factor in design.factors.items()}
     ordered = _baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
-    responses = [find_response(design, ordered, name, baselines) for name in design.responses]
+    looked = looked_at(design, ordered)
+    responses = [
+        find_response(design, ordered, name, baselines, looked) for name in design.responses
+    ]
     two_level = _two_level(ordered, responses[0], factors, block_of(design))
     responses[0] = primary = _finely(responses[0], ordered, two_level)
     costs = [name for name in (COST, *_costs(design, ordered)) if name in ordered.columns]
@@ -106,13 +112,14 @@ def find(
         aliases=aliases,
         cells=find_cells(ordered, primary.unit, cost, list(baselines), block_of(design)),
         cost=unit_of(design.metric(cost), ordered[cost]) if cost else None,
-        claims=_claims(design, ordered, responses, aliases),
+        claims=_claims(design, ordered, responses, aliases, looked),
         outlook=None
         if primary.fault
         else _outlook(ordered, primary, list(baselines), cost, design.order),
         components=_components(ordered, primary, list(baselines), block_of(design)),
         two_level=two_level,
         test_errors=_test_errors(design, ordered, primary, baselines, correct or {}),
+        looks=looks_taken(design, ordered, baselines, aliases),
         budget=None
         if primary.fault
         else against_budget(design, ordered, primary.unit.name, factors),
@@ -155,6 +162,7 @@ def _claims(
     trials: pd.DataFrame,
     responses: list[ResponseFindings],
     aliases: list[Alias],
+    looked: Looked | None,
 ) -> list[Judged]:
     """The verdicts on the design's claims, in their order."""
     by_name, block = {response.unit.name: response for response in responses}, block_of(design)
@@ -171,6 +179,7 @@ def _claims(
             judge(
                 stated, trials, list(design.factors), response.unit,
                 block=block, error=response.error, aliases=aliases, scale=scale_of(design),
+                looked=looked,
             )
         )  # fmt: skip
     return judged

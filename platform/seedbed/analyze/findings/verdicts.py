@@ -33,6 +33,7 @@ from seedbed.analyze.findings.judged import (
 from seedbed.analyze.numbers import Unit, listed
 from seedbed.analyze.stats.comparison import Comparison
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_against
 from seedbed.analyze.stats.means import compared
 from seedbed.analyze.trials.confounds import Alias
@@ -52,20 +53,24 @@ def judge(
     error: str = "pooled",
     aliases: Sequence[Alias] = (),
     scale: str = "",
+    looked: Looked | None = None,
 ) -> Judged:
     """The verdict on a stated claim by the completed trials.
 
-    `unit` is that of the claim's response, `scale` that of the trials, "" for any. A level that
+    `unit` is that of the claim's response, `scale` that of the trials, "" for any; with `looked`
+    its intervals hold at all looks together. A level that
     does not exist, a constant response or a lack of trials gives "not estimable" in words, never
     an exception.
     """
     claim = stated.claim
     if not is_about(claim, scale):
-        judged = judge(stated, trials, factors, unit, block=block, error=error, aliases=aliases)
+        judged = judge(
+            stated, trials, factors, unit, block=block, error=error, aliases=aliases, looked=looked
+        )
         return _only_seen(judged, scale)
     try:
         contrasts = tuple(
-            _judged_contrast(one, trials, factors, unit, block, error, claim)
+            _judged_contrast(one, trials, factors, unit, block, error, claim, looked)
             for one in claim.contrasts
         )
     except AnalysisError as fault:
@@ -89,7 +94,9 @@ def judge(
         verdict = ALIASED if ALIASED in verdicts else NOT_ESTIMABLE
     else:
         verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else INCONCLUSIVE
-    ahead = _precision(contrasts, trials, claim.alpha) if verdict == INCONCLUSIVE else ()
+    # A study with looks of its own gets no other seeds than those that it stated.
+    is_open = verdict == INCONCLUSIVE and looked is None
+    ahead = _precision(contrasts, trials, claim.alpha) if is_open else ()
     why = next((one.note for one in contrasts if one.verdict == verdict and one.note), "")
     return _answer(stated, unit, verdict, contrasts, why, ahead)
 
@@ -107,12 +114,15 @@ def _judged_contrast(
     block: str | None,
     error: str,
     claim: Claim,
+    looked: Looked | None,
 ) -> JudgedContrast:
     measured = estimated(one, trials, factors, unit.name, block=block, error=error)
     direction, margin = one.direction, one.margin
     level = 1 - (2 if direction == "within" else 1) * claim.alpha
-    low, high = interval(measured, level)
-    wide_low, wide_high = interval(measured, 1 - claim.alpha / len(claim.contrasts))
+    between = interval if looked is None else looked.interval
+    low, high = between(measured, level)
+    wide_low, wide_high = between(measured, 1 - claim.alpha / len(claim.contrasts))
+    p_of = p_against if looked is None else looked.p_against
     verdict, note = INCONCLUSIVE, measured.note
     if math.isnan(measured.estimate):
         verdict, note = _why_not(one, trials, factors, unit.name, block, note)
@@ -122,7 +132,7 @@ def _judged_contrast(
         verdict = REFUTED
     return JudgedContrast(
         one, measured.estimate, measured.std_error, measured.df,
-        p_against(measured, direction, margin), low, high, verdict, note,
+        p_of(measured, direction, margin), low, high, verdict, note,
     )  # fmt: skip
 
 

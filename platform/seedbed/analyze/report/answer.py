@@ -9,6 +9,7 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import Unit, counted, listed, p_value
 from seedbed.analyze.report.page import sentence
 from seedbed.analyze.report.sections.claims import tally
+from seedbed.analyze.report.sections.looks import looks_caveats
 from seedbed.analyze.report.sections.planted_claims import truth_words
 from seedbed.analyze.stats.chosen_error import RESIDUAL
 from seedbed.analyze.stats.comparison import Comparison, of_term
@@ -90,7 +91,7 @@ def caveats(findings: Findings) -> list[str]:
             "Trials of the same data and seed share their order of samples, and two seeds are too "
             "few to take that into the intervals: those of the data's effects may be too narrow."
         )
-    words += _looks(findings)
+    words += looks_caveats(findings) or _looks(findings)
     if any("fragile" in one.note for one in findings.primary.contrasts):
         words.append("A difference marked fragile could change sign with the diverged trials.")
     return words

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.study import figures_of
 from seedbed.analyze.findings.effects import effect_table, share_table
+from seedbed.analyze.findings.looks import LookTaken
 from seedbed.analyze.findings.study import Findings, ResponseFindings, find
 from seedbed.analyze.report.answer import answer, caveats
 from seedbed.analyze.report.page import Section
@@ -32,6 +33,7 @@ from seedbed.analyze.report.sections.effects_by_size import all_effects
 from seedbed.analyze.report.sections.interactions import interactions
 from seedbed.analyze.report.sections.learning_curves import CurveReader, Curves, learning_curves
 from seedbed.analyze.report.sections.learning_curves import section as curves_section
+from seedbed.analyze.report.sections.looks import looks
 from seedbed.analyze.report.sections.means import means
 from seedbed.analyze.report.sections.missing import missing
 from seedbed.analyze.report.sections.planted import planted
@@ -52,10 +54,12 @@ _FLOATS = "%.10g"
 
 @dataclass(frozen=True)
 class Report:
-    """The files that were written, by name, and the plain-text summary."""
+    """The files that were written, by name, the plain-text summary, and the looks by its own rule
+    that the study has had."""
 
     paths: dict[str, Path]
     summary: str
+    looks: tuple[LookTaken, ...] = ()
 
     @property
     def page(self) -> Path:
@@ -110,7 +114,7 @@ def write_report(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
         paths[name] = path
-    return Report(paths, summary(findings))
+    return Report(paths, summary(findings), tuple(findings.looks))
 
 
 def _tables(findings: Findings) -> dict[str, str]:
@@ -172,7 +176,13 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
     # A table that another trainer made may know of none.
     has_costs = findings.cost is not None or any(m.is_cost for m in findings.design.metrics)
     if findings.primary.fault:
-        told = [*claims(findings), *published, *tuning(findings), *curves_section(learned)]
+        told = [
+            *claims(findings),
+            *looks(findings),
+            *published,
+            *tuning(findings),
+            *curves_section(learned),
+        ]
         return [design, *gaps, *told, what_next(findings), *last]
     return [
         *planted(findings),
@@ -187,6 +197,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         *tuning(findings),
         *curves_section(learned),
         *claims(findings),
+        *looks(findings),
         *published,
         variance(findings),
         secondary(findings),

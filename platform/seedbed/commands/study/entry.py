@@ -15,6 +15,7 @@ from seedbed.plan.plan import Plan
 from seedbed.study.arguments import ERRORS
 from seedbed.study.claim import ERROR_ID, digest_of
 from seedbed.study.label import label_text
+from seedbed.study.looks import LOOKS_ID
 
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
@@ -51,6 +52,7 @@ def entry_of(
             "mlflow.source.git.commit": code_version()["git_commit"],
             **({"seedbed.claims": ", ".join(map(digest_of, claims))} if claims else {}),
             **({"seedbed.run_of": study.own_name} if study.own_name != study.name else {}),
+            **({"seedbed.looks": _tag([design.sequential.words])} if design.sequential else {}),
             **({"seedbed.forced": _tag(design.forced)} if design.forced else {}),
         },
     )
@@ -72,6 +74,7 @@ def design_of(options: Options, corpora: Corpora, stated: Mapping[str, str]) -> 
         design,
         data=_data_of(options.plan, list(corpora.values())),
         forced=options.forced,
+        looks_stated=stated.get(LOOKS_ID, ""),
         claims=tuple(replace(c, stated=stated.get(c.claim.id, "")) for c in design.claims),
         error=StatedError(kind=kind, stated=stated.get(ERROR_ID, "") if kind != ERRORS[0] else ""),
     )

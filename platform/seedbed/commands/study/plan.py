@@ -18,6 +18,7 @@ from seedbed.commands.study.lines import (
     trial_lines,
     uris,
 )
+from seedbed.commands.study.looked import look_lines, looks_json
 from seedbed.commands.study.price import Price
 from seedbed.commands.study.probe import probe
 from seedbed.commands.study.rungs import rung_lines
@@ -58,10 +59,12 @@ def print_plan(options: Options) -> int:
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
         told |= {"price": price.to_json(), "sees": foreseen.to_json()} | tuning_json(options.plan)
+        told |= looks_json(options, peeked)
         told["lint"] = [finding.to_json() for finding in options.findings]
         print(json.dumps(told, indent=1, sort_keys=True))
         return status
     ahead = [] if options.surface is not None else [*price.lines(), "", *foreseen.lines()]
+    ahead = [*look_lines(options, peeked), *ahead]
     print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], ahead))
     print("\n".join(found_lines(options)))
     return status

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.corpora import opened_corpora
@@ -23,6 +24,7 @@ from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
 LINT = "lint.json"  # in the study's folder: what was found before it started
 
 if TYPE_CHECKING:
+    from seedbed.analyze.report.write import Report
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
@@ -63,10 +65,21 @@ def run(options: Options) -> int:
                 from seedbed.commands.study.tuned import tuned
 
                 options = tuned(options, corpora, store, live)
-            return _run_alone(options, corpora, store, live)
+            if options.plan.study.looks is None:
+                chosen = options.plan
+                outcome, _ = _run_alone(options, corpora, store, live)
+            else:
+                from seedbed.commands.study.looked import look_by_look
+
+                alone = partial(_run_alone, corpora=corpora, store=store, live=live)
+                chosen, outcome = look_by_look(options, alone, store, live)
+            return _ended(chosen, outcome, live)
 
 
-def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) -> int:
+def _run_alone(
+    options: Options, corpora: Corpora, store: Folder, live: Live
+) -> tuple[Outcome, Report]:
+    """Run what is missing of the plan, and write the report of it."""
     from seedbed.cluster.connect import connect
     from seedbed.cluster.layout import check_disk
     from seedbed.recall import check_scored_alike
@@ -131,9 +144,9 @@ def _run_alone(options: Options, corpora: Corpora, store: Folder, live: Live) ->
             )
     finally:
         live.writes_report()
-        finish(chosen, outcome, tracking, store)
+        report = finish(chosen, outcome, tracking, store)
     live.knows(outcome)
-    return _ended(chosen, outcome, live)
+    return outcome, report
 
 
 def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:

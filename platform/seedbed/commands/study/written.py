@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seedbed.analyze.report.sections.learning_curves import CurveReader
+    from seedbed.analyze.report.write import Report
     from seedbed.metric import Metric
     from seedbed.run.driver.outcome import Outcome
     from seedbed.storage.folder import Folder
@@ -40,7 +41,7 @@ class Tracking:
     entry: StudyEntry
 
 
-def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) -> None:
+def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) -> Report:
     """Write the report, send what is left to MLflow, and say where everything is."""
     # The files must exist until the ledger has sent them.
     with report_folder(store, chosen.variation) as folder:
@@ -58,11 +59,12 @@ def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) ->
             "nothing is lost: the same command sends them again",
             file=sys.stderr,
         )
+    return report
 
 
 def _reported(
     chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder, folder: Path
-) -> Any:
+) -> Report:
     """The report of what there is, written and handed to the ledger."""
     from seedbed.analyze.report.sections.bad_samples import FILE_NAME, lines, with_bad_samples
     from seedbed.recall import table_of
@@ -167,7 +169,7 @@ def written_report(
     folder: Path,
     correct: Mapping[str, Any],
     curves: CurveReader,
-) -> Any:
+) -> Report:
     from seedbed.analyze.report.write import write_report
 
     provenance = {"code_version": code_version()}
