@@ -103,7 +103,7 @@ def missed_by(num: int) -> dict[str, list[float]]:
             missed["t"] |= t > stats.t.ppf(0.975, df)
             for name in METHODS:
                 looked = Looked(Looks(FIRST, 1, MOST, method=name), NUM_CELLS, num_seeds)
-                missed[name] |= t > np.array([looked.half_width(one) for one in df])
+                missed[name] |= t > looked.half_widths(df)
         shares = {name: float(ones.mean()) for name, ones in missed.items()}
         told = "".join(f"{100 * shares[name]:>14.1f} %" for name in found)
         print(f"{rule:<8} widest {wide:g} {told}")

@@ -1,8 +1,8 @@
 """Looks that are planned: critical values, p values and intervals.
 
 Oracles: the bounds that R's ldbounds prints for five equal looks (its vignette; two-sided 0.05) and
-those of rpact for three (asOF and asP); simulated studies with a fixed seed, whose t statistics are
-looked at when there are few seeds, and of which the t interval of one look misses far more.
+those of rpact for three (asOF and asP); simulated studies with a fixed seed, other ones than the
+package's, whose t statistics are looked at when there are few seeds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ import pytest
 from scipy import stats
 
 from seedbed.analyze.stats.comparison import Estimate
-from seedbed.analyze.stats.group_sequential import critical_values, limit_in_errors, spent
+from seedbed.analyze.stats.group_sequential import (
+    critical_values,
+    limit_in_errors,
+    spent,
+    t_critical_values,
+)
 from seedbed.analyze.stats.looked import Looked
 from seedbed.study.looks import OBRIEN_FLEMING, POCOCK, Looks
 
@@ -47,6 +52,7 @@ def test_all_of_alpha_is_spent_at_the_most_and_none_before(spending: str) -> Non
     assert spent([1e-9, 1.0], 0.05, spending) == pytest.approx([0, 0.05], abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [OBRIEN_FLEMING, POCOCK])
 @pytest.mark.parametrize("num_seeds", [4, 6])
 def test_at_the_end_of_the_interval_p_is_alpha(method: str, num_seeds: int) -> None:
@@ -67,18 +73,22 @@ def test_seeds_between_two_looks_are_judged_by_the_stricter() -> None:
 
 
 @pytest.mark.parametrize("method", [OBRIEN_FLEMING, POCOCK])
-def test_over_all_looks_together_five_percent_are_missed(method: str) -> None:
-    num, looks, per_seed = 20_000, Looks(first=3, by=1, most=10, method=method), 5
+@pytest.mark.parametrize(("per_seed", "least"), [(1, 0.0465), (5, 0.036)])
+def test_over_all_looks_together_five_percent_are_missed(
+    method: str, per_seed: int, least: float
+) -> None:
+    """With one value per seed; fewer where an error has more degrees of freedom. The standard error
+    of the share is 0.0011; of quantiles that are not corrected the first kind misses 0.057."""
+    num, looks = 40_000, Looks(first=3, by=1, most=8, method=method)
     values = np.random.default_rng(5).normal(size=(num, looks.most, per_seed))
     n = np.arange(1, looks.most + 1)
     means = values.cumsum(axis=1) / n[:, None]
     rest = ((values**2).cumsum(axis=1) - n[:, None] * means**2).sum(axis=2)
     own, df = np.array(looks.counts) - 1, per_seed * (np.array(looks.counts) - 1)
     t = np.abs(means[:, own, 0]) / np.sqrt(rest[:, own] / df / np.array(looks.counts))
-    assert (t > stats.t.ppf(0.975, df)).any(axis=1).mean() > 0.12
-    limits = limit_in_errors(np.array(critical_values(looks.shares, 0.05, method)), df)
-    # The standard error of the share is 0.0015.
-    assert (t > limits).any(axis=1).mean() == pytest.approx(0.05, abs=0.005)
+    assert (t > stats.t.ppf(0.975, df)).any(axis=1).mean() > 0.1
+    limits = limit_in_errors(np.array(t_critical_values(looks.counts, 0.05, method)), df)
+    assert least < (t > limits).any(axis=1).mean() < 0.0535
 
 
 def test_the_chance_of_a_decision_is_that_of_simulated_ends() -> None:
@@ -90,7 +100,7 @@ def test_the_chance_of_a_decision_is_that_of_simulated_ends() -> None:
         truth = t / 2 + random.normal(0, 1 / 2, 400_000)  # of 4 seeds with an SD of 1
         later = truth + random.normal(0, math.sqrt(1 / 8), len(truth))
         final = (4 * t / 2 + 8 * later) / 12
-        limit = critical_values(looks.shares, alpha, POCOCK)[-1] / math.sqrt(12)
+        limit = t_critical_values(looks.counts, alpha, POCOCK)[-1] / math.sqrt(12)
         expected = np.mean(np.abs(final) > limit)
         found = looked.chance(estimate(t / 2, 0.5, df), "above", 0.0, alpha)
         assert found == pytest.approx(expected, abs=0.004)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from seedbed.analyze.stats.anytime import anytime_p, half_width, prior_seeds
 from seedbed.analyze.stats.comparison import Estimate
-from seedbed.analyze.stats.group_sequential import critical_values, limit_in_errors, p_at_look
+from seedbed.analyze.stats.group_sequential import limit_in_errors, p_at_look, t_critical_values
 from seedbed.study.looks import ANYTIME, Looks
 
 _CONFIDENCE = 0.95
@@ -48,11 +50,15 @@ class Looked:
 
     def half_width(self, df: float, level: float = _CONFIDENCE) -> float:
         """Half of an interval of confidence `level`, in standard errors."""
+        return float(self.half_widths(df, level))
+
+    def half_widths(self, df: ArrayLike, level: float = _CONFIDENCE) -> NDArray[np.float64]:
+        """The same of many estimates."""
         looks, alpha = self.looks, 1 - level
         if looks.method == ANYTIME:
-            return float(half_width(df, self.num_seeds, self.prior, alpha))
-        limits = critical_values(looks.shares, round(alpha, 12), looks.method)
-        return float(limit_in_errors(max(limits[look] for look in self.planned), df))
+            return half_width(df, self.num_seeds, self.prior, alpha)
+        limits = t_critical_values(looks.counts, round(alpha, 12), looks.method)
+        return limit_in_errors(max(limits[look] for look in self.planned), df)
 
     def interval(self, estimate: Estimate, level: float = _CONFIDENCE) -> tuple[float, float]:
         """NaN where there is no error."""
@@ -69,7 +75,7 @@ class Looked:
         if looks.method == ANYTIME:
             return anytime_p(estimate, self.num_seeds, self.prior, null)
         t = (estimate.estimate - null) / estimate.std_error
-        found = [p_at_look(t, estimate.df, looks.shares, k, looks.method) for k in self.planned]
+        found = [p_at_look(t, estimate.df, looks.counts, k, looks.method) for k in self.planned]
         return max(found)
 
     def p_against(self, estimate: Estimate, direction: str, margin: float) -> float:

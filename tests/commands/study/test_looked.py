@@ -1,0 +1,193 @@
+"""Studies that stop by their own rule, look by look, on trials that a surface made.
+
+Oracle: the surface. With an effect twenty times its noise the claim is decided at the first look;
+without one none of the looks may support it; what a plan says of the first look is counted by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from tests.fixtures.pretending import pretend, rehearsed
+
+from seedbed import Claim, Contrast, Factor, Looks, Recipe, Study
+from seedbed.analyze import trials_table
+from seedbed.analyze.findings.looks import looks_taken
+from seedbed.analyze.findings.study import find
+from seedbed.commands.study.looked import look_by_look
+from seedbed.commands.study.options import options_of
+from seedbed.commands.study.plan import print_plan
+from seedbed.commands.study.stated import decisions_before, note_decision
+from seedbed.plan.surface import Surface
+from seedbed.run.driver.live import Live
+from seedbed.run.driver.outcome import Outcome
+from seedbed.run.worker.rehearse import Rehearsal, pretended
+from seedbed.storage.folder import Folder
+from seedbed.study.looks import METHODS
+from seedbed.variants import CLIP
+
+TOP1 = "zeroshot/top1_of_100"
+NOISE = 0.003
+
+
+def study(**looks: Any) -> Study:
+    return Study(
+        name="looked",
+        question="Is deeper better?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(3, 6, 12)),),
+        responses=(TOP1,),
+        claims=(Claim("C1", "Deeper is better.", Contrast("depth", 6, 3)),),
+        looks=Looks(**{"first": 3, "by": 2, "most": 7} | looks),
+    )
+
+
+def surface(effect: float, draw: int = 0) -> Surface:
+    effects = {"depth=6": effect}
+    return Surface(mean=0.4, effects=effects, noise=NOISE, seed_spread=0.01, random_state=draw)
+
+
+def trials_of(options: Any, drawn: Surface) -> pd.DataFrame:
+    """The trials of a plan as the analysis takes them, by the surface alone."""
+    chosen = options.plan
+    records = [
+        pretended(
+            Rehearsal(
+                study="looked", scale=chosen.scale.name, cohort=cohort, surface=drawn,
+                responses=(chosen.metrics[TOP1],), costs=chosen.costs(), storage="",
+                code_version={},
+            ),
+            trial,
+        )
+        for cohort in chosen.cohorts
+        for trial in cohort.trials
+    ]  # fmt: skip
+    return trials_table(chosen.design(), records)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_effect_is_found_at_once_and_none_is_not(home: Path, method: str) -> None:
+    options = options_of(study(method=method, first=4, futility=0), ["--rehearse"])
+    design = options.plan.design()
+    clear = looks_taken(design, trials_of(options, surface(0.2)), {"depth": 12}, [])
+    assert [(one.num_seeds, one.stops) for one in clear] == [(4, True), (6, True), (7, True)]
+    assert clear[0].claims[0].verdict == "supported"
+    none = looks_taken(design, trials_of(options, surface(0.0, draw=3)), {"depth": 12}, [])
+    assert [one.stops for one in none] == [False, False, True]
+    assert none[-1].why == "C1 is open; these are the most seeds"
+
+
+def test_without_a_chance_a_study_stops_early(home: Path) -> None:
+    options = options_of(study(method="pocock", most=15, futility=0.2), ["--rehearse"])
+    design, whole = options.plan.design(), trials_of(options, surface(0.0, draw=3))
+    taken = looks_taken(design, whole, {"depth": 12}, [])
+    first = next(one for one in taken if one.stops)
+    assert first.num_seeds < 15
+    assert "with a chance under 20 %" in first.why
+
+
+def test_a_width_stops_a_study_when_every_main_effect_is_known(home: Path) -> None:
+    options = options_of(study(until=0.05, first=2), ["--rehearse"])
+    taken = looks_taken(options.plan.design(), trials_of(options, surface(0.01)), {"depth": 12}, [])
+    widths = [None if one.widest is None else 2 * one.widest.half_width for one in taken]
+    assert [one.stops for one in taken[:-1]] == [w is not None and w <= 0.05 for w in widths[:-1]]
+    assert True in [one.stops for one in taken[:-1]]
+
+
+def test_the_reports_intervals_are_those_of_all_looks(home: Path) -> None:
+    tables = {}
+    for method in METHODS:
+        options = options_of(study(method=method), ["--rehearse"])
+        tables[method] = find(options.plan.design(), trials_of(options, surface(0.01)))
+    plain = Study(
+        name="plain", question="?", base=Recipe.paper(objective=CLIP), seeds=7,
+        factors=(Factor("depth", at="text.layers", levels=(3, 6, 12)),), responses=(TOP1,),
+    )  # fmt: skip
+    options = options_of(plain, ["--rehearse"])
+    once = find(options.plan.design(), trials_of(options, surface(0.01)))
+    for found in tables.values():
+        for one, alone in zip(found.primary.contrasts, once.primary.contrasts, strict=True):
+            assert one.estimate == pytest.approx(alone.estimate, abs=1e-12)
+            assert alone.half_width < one.half_width < 3 * alone.half_width
+            assert one.p_value > alone.p_value
+        assert (found.primary.means["ci_high"] > once.primary.means["ci_high"]).all()
+
+
+def test_a_decision_is_made_once_and_a_study_goes_on_at_its_look(home: Path) -> None:
+    """The runs are the test's own: which seeds they are given is what is judged."""
+    options = options_of(study(futility=0), ["--rehearse"])
+    store = Folder(options.storage).sub(*options.folder)
+    given: list[int] = []
+
+    def run(part: Any) -> Any:
+        given.append(len({trial.seed for trial in part.plan.trials}))
+        table = trials_of(part, surface(0.0, draw=3))
+        report = type("Looked", (), {})()
+        report.looks = tuple(looks_taken(part.plan.design(), table, {"depth": 12}, []))
+        outcome = Outcome()
+        outcome.interrupted = stopped and given[-1] == 5
+        return outcome, report
+
+    stopped = True
+    look_by_look(options, run, store, Live(options.plan))
+    assert given == [3, 5]
+    assert list(decisions_before(store, options.plan)) == ["3"]
+    stopped = False
+    last, _ = look_by_look(options, run, store, Live(options.plan))
+    assert given == [3, 5, 5, 7]
+    assert len(last.trials) == 21
+    known = decisions_before(store, options.plan)
+    assert [words.partition(":")[0] for words in known.values()] == ["goes on", "goes on", "stops"]
+    design, table = options.plan.design(), trials_of(options, surface(0.2))
+    note_decision(store, options.plan, looks_taken(design, table, {"depth": 12}, [])[0])
+    assert decisions_before(store, options.plan) == known
+
+
+def test_a_plan_prices_the_first_look_and_the_most(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan(options_of(study(), ["--plan"]))
+    plan = capsys.readouterr().out
+    assert "looks   after 3 seeds and each 2 more, at most 7, until every claim is decided" in plan
+    assert "first   9 trials with 3 seeds, 9 of them new" in plan
+    assert "total   21 trials" in plan
+    print_plan(options_of(study(), ["--plan", "--json"]))
+    told = json.loads(capsys.readouterr().out)
+    assert told["looks"]["seeds"] == [3, 5, 7]
+    assert (told["looks"]["first_price"]["new"], told["price"]["new"]) == (9, 21)
+
+
+@pytest.mark.slow
+def test_a_study_runs_until_its_look_decides(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked, file = study(first=4), tmp_path / "surface.json"
+    file.write_text(json.dumps({"mean": 0.4, "effects": {"depth=6": 0.2}, "noise": NOISE}))
+    assert rehearsed(looked, str(file)) == 0
+    told = capsys.readouterr()
+    assert "look 1 of at most 3: 4 seeds" in told.err
+    assert "stops: 1 claim decided" in told.err
+    assert "look 2" not in told.err
+    options = pretend(looked, [str(file)])
+    folder = Folder(options.storage).sub(*options.folder)
+    page = Path(folder.path(options.plan.variation, "report", "report.md")).read_text()
+    assert "## Looks" in page
+    assert "anytime-valid" in page
+    # Its trials lay there before it was stated.
+    assert "The rule was stated after 12 of the trials had ended." in page
+    assert "these guarantees are not those of a rule that was stated before" in page
+    design = json.loads(
+        Path(folder.path(options.plan.variation, "report", "design.json")).read_text()
+    )
+    assert design["sequential"]["most"] == 7
+    assert design["seeds"] == [0, 1, 2, 3]
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("looked_rehearsal")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`seedbed.looks` != ''")
+    assert {run.data.tags["seedbed.looks"] for run in runs} == {looked.looks.words}
