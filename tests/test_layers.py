@@ -161,6 +161,7 @@ def test_public_names_are_these_and_come() -> None:
         "Contrast",
         "Corpus",
         "Factor",
+        "Looks",
         "Objective",
         "Recipe",
         "Search",

@@ -92,7 +92,8 @@ def _inflations(counts: tuple[int, ...], spending: str) -> Floats:
         for _ in range(4):  # the share of errors is all but proportional to what is spent
             limits = critical_values(shares, spends, spending)
             spends *= alpha / float((null > limits).any(axis=1).mean())
-        found.append(math.log(alpha / spends))
+        # Never more than alpha, whatever the luck of these studies.
+        found.append(max(0.0, math.log(alpha / spends)))
     return np.array(found)
 
 
