@@ -164,6 +164,7 @@ def test_public_names_are_these_and_come() -> None:
         "Looks",
         "Objective",
         "Recipe",
+        "Screening",
         "Search",
         "Study",
         "Tuning",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seedbed.study.factor import Factor
     from seedbed.study.looks import Looks
     from seedbed.study.nuisance import Search, Tuning
+    from seedbed.study.screening import Screening
     from seedbed.study.study import Study
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "Looks": "seedbed.study.looks",
     "Objective": "seedbed.model.objective",
     "Recipe": "seedbed.recipe.recipe",
+    "Screening": "seedbed.study.screening",
     "Search": "seedbed.study.nuisance",
     "Study": "seedbed.study.study",
     "Tuning": "seedbed.study.nuisance",
@@ -49,6 +51,7 @@ __all__ = [
     "Looks",
     "Objective",
     "Recipe",
+    "Screening",
     "Search",
     "Study",
     "Tuning",

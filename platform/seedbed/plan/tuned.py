@@ -15,7 +15,9 @@ from seedbed.study.nuisance import Nuisance
 class Candidate:
     """Values that were tried in a cell, and the mean `response` over the search's seeds.
 
-    `status` is completed, diverged or failed; only the first has a response.
+    `status` is completed, cut, diverged or failed; only the first two have a response. One that was
+    cut has that of the rung where it was: `reached` is that share of the budget. Only those of the
+    whole budget are chosen among.
     """
 
     values: Mapping[str, float]
@@ -23,6 +25,12 @@ class Candidate:
     status: str = "completed"
     response: float | None = None
     keys: tuple[str, ...] = ()
+    reached: float = 1.0
+
+    @property
+    def final(self) -> float | None:
+        """The response at the whole budget."""
+        return self.response if self.status == "completed" else None
 
     def to_json(self) -> dict[str, Any]:
         return vars(self) | {"values": dict(self.values), "keys": list(self.keys)}
@@ -51,7 +59,7 @@ class TunedCell:
         """The best response among the first 1, 2, … candidates; None before one completed."""
         best: list[float | None] = []
         for candidate in self.candidates:
-            known = [v for v in (candidate.response, *best[-1:]) if v is not None]
+            known = [v for v in (candidate.final, *best[-1:]) if v is not None]
             best.append((min if less_is_better else max)(known) if known else None)
         return best
 
@@ -99,7 +107,7 @@ class Tuned:
 
 def best_of(candidates: Sequence[Candidate], less_is_better: bool) -> int | None:
     """The number of the best candidate, the first of equals; None where none completed."""
-    known = [(one.response, n) for n, one in enumerate(candidates) if one.response is not None]
+    known = [(one.final, n) for n, one in enumerate(candidates) if one.final is not None]
     if not known:
         return None
     return min(known, key=lambda one: (one[0] if less_is_better else -one[0], one[1]))[1]

@@ -18,6 +18,7 @@ from seedbed.recipe.paths import overlap
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.study.arguments import checked_seeds, several
 from seedbed.study.factor import Factor
+from seedbed.study.screening import Screening
 
 SAMPLERS = ("quasi-random", "tpe")
 FIRST_SEED = 10_000  # of a search: no study repeats its cells so often
@@ -75,7 +76,7 @@ class Tuning:
     spends half of them so, and the rest in `rounds` - 1 further rounds where the first ones were
     good. A candidate is trained with every one of `seeds` (a number of them, or the seeds), which
     the comparison never uses, and the best mean of `response` (the primary one) is the cell's tuned
-    value.
+    value. With `screening` those that do badly at a part of the budget are stopped there.
     """
 
     trials: int = 8
@@ -84,8 +85,11 @@ class Tuning:
     seed: int = 0
     seeds: int | Sequence[int] = 1
     response: str = ""
+    screening: Screening | None = None
 
     def __post_init__(self) -> None:
+        if self.screening is not None and not isinstance(self.screening, Screening):
+            raise refused(self, "screening", "it has rungs", "give Screening(rungs=(1 / 9, 1 / 3))")
         counts(self, "trials", least=2, why="a search chooses among candidates")
         choice(self, "sampler", SAMPLERS, why="Optuna draws the candidates by one of them")
         counts(self, "seed", least=0, why="candidates are drawn by it")
@@ -138,7 +142,20 @@ class Nuisance:
 
     @property
     def trials_per_cell(self) -> int:
-        return self.tuning.trials * len(self.seeds)
+        """Those of rungs among them, if none fail or tie."""
+        screening = self.tuning.screening
+        per_round = [
+            size if screening is None else sum(screening.sizes(size)) for size in self.tuning.sizes
+        ]
+        return sum(per_round) * len(self.seeds)
+
+    @property
+    def budget(self) -> float:
+        """Of a cell's search, in trials of the whole budget."""
+        tuning, seeds = self.tuning, len(self.seeds)
+        if tuning.screening is None:
+            return float(self.trials_per_cell)
+        return seeds * sum(tuning.screening.cost(size) for size in tuning.sizes)
 
     @property
     def digest(self) -> str:
@@ -150,24 +167,36 @@ class Nuisance:
         tuning = self.tuning
         seeds = f", each with {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
         rounds = f" in {tuning.rounds} rounds" if tuning.rounds > 1 else ""
-        return f"{tuning.trials} candidates for every cell{seeds}, {tuning.sampler}{rounds}"
+        screened = f", {tuning.screening.words}" if tuning.screening is not None else ""
+        return (
+            f"{tuning.trials} candidates for every cell{seeds}, {tuning.sampler}{rounds}{screened}"
+        )
 
     @property
     def all_words(self) -> str:
         return f"{', '.join(search.words for search in self.space)}: {self.words}"
 
     def to_json(self) -> dict[str, Any]:
+        # Left out where there is none: such a search keeps its digest.
+        tuning, screening = dict(vars(self.tuning)), self.tuning.screening
+        del tuning["screening"]
         return {
             "space": [vars(search) for search in self.space],
-            **vars(self.tuning),
+            **tuning,
             "seeds": list(self.seeds),
+            **({"screening": screening.to_json()} if screening is not None else {}),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Nuisance:
         plain = dict(values)
         space = tuple(Search(**search) for search in plain.pop("space"))
-        return cls(space, Tuning(**plain | {"seeds": tuple(plain["seeds"])}))
+        screening = plain.pop("screening", None)
+        typed = {
+            "seeds": tuple(plain["seeds"]),
+            "screening": Screening.from_json(screening) if screening else None,
+        }
+        return cls(space, Tuning(**plain | typed))
 
 
 def stated_nuisance(space: Sequence[Search], tuning: Tuning | None) -> Nuisance | None:

@@ -58,13 +58,13 @@ class CellSearch:
         ]
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
-        """How those that were asked for did. One that diverged is worse than all that did not;
-        of one that failed nothing is known."""
+        """How those that were asked for did. One that diverged, or was cut, is worse than all that
+        did not; of one that failed nothing is known."""
         for trial, candidate in zip(self._asked, candidates, strict=True):
-            if candidate.response is not None:
-                self._study.tell(trial, candidate.response)
+            if candidate.final is not None:
+                self._study.tell(trial, candidate.final)
             else:
-                bad = candidate.status == "diverged"
+                bad = candidate.status in ("diverged", "cut")
                 self._study.tell(trial, state=TrialState.PRUNED if bad else TrialState.FAIL)
 
     def _spread(self, num: int, seed: int, own: Mapping[str, float]) -> list[dict[str, float]]:

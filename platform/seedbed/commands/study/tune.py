@@ -101,7 +101,8 @@ def tuning_json(chosen: Plan) -> dict[str, Any]:
     each = chosen.nuisance.trials_per_cell
     numbers = {
         "num_trials": each * len(recipes),
-        "reference_hours": each * sum(estimate(r).reference_hours for r in recipes.values()),
+        "reference_hours": chosen.nuisance.budget
+        * sum(estimate(r).reference_hours for r in recipes.values()),
         "compared_hours": sum(cost.reference_hours for cost in chosen.costs().values()),
     }
     return {"tuning": chosen.nuisance.to_json() | numbers}

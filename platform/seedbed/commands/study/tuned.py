@@ -42,11 +42,12 @@ def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Opti
 
     Raises KeyboardInterrupt where the study is stopped: the same command goes on.
     """
+    from seedbed.run.driver.asha import kept
     from seedbed.tuning.rounds import tune_cells
 
     searching = _Searching(options, corpora, store, live)
     try:
-        found = tune_cells(options.plan, searching.measure)
+        found = tune_cells(options.plan, searching.measure, kept)
         searching.tell(found)
     finally:
         searching.close()

@@ -40,10 +40,22 @@ def tuning(findings: Findings) -> list[Section]:
         "Candidates were judged on the pictures that the study is scored on: other seeds take "
         "away the luck of a seed, and not what suits these pictures. That favours no cell, since "
         "all have the same budget, and all numbers a little.",
+        *_screened(tuned),
         *_at_edges(tuned),
     ]
     figures = [FIGURE] if tuning_figure(findings) else []
     return [Section("Tuning", [words], figures, [_table(findings, tuned, unit)], remarks)]
+
+
+def _screened(tuned: Tuned) -> list[str]:
+    screening = tuned.nuisance.tuning.screening
+    if screening is None:
+        return []
+    return [
+        "Candidates that were cut were stopped early, by Ray Tune's ASHA, among those of their own "
+        "cell: a value that learns slowly at first may be among them. Nothing that is compared was "
+        "stopped early."
+    ]
 
 
 def tuning_figure(findings: Findings) -> dict[str, Figure]:
@@ -68,6 +80,7 @@ def tuning_figure(findings: Findings) -> dict[str, Figure]:
 def candidate_table(design: Design) -> pd.DataFrame:
     """One row for each candidate of each cell, in the order in which they were tried."""
     assert design.tuned is not None
+    screened = design.tuned.nuisance.tuning.screening is not None
     rows: list[dict[str, Any]] = []
     for one in design.tuned.cells:
         best = one.best_so_far(_unit(design, design.tuned).less_is_better)
@@ -79,6 +92,7 @@ def candidate_table(design: Design) -> pd.DataFrame:
                 | {
                     "status": candidate.status,
                     "response": candidate.response,
+                    **({"reached": candidate.reached} if screened else {}),
                     "best_so_far": best[number],
                     "chosen": number == one.chosen,
                     "keys": " ".join(candidate.keys),
@@ -88,7 +102,7 @@ def candidate_table(design: Design) -> pd.DataFrame:
 
 
 def _unit(design: Design, tuned: Tuned) -> Unit:
-    known = [c.response for one in tuned.cells for c in one.candidates if c.response is not None]
+    known = [c.final for one in tuned.cells for c in one.candidates if c.final is not None]
     return unit_of(design.metric(tuned.response), known)
 
 
@@ -106,13 +120,14 @@ def _table(findings: Findings, tuned: Tuned, unit: Unit) -> Table:
     rows = []
     for one in tuned.cells:
         done = sum(candidate.status == "completed" for candidate in one.candidates)
+        cut = sum(candidate.status == "cut" for candidate in one.candidates)
         best = None if one.chosen is None else one.candidates[one.chosen].response
         rows.append(
             [
                 *(label_text(one.cell[name]) for name in findings.factors),
                 *(_value(one, search) for search in tuned.nuisance.space),
                 unit.value(math.nan if best is None else best),
-                f"{done} of {len(one.candidates)}",
+                f"{done} of {len(one.candidates)}{f', {cut} cut' if cut else ''}",
                 "; ".join(_edges(one, tuned)) or "inside",
             ]
         )
