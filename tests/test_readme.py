@@ -62,6 +62,20 @@ def test_the_plan_command_prints_the_plan(counted_home: Path) -> None:
     assert {path.name for path in counted_home.glob("*")} == {"counts"}
 
 
+@pytest.mark.slow
+def test_the_plan_it_shows_at_the_papers_scale_is_what_is_printed(counted_home: Path) -> None:
+    shown = next(text for kind, text in BLOCKS if kind == "text" and "p5.4xlarge" in text)
+    options = re.search(r"With `(--scale paper [^`]+)` it says", README)
+    assert options
+    done = subprocess.run(
+        [sys.executable, "studies/text_encoder_depth.py", "--plan", *options[1].split()],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line for line in shown.splitlines() if line and "this machine" not in line]
+    assert len(lines) > 12
+    assert [line for line in lines if line not in done.stdout] == []
+
+
 def test_the_study_it_shows_is_the_study_file() -> None:
     shown = next(text for kind, text in BLOCKS if kind == "python")
     assert shown == (ROOT / "studies" / "text_encoder_depth.py").read_text()
