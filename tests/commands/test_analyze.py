@@ -250,6 +250,10 @@ def test_a_run_that_crashed_is_missing_from_a_table_that_wandb_exported(
     # By hand, within the two seeds that have both: (4.9 + 5.2) / 2.
     assert "+5.0" in out and "1 trial of 6 is missing" in out
     assert "lr 0.001, seed 2: failed (its State is crashed)" in out
+    # What is named as a factor is compared, whatever its words.
+    asked = ["State" if word == "lr" else word for word in line]
+    assert main(asked) == 0
+    assert "at State crashed" in " ".join(capsys.readouterr().out.split())
     path.write_text(WANDB.replace('"0.0001","2"', '"","2"'))
     assert main(line) == 2
     assert "Row 3 ('sun-3') has no value of the factor 'lr'" in capsys.readouterr().err

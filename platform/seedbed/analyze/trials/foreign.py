@@ -110,7 +110,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         name: numbers_of(rows, name, kind=stated.kind, per_cent=stated.per_cent)
         for name in stated.responses
     }
-    ended = outcomes(rows)
+    ended = outcomes(rows, (*stated.factors, stated.block, *stated.responses))
     records = [
         _record(stated, key, cell, seed, {name: own[n] for name, own in values.items()}, ended[n])
         for n, (key, cell, seed) in enumerate(zip(keys, cells, seeds, strict=True))

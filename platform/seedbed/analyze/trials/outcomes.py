@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import cast
 
 import pandas as pd
@@ -17,19 +18,20 @@ NOT_ENDED = frozenset(
 )
 
 
-def outcome_column(table: pd.DataFrame) -> str:
-    """The column of `table` that says how each run ended, "" where none does in known words."""
+def outcome_column(table: pd.DataFrame, named: Collection[str] = ()) -> str:
+    """The column of `table` that says how each run ended, "" where none does in known words. One
+    that is `named` as a factor, a block or a response means something else."""
     known = ENDED | NOT_ENDED | set(STATUSES)
-    for name in COLUMNS:
-        if name in table.columns and set(table[name].astype(str).str.lower()) <= known:
+    for name in [own for own in COLUMNS if own in table.columns and own not in named]:
+        if set(table[name].astype(str).str.lower()) <= known:
             return name
     return ""
 
 
-def outcomes(table: pd.DataFrame) -> list[tuple[Status, str]]:
+def outcomes(table: pd.DataFrame, named: Collection[str] = ()) -> list[tuple[Status, str]]:
     """The status and its reason for each row: what a run logged last before it was killed, or has
     reached while it still trains, is no result."""
-    column = outcome_column(table)
+    column = outcome_column(table, named)
     if not column:
         return [("completed", "")] * len(table)
     return [_outcome(str(said), column) for said in table[column]]
