@@ -27,7 +27,8 @@ from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.looks import check_looked_seeds
 from seedbed.study.measured import measured
-from seedbed.study.nuisance import Nuisance, check_fresh, check_nuisance
+from seedbed.study.nuisance import Nuisance
+from seedbed.study.nuisance_checks import check_fresh, check_nuisance
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 

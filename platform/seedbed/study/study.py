@@ -35,7 +35,8 @@ from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
 from seedbed.study.measured import check_responses, measured
-from seedbed.study.nuisance import Search, Tuning, check_nuisance, stated_nuisance
+from seedbed.study.nuisance import Search, Tuning, stated_nuisance
+from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
 from seedbed.study.recorded import DEVICE_HOURS
 from seedbed.study.trial import Trial

@@ -7,6 +7,7 @@ without one none of the looks may support it; what a plan says of the first look
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,8 @@ def test_a_plan_prices_the_first_look_and_the_most(
     assert "looks   after 3 seeds and each 2 more, at most 7, until every claim is decided" in plan
     assert "first   9 trials with 3 seeds, 9 of them new" in plan
     assert "total   21 trials" in plan
+    (width,) = re.findall(r"intervals at the most are (\d\.\d\d) times as wide", plan)
+    assert 1.1 < float(width) < 2
     print_plan(options_of(study(), ["--plan", "--json"]))
     told = json.loads(capsys.readouterr().out)
     assert told["looks"]["seeds"] == [3, 5, 7]

@@ -42,11 +42,21 @@ class Looked:
         between = last + 1 < len(counts) and counts[last] < self.num_seeds
         return (last, last + 1) if between else (last,)
 
+    def _pooled_df(self, num_seeds: int) -> int:
+        """Of an error pooled over all cells."""
+        return max(self.num_cells - 1, 1) * (num_seeds - 1)
+
     @cached_property
     def prior(self) -> float:
         """Of the mixture, in seeds: the one for the most seeds, whatever the trials say."""
         most = self.looks.most
-        return prior_seeds(most, max(self.num_cells - 1, 1) * (most - 1))
+        return prior_seeds(most, self._pooled_df(most))
+
+    @property
+    def times_as_wide(self) -> float:
+        """Its intervals over those of a single look, with a pooled error."""
+        df = self._pooled_df(self.num_seeds)
+        return self.half_width(df) / float(stats.t.ppf((1 + _CONFIDENCE) / 2, df))
 
     def half_width(self, df: float, level: float = _CONFIDENCE) -> float:
         """Half of an interval of confidence `level`, in standard errors."""

@@ -56,6 +56,9 @@ def look_lines(options: Options, peeked: Sequence[Peeked]) -> list[str]:
     looks = options.plan.study.looks
     if looks is None:
         return []
+    from seedbed.analyze.stats.looked import Looked
+
+    at_most = Looked(looks, len(options.plan.study.cells()), looks.most)
     first = Price(replace(options, plan=options.plan.of_seeds(looks.first)), peeked)
     times = [] if options.surface is not None else [first.here, *first.others]
     return [
@@ -64,6 +67,8 @@ def look_lines(options: Options, peeked: Sequence[Peeked]) -> list[str]:
         f"{len(first.left):,} of them new; what is said of all trials is for the most, "
         f"{looks.most} seeds",
         *(f"first   {time_line(first, place).removeprefix('time').strip()}" for place in times),
+        f"        intervals at the most are {at_most.times_as_wide:.2f} times as wide as those of "
+        "one look, of which `sees` speaks",
     ]
 
 
