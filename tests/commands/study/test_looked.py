@@ -20,6 +20,7 @@ from seedbed import Claim, Contrast, Factor, Looks, Recipe, Study
 from seedbed.analyze import trials_table
 from seedbed.analyze.findings.looks import looks_taken
 from seedbed.analyze.findings.study import find
+from seedbed.commands.study.draws import print_power
 from seedbed.commands.study.looked import look_by_look
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
@@ -163,6 +164,20 @@ def test_a_plan_prices_the_first_look_and_the_most(
     told = json.loads(capsys.readouterr().out)
     assert told["looks"]["seeds"] == [3, 5, 7]
     assert (told["looks"]["first_price"]["new"], told["price"]["new"]) == (9, 21)
+
+
+def test_draws_are_judged_by_the_intervals_of_the_last_look(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Oracle: of intervals around the same estimates the longer ones leave 0 out less often."""
+    effects, asked = {"depth=6": 0.005}, ["--draws", "60", "--json", "--rehearse"]
+    (tmp_path / "s.json").write_text(json.dumps({"mean": 0.4, "effects": effects, "noise": NOISE}))
+    shares = {}
+    for method in METHODS:
+        print_power(options_of(study(method=method), [*asked, str(tmp_path / "s.json")]))
+        (claim,) = json.loads(capsys.readouterr().out)["claims"]
+        shares[method] = claim["supported"]
+    assert 0 < shares["anytime"] < shares["pocock"] <= shares["obrien-fleming"] < 1
 
 
 @pytest.mark.slow

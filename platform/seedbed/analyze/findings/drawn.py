@@ -17,6 +17,7 @@ from scipy import stats
 
 from seedbed.analyze.stats.chosen_error import BLOCK, FEWEST_SEEDS
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.margins import lies, lies_outside
 from seedbed.analyze.trials.observations import Floats, Observations, observe
 from seedbed.plan.design import Design
@@ -40,15 +41,21 @@ class Asked:
 @dataclass(frozen=True)
 class Drawn:
     """Estimates, standard errors and degrees of freedom of comparisons [num_draws, num_asked]; NaN
-    where a draw has none."""
+    where a draw has none. With `looked` intervals are those of that look."""
 
     estimates: Floats
     errors: Floats
     dfs: Floats
+    looked: Looked | None = None
 
     def intervals(self, number: int, level: float) -> tuple[Floats, Floats]:
-        """Of comparison `number`, its t intervals of confidence `level` [num_draws]."""
-        half = stats.t.ppf((1 + level) / 2, self.dfs[:, number]) * self.errors[:, number]
+        """Of comparison `number`, its intervals of confidence `level` [num_draws]."""
+        df = self.dfs[:, number]
+        if self.looked is None:
+            width = stats.t.ppf((1 + level) / 2, df)
+        else:
+            width = self.looked.half_widths(df, level)
+        half = width * self.errors[:, number]
         return self.estimates[:, number] - half, self.estimates[:, number] + half
 
     def found(self, number: int) -> float:
@@ -108,13 +115,20 @@ def draw(
 ) -> Drawn:
     """The comparisons that are asked for, in studies of `design` on `surface` (see `tables`)."""
     shape = draws, len(asked)
-    drawn = Drawn(*(np.full(shape, np.nan) for _ in range(3)))
+    values, errors, dfs = (np.full(shape, np.nan) for _ in range(3))
+    drawn = Drawn(values, errors, dfs, _at_most(design))
     known: dict[tuple[int, int], Floats] = {}
     several = tables(design, surface, draws=draws, lost=lost, is_share=is_share)
     for number, seen in enumerate(several):
         if seen is not None:
             _analyse(drawn, number, seen, asked, design.error.kind, seed_is_unit, known)
     return drawn
+
+
+def _at_most(design: Design) -> Looked | None:
+    """The last look of a study that declares looks: no draw stops before it."""
+    looks, cells = design.sequential, {trial.cell for trial in design.trials}
+    return None if looks is None else Looked(looks, len(cells), looks.most)
 
 
 def tables(

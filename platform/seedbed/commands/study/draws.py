@@ -56,8 +56,19 @@ def _head(power: Power, share: bool) -> list[str]:
         f"({len(power.cells.cells)} cells x {power.num_seeds} seeds)",
         f"noise   {_amount(surface.noise, share)} a trial, {_amount(surface.seed_spread, share)} a "
         "seed, which comparisons within a seed are free of",
+        *_looks(plan),
         f"error   a share of the draws is within {two_digits(worst)} points of the truth",
         "",
+    ]
+
+
+def _looks(plan: Plan) -> list[str]:
+    looks = plan.study.looks
+    if looks is None:
+        return []
+    return [
+        f"looks   drawn shares are of all {looks.most} seeds, by the intervals of the last look; "
+        "the closed form is of one look alone",
     ]
 
 
