@@ -18,8 +18,16 @@ from ray.train.v2._internal.exceptions import (
 from seedbed import errors
 from seedbed.cluster.losses import is_loss as is_loss_of_cluster
 from seedbed.cluster.own_job import RETRIED
-from seedbed.errors import DataError, Passing, UnavailableError, reason_of
-from seedbed.exits import COMPLETE, MEANINGS, MISSING, PASSING, STOPPED, WRONG, exit_status
+from seedbed.errors import (
+    BAD_DATA,
+    INFRASTRUCTURE,
+    OWN_ERROR,
+    DataError,
+    Reason,
+    UnavailableError,
+    reason_of,
+)
+from seedbed.exits import COMPLETE, FAILING, MEANINGS, MISSING, PASSING, STOPPED, WRONG, exit_status
 from seedbed.run.driver.attempts import Reached, attempts, is_loss
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +42,7 @@ def test_the_readme_has_the_table() -> None:
 def test_the_statuses_are_those_that_others_know() -> None:
     assert PASSING == os.EX_TEMPFAIL
     assert STOPPED == 128 + 2  # a shell's, for what SIGINT ended
-    assert len({COMPLETE, MISSING, WRONG, PASSING, STOPPED}) == len(MEANINGS) == 5
+    assert len({COMPLETE, MISSING, WRONG, FAILING, PASSING, STOPPED}) == len(MEANINGS) == 6
 
 
 @pytest.mark.parametrize(
@@ -44,6 +52,7 @@ def test_the_statuses_are_those_that_others_know() -> None:
         "DataError": WRONG,
         "ResourceError": WRONG,
         "TrackingError": WRONG,
+        "TooManyFailuresError": FAILING,
         "StudyHeldError": PASSING,
         "UnavailableError": PASSING,
         "ClusterAwayError": PASSING,
@@ -75,19 +84,19 @@ def test_a_lost_worker_is_a_loss_whatever_the_others_raise_and_an_error_of_all_i
     assert not is_loss(WorkerGroupError("", {0: raised(ValueError()), 1: raised(ValueError())}))
 
 
-def ended_by(error: Exception) -> str:
-    def fit() -> None:
+def ended_by(error: Exception) -> Reason:
+    def fit(retries: int) -> None:
         raise WorkerGroupError("", {0: error})
 
     return attempts(fit, lambda: Reached("", ()), most=1)
 
 
 def test_what_ends_a_cohort_passes_where_machines_or_storage_did_it() -> None:
-    assert isinstance(ended_by(lost()), Passing)
-    assert isinstance(ended_by(raised(UnavailableError("no store"))), str)
-    assert not isinstance(ended_by(raised(ValueError("a bug"))), Passing)
-    assert isinstance(reason_of(UnavailableError("no store")), Passing)
-    assert not isinstance(reason_of(DataError("no shard")), Passing)
+    assert ended_by(lost()).failure == INFRASTRUCTURE
+    assert ended_by(raised(UnavailableError("no store"))).failure == INFRASTRUCTURE
+    assert ended_by(raised(ValueError("a bug"))).failure == OWN_ERROR
+    assert reason_of(UnavailableError("no store")).failure == INFRASTRUCTURE
+    assert reason_of(DataError("no shard")).failure == BAD_DATA
 
 
 def test_the_loss_of_a_cluster_is_told_from_what_a_task_raises() -> None:

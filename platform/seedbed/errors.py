@@ -7,8 +7,10 @@
     │   ├── StudyHeldError         another process is running the study
     │   ├── DataError              a corpus or a folder of results cannot be read or written
     │   │   └── UnavailableError   storage did not answer for longer than it is retried
+    │   ├── TooManyFailuresError   so many trials have failed that the study stops
     │   ├── ResourceError          the cluster can never hold what was asked for
     │   │   ├── ClusterAwayError   it does not answer, or was lost
+    │   │   ├── TooLargeError      a variant fits no device of it
     │   │   └── CohortTooLargeError    its variants do not fit their devices together, but fewer do
     │   └── TrackingError          the tracking server cannot be used as stated
     │       └── TrackingAwayError  it does not answer
@@ -25,15 +27,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# What a trial that did not complete ended by: `failure.py` has the words, and tells them apart.
+DIVERGED, OUT_OF_MEMORY, BAD_DATA = "diverged", "out_of_memory", "bad_data"
+INFRASTRUCTURE, OWN_ERROR = "infrastructure", "own_error"
+
 
 class SeedbedError(Exception):
     """Base of all errors that a person can mend.
 
-    `what` names the fault and the offending value, `why` the reason, `mend` the way out. What is
-    `passing` lies with the infrastructure: the same command may go on later.
+    `what` names the fault and the offending value, `why` the reason, `mend` the way out; `failure`
+    is the class that a trial fails by.
     """
 
-    passing = False
+    failure = OWN_ERROR
+
+    @property
+    def passing(self) -> bool:
+        """Whether it lies with the infrastructure: the same command may go on later."""
+        return self.failure == INFRASTRUCTURE
 
     def __init__(self, what: str, *, why: str = "", mend: str = "") -> None:
         self.what, self.why, self.mend = what, why, mend
@@ -64,17 +75,19 @@ class AnalysisError(StudyError):
 class StudyHeldError(SeedbedError):
     """Another process is running the study into the same folder; nothing is wrong with it."""
 
-    passing = True
+    failure = INFRASTRUCTURE
 
 
 class DataError(SeedbedError):
     """A corpus or a folder of results cannot be read or written as stated."""
 
+    failure = BAD_DATA
+
 
 class UnavailableError(DataError):
     """Storage that stayed unreachable, slow or failing for longer than requests are retried."""
 
-    passing = True
+    failure = INFRASTRUCTURE
 
 
 class ResourceError(SeedbedError):
@@ -84,7 +97,13 @@ class ResourceError(SeedbedError):
 class ClusterAwayError(ResourceError):
     """The cluster does not answer, or was lost."""
 
-    passing = True
+    failure = INFRASTRUCTURE
+
+
+class TooLargeError(ResourceError):
+    """A variant fits no device that it can have."""
+
+    failure = OUT_OF_MEMORY
 
 
 class CohortTooLargeError(ResourceError):
@@ -92,6 +111,8 @@ class CohortTooLargeError(ResourceError):
 
     It is met while a cohort is begun, which is then trained in parts.
     """
+
+    failure = OUT_OF_MEMORY
 
     def __init__(self, what: str, *, why: str = "", mend: str = "", fitting: int = 1) -> None:
         super().__init__(what, why=why, mend=mend)
@@ -105,6 +126,10 @@ def _too_large(what: str, why: str, mend: str, fitting: int) -> CohortTooLargeEr
     return CohortTooLargeError(what, why=why, mend=mend, fitting=fitting)
 
 
+class TooManyFailuresError(SeedbedError):
+    """So many of a study's trials have failed that it stops, as it was told to."""
+
+
 class TrackingError(SeedbedError):
     """The tracking server cannot be used as stated."""
 
@@ -112,7 +137,7 @@ class TrackingError(SeedbedError):
 class TrackingAwayError(TrackingError):
     """The tracking server does not answer."""
 
-    passing = True
+    failure = INFRASTRUCTURE
 
 
 class TransientError(Exception):
@@ -127,15 +152,30 @@ class SampleFault(Exception):  # noqa: N818 - a fault is counted, an error stops
     """One sample cannot be used; the message is the reason that the trial's record keeps."""
 
 
-class Passing(str):
-    """A reason in words that lies with the infrastructure: what it ended may go on later."""
+class Reason(str):
+    """Why a trial ended without completing, in words; the class of its `failure`, and how many
+    `attempts` came to that."""
 
-    __slots__ = ()
+    failure: str
+    attempts: int
+
+    def __new__(cls, words: str, failure: str = "", attempts: int = 1) -> Reason:
+        reason = super().__new__(cls, words)
+        reason.failure, reason.attempts = failure, attempts
+        return reason
+
+    def __getnewargs__(self) -> tuple[str, str, int]:  # type: ignore[override]
+        return str(self), self.failure, self.attempts  # Ray pickles it
 
 
-def reason_of(error: SeedbedError) -> str:
+def reason_of(error: SeedbedError) -> Reason:
     """The error's text, as a reason."""
-    return Passing(error) if error.passing else str(error)
+    return Reason(str(error), error.failure)
+
+
+def failure_in(reason: str | None) -> str:
+    """The class of the failure that `reason` is of, "" where it says none."""
+    return getattr(reason, "failure", "")
 
 
 def ours(error: BaseException | None) -> SeedbedError | None:

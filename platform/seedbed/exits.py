@@ -6,14 +6,23 @@ SkyPilot, a shell's loop) retries that, and nothing else.
 
 from __future__ import annotations
 
-from seedbed.errors import SeedbedError
+from seedbed.errors import SeedbedError, TooManyFailuresError
 
-COMPLETE, MISSING, WRONG, PASSING, STOPPED = 0, 1, 2, 75, 130  # 75 is EX_TEMPFAIL of sysexits.h
+COMPLETE, MISSING, WRONG, FAILING, PASSING, STOPPED = (
+    0,
+    1,
+    2,
+    3,
+    75,
+    130,
+)  # 75 is EX_TEMPFAIL of sysexits.h
 MEANINGS = {
     COMPLETE: "all is done: the study is complete, the cluster is well",
     MISSING: "it ended with trials missing, by errors of their own, which are named; or "
     "`seedbed doctor` found something to mend",
     WRONG: "the study or the arguments are wrong: nothing was started",
+    FAILING: "too many trials failed (`--max-failures`): the study stopped, and what was done is "
+    "kept",
     PASSING: "the infrastructure failed (storage, MLflow or the cluster is away, machines were "
     "lost too often, another process runs the study): the same command goes on later",
     STOPPED: "it was stopped, by Ctrl-C, `seedbed stop` or `ray job stop`: the same command goes "
@@ -23,4 +32,6 @@ MEANINGS = {
 
 def exit_status(error: SeedbedError) -> int:
     """Of a command that ended with `error`."""
+    if isinstance(error, TooManyFailuresError):
+        return FAILING
     return PASSING if error.passing else WRONG

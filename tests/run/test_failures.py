@@ -16,12 +16,13 @@ import ray.train
 from tests.fixtures.studies import run_study, small_plan
 
 from seedbed.cluster.asked import Asked
-from seedbed.errors import DataError, ours
+from seedbed.errors import BAD_DATA, OWN_ERROR, DataError, failure_in, ours
 from seedbed.plan.plan import Plan
 from seedbed.run.driver import launch
 from seedbed.run.driver.attempts import Reached, attempts
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.feed import AHEAD
+from seedbed.run.worker.loop import train
 from seedbed.track.ledger import InMemoryLedger
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
@@ -51,10 +52,13 @@ def run(
     *,
     num_workers: int = 1,
     ledger: InMemoryLedger | None = None,
+    most_failures: int = 0,
 ) -> Outcome:
     monkeypatch.setattr(launch, "train", loop)
-    asked = Asked(num_workers, num_workers)
-    return run_study(what, folder, ledger=ledger, asked=asked, checkpoint_seconds=0)
+    asked, limit = Asked(num_workers, num_workers), most_failures
+    return run_study(
+        what, folder, ledger=ledger, asked=asked, checkpoint_seconds=0, most_failures=limit
+    )
 
 
 def dying(deaths: Path, most: int, after: int) -> Callable[[Batches, int], Batches]:
@@ -181,6 +185,55 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
     assert not list((tmp_path / "results/cohorts").iterdir())
 
 
+def test_one_cell_that_cannot_be_built_fails_alone_and_is_counted(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
+) -> None:
+    def loop(config: dict[str, Any]) -> None:
+        from seedbed.run.worker import loop, rank
+
+        whole = rank.CohortTraining
+
+        def built(cohort: Any, device: Any, mine: Any, limit: float) -> Any:
+            if any(trial.cell["depth"] == 2 for trial in mine):
+                raise ValueError("a tower of my own")
+            return whole(cohort, device, mine, limit)
+
+        rank.CohortTraining = built  # type: ignore[assignment, misc]
+        loop.train(config)
+
+    what = small_plan(shapes, num_steps=4)
+    outcome = run(what, tmp_path, loop, monkeypatch)
+    (sound,), (bad,) = outcome.records.values(), outcome.failed
+    assert (sound.cell["depth"], sound.status, sound.failure) == (1, "completed", "")
+    assert "a tower of my own" in outcome.reasons[bad]
+    assert failure_in(outcome.reasons[bad]) == OWN_ERROR
+    together = impatient + 1
+    assert sound.attempt == together + 1
+    assert outcome.attempts[bad] == 2 * together
+    # Once it is mended, the next start counts on with the same seed.
+    again = run(what, tmp_path, train, monkeypatch)
+    assert again.missing(what.trials) == []
+    assert again.records[bad].attempt == 2 * together + 1
+
+
+def test_a_limit_on_failures_stops_the_study_and_keeps_what_was_done(
+    cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(batches: Batches, rank: int) -> Batches:
+        ended = len(list((tmp_path / "results/trials").glob("*/record.json")))
+        for batch in batches:
+            if ended:
+                raise DataError("shard x has changed", mend="restore it")
+            yield batch
+
+    what = small_plan(shapes, depths=(1, 2, 3, 4), num_steps=4, cohort_size=1)
+    # Two to a variant: there is room for one cohort at a time.
+    outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2, most_failures=1)
+    assert "1 of 4 trials have failed" in outcome.limit
+    assert outcome.interrupted and len(outcome.records) == 1 and len(outcome.failed) == 1
+    assert failure_in(outcome.reasons[outcome.failed[0]]) == BAD_DATA
+
+
 def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpoint(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,8 +270,8 @@ def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpo
     assert 20 < len(begun.read_text()) <= 20 + 20 - steps[0]
 
 
-def failing(reason: Exception) -> Callable[[], None]:
-    def fit() -> None:
+def failing(reason: Exception) -> Callable[[int], None]:
+    def fit(retries: int) -> None:
         raise ray.train.WorkerGroupError("the workers failed", {0: RuntimeError("x"), 1: reason})
 
     return fit
@@ -229,9 +282,9 @@ def test_failures_add_up_only_while_nothing_new_is_reached() -> None:
     places = [0, 1, 1, 1, 2, 2, 2, 2, 2, 2]
     looks = iter([Reached(str(place), ()) for place in [0, *places]])
 
-    def fit() -> None:
-        next(count)
-        failing(RuntimeError("out of memory"))()
+    def fit(retries: int) -> None:
+        assert retries == next(count)
+        failing(RuntimeError("out of memory"))(retries)
 
     reason = attempts(fit, lambda: next(looks))
     # Failures at 0 (no further), 1 (further), 1, 1, 2 (further), 2, 2, 2: the fourth at 2 ends it.

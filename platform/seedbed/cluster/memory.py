@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedbed.cluster.cards import CARDS, GB, USABLE, Room
-from seedbed.errors import CohortTooLargeError, ResourceError
+from seedbed.errors import CohortTooLargeError, TooLargeError
 from seedbed.plan.memory import STATE_BYTES, Need, held_by, need_of
 from seedbed.plan.plan import Cohort
 from seedbed.study.trial import Trial
@@ -43,7 +43,7 @@ def parts_for(cohorts: Sequence[Cohort], room: Room, num_gpus: int, workers: int
         fewer = f"; with {number} {gigabytes(worst.total)}"
     if worst.trial.recipe.compile:
         return Parts(number, f"{_words(worst)} if it were not compiled, and there are no more GPUs")
-    raise ResourceError(
+    raise TooLargeError(
         f"'{worst.trial.name}' needs about {gigabytes(worst.total)} of a GPU, and there are "
         f"{gigabytes(room.sure)} ({room.words})",
         why=f"{_words(worst)}, with {number} of {num_gpus} GPUs to a variant",
@@ -102,7 +102,7 @@ def check_alone(trial: Trial, rows: int, gpu_bytes: float, data_parallel: int = 
     parts = [n for n in _divisors(trial.recipe.corpus.lanes) if rows * data_parallel <= n * room]
     if parts:
         mend = f"--data-parallel {parts[0]}"
-    raise ResourceError(
+    raise TooLargeError(
         f"'{trial.name}' needs at least {gigabytes(held.total(rows))} of a GPU, and the largest "
         f"has {gigabytes(gpu_bytes)}",
         why=f"{state // STATE_BYTES / 1e6:,.0f} M parameters x {STATE_BYTES} bytes (weight, "
@@ -110,6 +110,18 @@ def check_alone(trial: Trial, rows: int, gpu_bytes: float, data_parallel: int = 
         f"{held.row / 1e3:,.0f} kB = {gigabytes(rows * held.row)}, and activations come on top",
         mend=mend,
     )
+
+
+def would_fit(trial: Trial, gpu_bytes: float, data_parallel: int = 1) -> str:
+    """What would fit a GPU of so many bytes, in words, where a step of `trial` has not.
+
+    A step takes more than is counted: what would fit is counted at the same share of it.
+    """
+    need = need_of(trial, data_parallel)
+    sure = USABLE * min(gpu_bytes, need.total)
+    lanes = trial.recipe.corpus.lanes
+    more = [n for n in _divisors(lanes) if n > data_parallel]
+    return _mend(need, Room(sure, sure, "what it ran out of"), data_parallel, more)
 
 
 def gigabytes(num_bytes: float) -> str:

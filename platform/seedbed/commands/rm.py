@@ -28,6 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Say what goes, ask, and remove it."""
+    from seedbed.storage.folder import Folder
+    from seedbed.track.finished import forget_finished
     from seedbed.track.state import study_folder
 
     store = study_folder(args.storage, args.name)
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
             print("nothing was removed")
             return
         _remove(store, sorted(trials))
+    forget_finished(Folder(args.storage), args.name)
     store.remove()  # with the lock, which was held so far
     print(f"removed {store.uri}")
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from seedbed.home import home
@@ -90,7 +91,7 @@ def to_json(seen: Seen) -> dict[str, Any]:
 
     state, progress = seen.state, seen.progress()
     told = state.to_json()
-    for name in ("outcomes", "reasons", "planned", "schema"):
+    for name in ("outcomes", "reasons", "failures", "planned", "schema"):
         told.pop(name)
     trials = [
         {
@@ -100,6 +101,7 @@ def to_json(seen: Seen) -> dict[str, Any]:
             "status": OUTCOMES[letter],
             "progress": round(progress[number], 4),
             "reason": state.reasons.get(str(number), ""),
+            "failure": _failure(seen, number),
         }
         for number, (trial, letter) in enumerate(
             zip(seen.planned.trials, state.outcomes, strict=True)
@@ -227,15 +229,34 @@ def _cohorts(seen: Seen) -> RenderableType:
 def _failures(seen: Seen) -> list[str]:
     letters = seen.state.outcomes
     numbers = [number for number, letter in enumerate(letters) if letter in "fd"]
-    words = {"f": "failed", "d": "diverged"}
     lines = [
-        f"{words[letters[number]]}  {seen.planned.name(number)}: "
+        f"{_ended_by(seen, number)}  {seen.planned.name(number)}: "
         f"{seen.state.reasons.get(str(number), 'see its record')}"
         for number in numbers[:MAX_FAILURES]
     ]
     if len(numbers) > MAX_FAILURES:
+        counts = Counter(_ended_by(seen, number) for number in numbers)
+        lines.append(", ".join(f"{count:,} {words}" for words, count in counts.most_common()))
         lines.append(f"… and {len(numbers) - MAX_FAILURES:,} more (--json has all)")
     return lines
+
+
+def _failure(seen: Seen, number: int) -> str:
+    """The class of the failure that a trial has ended by; "" where none is known."""
+    from seedbed.errors import DIVERGED
+
+    diverged = seen.state.outcomes[number] == "d"
+    return DIVERGED if diverged else seen.state.failures.get(str(number), "")
+
+
+def _ended_by(seen: Seen, number: int) -> str:
+    """`diverged`, `failed`, or `failed (out of memory)`."""
+    from seedbed.failure import said
+
+    if seen.state.outcomes[number] == "d":
+        return "diverged"
+    kind = said(_failure(seen, number))
+    return f"failed ({kind})" if kind else "failed"
 
 
 def _counted(count: int, word: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from seedbed.errors import StudyError, nearest
@@ -21,21 +22,42 @@ def patched(value: Any, where: str, patches: Mapping[str, Any]) -> Any:
     """
     own: dict[str, Any] = {}
     beneath: dict[str, dict[str, Any]] = {}
+    there: dict[str, Any] = {}
     for path, new in patches.items():
         name, _, rest = path.partition(".")
-        child(value, where, name)
+        if name not in there:
+            there[name] = child(value, where, name)
         if rest:
             beneath.setdefault(name, {})[rest] = new
         else:
             own[name] = new
     for name in {**own, **beneath}:
-        old = child(value, where, name)
+        old = there[name]
         if name in own:
             owner = value.term if isinstance(value, Weighted) and name != "weight" else value
             own[name] = _fitting(owner, f"{where}.{name}", name, old, own[name])
         if name in beneath:
-            own[name] = patched(own.get(name, old), f"{where}.{name}", beneath[name])
+            own[name] = _patched_part(own.get(name, old), f"{where}.{name}", beneath[name])
     return _replaced(value, own) if own else value
+
+
+_SCALARS = (str, int, float, bool)  # equal ones of one type are the same patch
+_MOST_PARTS = 4_096
+_parts: dict[tuple[object, ...], tuple[Any, Any]] = {}
+
+
+def _patched_part(value: Any, where: str, patches: dict[str, Any]) -> Any:
+    """`patched`, remembered: of 10,000 cells most have most parts of their recipe in common."""
+    if not all(type(new) in _SCALARS for new in patches.values()):
+        return patched(value, where, patches)
+    said = tuple((path, type(new), new) for path, new in patches.items())
+    key = (id(value), where, said)
+    known = _parts.get(key)
+    if known is None or known[0] is not value:
+        if len(_parts) >= _MOST_PARTS:
+            _parts.clear()
+        known = _parts[key] = (value, patched(value, where, patches))
+    return known[1]
 
 
 def value_at(value: Any, where: str, path: str) -> Any:
@@ -94,14 +116,20 @@ def child(value: Any, where: str, name: str) -> Any:
     return getattr(value, name)
 
 
-def _names(value: Any) -> list[str]:
+def _names(value: Any) -> Sequence[str]:
     if isinstance(value, Objective):
         return [name for name, _ in value.items()]
     if isinstance(value, Weighted):  # a term's fields are reached past its weight
         return ["weight", *_names(value.term)]
-    if dataclasses.is_dataclass(value):
-        return [f.name for f in dataclasses.fields(value)]
-    return []
+    return _fields_of(value.__class__)
+
+
+@functools.cache
+def _fields_of(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass, none of another class: listed for every cell of a study."""
+    if not dataclasses.is_dataclass(kind):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _described(value: Any) -> str:
@@ -110,7 +138,7 @@ def _described(value: Any) -> str:
     return f"the {type(value).__name__} {value!r}, which has no fields"
 
 
-def _has(name: str, known: list[str]) -> str:
+def _has(name: str, known: Sequence[str]) -> str:
     if not known:
         return "end the path before it"
     return nearest(name, known).replace("Known: ", "It has ")

@@ -199,7 +199,12 @@ class Recipe:
 
     def flatten(self) -> dict[str, Value]:
         """Every field by its dotted path; absent terms are absent."""
-        flat = flattened("", self)
+        flat: dict[str, Value] = {}
+        unsaid = _unsaid(Recipe)
+        for name in _field_names(Recipe):
+            value = getattr(self, name)
+            if name not in unsaid or value != unsaid[name]:
+                flat |= _flat_part(name, value)
         if "#" in self.init_from:
             flat["init_from"] = self.init_from.rpartition("#")[2]
         return flat
@@ -245,6 +250,22 @@ def _flatten(prefix: str, value: Any, flat: dict[str, Value]) -> None:
         flat[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
     elif not dataclasses.is_dataclass(value):
         flat[prefix] = value
+
+
+_MOST_PARTS = 4_096
+_parts: dict[tuple[str, int], tuple[Any, dict[str, Value]]] = {}
+
+
+def _flat_part(name: str, value: Any) -> dict[str, Value]:
+    """`flattened`, remembered: recipes of one study share most of their parts."""
+    if isinstance(value, _PLAIN):
+        return {name: value}
+    known = _parts.get((name, id(value)))
+    if known is None or known[0] is not value:  # another value, where the first one was
+        if len(_parts) >= _MOST_PARTS:
+            _parts.clear()
+        known = _parts[name, id(value)] = (value, flattened(name, value))
+    return known[1]
 
 
 _PLAIN = (str, int, float, type(None))

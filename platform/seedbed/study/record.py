@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from seedbed.checks import one_of
-from seedbed.errors import TrackingError, nearest
+from seedbed.errors import DIVERGED, TrackingError, nearest
+from seedbed.failure import FAILURES
 from seedbed.study.cell import Cell
 
 Status = Literal["completed", "diverged", "failed", "interrupted", "never_started"]
@@ -30,8 +31,11 @@ class TrialRecord:
     on elsewhere; `layout` how cohorts were laid out on the cluster where it ended, in words;
     `weights` is the digest of its final weights, "" where none are kept; `role` is "search" of a
     trial that tuned nuisance fields, and "" of one that is compared; `tests` what decides the
-    numbers of each test set of its own that it was scored on, by name. Raises TrackingError for a
-    status that is not one of STATUSES and for a point without samples.
+    numbers of each test set of its own that it was scored on, by name; `failure` is the class of
+    what it ended by, one of FAILURES, "" of one that completed; `attempt` says how often it was
+    begun, with the same seed, before it ended so; `origin` is the study that trained it, "" of the
+    own. Raises TrackingError for a status that is not one of STATUSES, a failure that is none of
+    FAILURES, and for a point without samples.
     """
 
     key: str
@@ -57,14 +61,23 @@ class TrialRecord:
     weights: str = ""
     role: str = ""
     tests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failure: str = ""
+    attempt: int = 1
+    origin: str = ""
 
     def __post_init__(self) -> None:
         why = "the analysis must know which trials count"
         one_of(f"trial {self.key}: the status", self.status, STATUSES, why=why, error=TrackingError)
+        failure = self.failure or (DIVERGED if self.status == "diverged" else "")
+        if failure:
+            one_of(
+                f"trial {self.key}: the failure", failure, FAILURES, why=why, error=TrackingError
+            )
         finite, missing = split_finite(self.metrics)
         named_missing = sorted({*self.missing_metrics, *missing} - set(finite))
         points = sorted((_point(self.key, p) for p in self.curve), key=lambda p: p["samples"])
         for name, value in (
+            ("failure", failure),
             ("metrics", finite),
             ("missing_metrics", tuple(named_missing)),
             ("curve", tuple(points)),
@@ -89,8 +102,8 @@ class TrialRecord:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, free of NaN: `json.dumps(..., allow_nan=False)` never fails."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        if not self.role:
-            del values["role"]
+        usual = {"role": "", "failure": "", "attempt": 1, "origin": ""}
+        values = {n: v for n, v in values.items() if n not in usual or v != usual[n]}
         return values | {
             "cell": self.cell.to_json(),
             "curve": [dict(point) for point in self.curve],

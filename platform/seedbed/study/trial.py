@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -10,6 +11,9 @@ from seedbed.study.cell import Cell
 
 SEARCH = "search"  # the role of a trial that tunes: it is never compared
 DATA_FIELDS = ("corpus", "augment", "seed", "image.size", "text.context", "budget.batch")
+# Of the streams of a study's trials, which are few: by their parts, which are kept alive.
+MOST_STREAMS = 4_096
+_streams: dict[tuple[object, ...], tuple[object, object, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,11 @@ class Trial:
 
     def reseeded(self, seed: int) -> Trial:
         """The same cell with another seed. Of 10,000 trials each cell's fields are listed once."""
-        other = replace(self, recipe=replace(self.recipe, seed=seed))
+        if seed == self.seed:
+            return self
+        recipe = copy.copy(self.recipe)  # checked already: a seed fits whatever else it has
+        object.__setattr__(recipe, "seed", seed)
+        other = replace(self, recipe=recipe)
         other.__dict__["flat"] = self.flat | {"seed": seed}
         return other
 
@@ -50,7 +58,17 @@ class Trial:
     @cached_property
     def stream_key(self) -> str:
         """Equal for trials that read the same batches: what a cohort shares."""
-        return content_key({path: v for path, v in self.flat.items() if _is_of_data(path)})
+        recipe = self.recipe
+        parts = recipe.corpus, recipe.augment
+        others = recipe.seed, recipe.image.size, recipe.text.context, recipe.budget.batch
+        said = (*map(id, parts), *others)
+        known = _streams.get(said)
+        if known is None or known[0] is not parts[0] or known[1] is not parts[1]:
+            if len(_streams) >= MOST_STREAMS:
+                _streams.clear()
+            key = content_key({path: v for path, v in self.flat.items() if _is_of_data(path)})
+            known = _streams[said] = (*parts, key)
+        return known[2]
 
     @property
     def name(self) -> str:

@@ -107,10 +107,11 @@ class StudyState:
     """What has become of a study, by its last driver.
 
     `outcomes` has a letter for each planned trial, `reasons` the words for those that failed or
-    diverged, by their number. `job_seconds` are those in which something trained and
-    `total_seconds` those in which a driver ran, of all `starts` together; `samples_left` are those
-    that cohorts have not seen. `driver` are words, `token` names this start, `job` is its Ray job;
-    `since` when it began (ISO 8601), and `command` what was typed, without what may be secret.
+    diverged, by their number, and `failures` the classes of those that failed. `job_seconds` are
+    those in which something trained and `total_seconds` those in which a driver ran, of all
+    `starts` together; `samples_left` are those that cohorts have not seen. `driver` are words,
+    `token` names this start, `job` is its Ray job; `since` when it began (ISO 8601), and `command`
+    what was typed, without what may be secret.
     """
 
     token: str
@@ -122,6 +123,7 @@ class StudyState:
     every_seconds: float
     words: str = ""  # of what ended it, or who stops it
     reasons: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
     cohorts: tuple[CohortState, ...] = ()
     samples_left: int = 0
     starts: int = 0

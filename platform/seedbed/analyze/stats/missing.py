@@ -13,10 +13,10 @@ from seedbed.analyze.trials.observations import AnalysisError, Level, completed,
 
 
 def missing_trials(trials: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
-    """The planned trials that did not complete: key, factors, seed, status, reason."""
-    columns = [
-        name for name in ("key", *factors, "seed", "status", "reason") if name in trials.columns
-    ]
+    """The planned trials that did not complete: key, factors, seed, status, failure, attempt,
+    reason."""
+    named = ("key", *factors, "seed", "status", "failure", "attempt", "reason")
+    columns = [name for name in named if name in trials.columns]
     return trials.loc[~completed(trials), columns].reset_index(drop=True)
 
 

@@ -15,7 +15,10 @@ from seedbed.study.label import label_text, same_label
 from seedbed.study.record import TrialRecord
 
 _LEADING = ("seed", "cohort", "status", "reason")
-_TRAILING = ("order_hash", "data_fingerprint", "recipe_key", "made_by", "layout")
+_TRAILING = (
+    *("order_hash", "data_fingerprint", "recipe_key", "made_by", "layout"),
+    *("failure", "attempt", "origin"),
+)
 
 
 def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame:
@@ -23,9 +26,9 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
 
     Columns: key, one per factor (categorical, in the design's level order), seed, cohort, status,
     reason, the metrics (responses first; NaN unless the trial completed), order_hash,
-    data_fingerprint, recipe_key, made_by, layout, and recipe/<path> for every recipe field that
-    varies. A planned trial without a record is `never_started`. Raises AnalysisError on a record
-    twice, a record of no planned trial, or one of another cell or seed.
+    data_fingerprint, recipe_key, made_by, layout, failure, attempt, origin, and recipe/<path> for
+    every recipe field that varies. A planned trial without a record is `never_started`. Raises
+    AnalysisError on a record twice, a record of no planned trial, or one of another cell or seed.
     """
     _check_names(design)
     if len({trial.key for trial in design.trials}) != len(design.trials):
@@ -138,8 +141,9 @@ def _row(
             )
         row[name] = known[label_text(label)]
     if record is None:
+        unknown = dict.fromkeys(_TRAILING, "") | {"attempt": 0}
         told = {"status": "never_started", "reason": "no record"}
-        return row | told | dict.fromkeys(metrics, float("nan")) | dict.fromkeys(_TRAILING, "")
+        return row | told | dict.fromkeys(metrics, float("nan")) | unknown
     row["cohort"] = record.cohort or trial.cohort
     values = record.metrics if record.status == "completed" else {}
     row |= {"status": record.status, "reason": record.reason}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.study.price import Price, time_line
 from seedbed.commands.study.stated import GOES_ON, decisions_before, note_decision
-from seedbed.errors import Passing
+from seedbed.errors import INFRASTRUCTURE, failure_in
 
 if TYPE_CHECKING:
     from seedbed.analyze.report.write import Report
@@ -41,7 +41,7 @@ def look_by_look(options: Options, run: Run, store: Folder, live: Live) -> tuple
         print(f"looks   {words}; {looks.words}", file=sys.stderr)
         outcome, report = run(part)
         look = next((one for one in report.looks if one.num_seeds == num_seeds), None)
-        lost = any(isinstance(why, Passing) for why in outcome.reasons.values())
+        lost = any(failure_in(why) == INFRASTRUCTURE for why in outcome.reasons.values())
         if look is None or outcome.interrupted or (lost and outcome.missing(part.plan.trials)):
             break
         note_decision(store, whole, look)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seedbed.cluster.asked import Asked
 from seedbed.commands.study.foresight import Foresight, add_foresight, foresight_of
+from seedbed.commands.study.limit import add_limit, most_failures
 from seedbed.commands.study.needs import add_needs, asked_of
 from seedbed.commands.study.tune import add_tuning, nuisance_of
 from seedbed.errors import StudyError
@@ -52,6 +53,7 @@ class Options:
     foresight: Foresight = Foresight()
     force: bool = False
     validate_every: int = 0
+    most_failures: int = 0  # that stop the study; 0 for no number
     tests: tuple[OpenTest, ...] = ()  # of the plan's study, once they have been opened
 
     @property
@@ -175,6 +177,7 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         action="store_true",
         help="run a study in which the lint finds errors (see --plan); its results say so",
     )
+    add_limit(parser)
     parser.add_argument(
         "--cohort-size", type=int, default=COHORT_SIZE, help=f"variants a stream ({COHORT_SIZE})"
     )
@@ -241,6 +244,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         foresight=foresight,
         force=args.force,
         validate_every=args.validate_every,
+        most_failures=most_failures(args.max_failures, len(chosen.trials)),
     )
 
 

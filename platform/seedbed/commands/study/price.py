@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,8 +56,9 @@ class Price:
 
     @cached_property
     def left(self) -> list[Trial]:
-        """The trials that have no record yet."""
-        return [trial for trial in self.plan.trials if trial.key not in self.earlier.keys]
+        """The trials that have no record yet, of this study or of another."""
+        known = self.earlier.keys | self.earlier.elsewhere.keys()
+        return [trial for trial in self.plan.trials if trial.key not in known]
 
     @cached_property
     def speeds(self) -> dict[str, Speed]:
@@ -174,6 +176,7 @@ class Price:
             )
         return [
             _new_line(self),
+            *_reused_lines(self),
             *place,
             *(
                 [f"memory  {self.fit.words if self.fit is not None else held_words(plan)}"]
@@ -189,6 +192,7 @@ class Price:
         return {
             "new": len(self.left),
             "reused": len(self.plan.trials) - len(self.left),
+            "reused_from": dict(Counter(self.earlier.elsewhere.values())),
             "places": [
                 {
                     "place": place.words,
@@ -214,7 +218,8 @@ def _earlier(options: Options) -> tuple[Earlier, str]:
         return Earlier(), ""
     try:
         with retrying_for(0):
-            return earlier(Folder(options.storage).sub(*options.folder), options.plan), ""
+            top = Folder(options.storage)
+            return earlier(top.sub(*options.folder), options.plan, top), ""
     except DataError as error:
         return Earlier(), error.what
 
@@ -225,8 +230,19 @@ def _new_line(price: Price) -> str:
         return f"new     {new:,} trials to train, as far as is known: {price.unknown}"
     if new == all_of_them:
         return f"new     {new:,} trials to train; none is recorded in the results folder"
-    kept = f"{all_of_them - new:,} are recorded, and kept where their data are what they were"
+    if not (own := len(price.earlier.keys)):
+        return f"new     {new:,} trials to train"
+    kept = f"{own:,} are recorded, and kept where their data are what they were"
     return f"new     {new:,} trials to train; {kept}"
+
+
+def _reused_lines(price: Price) -> list[str]:
+    """A line for each study that has trained some of the trials already."""
+    counts = Counter(price.earlier.elsewhere.values())
+    return [
+        f"reused  {number:,} trials from {study}, where their data and test sets are the same"
+        for study, number in counts.most_common()
+    ]
 
 
 def time_line(price: Price, place: Place) -> str:

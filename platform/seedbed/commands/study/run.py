@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,8 +19,8 @@ from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
 from seedbed.commands.study.tests import with_open_tests
 from seedbed.commands.study.written import Tracking, finish
-from seedbed.errors import Passing
-from seedbed.exits import COMPLETE, MISSING, PASSING, STOPPED
+from seedbed.errors import INFRASTRUCTURE, failure_in
+from seedbed.exits import COMPLETE, FAILING, MISSING, PASSING, STOPPED
 
 LINT = "lint.json"  # in the study's folder: what was found before it started
 
@@ -86,10 +87,26 @@ def _run_alone(
     from seedbed.run.driver.launch import run_plan
     from seedbed.run.driver.outcome import read_outcome, record_files
     from seedbed.run.driver.preflight import check_workers, kept_bytes
+    from seedbed.run.driver.reuse import reuse
+    from seedbed.storage.folder import Folder
+    from seedbed.track.finished import note_finished
     from seedbed.track.mlflow.connection import prepare_store
 
     chosen = options.plan
     before = read_outcome(store, chosen.trials, corpora)
+    top = Folder(options.storage)
+    if options.surface is None:
+        taken = reuse(
+            top,
+            store,
+            chosen,
+            before,
+            corpora,
+            tests=options.tests,
+            keep_weights=options.keep_weights,
+        )
+        for study, number in Counter(taken.values()).most_common():
+            print(f"reused  {number:,} trials from {study}", file=sys.stderr)
     live.knows(before)
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
@@ -141,9 +158,12 @@ def _run_alone(
                 keep_weights=options.keep_weights,
                 tests=options.tests,
                 validate_every=options.validate_every,
+                most_failures=options.most_failures,
             )
     finally:
         live.writes_report()
+        if options.surface is None:  # what a rehearsal made up is nobody else's
+            note_finished(top, options.name, outcome.records)
         report = finish(chosen, outcome, tracking, store)
     live.knows(outcome)
     return outcome, report
@@ -159,9 +179,16 @@ def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
     if not missing:
         return COMPLETE
+    if outcome.limit:
+        print(
+            f"stopped: {outcome.limit}: what was done is kept. Once the cause is mended the same "
+            "command goes on, and tries again what failed",
+            file=sys.stderr,
+        )
+        return FAILING
     if outcome.interrupted:
         return STOPPED
-    lost = any(isinstance(outcome.reasons.get(trial.key), Passing) for trial in missing)
+    lost = INFRASTRUCTURE in {failure_in(outcome.reasons.get(trial.key)) for trial in missing}
     return PASSING if lost else MISSING
 
 

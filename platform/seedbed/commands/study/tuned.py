@@ -15,7 +15,12 @@ from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
 from seedbed.commands.study.tune import TUNING_NAME
-from seedbed.errors import ClusterAwayError, Passing
+from seedbed.errors import (
+    INFRASTRUCTURE,
+    ClusterAwayError,
+    TooManyFailuresError,
+    failure_in,
+)
 from seedbed.plan.tuned import Tuned
 from seedbed.study.trial import SEARCH, Trial
 
@@ -95,10 +100,17 @@ class _Searching:
             if len(outcome.records) == len(wanted.trials):
                 break
             outcome = self._run(wanted, number)
+            if outcome.limit:
+                raise TooManyFailuresError(
+                    outcome.limit,
+                    why="so many candidates of the search have failed",
+                    mend="mend the cause and give the same command again: what was done is kept",
+                )
             if outcome.interrupted:
                 raise KeyboardInterrupt
         left = [t.key for t in wanted.trials if t.key not in outcome.records]
-        lost = [r for key in left if isinstance(r := outcome.reasons.get(key), Passing)]
+        reasons = [outcome.reasons.get(key, "") for key in left]
+        lost = [reason for reason in reasons if failure_in(reason) == INFRASTRUCTURE]
         if lost:
             raise ClusterAwayError(
                 f"{len(lost)} candidates of a search were lost: {lost[0]}",
@@ -133,6 +145,7 @@ class _Searching:
             live=self.live,
             keep_weights=False,
             tests=options.tests,
+            most_failures=options.most_failures,
         )
 
     def _opened(self, chosen: Plan, found: Tuned | None = None) -> Ledger:

@@ -91,19 +91,19 @@ def _reported(
 
 def _records(chosen: Plan, outcome: Outcome) -> list[TrialRecord]:
     """A record for each trial that ended; those that left none get one here."""
+    from seedbed.run.driver.outcome import failed
+
     left = (t for t in chosen.trials if t.key not in outcome.records and t.key in outcome.reasons)
     return [
         *outcome.records.values(),
         *(
-            TrialRecord(
-                key=trial.key,
-                study=chosen.study.name,
-                scale=chosen.scale.name,
-                cell=trial.cell,
-                seed=trial.seed,
-                cohort="",
-                status="interrupted" if trial.key in outcome.stopped else "failed",
-                reason=outcome.reasons[trial.key],
+            failed(
+                chosen,
+                trial,
+                "",
+                outcome.reasons[trial.key],
+                outcome.attempts.get(trial.key, 1),
+                "interrupted" if trial.key in outcome.stopped else "failed",
             )
             for trial in left
         ),

@@ -6,17 +6,21 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import ray.exceptions
 import ray.train
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from seedbed.errors import (
+    INFRASTRUCTURE,
+    OUT_OF_MEMORY,
     CohortTooLargeError,
-    Passing,
+    Reason,
     SeedbedError,
     TransientError,
     ours,
     reason_of,
 )
+from seedbed.failure import causes, failure_of
 from seedbed.plan.plan import Cohort
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
@@ -70,44 +74,54 @@ def reached(store: Folder, run: str, cohort: Cohort) -> Reached:
 
 
 def attempts(
-    fit: Callable[[], object],
+    fit: Callable[[int], object],
     look: Callable[[], Reached],
     most: int = MAX_FAILURES,
     say: Callable[[str], object] = lambda words: None,
-) -> str:
+) -> Reason:
     """Call `fit` until it succeeds (""), or until retrying is pointless (the reason, in words).
 
-    Each call resumes from the last checkpoint. A SeedbedError ends it at once: the data or the
-    study must change, or transient errors were retried already. Other failures end it after `most`
-    + 1 in a row without progress, as `look` sees it; progress resets the count. A
-    CohortTooLargeError is raised: less may be trained at a time. `say` is told why each other call
-    follows.
+    It is given how often it was called before. Each call resumes from the last checkpoint. A
+    SeedbedError ends it at once: the data or the study must change, or transient errors were
+    retried already. Other failures end it after `most` + 1 in a row without progress, as `look`
+    sees it; progress resets the count. A CohortTooLargeError is raised: less may be trained at a
+    time. `say` is told why each other call follows.
     """
-    failures = 0
+    failures = retries = 0
     try:
         before = look()
         while True:
             try:
-                fit()
+                fit(retries)
             except ray.train.TrainingFailedError as error:
                 known = ours(error)
                 if isinstance(known, CohortTooLargeError):
                     raise known from error
                 if known is not None:
-                    return reason_of(known)
+                    return Reason(str(known), known.failure, retries + 1)
                 now = look()  # waits for an unreachable store too, which may be the cause
                 failures = failures + 1 if now == before else 1
                 before = now
                 if failures > most:
                     words = f"{root_cause(error)} ({failures} times without getting any further)"
-                    return Passing(words) if is_loss(error) else words
+                    return Reason(words, failure_by(error), retries + 1)
+                retries += 1
                 say(root_cause(error))
             else:
-                return ""
+                return Reason("")
     except CohortTooLargeError:
         raise
     except SeedbedError as error:
         return reason_of(error)
+
+
+def failure_by(error: BaseException) -> str:
+    """The class of the failure that ended workers; a lost process is its node's memory's, where
+    Ray's monitor has ended it for that."""
+    if not is_loss(error):
+        return failure_of(error)
+    ended = any(isinstance(link, ray.exceptions.OutOfMemoryError) for link in causes(error))
+    return OUT_OF_MEMORY if ended else INFRASTRUCTURE
 
 
 def is_loss(error: BaseException) -> bool:

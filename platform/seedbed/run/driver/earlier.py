@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from seedbed.storage.folder import Folder
 from seedbed.study import recorded
 from seedbed.study.record import TrialRecord
 from seedbed.study.trial import Trial
+from seedbed.track.finished import finished_elsewhere
 
 MOST_READ = 400  # records: of 10,000 trials they are half a gigabyte
 LEAST_DF = 4  # of a noise that is measured: with fewer it may be off by half
@@ -25,10 +26,12 @@ CPU = "cpu"
 
 @dataclass(frozen=True)
 class Earlier:
-    """The keys of trials with a record, and some of the records."""
+    """The keys of trials with a record, some of the records, and the study of those that another
+    one has, by key."""
 
     keys: frozenset[str] = frozenset()
     records: Mapping[str, TrialRecord] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def speeds(self, trials: Sequence[Trial], costs: Mapping[str, Cost]) -> dict[str, Speed]:
         """By device, `cpu` or a GPU's name, how fast a core or a GPU of it was."""
@@ -74,8 +77,19 @@ class Earlier:
         return math.sqrt(float(rest @ rest) / df), df
 
 
-def earlier(store: Folder, plan: Plan) -> Earlier:
-    """What the results folder holds of the plan's trials: of as many as MOST_READ records."""
+def earlier(store: Folder, plan: Plan, top: Folder | None = None) -> Earlier:
+    """What the results folder holds of the plan's trials: of as many as MOST_READ records.
+
+    Other studies of the storage `top` are asked for those that it does not hold.
+    """
+    own = _own(store, plan)
+    if top is None:
+        return own
+    left = [trial.key for trial in plan.trials if trial.key not in own.keys]
+    return replace(own, elsewhere=finished_elsewhere(top, left, store.uri.rpartition("/")[2]))
+
+
+def _own(store: Folder, plan: Plan) -> Earlier:
     begun = set(store.names("trials"))
     some = [trial for trial in plan.trials if trial.key in begun]
     if not some:

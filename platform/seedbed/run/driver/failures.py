@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from seedbed.storage.folder import Folder
 
 FAILURE, FAILED_BEFORE = "failure.json", "failed_before.json"
+ATTEMPTS = "attempts.json"  # of the study, beside its trials
+
+
+def failed_attempts(store: Folder) -> dict[str, int]:
+    """How many attempts at each trial have failed so far, by its key."""
+    found: dict[str, int] = store.read_json(ATTEMPTS) or {}
+    return found
+
+
+def note_attempts(store: Folder, failed: Mapping[str, int]) -> None:
+    """Write it down: one file, of those trials alone that have failed."""
+    store.write_json(dict(failed), ATTEMPTS)
 
 
 def failed_before(store: Folder, keys: Iterable[str]) -> set[str]:

@@ -52,7 +52,10 @@ class Group:
         self.run = _new_name()
 
     def train(self, job: Any, keys: list[str]) -> None:
-        """Have `job`, whose trials are `keys`, trained. Raises what its workers failed with."""
+        """Have `job`, a reference to it and its retries so far, whose trials are `keys`, trained.
+
+        Raises what its workers failed with.
+        """
         # Before there can be a checkpoint; of this cohort alone, since those before it have ended.
         Run(self.run, tuple(keys), self._since).write(self._store)
         if self._mailbox is None:
@@ -97,10 +100,14 @@ class Group:
         except BaseException as error:
             self._error = error
 
-    def give_up(self) -> None:
-        """What follows is a run of its own: it must not push out this one's checkpoints."""
+    def give_up(self) -> str:
+        """What follows is a run of its own: it must not push out this one's checkpoints.
+
+        Returns this one's name.
+        """
         self.end()
-        self.run = _new_name()
+        before, self.run = self.run, _new_name()
+        return before
 
     def end(self) -> None:
         """Let the workers end: nothing is left to train."""

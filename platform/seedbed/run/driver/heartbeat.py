@@ -93,11 +93,14 @@ class _Heart:
         if self._stopped or self.live.phase not in ("preparing", "running"):
             return
         if not self._asked:
-            request = self.store.read_json(STOP_NAME) or {}
-            if request.get("start") != self.live.token:
-                return
+            words = self.live.stop_asked
+            if not words:
+                request = self.store.read_json(STOP_NAME) or {}
+                if request.get("start") != self.live.token:
+                    return
+                words = f"stop asked for by {request.get('by', 'somebody')}"
             self._asked, self._leave_by = True, time.monotonic() + LEAVE_SECONDS
-            self.live.words = f"stop asked for by {request.get('by', 'somebody')}"
+            self.live.words = words
             print(f"stop    {self.live.words.removeprefix('stop ')}", file=sys.stderr)
             if self.live.trains:
                 stopping.ask(self.live.token)

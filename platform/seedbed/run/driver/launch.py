@@ -23,9 +23,9 @@ from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
 from seedbed.evaluate.prompted import OpenTest
 from seedbed.interchange.beginning import copy_starts
-from seedbed.plan.plan import Plan
+from seedbed.plan.plan import Cohort, Plan
 from seedbed.plan.surface import Surface
-from seedbed.run.driver.failures import forgive
+from seedbed.run.driver.failures import failed_attempts, forgive
 from seedbed.run.driver.layouts import note_layout
 from seedbed.run.driver.live import Live
 from seedbed.run.driver.outcome import Outcome, read_outcome, set_aside
@@ -56,13 +56,15 @@ def run_plan(
     keep_weights: bool = True,
     tests: Sequence[OpenTest] = (),
     validate_every: int = 0,
+    most_failures: int = 0,
 ) -> Outcome:
     """Run what is missing of `plan`, and return what became of all of it.
 
     With a `surface` trials measure it instead of training, and no corpus is read. `live` follows
     what runs, and `keep_weights` keeps the final weights of what completes. Trials are scored on
-    `tests` too, and every `validate_every` samples while they train. Raises ResourceError before
-    anything starts when a cohort cannot fit.
+    `tests` too, and every `validate_every` samples while they train; as many failures as
+    `most_failures` (0: no number) stop it. Raises ResourceError before anything starts when a
+    cohort cannot fit.
     """
     outcome = read_outcome(store, plan.trials, corpora)
     progress = StudyProgress(len(plan.trials), len(outcome.records), timed=surface is None)
@@ -80,6 +82,7 @@ def run_plan(
     progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
+    attempts = failed_attempts(store)
     since = live.token if live is not None else uuid.uuid4().hex  # a name of this start
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
@@ -91,9 +94,13 @@ def run_plan(
         }
     else:
         loop, jobs = rehearse, _rehearsals(plan, chosen, surface, store, code_version)
+    jobs = {id: replace(job, attempts=_of(job.cohort, attempts)) for id, job in jobs.items()}
     data = {corpus: opened.fingerprint for corpus, opened in corpora.items()}
     watcher = Watcher(plan, store, ledger, progress, outcome, chosen, data)
+    watcher.most_failures, watcher.failed_attempts = most_failures, attempts
+    outcome.attempts |= {key: 1 + number for key, number in attempts.items()}
     if live is not None:
+        watcher.end = live.asks_to_stop
         live.follow(outcome, chosen, trains=surface is None)
     also = [live] if live is not None else []
     try:
@@ -102,6 +109,10 @@ def run_plan(
         forget(store, plan, outcome, [])
         progress.close()
     return outcome
+
+
+def _of(cohort: Cohort, attempts: Mapping[str, int]) -> dict[str, int]:
+    return {t.key: attempts[t.key] for t in cohort.trials if t.key in attempts}
 
 
 def _laid_out(

@@ -15,6 +15,7 @@ from typing import Any
 import ray.tune
 
 from seedbed.cluster.own_job import own_job
+from seedbed.errors import failure_in
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.driver.resume import Start
@@ -58,6 +59,7 @@ class Live(ray.tune.Callback):
         self.token = uuid.uuid4().hex
         self.phase, self.words, self.trains = "preparing", "", False
         me = Holder.myself()
+        self.stop_asked = ""  # by the driver itself, and why
         self._driver, self._since, self._job = str(me), me.since, own_job()
         self._command = shlex.join(["python", *map(redacted, sys.argv)])
         self._plans(plan)
@@ -150,6 +152,10 @@ class Live(ray.tune.Callback):
 
     on_trial_error = on_trial_complete
 
+    def asks_to_stop(self, why: str) -> None:
+        """The heartbeat is to stop the study as somebody's request would."""
+        self.stop_asked = why
+
     def all_left(self) -> bool:
         """Whether the workers of every cohort that runs have saved and left."""
         with self._lock:
@@ -186,6 +192,7 @@ class Live(ray.tune.Callback):
                 since=self._since,
                 command=self._command,
                 reasons=self._reasons(),
+                failures=self._failures(),
                 cohorts=tuple(self._told(one, now) for one in running),
                 samples_left=0 if self._ended else sum(self._left.values()),
                 starts=(before.starts if before else 0) + (self._began is not None),
@@ -214,6 +221,15 @@ class Live(ray.tune.Callback):
             if words and len(told) < MAX_REASONS:
                 told[str(number)] = words[:MAX_LETTERS]
         return told
+
+    def _failures(self) -> dict[str, str]:
+        reasons = self._outcome.reasons
+        found = {key: failure_in(reasons[key]) for key in self._outcome.failed}
+        return {
+            str(self._numbers[key]): failure
+            for key, failure in found.items()
+            if failure and key in self._numbers
+        }
 
     def _told(self, one: _Followed, now: float) -> CohortState:
         return CohortState(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import ORDER_SCHEMA
+from seedbed.errors import failure_in
 from seedbed.evaluate.named import FOLDER as TESTS
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.plan.plan import Plan
 from seedbed.storage.folder import Folder
-from seedbed.study.record import TrialRecord
+from seedbed.study.record import Status, TrialRecord
 from seedbed.study.trial import Trial
 from seedbed.track.ledger import File, Remote
 
@@ -28,14 +29,23 @@ class Outcome:
     """The outcome of every planned trial, by key.
 
     `reasons` are those of trials that were started and have no record; of these `stopped` were
-    stopped, and the others failed. `stale` are the data of records that do not count.
+    stopped, and the others failed; a Reason has the class of the failure. `attempts` is how often
+    trials were begun that failed at least once. `stale` are the data of records that do not count.
+    `limit` says by which limit on failures the study stopped, in words.
     """
 
     records: dict[str, TrialRecord] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    attempts: dict[str, int] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    limit: str = ""
+
+    @property
+    def failed(self) -> list[str]:
+        """The keys of trials that failed, and were not stopped."""
+        return [key for key in self.reasons if key not in self.stopped]
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Trials that are not completed."""
@@ -67,7 +77,9 @@ def read_outcome(
         if corpus is None or (
             record.data_fingerprint == corpus.fingerprint and record.order_schema == ORDER_SCHEMA
         ):
-            outcome.records[trial.key] = record
+            # Of before a factor was added, or a label changed: it is the cell of this plan now.
+            same = record.cell == trial.cell
+            outcome.records[trial.key] = record if same else replace(record, cell=trial.cell)
         else:
             outcome.stale[trial.key] = record.data_fingerprint
     return outcome
@@ -84,7 +96,9 @@ def set_aside(store: Folder, stale: Mapping[str, str]) -> str:
     return store.place(ASIDE)
 
 
-def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
+def failed(
+    plan: Plan, trial: Trial, cohort: str, reason: str, attempt: int = 1, status: Status = "failed"
+) -> TrialRecord:
     """A record for a trial that ended without leaving one."""
     return TrialRecord(
         key=trial.key,
@@ -93,8 +107,10 @@ def failed(plan: Plan, trial: Trial, cohort: str, reason: str) -> TrialRecord:
         cell=trial.cell,
         seed=trial.seed,
         cohort=cohort,
-        status="failed",
+        status=status,
         reason=reason,
+        failure=failure_in(reason) if status == "failed" else "",
+        attempt=attempt,
         recipe=trial.recipe.flatten(),
         role=trial.role,
     )

@@ -13,12 +13,24 @@ from typing import Any
 import ray
 
 from seedbed.cluster.layout import Layout
-from seedbed.errors import CohortTooLargeError, reason_of
+from seedbed.errors import (
+    OUT_OF_MEMORY,
+    OWN_ERROR,
+    CohortTooLargeError,
+    Reason,
+    reason_of,
+)
+from seedbed.failure import said
 from seedbed.plan.plan import Cohort
+from seedbed.run.driver.failures import FAILURE
 from seedbed.run.driver.resume import Start
 from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.checkpoint import checkpoints_of
 from seedbed.run.worker.rehearse import Rehearsal
 from seedbed.storage.folder import Folder
+from seedbed.study.trial import Trial
+
+OF_ONE = frozenset({OUT_OF_MEMORY, OWN_ERROR})  # of a trial's own, whoever it has ended with it
 
 
 def fitted(chosen: Sequence[Start], layout: Layout) -> tuple[list[Start], str]:
@@ -36,17 +48,18 @@ def fitted(chosen: Sequence[Start], layout: Layout) -> tuple[list[Start], str]:
 
 def in_parts(
     job: Assignment | Rehearsal,
-    complete: Callable[[Assignment | Rehearsal], str],
-    give_up: Callable[[], None],
+    complete: Callable[[Assignment | Rehearsal], Reason],
+    give_up: Callable[[], str],
     reasons: Any,
     layout: Layout,
     store: Folder,
-) -> Iterator[str]:
-    """Why `complete` could not complete `job`, or parts of it: nothing where it could.
+) -> Iterator[dict[str, Reason]]:
+    """Why `complete` could not complete trials of `job`, by their keys: none where it could.
 
     Where its workers meet that they are given too much at a time it is cut, and so are the study's
-    later cohorts of the same variants, as `reasons` (an actor) knows. `give_up` makes way for other
-    workers.
+    later cohorts of the same variants, as `reasons` (an actor) knows. Where one trial may have
+    ended its neighbours each goes on apart. `give_up` makes way for other workers, and says what
+    the run of those before was called.
     """
     num_shares = layout.num_workers // layout.data_parallel
     cells = tuple(sorted(repr(trial.cell) for trial in job.cohort.trials))
@@ -66,14 +79,60 @@ def in_parts(
             give_up()
             parts = parts_of(part, error, num_shares)
             if not parts:
-                yield reason_of(error)
+                yield _reasons(part, part.cohort.trials, reason_of(error))
                 continue
             if part is job:
                 ray.get(reasons.tell_too_large.remote(cells, error))
             waiting = parts + waiting
         else:
-            if reason:
-                yield reason
+            left = [trial for trial in part.cohort.trials if not _has_ended(store, trial.key)]
+            if reason and reason.failure in OF_ONE and len(left) > 1:
+                before = give_up()
+                waiting = [_alone(part, trial, store, before, reason) for trial in left] + waiting
+            elif reason:
+                yield _reasons(part, left, reason)
+                give_up()
+
+
+def _reasons(
+    part: Assignment | Rehearsal, trials: Sequence[Trial], reason: Reason
+) -> dict[str, Reason]:
+    """`reason` for each of `trials`, with all attempts at it so far."""
+    return {
+        trial.key: Reason(reason, reason.failure, _attempts(part, trial, reason))
+        for trial in trials
+    }
+
+
+def _attempts(part: Assignment | Rehearsal, trial: Trial, reason: Reason) -> int:
+    return part.attempts.get(trial.key, 0) + reason.attempts
+
+
+def _has_ended(store: Folder, key: str) -> bool:
+    return any(store.exists("trials", key, name) for name in ("record.json", FAILURE))
+
+
+def _alone(
+    job: Assignment | Rehearsal, trial: Trial, store: Folder, run: str, reason: Reason
+) -> Assignment | Rehearsal:
+    """`trial` of `job` without its neighbours, from the last checkpoint that `run` left of it."""
+    part = replace(
+        job,
+        cohort=Cohort((trial,)),
+        costs={trial.key: job.costs[trial.key]},
+        attempts={trial.key: _attempts(job, trial, reason)},
+    )
+    if isinstance(part, Rehearsal):
+        return part
+    found = [kept for kept, _ in checkpoints_of(store, run) if trial.key in kept.keys]
+    note = f"{said(reason.failure)} ended a cohort: each of its trials goes on apart"
+    return replace(
+        part,
+        note=note,
+        layout=f"{part.layout}; {note}",
+        kept=max(found, key=lambda kept: kept.step_number, default=part.kept),
+        assets={asset.name: part.assets[asset.name] for asset in part.cohort.assets},
+    )
 
 
 def parts_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedbed.errors import CohortTooLargeError
+from seedbed.errors import CohortTooLargeError, Reason
 
 
 class Reasons:
@@ -14,7 +14,7 @@ class Reasons:
     def __init__(self, num_cohorts: int) -> None:
         self._num_cohorts = num_cohorts
         self._begun: set[str] = set()
-        self._told: dict[str, str] = {}
+        self._told: dict[str, dict[str, Reason]] = {}
         self._retried: dict[str, list[str]] = {}
         self._too_large: dict[tuple[str, ...], CohortTooLargeError] = {}
 
@@ -25,15 +25,16 @@ class Reasons:
         """How many cohorts have not begun."""
         return self._num_cohorts - len(self._begun)
 
-    def tell(self, cohort: str, reason: str) -> None:
-        self._told[cohort] = reason
+    def tell(self, cohort: str, reasons: dict[str, Reason]) -> None:
+        self._told.setdefault(cohort, {}).update(reasons)
 
     def tell_retry(self, cohort: str, reason: str) -> None:
         self._retried.setdefault(cohort, []).append(reason)
 
-    def told(self, cohort: str) -> tuple[str, list[str]]:
-        """Why it ended early ("" where it did not), and why its workers were started again."""
-        return self._told.get(cohort, ""), self._retried.get(cohort, [])
+    def told(self, cohort: str) -> tuple[dict[str, Reason], list[str]]:
+        """Why each of its trials ended early, where some did, and why its workers were started
+        again."""
+        return self._told.get(cohort, {}), self._retried.get(cohort, [])
 
     def tell_too_large(self, cells: tuple[str, ...], error: CohortTooLargeError) -> None:
         """Variants of these `cells` do not fit their devices together, whatever their seed."""

@@ -16,6 +16,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
+from seedbed.errors import Reason
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
 from seedbed.run.driver.parts import in_parts
@@ -66,20 +67,19 @@ def tune(
         fit = partial(_fit, loop, layout, store, int(seconds + COLLECTIVE_SECONDS))
         group = group_here(lambda: Group(fit, store, since))
 
-        def complete(part: Assignment | Rehearsal) -> str:
+        def complete(part: Assignment | Rehearsal) -> Reason:
             reference = references[config["cohort"]] if part is job else ray.put(part)
             keys = [trial.key for trial in part.cohort.trials]
             return attempts(
-                lambda: group.train([reference], keys),
+                lambda retries: group.train([reference, retries], keys),
                 lambda: reached(store, group.run, part.cohort),
                 most,
                 lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),
             )
 
         with retrying_for(seconds):
-            for reason in in_parts(job, complete, group.give_up, reasons, layout, store):
-                ray.get(reasons.tell.remote(job.cohort.id, reason))
-                group.give_up()
+            for failed in in_parts(job, complete, group.give_up, reasons, layout, store):
+                ray.get(reasons.tell.remote(job.cohort.id, failed))
         if not ray.get(reasons.left.remote()):
             group.end()
 
@@ -168,12 +168,12 @@ def _placement_groups() -> set[str]:
     return {id for id, group in table.items() if id.endswith(job) and group["state"] != "REMOVED"}
 
 
-def _told(reasons: Any, cohort: str) -> tuple[str, list[str]]:
+def _told(reasons: Any, cohort: str) -> tuple[dict[str, Reason], list[str]]:
     try:
-        told: tuple[str, list[str]] = ray.get(reasons.told.remote(cohort))
+        told: tuple[dict[str, Reason], list[str]] = ray.get(reasons.told.remote(cohort))
         return told
     except ray.exceptions.RayError:  # it is lost, and with it only the words
-        return "", []
+        return {}, []
 
 
 def beside_the_driver() -> ray.tune.PlacementGroupFactory:

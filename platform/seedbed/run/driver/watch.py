@@ -12,9 +12,11 @@ from typing import Any
 import ray.tune
 
 from seedbed.data.corpus import Corpus
-from seedbed.errors import Passing
+from seedbed.errors import INFRASTRUCTURE, Reason
+from seedbed.failure import said
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.attempts import root_cause
+from seedbed.run.driver.failures import note_attempts
 from seedbed.run.driver.outcome import Outcome, failed, record_files
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.resume import Start
@@ -45,7 +47,11 @@ class Watcher(ray.tune.Callback):
         self._noted: set[tuple[str, str]] = set()
         self._steps: dict[str, int] = {}  # the last that each was seen at
         # Why a cohort ended early and was retried, by its id, as the holder of its workers knows.
-        self.told_of: Callable[[str], tuple[str, list[str]]] = lambda cohort: ("", [])
+        self.told_of: Callable[[str], tuple[dict[str, Reason], list[str]]] = lambda _: ({}, [])
+        self.failed_attempts: dict[str, int] = {}  # of each trial, with those of earlier starts
+        # How many failures stop the study (0: none does), and how it is stopped.
+        self.most_failures = 0
+        self.end: Callable[[str], object] = lambda words: os.kill(os.getpid(), signal.SIGINT)
 
     def __reduce__(self) -> tuple[object, ...]:
         # The Tuner pickles its callbacks to be restored one day; ours live with the driver.
@@ -100,18 +106,22 @@ class Watcher(ray.tune.Callback):
         for number, why in enumerate(retried, 1):
             names = ", ".join(t.name for t in self.starts[trial.config["cohort"]].cohort.trials)
             self.progress.say(f"retried {names} ({number}): {why}")
-        self._settle(trial, told or "the cohort ended without a record of it")
+        self._settle(trial, told, Reason("the cohort ended without a record of it"))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         # Its holder is lost: what workers raise is told by it.
-        self._settle(trial, Passing(root_cause(getattr(trial, "get_error", lambda: None)())))
+        why = root_cause(getattr(trial, "get_error", lambda: None)())
+        self._settle(trial, {}, Reason(why, INFRASTRUCTURE))
 
-    def _settle(self, trial: Any, reason: str) -> None:
+    def _settle(self, trial: Any, told: Mapping[str, Reason], reason: Reason) -> None:
         """Settle by the results folder: a report may be lost with its worker, a record may not."""
         cohort = self.starts[trial.config["cohort"]].cohort
         for member in cohort.trials:
             self._finish(cohort, member.key)
-        self._fail(cohort, reason)
+        self._fail(cohort, told, reason)
+        if self.failed_attempts:
+            note_attempts(self.store, self.failed_attempts)
+        self._check_limit()
 
     def _finish(self, cohort: Cohort, key: str) -> None:
         if key in self.outcome.records or key in self.outcome.reasons:
@@ -124,7 +134,8 @@ class Watcher(ray.tune.Callback):
             return
         record = TrialRecord.from_json(values)
         if record.status == "failed":
-            self.outcome.reasons[key] = record.reason
+            self.outcome.reasons[key] = Reason(record.reason, record.failure)
+            self._count(key, record.attempt)
         else:
             self.outcome.records[key] = record
         name = next(t.name for t in cohort.trials if t.key == key)
@@ -132,15 +143,35 @@ class Watcher(ray.tune.Callback):
         self.progress.finished(name, record.status, dict(record.metrics), primary)
         self.ledger.finish(record, record_files(self.store, key))
 
-    def _fail(self, cohort: Cohort, reason: str) -> None:
+    def _fail(self, cohort: Cohort, told: Mapping[str, Reason], otherwise: Reason) -> None:
         if self.outcome.interrupted:
             return
         for member in cohort.trials:
             if member.key in self.outcome.records or member.key in self.outcome.reasons:
                 continue
+            reason = told.get(member.key, otherwise)
             self.outcome.reasons[member.key] = reason
-            self.progress.say(f"{member.name}  failed: {reason}")
-            self.ledger.finish(failed(self.plan, member, cohort.id, reason))
+            attempt = self.failed_attempts.get(member.key, 0) + 1
+            if member.key in told:  # with those of earlier starts
+                attempt = reason.attempts
+            self._count(member.key, attempt)
+            kind = f" ({said(reason.failure)})" if reason.failure else ""
+            self.progress.say(f"{member.name}  failed{kind}: {reason}")
+            self.ledger.finish(failed(self.plan, member, cohort.id, reason, attempt))
+
+    def _count(self, key: str, attempt: int) -> None:
+        self.failed_attempts[key] = self.outcome.attempts[key] = attempt
+
+    def _check_limit(self) -> None:
+        """Stop the study where as many trials have failed as it was told."""
+        num_failed, most = len(self.outcome.failed), self.most_failures
+        if most and num_failed >= most and not self.outcome.limit and not self.outcome.interrupted:
+            self.outcome.limit = (
+                f"{num_failed:,} of {len(self.plan.trials):,} trials have failed, and "
+                f"--max-failures lets {most:,} end the study"
+            )
+            self.progress.say(f"limit   {self.outcome.limit}")
+            self.end(self.outcome.limit)
 
     @property
     def unsettled(self) -> bool:

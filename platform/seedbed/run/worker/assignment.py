@@ -48,6 +48,12 @@ class Assignment:
     assets: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[OpenTest, ...] = ()  # that trials are scored on beside the held-out pairs
     validate_every: int = 0  # samples between evaluations while it trains; 0 for none
+    attempts: Mapping[str, int] = field(default_factory=dict)  # that failed at earlier starts
+    retries: int = 0  # of this start, before this attempt
+
+    def attempt_of(self, key: str) -> int:
+        """The number of this attempt at a trial, the first being 1."""
+        return 1 + self.attempts.get(key, 0) + self.retries
 
     @cached_property
     def corpus(self) -> OpenCorpus:

@@ -6,6 +6,7 @@ It names nothing heavy: the processes that hold worker groups read it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 ENDED = "ended"  # in a report: the number of the job that has ended on all ranks
@@ -25,7 +26,8 @@ def jobs(config: dict[str, Any]) -> Iterator[Any]:
         number, job = ray.get(config["mailbox"].next.remote(number))
         if job is None:
             return
-        yield ray.get(job[0])
+        reference, retries = job
+        yield replace(ray.get(reference), retries=retries)
         ray.train.report({ENDED: number})
 
 

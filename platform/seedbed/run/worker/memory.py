@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import torch
 
-from seedbed.cluster.memory import check_gpus, gigabytes
-from seedbed.errors import CohortTooLargeError, ResourceError
+from seedbed.cluster.memory import check_gpus, gigabytes, would_fit
+from seedbed.errors import CohortTooLargeError, TooLargeError
+from seedbed.model.gather import world_size
 from seedbed.plan.plan import Cohort
 from seedbed.study.trial import Trial
 
@@ -122,9 +123,17 @@ def check_device(
         check_gpus([Cohort(tuple(trials))], limit, data_parallel=data_parallel)
 
 
+def fitting_words(trial: Trial, device: torch.device) -> str:
+    """What of `trial` would fit `device`, which ran out of memory in a step."""
+    total = float("inf")
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+    return would_fit(trial, total, world_size())
+
+
 def check_room(steps: Sequence[FirstStep], room: int) -> None:
     """Raise CohortTooLargeError where some variant's next step would need more than `room` bytes;
-    ResourceError where it is alone.
+    TooLargeError where it is alone.
 
     What all keep stays; what a step needs for a while comes on top, one variant after the other.
     """
@@ -141,6 +150,6 @@ def check_room(steps: Sequence[FirstStep], room: int) -> None:
         f"{gigabytes(worst.passing)} more for a while (measured in the first)"
     )
     if len(steps) == 1:
-        raise ResourceError(what, why=why, mend=MEND_ALONE)
+        raise TooLargeError(what, why=why, mend=MEND_ALONE)
     mend = f"--cohort-size {fitting}, or more --workers"
     raise CohortTooLargeError(what, why=why, mend=mend, fitting=fitting)

@@ -109,6 +109,8 @@ class Recorder:
             cohort=self.assignment.cohort.id,
             status=status,
             reason=variant.reason,
+            failure=variant.failure,
+            attempt=self.assignment.attempt_of(trial.key),
             metrics=metrics,
             curve=tuple(variant.curve),
             order_hash=self.training.order_hash,

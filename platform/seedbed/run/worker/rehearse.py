@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import ray.train
 
+from seedbed.errors import INFRASTRUCTURE
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.metric import Metric
@@ -40,6 +41,12 @@ class Rehearsal:
     costs: Mapping[str, Cost]
     storage: str
     code_version: dict[str, str]
+    attempts: Mapping[str, int] = field(default_factory=dict)  # that failed at earlier starts
+    retries: int = 0  # of this start, before this attempt
+
+    def attempt_of(self, key: str) -> int:
+        """The number of this attempt at a trial, the first being 1."""
+        return 1 + self.attempts.get(key, 0) + self.retries
 
 
 def rehearse(config: dict[str, Any]) -> None:
@@ -93,6 +100,8 @@ def pretended(job: Rehearsal, trial: Trial, *, failed_before: bool = False) -> T
         cohort=job.cohort.id,
         status=status,
         reason=reason,
+        failure=INFRASTRUCTURE if status == "failed" else "",
+        attempt=job.attempt_of(trial.key),
         metrics=metrics,
         curve=tuple(_curve(job.surface, trial)),
         order_hash=trial.stream_key,

@@ -13,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from seedbed.data.order import derive
+from seedbed.errors import DIVERGED, INFRASTRUCTURE, OUT_OF_MEMORY
+from seedbed.failure import failure_of
 from seedbed.model.gather import (
     Gather,
     data_group,
@@ -27,6 +29,7 @@ from seedbed.recipe.recipe import Budget
 from seedbed.run.worker import losses
 from seedbed.run.worker.batch import padded
 from seedbed.run.worker.clock import StepClock
+from seedbed.run.worker.memory import fitting_words
 from seedbed.run.worker.optimizer import build_optimizer
 from seedbed.run.worker.random_state import RandomState
 from seedbed.run.worker.schedule import learning_rate
@@ -65,7 +68,7 @@ class Variant:
                 process_group=data_group(),
                 gradient_as_bucket_view=True,  # one copy of the gradients less
             )
-        self.status, self.reason = "running", ""
+        self.status, self.reason, self.failure = "running", "", ""
         self.released = False
         self.step_number = 0
         self.curve: list[dict[str, float]] = []
@@ -161,12 +164,21 @@ class Variant:
 
     def diverge(self, reason: str) -> None:
         """End as diverged: an outcome of the recipe, which would come again."""
-        self.status, self.reason = "diverged", reason
+        self.status, self.reason, self.failure = "diverged", reason, DIVERGED
 
     def fail(self, error: Exception) -> None:
-        """End as failed in the middle of a step, which may have moved some of the weights."""
-        self.status = "failed"
+        """End as failed in the middle of a step, which may have moved some of the weights.
+
+        Raises `error` again where the infrastructure failed: the cohort is tried again from its
+        last checkpoint, with the same seed.
+        """
+        failure = failure_of(error)
+        if failure == INFRASTRUCTURE:
+            raise error
+        self.status, self.failure = "failed", failure
         self.reason = f"{type(error).__name__} at step {self.step_number + 1}: {error}"
+        if failure == OUT_OF_MEMORY:
+            self.reason += f"; what would fit: {fitting_words(self.trial, self.device)}"
 
     def release(self) -> None:
         """Give back what only a further step or an evaluation would need, of one that has ended.
@@ -207,6 +219,7 @@ class Variant:
             "step_number": self.step_number,
             "status": self.status,
             "reason": self.reason,
+            "failure": self.failure,
             "curve": self.curve,
             "pending": losses.told(self._pending),
             "clock": self.clock.state_dict(),
@@ -229,6 +242,7 @@ class Variant:
             "image_views",
         ):
             setattr(self, name, state[name])
+        self.failure = state.get("failure", "")  # none in an older version's checkpoint
         if not self.active and not state["optimizer"]["state"]:
             self.release()  # as it was
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, counted
@@ -10,6 +12,7 @@ from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.stats.missing import divergence_rates
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
+from seedbed.failure import said
 
 _MOST_MISSING = 200
 
@@ -31,7 +34,7 @@ def _missing_table(findings: Findings) -> Table:
         [
             cell_label(row, findings.factors),
             str(row["seed"]),
-            row["status"].replace("_", "\u00a0"),
+            _status(row),
             row["reason"] or NONE,
         ]
         for row in rows_of(findings.missing.head(_MOST_MISSING))
@@ -39,6 +42,14 @@ def _missing_table(findings: Findings) -> Table:
     left = len(findings.missing) - len(rows)
     remark = f"And {counted(left, 'more')}: missing_cells.csv has them all." if left else ""
     return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}), remark=remark)
+
+
+def _status(row: Mapping[str, Any]) -> str:
+    """`failed: out of memory, at attempt 2`."""
+    kind = said(row.get("failure", "")) if row["status"] == "failed" else ""
+    tried = row.get("attempt", 1)
+    at = f", at attempt {tried}" if tried > 1 else ""
+    return f"{row['status'].replace('_', chr(0xA0))}{': ' * bool(kind)}{kind}{at}"
 
 
 def _divergence_table(findings: Findings) -> list[Table]:

@@ -18,7 +18,8 @@ def trial_rows(findings: Findings) -> Section:
     if len(findings.trials) > _MOST_ROWS:
         words = [
             f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} "
-            "completed; trials.csv, beside this page, has a row for each."
+            "completed; trials.csv, beside this page, has a row for each.",
+            *_origins(findings),
         ]
         return Section("Trials", words, is_small=True)
     shown = [findings.primary, *findings.secondary]
@@ -34,9 +35,19 @@ def trial_rows(findings: Findings) -> Section:
     header = [*findings.factors, "Seed", "Status", *suffixes]
     columns = frozenset({first, *range(first + 2, len(header))})
     words = [
-        f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} completed."
+        f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} completed.",
+        *_origins(findings),
     ]
     return Section("Trials", words, tables=[Table(header, rows, columns, tones)], is_small=True)
+
+
+def _origins(findings: Findings) -> list[str]:
+    """From which studies trials were taken over: what they compute is the same."""
+    if "origin" not in findings.trials.columns:
+        return []
+    counts = findings.trials["origin"].value_counts()
+    taken = [f"{number:,} from {study}" for study, number in counts.items() if study]
+    return [f"Trials that another study had trained already: {', '.join(taken)}."] if taken else []
 
 
 def _number(value: object) -> float:
