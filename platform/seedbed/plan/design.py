@@ -77,14 +77,17 @@ class PlannedTrial:
     seed: int
     cohort: str = ""
     recipe: Mapping[str, Value] = field(default_factory=dict)
+    half: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        half = {"half": self.half} if self.half else {}
         return {
             "key": self.key,
             "cell": self.cell.to_json(),
             "seed": self.seed,
             "cohort": self.cohort,
             "recipe": dict(self.recipe),
+            **half,
         }
 
     @classmethod

@@ -25,6 +25,8 @@ from seedbed.plan.levels import resolved
 from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.recipe.scale import Scale
+from seedbed.study.cell import Cell
+from seedbed.study.fold import FoldedOver
 from seedbed.study.looks import check_looked_seeds
 from seedbed.study.measured import measured
 from seedbed.study.nuisance import Nuisance
@@ -256,10 +258,17 @@ def _design(plan: Plan) -> Design:
                 seed=trial.seed,
                 cohort=cohorts[trial.key],
                 recipe={path: trial.flat.get(path) for path in varying},
+                half=_half(study, trial.cell),
             )
             for trial in plan.trials
         ),
     )
+
+
+def _half(study: Study, cell: Cell) -> int:
+    """Of a fraction that is folded over: 1 or 2; 0 of any other design."""
+    design = study.design
+    return design.half(cell, study.factors) if isinstance(design, FoldedOver) else 0
 
 
 def _set_by_hand(plan: Plan) -> dict[str, str]:

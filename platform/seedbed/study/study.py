@@ -33,6 +33,7 @@ from seedbed.study.constraint import Forbidden, check_cells, check_constraints
 from seedbed.study.crossing import check_crossing, check_overrides, crossed
 from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
+from seedbed.study.fold import folded
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
 from seedbed.study.measured import check_responses, measured
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
@@ -171,6 +172,18 @@ class Study:
         check_called(name, "a run of a study is named")
         study = copy.copy(self)
         study.name = name
+        return study
+
+    def folded_over(self, factor: str = "") -> Study:
+        """This study with its fraction folded over `factor`, or over all factors of its words.
+
+        Its cells, and as many new ones. Raises StudyError for a study without a fraction, and where
+        no cell would be new.
+        """
+        study = copy.copy(self)
+        study.design = folded(self.design, self.factors, factor)
+        study.__dict__.pop("_cells", None)
+        study._check()
         return study
 
     def _check_cell(self, cell: Cell, recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from seedbed.analyze.numbers import p_value
 from seedbed.analyze.stats.diagnostics import Diagnostics
 from seedbed.analyze.trials.observations import completed
+from seedbed.analyze.trials.table import HALF
 from seedbed.plan.design import Design
 
 BLOCK = "seed"  # every comparison is within seeds
@@ -31,7 +32,12 @@ WORDS = {
 
 
 def block_of(design: Design) -> str | None:
-    """The column that comparisons are made within; None where nothing is shared."""
+    """The column that comparisons are made within; None where nothing is shared.
+
+    The halves of a fraction that was folded over are blocks, too: the second ran later.
+    """
+    if any(trial.half for trial in design.trials):
+        return HALF
     return BLOCK if design.paired else None
 
 

@@ -15,6 +15,7 @@ from seedbed.study.label import label_text, same_label
 from seedbed.study.record import TrialRecord
 
 _LEADING = ("seed", "cohort", "status", "reason")
+HALF = "seed_half"  # which seed, and which half of a fraction that was folded over
 _TRAILING = (
     *("order_hash", "data_fingerprint", "recipe_key", "made_by", "layout"),
     *("failure", "attempt", "origin"),
@@ -42,6 +43,8 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
     rows = [_row(trial, by_key.get(trial.key), levels, metrics) for trial in design.trials]
     columns = ["key", *levels, *_LEADING, *metrics, *_TRAILING]
     table = pd.DataFrame(rows, columns=columns)
+    if any(trial.half for trial in design.trials):
+        table[HALF] = [f"{trial.seed}/{trial.half}" for trial in design.trials]
     for path in _varying_fields(design):
         table[RECIPE_PREFIX + path] = [_field(trial, path) for trial in design.trials]
     for name, factor in design.factors.items():
@@ -61,7 +64,7 @@ def _categories(levels: list[Any]) -> pd.Index[Any]:
 
 def _check_names(design: Design) -> None:
     for name in design.factors:
-        if name in ("key", *_LEADING, *_TRAILING):
+        if name in ("key", HALF, *_LEADING, *_TRAILING):
             raise AnalysisError(
                 f"Factor '{name}' has the name of another column of the trials table.",
                 mend="Rename the factor.",

@@ -156,6 +156,15 @@ def _parser(study: Study) -> argparse.ArgumentParser:
         help=f"keep this run apart, under a name of its own ({study.name}): several runs of one "
         "study stand side by side",
     )
+    parser.add_argument(
+        "--fold-over",
+        metavar="FACTOR",
+        nargs="?",
+        const="",
+        help="add the other half of a fraction's cells that tells aliased effects apart: levels "
+        "exchanged of one FACTOR, which frees it and its interactions, or of all, which frees main "
+        "effects; only what is new runs",
+    )
     parser.add_argument("--seeds", metavar="N", help="repetitions of each cell")
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="a recipe field for all"
@@ -202,6 +211,8 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         )
     if args.name is not None:
         study = study.called(args.name)
+    if args.fold_over is not None:
+        study = study.folded_over(args.fold_over)
     study = study.scored_on(named_tests(args.test))
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)
