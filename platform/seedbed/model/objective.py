@@ -20,8 +20,9 @@ class Objective:
     same name in both raises StudyError.
     """
 
-    __slots__ = ("_terms",)
+    __slots__ = ("_hash", "_terms")
     _terms: tuple[tuple[str, Weighted], ...]
+    _hash: int
 
     def __init__(self, **terms: Term | Weighted) -> None:
         weighted = {
@@ -137,7 +138,10 @@ class Objective:
         return isinstance(other, Objective) and self._terms == other._terms
 
     def __hash__(self) -> int:
-        return hash(self._terms)
+        # Once: the cells of a large study share an objective, and are told apart by it.
+        if not hasattr(self, "_hash"):
+            object.__setattr__(self, "_hash", hash(self._terms))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Objective({', '.join(f'{n}={w.weight:g} * {w.term}' for n, w in self._terms)})"

@@ -22,7 +22,7 @@ from typing import Any
 
 from seedbed.errors import SeedbedError, StudyError
 from seedbed.model.objective import Objective
-from seedbed.recipe.paths import beneath, is_default, is_whole, patched
+from seedbed.recipe.paths import is_default, is_whole, patched
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import Scale
 from seedbed.recipe.share import Share
@@ -58,11 +58,12 @@ def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     for one in said:
         # Whole values first: a field that is set beside its whole value overrides a part of it.
         for path in sorted(one.patches, key=lambda path: path.count(".")):
-            kept = {p: v for p, v in by_path.items() if not beneath(p, path)}
             value = one.patches[path]
             if isinstance(value, Share):
                 value = value.of(path, _without(base, scale, by_path, path))
-            by_path = kept | {path: (value, one)}
+            for known in [p for p in by_path if p == path or p.startswith(f"{path}.")]:
+                del by_path[known]
+            by_path[path] = value, one
     patches = {path: value for path, (value, _) in by_path.items()}
     # A tower that `--set` names is kept; its options may still be the sibling's.
     name = by_path.get("image.name")
@@ -87,9 +88,10 @@ def _without(base: Recipe, scale: Scale, by_path: Mapping[str, tuple[Any, Said]]
 def _is_said(path: str, by_path: Mapping[str, tuple[Any, Said]]) -> bool:
     """Whether the field at `path` is set explicitly, by itself or within a whole value."""
     for root, (value, one) in by_path.items():
-        if root == path and path != "image.name":
-            return True
-        if root != path and beneath(path, root) and is_whole(value):
+        if root == path:
+            if path != "image.name":
+                return True
+        elif path.startswith(f"{root}.") and is_whole(value):
             within = path.removeprefix(f"{root}.")
             if path in ("image.name", "image.options"):  # see `_of_tower`
                 return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -53,6 +54,7 @@ def _is_loss(error: Exception) -> bool:
 def _main(study: Study, argv: Sequence[str]) -> int:
     options = options_of(study, argv)
     if options.mode == "plan":
+        gc.disable()  # it makes millions of values, none of them in cycles, and ends
         return print_plan(options)
     if options.mode == "draws":
         from seedbed.commands.study.draws import print_power

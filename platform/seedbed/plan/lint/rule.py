@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -81,6 +81,15 @@ class Draft:
 
     def against_baseline(self, factor: Factor) -> Iterable[tuple[int, int]]:
         """Pairs of indices of cells that differ in `factor` only: one, and the baseline's."""
+        if factor.name not in self._pairs:
+            self._pairs[factor.name] = list(self._compared(factor))
+        return self._pairs[factor.name]
+
+    @cached_property
+    def _pairs(self) -> dict[str, list[tuple[int, int]]]:
+        return {}
+
+    def _compared(self, factor: Factor) -> Iterator[tuple[int, int]]:
         index = {id(cell): number for number, cell in enumerate(self.cells)}
         baseline = factor.baseline(self.study.base)
         for group in alike(factor, self.cells):
