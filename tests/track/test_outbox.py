@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -88,6 +89,20 @@ def test_what_a_cut_line_kept_from_going_is_named_with_its_reason() -> None:
     assert unsent.what == ("the record of k", "1 points of the curve of trial other")
     assert set(unsent.keys) == {"k", "other"}
     assert "the line is cut" in unsent.reason
+
+
+def test_a_server_that_is_slow_is_waited_for_as_long_as_things_arrive() -> None:
+    line = Line(up=True)
+    outbox = line.outbox()
+
+    def slow(name: str) -> None:
+        time.sleep(0.05)
+        line.job(name)
+
+    for number in range(8):
+        outbox.put(Delivery(str(number), partial(slow, str(number))))
+    assert not outbox.close(0.15)  # less than half of what they take together
+    assert line.jobs == [str(number) for number in range(8)]
 
 
 def test_memory_is_bounded_and_the_oldest_points_go_first() -> None:

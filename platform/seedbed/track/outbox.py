@@ -38,6 +38,9 @@ class Delivery:
     after_points: bool = False
 
 
+MOST_CLOSE_S = 900.0  # that a close may take, while things arrive
+
+
 class Outbox:
     """Sends jobs in order and points in batches, from one thread of its own.
 
@@ -63,7 +66,7 @@ class Outbox:
         self._linger_s, self._max_backoff_s = linger_s, max_backoff_s
         self._jobs: deque[Delivery] = deque()
         self._points: dict[str, deque[CurvePoint]] = {}
-        self._num_points = 0
+        self._num_points = self._num_sent = 0
         self._dropped: Counter[str] = Counter()
         self._given_up: list[tuple[Delivery, str]] = []
         self._final: set[str] = set()  # keys whose whole record was sent
@@ -92,11 +95,16 @@ class Outbox:
             self._changed.notify()
 
     def close(self, timeout_s: float) -> Unsent:
-        """Send what is left within `timeout_s`, stop, and say what was not sent."""
+        """Send what is left, stop once nothing has arrived for `timeout_s`, and say what was not
+        sent."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout=max(timeout_s, 0.0))
+        # A thousand records take minutes to arrive: a server that takes them is waited for.
+        until, arrived = time.monotonic() + MOST_CLOSE_S, -1
+        while self._thread.is_alive() and self._num_sent > arrived and time.monotonic() < until:
+            arrived = self._num_sent
+            self._thread.join(timeout=max(timeout_s, 0.0))
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -191,6 +199,7 @@ class Outbox:
                 self._pause(num_failures)
             else:
                 self._reason = ""
+                self._num_sent += 1
                 return ""
         return None
 

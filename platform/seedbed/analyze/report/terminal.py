@@ -14,6 +14,7 @@ from seedbed.analyze.trials.rows import cell_label, rows_of
 _WIDTH = 96
 _BETWEEN = "; "  # the parts of a comparison's note
 _LABEL_WIDTH = 50  # characters of a cell's name, beside its figures
+_MOST_CELLS, _MOST_MISSING = 60, 40  # lines: nobody reads 1,000
 
 
 def summary(findings: Findings) -> str:
@@ -26,11 +27,13 @@ def summary(findings: Findings) -> str:
         lines += _cost(findings)
     if len(findings.missing):
         lines += ["", f"Missing: {len(findings.missing)} of {len(findings.trials)} trials"]
-        for row in rows_of(findings.missing):
+        for row in rows_of(findings.missing.head(_MOST_MISSING)):
             reason = f" ({row['reason']})" if row["reason"] else ""
             status = row["status"].replace("_", " ")
             cell = cell_label(row, findings.factors)
             lines.append(f"  {cell}, seed {row['seed']}: {status}{reason}")
+        if (left := len(findings.missing) - _MOST_MISSING) > 0:
+            lines.append(f"  and {left:,} more: missing_cells.csv has them all")
     return "\n".join(line for text in lines for line in _wrapped(plain(text)))
 
 
@@ -66,7 +69,9 @@ def _cost(findings: Findings) -> list[str]:
     unit, price = findings.primary.unit, findings.cost
     if price is None or findings.cells.empty:
         return []
-    rows = rows_of(findings.cells.sort_values(price.name, kind="stable"))
+    by_price = findings.cells.sort_values(price.name, kind="stable")
+    some = by_price if len(by_price) <= _MOST_CELLS else by_price[by_price["on_front"].astype(bool)]
+    rows = rows_of(some.head(_MOST_CELLS))
     labels = [cell_label(row, findings.factors) for row in rows]
     lines = ["", f"{unit.label} against {price.label.lower()} (* on the Pareto front)"]
     if max(map(len, labels)) > _LABEL_WIDTH:  # the factors' names once, not in every line
@@ -77,4 +82,6 @@ def _cost(findings: Findings) -> list[str]:
         star = "*" if row["on_front"] else " "
         value = f"{unit.value(row[unit.name])} {unit.value_unit}".strip()
         lines.append(f"{star} {label:<{width}}  {value:>8}  {significant(row[price.name]):>9}")
+    if (left := len(by_price) - len(rows)) > 0:
+        lines.append(f"  and {left:,} cells more: pareto.csv has them all")
     return lines

@@ -22,6 +22,7 @@ from seedbed.commands.study.written import Tracking, finish
 from seedbed.errors import INFRASTRUCTURE, failure_in
 from seedbed.exits import COMPLETE, FAILING, MISSING, PASSING, STOPPED
 
+MOST_NAMED = 50  # trials that are missing: status and report have all
 LINT = "lint.json"  # in the study's folder: what was found before it started
 
 if TYPE_CHECKING:
@@ -173,10 +174,16 @@ def _ended(chosen: Plan, outcome: Outcome, live: Live) -> int:
     """Name what is missing, and return the exit status."""
     missing = outcome.missing(chosen.trials)
     live.end("stopped" if outcome.interrupted else "ended" if missing else "complete")
-    for trial in missing:
+    for trial in missing[:MOST_NAMED]:
         ended = outcome.records.get(trial.key)
         reason = ended.reason if ended else outcome.reasons.get(trial.key, "it never started")
         print(f"missing: {trial.name} ({trial.key}): {reason}", file=sys.stderr)
+    if len(missing) > MOST_NAMED:
+        print(
+            f"missing: and {len(missing) - MOST_NAMED:,} more, which `seedbed status` counts by "
+            "kind and the report names",
+            file=sys.stderr,
+        )
     if not missing:
         return COMPLETE
     if outcome.limit:

@@ -55,7 +55,8 @@ def finish(chosen: Plan, outcome: Outcome, tracking: Tracking, store: Folder) ->
     print_ui(tracking.uri, tracking.experiment, tracking.entry.view)
     if unsent:
         print(
-            f"MLflow has not received {len(unsent.what)} things ({unsent.reason});\n"
+            f"MLflow has not received {len(unsent.what):,} things "
+            f"({unsent.reason or 'it takes them too slowly'});\n"
             "nothing is lost: the same command sends them again",
             file=sys.stderr,
         )

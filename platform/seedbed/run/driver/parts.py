@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
-
-import ray
+from typing import Protocol
 
 from seedbed.cluster.layout import Layout
 from seedbed.errors import (
@@ -46,25 +44,33 @@ def fitted(chosen: Sequence[Start], layout: Layout) -> tuple[list[Start], str]:
     return found, words
 
 
+class Met(Protocol):
+    """What a study's cohorts have met: which variants do not fit their devices together."""
+
+    def too_large(self, cells: tuple[str, ...]) -> CohortTooLargeError | None: ...
+
+    def tell_too_large(self, cells: tuple[str, ...], error: CohortTooLargeError) -> None: ...
+
+
 def in_parts(
     job: Assignment | Rehearsal,
     complete: Callable[[Assignment | Rehearsal], Reason],
     give_up: Callable[[], str],
-    reasons: Any,
+    met: Met,
     layout: Layout,
     store: Folder,
 ) -> Iterator[dict[str, Reason]]:
     """Why `complete` could not complete trials of `job`, by their keys: none where it could.
 
     Where its workers meet that they are given too much at a time it is cut, and so are the study's
-    later cohorts of the same variants, as `reasons` (an actor) knows. Where one trial may have
+    later cohorts of the same variants, as `met` knows. Where one trial may have
     ended its neighbours each goes on apart. `give_up` makes way for other workers, and says what
     the run of those before was called.
     """
     num_shares = layout.num_workers // layout.data_parallel
     cells = tuple(sorted(repr(trial.cell) for trial in job.cohort.trials))
     waiting = [job]
-    known = ray.get(reasons.too_large.remote(cells))
+    known = met.too_large(cells)
     if known is not None:
         waiting = parts_of(job, known, num_shares)
     while waiting:
@@ -82,7 +88,7 @@ def in_parts(
                 yield _reasons(part, part.cohort.trials, reason_of(error))
                 continue
             if part is job:
-                ray.get(reasons.tell_too_large.remote(cells, error))
+                met.tell_too_large(cells, error)
             waiting = parts + waiting
         else:
             left = [trial for trial in part.cohort.trials if not _has_ended(store, trial.key)]

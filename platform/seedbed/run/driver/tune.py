@@ -16,7 +16,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
-from seedbed.errors import Reason
+from seedbed.errors import CohortTooLargeError, Reason
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
 from seedbed.run.driver.parts import in_parts
@@ -78,7 +78,7 @@ def tune(
             )
 
         with retrying_for(seconds):
-            for failed in in_parts(job, complete, group.give_up, reasons, layout, store):
+            for failed in in_parts(job, complete, group.give_up, _Met(reasons), layout, store):
                 ray.get(reasons.tell.remote(job.cohort.id, failed))
         if not ray.get(reasons.left.remote()):
             group.end()
@@ -166,6 +166,20 @@ def _placement_groups() -> set[str]:
     job = ray.get_runtime_context().get_job_id()
     table = ray.util.placement_group_table()
     return {id for id, group in table.items() if id.endswith(job) and group["state"] != "REMOVED"}
+
+
+class _Met:
+    """What the actor `reasons` knows of cohorts that were too large."""
+
+    def __init__(self, reasons: Any) -> None:
+        self._reasons = reasons
+
+    def too_large(self, cells: tuple[str, ...]) -> CohortTooLargeError | None:
+        known: CohortTooLargeError | None = ray.get(self._reasons.too_large.remote(cells))
+        return known
+
+    def tell_too_large(self, cells: tuple[str, ...], error: CohortTooLargeError) -> None:
+        ray.get(self._reasons.tell_too_large.remote(cells, error))
 
 
 def _told(reasons: Any, cohort: str) -> tuple[dict[str, Reason], list[str]]:
