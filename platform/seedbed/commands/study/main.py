@@ -52,9 +52,10 @@ def _is_loss(error: Exception) -> bool:
 
 
 def _main(study: Study, argv: Sequence[str]) -> int:
+    if "--plan" in argv:
+        gc.disable()  # it makes millions of values, none of them in cycles, and ends
     options = options_of(study, argv)
     if options.mode == "plan":
-        gc.disable()  # it makes millions of values, none of them in cycles, and ends
         return print_plan(options)
     if options.mode == "draws":
         from seedbed.commands.study.draws import print_power

@@ -53,6 +53,7 @@ class Price:
         self.machine: Machine = this_machine()
         self.earlier, self.unknown = _earlier(options)
         self._by_cell: dict[str, dict[Cell, float]] = {}
+        self._seconds: dict[str, list[float]] = {}
 
     @cached_property
     def left(self) -> list[Trial]:
@@ -71,8 +72,10 @@ class Price:
 
     def seconds(self, place: Place) -> list[float]:
         """Of one device, for each trial that is left."""
-        each, own = self._alone(place), own_shares(self.left)
-        return [each[trial.cell] * own[trial.key] for trial in self.left]
+        if place.words not in self._seconds:
+            each, own = self._alone(place), own_shares(self.left)
+            self._seconds[place.words] = [each[t.cell] * own[t.key] for t in self.left]
+        return self._seconds[place.words]
 
     def by_cell(self, place: Place) -> dict[Cell, float]:
         """The same for a trial of each cell, all of which are trained."""
