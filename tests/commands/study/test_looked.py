@@ -15,8 +15,20 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from tests.fixtures.pretending import pretend, rehearsed
+from tests.tuning.test_screening import writing
 
-from seedbed import Claim, Contrast, Factor, Looks, Recipe, Study
+from seedbed import (
+    Claim,
+    Contrast,
+    Factor,
+    Looks,
+    Recipe,
+    Screening,
+    Search,
+    Study,
+    Tuning,
+    main,
+)
 from seedbed.analyze import trials_table
 from seedbed.analyze.findings.looks import looks_taken
 from seedbed.analyze.findings.study import find
@@ -26,11 +38,13 @@ from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
 from seedbed.commands.study.stated import decisions_before, note_decision
 from seedbed.plan.surface import Surface
+from seedbed.run.driver.asha import kept
 from seedbed.run.driver.live import Live
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.rehearse import Rehearsal, pretended
 from seedbed.storage.folder import Folder
 from seedbed.study.looks import METHODS
+from seedbed.tuning.rounds import tune_cells
 from seedbed.variants import CLIP
 
 TOP1 = "zeroshot/top1_of_100"
@@ -209,3 +223,47 @@ def test_a_study_runs_until_its_look_decides(
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`seedbed.looks` != ''")
     assert {run.data.tags["seedbed.looks"] for run in runs} == {looked.looks.words}
+
+
+@pytest.mark.slow
+def test_a_screened_study_goes_on_at_its_look_when_it_is_started_again(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three seeds are too few for an effect of three times the noise, by hand, and six too many."""
+    searched = Study(
+        name="looked",
+        question="Is deeper better?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
+        responses=(TOP1,),
+        claims=(Claim("C1", "Deeper is better.", Contrast("depth", 2, 1)),),
+        nuisance=(Search("optimizer.lr", low=1e-4, high=1e-2, log=True),),
+        tuning=Tuning(trials=3, screening=Screening(rungs=(0.5,), keep=1 / 3)),
+        looks=Looks(first=3, by=1, most=6, method="pocock", futility=0),
+    )
+    values = {"mean": 0.3, "effects": {"depth=2": 0.02}, "noise": 0.006, "random_state": 4}
+    (tmp_path / "s.json").write_text(json.dumps(values))
+    asked = ["--scale", "smoke", "--rehearse", str(tmp_path / "s.json")]
+    options = options_of(searched, asked)
+    found = tune_cells(options.plan, writing(options), kept)
+    writing(options)(options.plan.with_tuned(found), 0)
+    said = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            main(searched, asked)
+        assert not ended.value.code
+        said.append(capsys.readouterr().err)
+    store = Folder(options.storage).sub(*options.folder)
+    decided = decisions_before(store, options.plan)
+    assert {int(n): words.split(":")[0] for n, words in decided.items()} == {
+        3: "goes on",
+        4: "stops",
+    }
+    assert [f"look {number} of at most 4" in said[0] for number in (1, 2, 3)] == [True, True, False]
+    assert [f"look {number} of at most 4" in said[1] for number in (1, 2, 3)] == [
+        False,
+        True,
+        False,
+    ]
+    table = pd.read_csv(store.path(options.plan.variation, "report", "trials.csv"))
+    assert sorted(table["seed"]) == [0, 0, 1, 1, 2, 2, 3, 3]
