@@ -24,7 +24,7 @@ from seedbed.study.looks import POCOCK
 Floats = NDArray[np.float64]
 _NODES = 96  # of the integral over paths that go on
 _FARTHEST = 8.0  # standard deviations: nothing is beyond, to the last digit of an alpha
-_ALPHAS = np.geomspace(1e-7, 0.9, 60)  # at which p values are tabulated
+_ALPHAS = np.geomspace(1e-6, 0.9, 36)  # at which p values are tabulated
 _KNOWN = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # at which studies are simulated
 _NUM_STUDIES = 100_000
 
