@@ -13,29 +13,38 @@ import ray
 from tests.fixtures.models import VIT, described, finished
 
 import seedbed
-from seedbed.errors import TrackingError
+from seedbed.cluster.capacity import Capacity
+from seedbed.commands.study.lines import unscored_lines
+from seedbed.errors import ResourceError, TrackingError
 from seedbed.evaluate.named import metrics_named
 from seedbed.evaluate.test_set import open_test_set
 from seedbed.evaluate.zeroshot import classify
-from seedbed.interchange.found import find_trial
+from seedbed.interchange.found import Finished, find_trial
 from seedbed.recipe.recipe import Recipe
-from seedbed.run.evaluation import classify_trials
-from seedbed.track.mlflow.added import add_results
+from seedbed.run.evaluation import _groups, _pool, classify_trials
+from seedbed.storage.folder import Folder
+from seedbed.study.cell import Cell
+from seedbed.study.factor import Factor
+from seedbed.study.record import TrialRecord
+from seedbed.study.study import Study
+from seedbed.track.mlflow.added import add_results, added_metrics
+from seedbed.variants import CLIP
 
 pytestmark = pytest.mark.slow
+
+RECORD = TrialRecord("a", "s", "demo", Cell({"depth": 2}), 0, "c", "completed")
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    options = {"include_dashboard": False, "log_to_driver": False, "_memory": 16e9}
+    ray.init(address="local", num_cpus=3, **options)
     yield
     ray.shutdown()
 
 
-@pytest.mark.ray
-def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
-    cluster: None, home: Path, classification: Path
-) -> None:
+def three(home: Path) -> list[str]:
+    """Trials of two sizes of pictures, one of which compares tokens."""
     keys = []
     for variant, size, depth in (("clip", 32, 1), ("filip", 32, 2), ("clip", 64, 1)):
         what = described(variant)
@@ -46,6 +55,14 @@ def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
             embed_dim=what.embed_dim,
         )
         keys.append(finished(home / "results", recipe)[0])
+    return keys
+
+
+@pytest.mark.ray
+def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
+    cluster: None, home: Path, classification: Path
+) -> None:
+    keys = three(home)
     trials = [find_trial(key, str(home / "results"), "s") for key in keys]
     test_set = open_test_set(str(classification))
     found = dict(
@@ -60,6 +77,57 @@ def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
             assert (scores.columns[name] != column).mean() <= 0.02, name
 
 
+@pytest.mark.ray
+def test_two_actors_find_what_one_finds_to_the_last_bit(
+    cluster: None, home: Path, classification: Path
+) -> None:
+    trials = [find_trial(key, str(home / "results"), "s") for key in three(home)]
+    test_set = open_test_set(str(classification))
+    found = [
+        {
+            trial.record.key: scores
+            for trial, scores in classify_trials(
+                trials, test_set, test_set.templates, at_once=2, actors=actors
+            )
+        }
+        for actors in (1, 2)
+    ]
+    assert [len(each) for each in found] == [3, 3]
+    for key, scores in found[0].items():
+        for name, column in scores.columns.items():
+            assert (found[1][key].columns[name] == column).all(), name
+
+
+def test_models_that_no_node_holds_are_refused_with_the_arithmetic() -> None:
+    small = Capacity({"CPU": 4.0}, {"CPU": 4.0}, present=(("", {"memory": 4e9}),))
+    with pytest.raises(
+        ResourceError, match=r"8 models(.|\n)*3\.5 GB(.|\n)*4\.0 GB(.|\n)*--at-once"
+    ):
+        _pool(small, int(3.5e9), int(1e9), 0, 8)
+    assert _pool(small, int(1e9), int(1e9), 0, 8)["compute"].max_size == 3
+    assert _pool(small, int(2e9), int(1e9), 0, 8)["compute"].max_size == 1
+    gpus = Capacity({"CPU": 4.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 2.0})
+    assert _pool(gpus, 1, 1, 0, 8)["compute"].max_size == 2
+    assert _pool(gpus, 1, 1, 0, 8)["num_gpus"] == 1
+
+
+def test_a_cohort_stays_on_one_stream_where_it_fits() -> None:
+    def trials(*cohorts: str) -> list[Finished]:
+        return [
+            Finished(replace(RECORD, key=f"k{n}", cohort=cohort), Folder("/nowhere"))
+            for n, cohort in enumerate(cohorts)
+        ]
+
+    def groups(*cohorts: str, at_once: int) -> list[str]:
+        found = _groups(trials(*cohorts), at_once)
+        return ["".join(one.record.cohort for one in group) for group in found]
+
+    assert groups(*"ababab", at_once=3) == ["aaa", "bbb"]
+    assert groups(*"aabbc", at_once=4) == ["aabb", "c"]
+    assert groups(*"aaaab", at_once=3) == ["aaa", "ab"]
+    assert groups(*"abbcc", at_once=3) == ["abb", "cc"]
+
+
 def test_results_are_added_to_a_run_beside_its_own_and_replaced_when_they_come_again(
     tmp_path: Path, classification: Path
 ) -> None:
@@ -70,14 +138,38 @@ def test_results_are_added_to_a_run_beside_its_own_and_replaced_when_they_come_a
     run = mlflow.create_run(mlflow.create_experiment("s")).info.run_id
     mlflow.log_metric(run, "zeroshot/top1", 0.25)
     mlflow.set_tag(run, "seedbed.finals", json.dumps(["zeroshot/top1"]))
-    metrics = metrics_named("colours")
+    examples = tmp_path / "colours.parquet"
     for value in (0.5, 0.75):
-        add_results(uri, run, {"colours/acc1": value}, metrics)
+        examples.write_text(str(value))
+        own = {"zeroshot/top1": 0.25, "colours/acc1": value}
+        record = replace(RECORD, metrics=own, tests={"colours": {"split": "test"}})
+        files = {"tests/colours.parquet": examples}
+        add_results(uri, run, record, "colours", metrics_named("colours"), files)
     data = mlflow.get_run(run).data
     assert data.metrics == {"zeroshot/top1": 0.25, "colours/acc1": 0.75}
     assert json.loads(data.tags["seedbed.finals"]) == ["zeroshot/top1", "colours/acc1"]
-    assert [one["kind"] for one in json.loads(data.tags["seedbed.added_metrics"])] == [
-        "share"
-    ] * 3 + ["count"] * 2
+    assert json.loads(data.tags["seedbed.test.colours"]) == {"split": "test"}
+    kinds = [metric.kind for metric in added_metrics(data.tags)]
+    assert kinds == ["share"] * 3 + ["count"] * 2
+    kept = mlflow.download_artifacts(run, "tests/colours.parquet", str(tmp_path))
+    assert Path(kept).read_text() == "0.75"
     with pytest.raises(TrackingError, match="could not be added"):
-        add_results(uri, "0" * 32, {"colours/acc1": 0.5}, metrics)
+        add_results(uri, "0" * 32, record, "colours", metrics_named("colours"), {})
+
+
+def test_a_study_says_which_recorded_trials_were_not_scored_on_a_test_set() -> None:
+    study = Study(
+        name="s",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("depth", at="text.layers", levels=(2, 3)),),
+        tests=("cifar10", "hues=s3://b/hues"),
+    )
+    old, new = RECORD, replace(RECORD, key="b", tests={"cifar10": {"split": "test"}})
+    assert unscored_lines(study, [old, new, replace(RECORD, key="c", status="failed")]) == [
+        "test    cifar10: 1 of 2 recorded trials were not scored on it, and are kept as they are",
+        "test    hues: 2 of 2 recorded trials were not scored on it, and are kept as they are",
+        "        seedbed evaluate --study s --tests cifar10 hues=s3://b/hues scores them",
+    ]
+    every = replace(RECORD, tests={"cifar10": {"a": 1}, "hues": {"a": 1}})
+    assert unscored_lines(study, [every]) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +32,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--study",
         default="",
         metavar="NAME",
-        help="every finished trial of this study, on Ray; results are added to their runs",
+        help="every finished trial of this study that was not scored on them yet, on Ray; results "
+        "are added to their records and runs",
     )
     parser.add_argument(
         "--tests",
         nargs="+",
         required=True,
-        metavar="URI",
+        metavar="[NAME=]URI",
         help="folders in clip_benchmark's layout, or what `seedbed prepare` built: cifar10",
     )
     parser.add_argument(
@@ -53,6 +53,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once", type=int, default=8, help="models of a study on one stream (%(default)s)"
     )
+    parser.add_argument(
+        "--actors",
+        type=int,
+        default=0,
+        help="that score a study's trials (one for each GPU, or for each core but one)",
+    )
     parser.add_argument("--storage", default="", metavar="URI", help="where results are")
     parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", ""))
 
@@ -60,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print each model's result on each test set. Raises DataError for what cannot be read."""
     from seedbed.errors import DataError
-    from seedbed.evaluate.test_set import checked_templates, open_test_set
+    from seedbed.evaluate.test_set import checked_templates
 
     templates: Sequence[str] = ()
     if args.templates:
@@ -72,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
             why="either some models are evaluated, or every finished trial of a study",
             mend="name models, or give --study NAME",
         )
-    tests = [open_test_set(_place(uri)) for uri in args.tests]
+    tests = [_opened(said) for said in args.tests]
     found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
     for one in found:
         print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
@@ -99,54 +105,27 @@ def _of_models(
 def _of_study(
     args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
 ) -> Iterator[Outcome]:
-    """The outcomes of a study's finished trials, written beside them and added to their runs."""
-    from seedbed.cluster.connect import connect
-    from seedbed.errors import DataError
-    from seedbed.evaluate.named import metrics_named
-    from seedbed.evaluate.pretrained import protocol_of
-    from seedbed.evaluate.zeroshot import outcome_of
-    from seedbed.interchange.described import Described
-    from seedbed.interchange.found import trials_of
+    from seedbed.commands.study.scored import score_finished
     from seedbed.recall import recall, results_folder
-    from seedbed.run.evaluation import classify_trials
-    from seedbed.track.mlflow.added import add_results
 
     recalled = recall(args.study, tracking_uri=args.tracking_uri)
     results = args.storage or results_folder()
-    done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
-    trials = trials_of(done, results, args.study)
-    for test_set in tests:
-        if test_set.kind != "classification":
-            raise DataError(
-                f"{test_set.uri} is a test set of captions",
-                why="--study classifies pictures",
-                mend="evaluate its trials one by one: seedbed evaluate KEY ... --tests "
-                f"{test_set.uri}",
-            )
-    print(f"ray     {connect()}", file=sys.stderr)
-    for test_set in tests:
-        chosen = templates or test_set.templates
-        for trial, scores in classify_trials(trials, test_set, chosen, at_once=args.at_once):
-            made = Described.read(trial.record.recipe, trial.place)
-            protocol = protocol_of(made.crop, made.image.size)
-            one = outcome_of(trial.record.key, protocol, test_set, scores, chosen)
-            folder = ("trials", trial.record.key, "tests")
-            trial.store.write_bytes(scores.table(), *folder, f"{test_set.name}.parquet")
-            trial.store.write_json(one.to_json(), *folder, f"{test_set.name}.json")
-            counts = {"num_pictures": one.num_examples, "num_names": len(test_set.classes)}
-            known = {**one.known, **counts}
-            values = {f"{test_set.name}/{name}": float(value) for name, value in known.items()}
-            run = recalled.runs[trial.record.key]
-            add_results(recalled.uri, run, values, metrics_named(test_set.name))
-            yield one
+    yield from score_finished(
+        recalled, results, tests, templates, at_once=args.at_once, actors=args.actors
+    )
 
 
-def _place(uri: str) -> str:
-    """The folder of a test set that this machine has prepared under that name, or the address."""
+def _opened(said: str) -> TestSet:
+    """`NAME`, `URI` or `NAME=URI`, as a study names its test sets, or by its folder alone."""
+    from seedbed.evaluate.named import NAMED, NamedTest
+    from seedbed.evaluate.test_set import open_test_set
     from seedbed.home import home
 
-    prepared = home() / "tests" / uri
-    return str(prepared) if prepared.is_dir() else uri
+    if NAMED.fullmatch(said.partition("=")[0]) and "=" in said:
+        named = NamedTest.parse(said)
+        return open_test_set(named.uri, called=named.name)
+    prepared = home() / "tests" / said
+    return open_test_set(str(prepared) if prepared.is_dir() else said)
 
 
 def _encoder(said: str, args: argparse.Namespace) -> Encoder:

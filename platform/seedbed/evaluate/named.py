@@ -14,6 +14,7 @@ from seedbed.metric import Metric
 
 # What other numbers of a trial begin with.
 TAKEN = ("cost", "data", "final", "tasks", "train", "zeroshot")
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FOLDER = "tests"  # beside a trial's record: one file a test set
 
 
@@ -29,7 +30,7 @@ class NamedTest:
     def parse(cls, said: str) -> NamedTest:
         """`NAME` or `NAME=URI`. Raises StudyError."""
         name, _, uri = said.partition("=")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in TAKEN:
+        if not NAMED.fullmatch(name) or name in TAKEN:
             taken = f"'{name}/' begins the names of other numbers of a trial"
             raise StudyError(
                 f"the test set '{said}' is called '{name}'",

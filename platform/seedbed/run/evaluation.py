@@ -1,7 +1,7 @@
 """Finished trials on a test set, on the cluster: one stream of pictures for several models.
 
-Ray Data reads a shard a task, decodes its pictures and prepares them as the models take them; an
-actor holds the models of a group and scores every batch with each of them.
+Ray Data reads a shard a task, decodes its pictures and prepares them as the models take them; each
+of some actors holds the models of a group, and scores the batches that come to it with all of them.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ import numpy as np
 import ray
 import ray.data
 
+from seedbed.cluster.capacity import Capacity, cluster_capacity
 from seedbed.data.decode import decode
+from seedbed.data.footprint import PROCESS_BYTES, TASK_CHUNKS
 from seedbed.data.render.image import CenterCrop
-from seedbed.errors import DataError, SampleFault
+from seedbed.errors import DataError, ResourceError, SampleFault, ours
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.test_set import TestSet
 from seedbed.interchange.described import Described
-from seedbed.interchange.found import Finished
+from seedbed.interchange.found import OLD_WEIGHTS, WEIGHTS, Finished
+from seedbed.storage.objects import find_object
 
 if TYPE_CHECKING:
-    from seedbed.evaluate.zeroshot import Classified
+    from collections.abc import Callable
+
+    from torch import Tensor
 
 BATCH = 256
 SHARD_IDS = 100_000_000  # an example's id is its shard's number times this, and its place in it
+BLOCK_BYTES = 128 << 20  # of what a task hands on at a time: Ray Data's own target
+ACTOR_BYTES = 700_000_000  # of a process with torch, before it holds a model
+WEIGHT_COPIES = 2  # as a file's bytes, and as a model
+# Times a batch's pixels in fp32: a ResNet's first layers keep most, five times them and copies.
+ACTIVATIONS = 16
 
 Kind = tuple[CenterCrop, int]  # how a picture is cropped, and to how many pixels
 Batch = dict[str, Any]
@@ -87,52 +97,161 @@ class Scoring:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         prompts = prompts_of(classes, templates)
-        self.models = []
+        self.models: list[tuple[str, int, Callable[[Tensor], Tensor]]] = []
         for trial in trials:
             model = model_of_trial(trial).to(device)
             kind = (model.described.crop, model.described.image.size)
             encoder = model.encoder(trial.record.key)
             self.models.append((encoder.name, list(kinds).index(kind), encoder.classifier(prompts)))
 
-    def __call__(self, batch: Batch) -> Batch:
+    def __call__(self, block: Batch) -> Batch:
         import torch
 
-        from seedbed.evaluate.zeroshot import classified
+        from seedbed.evaluate.zeroshot import counted
 
-        truth = torch.from_numpy(np.asarray(batch["label"]).copy())
-        out: Batch = {"id": batch["id"], "label": batch["label"]}
+        truth = torch.from_numpy(np.asarray(block["label"]).copy())
+        out: Batch = {"id": block["id"], "label": block["label"]}
         for name, kind, classifier in self.models:
-            pictures = torch.from_numpy(np.asarray(batch[f"pictures-{kind}"]).copy())
-            found: Classified = classified(name, classifier(pictures), truth)
-            out[f"{name}/predicted"], out[f"{name}/above"] = found
+            pictures = block[f"pictures-{kind}"]
+            # Copies, and in parts: a block lies in Ray's store, and is as large as Ray likes.
+            parts = [
+                classifier(torch.from_numpy(pictures[first : first + BATCH].copy()))
+                for first in range(0, len(truth), BATCH)
+            ]
+            scores = torch.cat(parts).float().cpu()
+            out[f"{name}/predicted"], out[f"{name}/above"], _ = counted(scores, truth)
+            out[f"{name}/bad"] = (~torch.isfinite(scores)).any(1).numpy()
         return out
 
 
 def classify_trials(
-    trials: Sequence[Finished], test_set: TestSet, templates: Sequence[str], *, at_once: int = 8
+    trials: Sequence[Finished],
+    test_set: TestSet,
+    templates: Sequence[str],
+    *,
+    at_once: int = 8,
+    actors: int = 0,
 ) -> Iterator[tuple[Finished, Scores]]:
-    """Each trial's scores, `at_once` trials on one stream. Call it connected to a Ray."""
-    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
-    for first in range(0, len(trials), at_once):
-        group = list(trials[first : first + at_once])
-        kinds = _kinds(group)
-        scored = (
-            ray.data.from_items(list(range(len(test_set.shards))))
-            .map_batches(Reading(test_set, kinds), batch_size=1, num_cpus=1)
-            .map_batches(
-                Scoring,
-                fn_constructor_args=(group, kinds, test_set.classes, tuple(templates)),
-                batch_size=None,
-                compute=ray.data.ActorPoolStrategy(size=1),
-                num_gpus=gpus,
-                num_cpus=0,
-            )
-            .to_pandas()
-        )
+    """Each trial's scores; the models of a cohort on one stream, and of several cohorts together
+    while they are no more than `at_once`. Call it connected to a Ray.
+
+    `actors` score at a time; 0 is one for each GPU of the cluster, or for each core but one. How
+    many there are changes no number: a shard's pictures come in the same batches to any of them.
+    Raises ResourceError where no node holds the models of a group, and StudyError for weights that
+    were not kept, before anything is read.
+    """
+    if not trials:
+        return
+    groups = _groups(trials, at_once)
+    kinds = [_kinds(group) for group in groups]
+    reader = _reader_bytes(test_set, kinds)
+    pools = [
+        _pool(cluster_capacity(), _actor_bytes(group, own), reader, actors, len(group))
+        for group, own in zip(groups, kinds, strict=True)
+    ]
+    for group, own, pool in zip(groups, kinds, pools, strict=True):
+        scored = _scored(group, own, test_set, templates, reader, pool)
         columns = {name: np.asarray(scored[name]) for name in scored.columns}
         line = np.argsort(columns["id"], kind="stable")
         for trial in group:
             yield trial, _scores(columns, line, trial.record.key, len(test_set.classes))
+
+
+def _scored(
+    group: Sequence[Finished],
+    kinds: Sequence[Kind],
+    test_set: TestSet,
+    templates: Sequence[str],
+    reader: int,
+    pool: Mapping[str, Any],
+) -> Any:
+    """A table of all pictures: their ids and labels, and each model's columns."""
+    context = ray.data.DataContext.get_current()
+    # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
+    context.raise_original_map_exception = True
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    numbers = list(range(len(test_set.shards)))
+    # A block a shard: then no block has pictures of two, however many cores there are.
+    shards = ray.data.from_items(numbers, override_num_blocks=len(numbers))
+    pictures = shards.map_batches(
+        Reading(test_set, tuple(kinds)), batch_size=1, num_cpus=1, memory=reader
+    )
+    arguments = (group, kinds, test_set.classes, tuple(templates))
+    scored = pictures.map_batches(Scoring, fn_constructor_args=arguments, batch_size=None, **pool)
+    try:
+        return scored.to_pandas()
+    except Exception as error:
+        known = ours(error)
+        if known is None:
+            raise
+        raise known from None
+
+
+def _groups(trials: Sequence[Finished], at_once: int) -> list[list[Finished]]:
+    """Whole cohorts, together while they are at most `at_once`, and a larger one in parts."""
+    cohorts: dict[str, list[Finished]] = {}
+    for trial in trials:
+        cohorts.setdefault(trial.record.cohort, []).append(trial)
+    parts = [
+        own[first : first + at_once]
+        for own in cohorts.values()
+        for first in range(0, len(own), at_once)
+    ]
+    groups: list[list[Finished]] = []
+    for part in parts:
+        if groups and len(groups[-1]) + len(part) <= at_once:
+            groups[-1] += part
+        else:
+            groups.append(list(part))
+    return groups
+
+
+def _reader_bytes(test_set: TestSet, kinds: Sequence[Sequence[Kind]]) -> int:
+    """Of a task that reads a shard: its bytes, and what it makes of them until it is handed on."""
+    shard = max(find_object(place).num_bytes for place in test_set.shards)
+    batch = max(sum(3 * size**2 for _, size in own) for own in kinds) * BATCH
+    return int(PROCESS_BYTES + 2 * shard + TASK_CHUNKS * max(batch, BLOCK_BYTES))
+
+
+def _actor_bytes(group: Sequence[Finished], kinds: Sequence[Kind]) -> int:
+    """Of an actor that holds the models of `group`: on a GPU less, for they only pass through."""
+    weights = sum(map(_weight_bytes, group))
+    pixels = BATCH * 3 * 4 * max(size**2 for _, size in kinds)
+    return int(ACTOR_BYTES + WEIGHT_COPIES * (weights + BLOCK_BYTES) + ACTIVATIONS * pixels)
+
+
+def _weight_bytes(trial: Finished) -> int:
+    """Raises StudyError for weights that were not kept."""
+    sizes = (trial.store.num_bytes("trials", trial.record.key, n) for n in (WEIGHTS, OLD_WEIGHTS))
+    found = next((size for size in sizes if size), 0)
+    if not found:
+        trial.state()
+    return found
+
+
+def _pool(
+    capacity: Capacity, actor: int, reader: int, actors: int, num_models: int
+) -> dict[str, Any]:
+    """What Ray Data is told of the actors: how many there are, and what each asks for."""
+    gpus, cores = (int(capacity.most.get(name, 0)) for name in ("GPU", "CPU"))
+    nodes = [r for _, r in capacity.present] + [one.resources for one in capacity.node_types]
+    known = [node["memory"] for node in nodes if node.get("memory")]
+    if known and max(known) < actor + reader:
+        raise ResourceError(
+            f"{num_models} models on one stream need {actor / 1e9:.1f} GB, beside the "
+            f"{reader / 1e9:.1f} GB of a task that reads, and no node has more than "
+            f"{max(known) / 1e9:.1f} GB",
+            why=f"each actor holds all of them: {ACTOR_BYTES / 1e9:g} GB for its process, the "
+            "weights twice while they are read, and a batch's activations",
+            mend="give fewer with --at-once" if num_models > 1 else "use nodes with more memory",
+        )
+    room = sum(int((memory - reader) // actor) for memory in known) or 1
+    most = gpus or max(1, cores - 1)  # a core is left for those that read
+    number = max(1, min(actors or most, most, room if known else most))
+    on_cpu = {"num_cpus": 1 if cores > 1 else 0}
+    asked = {"num_gpus": 1, "num_cpus": 0} if gpus else on_cpu
+    return {"compute": ray.data.ActorPoolStrategy(size=number), "memory": actor, **asked}
 
 
 def _kinds(trials: Sequence[Finished]) -> tuple[Kind, ...]:
@@ -143,4 +262,5 @@ def _kinds(trials: Sequence[Finished]) -> tuple[Kind, ...]:
 def _scores(columns: Mapping[str, Any], line: Any, key: str, num_classes: int) -> Scores:
     own = {name: columns[f"{key}/{name}"][line] for name in ("predicted", "above")}
     ids = np.arange(len(line), dtype=np.int64)
-    return Scores(ids, {"label": columns["label"][line], **own}, num_classes)
+    num_bad = int(columns[f"{key}/bad"].sum())
+    return Scores(ids, {"label": columns["label"][line], **own}, num_classes, num_bad)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from seedbed.errors import TrackingError
+from seedbed.evaluate.named import metrics_named
 from seedbed.recall import curves_of, recall
+from seedbed.track.mlflow.added import add_results
 from seedbed.track.mlflow.reader import read_artifact, read_curve, read_design, read_trials
 
 World = Any  # conftest.World
@@ -60,6 +62,23 @@ def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
     assert len(json.dumps(list(metrics))) > 8000
     told(world, world.record(0, metrics=metrics))
     (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert trial.record.metrics == metrics
+
+
+@pytest.mark.slow
+def test_thirty_eight_test_sets_fit_a_run_and_come_back(world: World) -> None:
+    names = [f"a_test_set_of_many_pictures_{n}" for n in range(38)]
+    said = {"split": "test", "num_templates": 80, "templates": "0" * 16, "classnames": "1" * 16}
+    tests = {name: {**said, "test_set": "2" * 16} for name in names}
+    metrics = {f"{name}/acc1": 0.5 for name in names}
+    record = world.record(0, tests=tests, metrics=metrics)
+    told(world, record)
+    run = world.run_of(0).info.run_id
+    for name in names[:20]:
+        add_results(world.uri, run, record, name, metrics_named(name), {})
+    (trial,) = read_trials(world.uri, "text_depth", "demo")
+    assert trial.record.tests == tests
+    assert {f"{name}/acc1" for name in names[:20]} <= {metric.name for metric in trial.added}
     assert trial.record.metrics == metrics
 
 

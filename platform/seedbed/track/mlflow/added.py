@@ -8,44 +8,50 @@ from collections.abc import Mapping, Sequence
 
 from seedbed.errors import TrackingError
 from seedbed.metric import Metric
+from seedbed.study.record import TrialRecord
+from seedbed.track.ledger import File
 from seedbed.track.mlflow.address import redacted
-from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, send_metrics, trackable
 from seedbed.track.mlflow.connection import client
+from seedbed.track.mlflow.tags import record_tags
+from seedbed.track.mlflow.trial_run import Run
 
-FINALS, METRICS = "seedbed.finals", "seedbed.added_metrics"
+# And the name of what it was measured on: a tag each, for one holds a few metrics.
+ADDED = "seedbed.added."
 
 
 def add_results(
-    uri: str, run_id: str, values: Mapping[str, float], metrics: Sequence[Metric]
+    uri: str,
+    run_id: str,
+    record: TrialRecord,
+    name: str,
+    metrics: Sequence[Metric],
+    files: Mapping[str, File],
 ) -> None:
-    """Log `values` beside a run's finals, and what they mean; what was added before is replaced.
+    """Log what `record` has of `metrics`, which were measured on `name`, and what they mean.
 
-    Raises TrackingError where MLflow refuses, and for more names than a tag holds.
+    What was added before is replaced; `files` are kept beside the run's own. Raises TrackingError
+    where MLflow refuses.
     """
     mlflow = client(uri)
     try:
-        run = mlflow.get_run(run_id)
-        finals = json.loads(run.data.tags.get(FINALS, "[]"))
-        known = {one["name"]: one for one in json.loads(run.data.tags.get(METRICS, "[]"))}
-        known |= {metric.name: metric.to_json() for metric in metrics}
-        names = json.dumps(list(dict.fromkeys([*finals, *map(trackable, values)])))
-        said = json.dumps(list(known.values()))
-        if max(len(names), len(said)) >= MAX_TAG_LENGTH:
-            raise TrackingError(
-                f"the run {run_id} has {len(known)} results that were added to it",
-                why=f"MLflow keeps {MAX_TAG_LENGTH} letters of the tag that names them",
-                mend="evaluate fewer test sets of a study; their files have the numbers",
-            )
-        at = int(time.time() * 1000)
-        points = [(trackable(name), value, at, 0) for name, value in values.items()]
-        send_metrics(mlflow, run_id, points)
-        mlflow.set_tag(run_id, METRICS, said)
-        mlflow.set_tag(run_id, FINALS, names)
-    except TrackingError:
-        raise
+        found = mlflow.get_run(run_id)
+        run = Run(mlflow, run_id, found.info.status, dict(found.data.tags))
+        values = {m.name: record.metrics[m.name] for m in metrics if m.name in record.metrics}
+        run.log_finals(values, record.last_samples, int(time.time() * 1000))
+        run.upload_json("record.json", record.to_json())
+        for path, file in files.items():
+            run.upload(path, file)
+        run.tag({f"{ADDED}{name}": json.dumps([metric.to_json() for metric in metrics])})
+        run.tag(record_tags(record))
     except Exception as error:
         raise TrackingError(
             f"the results of the run {run_id} could not be added at {redacted(uri)}",
             why=redacted(str(error)).splitlines()[0],
             mend="the files beside the trials have them: give the same command again",
         ) from error
+
+
+def added_metrics(tags: Mapping[str, str]) -> tuple[Metric, ...]:
+    """What was added to the run with these tags."""
+    said = [json.loads(value) for key, value in tags.items() if key.startswith(ADDED)]
+    return tuple(Metric.from_json(one) for some in said for one in some)

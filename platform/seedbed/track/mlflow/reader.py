@@ -13,10 +13,11 @@ from seedbed.errors import TrackingError, nearest
 from seedbed.metric import Metric
 from seedbed.plan.design import Design
 from seedbed.study.record import TrialRecord
-from seedbed.track.mlflow.added import METRICS
+from seedbed.track.mlflow.added import added_metrics
 from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.batches import MAX_TAG_LENGTH, trackable
 from seedbed.track.mlflow.connection import client, find_experiment
+from seedbed.track.mlflow.tags import TEST
 from seedbed.track.mlflow.trial_run import PARENT, Run, search
 
 
@@ -159,8 +160,7 @@ def _study_run(uri: str, study: str, scale: str, identity: str, storage: str) ->
 
 
 def _tracked(run: Run) -> TrackedTrial:
-    added = json.loads(run.tags.get(METRICS, "[]"))
-    return TrackedTrial(_record(run), run.id, tuple(map(Metric.from_json, added)))
+    return TrackedTrial(_record(run), run.id, added_metrics(run.tags))
 
 
 def _record(run: Run) -> TrialRecord:
@@ -190,7 +190,11 @@ def _record(run: Run) -> TrialRecord:
         "origin": tags.get("seedbed.origin", ""),
         "code_version": json.loads(tags.get("seedbed.code_version", "{}")),
         "missing_metrics": json.loads(tags.get("seedbed.missing_metrics", "[]")),
-        "tests": json.loads(tags.get("seedbed.tests", "{}")),
+        "tests": {
+            name.removeprefix(TEST): json.loads(said)
+            for name, said in tags.items()
+            if name.startswith(TEST)
+        },
     }
     return TrialRecord.from_json(fields)
 

@@ -9,6 +9,8 @@ from seedbed.study.label import label_text
 from seedbed.study.record import TrialRecord
 from seedbed.track.mlflow.batches import trackable
 
+TEST = "seedbed.test."  # and a test set's name: a tag each, for one holds the protocols of a few
+
 
 def trial_name(cell: Cell, seed: int) -> str:
     """`depth=3 sup=clip s=0`, short factors first: MLflow's column shows about 20 characters."""
@@ -45,7 +47,7 @@ def record_tags(record: TrialRecord) -> dict[str, str]:
         "seedbed.code_version": json.dumps(dict(record.code_version)),
         "seedbed.finals": json.dumps([trackable(name) for name in record.metrics]),
         "seedbed.missing_metrics": json.dumps(list(record.missing_metrics)),
-        "seedbed.tests": json.dumps(record.tests) if record.tests else "",
+        **{f"{TEST}{name}": json.dumps(said) for name, said in record.tests.items()},
         "mlflow.source.git.commit": record.code_version.get("git_commit") or "",
     }
     return {name: value for name, value in tags.items() if value}
