@@ -31,6 +31,10 @@ CALLS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], dict[str, str]]] 
          "conf_low": "ci_low", "conf_high": "ci_high"},
     ),
     "diagnose": (lambda t: analyze.diagnose(t, **COMMON).checks, {"p_value": "p"}),
+    "effects_by_test": (
+        lambda t: analyze.effects_by_test(t, {"top1": 0.1, "top5": 0.5}, FACTORS, block="seed"),
+        {"statistic": "F", "p_value": "p"},
+    ),
     "effects_two_level": (
         lambda t: analyze.effects_two_level(t, **COMMON),
         {"estimate": "effect", "std_error": "se", "conf_low": "ci_low", "p_value": "p"},

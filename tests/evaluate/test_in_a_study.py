@@ -167,6 +167,9 @@ def test_the_paper_s_claims_and_values_are_of_imagenet_where_it_is_given() -> No
     assert other.responses[0] == "cifar10/acc1"
     assert {claim.response for claim in other.claims} == {"zeroshot/top1"}
     assert study.responses[0] == "zeroshot/top1_of_100"  # as it was
+    both = study.scored_on(named_tests(["imagenet=s3://bucket/imagenet1k", "cifar10"]))
+    assert both.responses[:2] == ("imagenet/acc1", "cifar10/acc1")
+    assert both.responses[-2:] == ("tasks/mean_acc1", "tasks/mean_above_chance")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from seedbed.analyze.stats.means import contrasts, interaction_contrast, margina
 from seedbed.analyze.stats.multiplicity import adjust
 from seedbed.analyze.stats.pareto import pareto, pareto_membership, per_device_hour
 from seedbed.analyze.stats.ranks import rank_levels
+from seedbed.analyze.stats.test_sets import effects_by_test
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.foreign import Stated, study_of
 from seedbed.analyze.trials.observations import AnalysisError
@@ -25,6 +26,7 @@ __all__ = [
     "anova",
     "contrasts",
     "diagnose",
+    "effects_by_test",
     "effects_two_level",
     "interaction_contrast",
     "marginal_means",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seedbed.errors import StudyError, nearest
+from seedbed.evaluate.means import OVER_TESTS
 from seedbed.evaluate.named import NamedTest
 from seedbed.evaluate.tasks import all_metrics
 from seedbed.metric import Metric, by_name
@@ -25,7 +26,9 @@ def measured(recipes: Iterable[Recipe], tests: Iterable[NamedTest] = ()) -> dict
     # Of 10,000 trials most record the same: one recipe of each kind is enough.
     kinds = {(recipe.objective, recipe.corpus): recipe for recipe in recipes}
     metrics = (metric for recipe in kinds.values() for metric in recorded(recipe))
-    return ALWAYS | by_name(metrics) | by_name(m for test in tests for m in test.metrics)
+    tests = list(tests)
+    several = OVER_TESTS if len(tests) > 1 else ()
+    return ALWAYS | by_name(metrics) | by_name((*(m for t in tests for m in t.metrics), *several))
 
 
 def declared(name: str) -> Metric:

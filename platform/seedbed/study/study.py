@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from seedbed.errors import StudyError
+from seedbed.evaluate.means import MEANS
 from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
@@ -62,8 +63,9 @@ class Study:
     variance for each cell) or "pooled" (one for all: narrower, and too narrow where the variances
     differ), which the report uses only if it was stated before the first trial. `tests` are test
     sets that every trial is scored on beside the held-out pairs, as "cifar10" or
-    "imagenet=s3://...": their metrics (`cifar10/acc1`) can be responses. Everything is checked
-    here, at definition: a wrong path, level or patch raises StudyError before anything starts.
+    "imagenet=s3://...": their metrics (`cifar10/acc1`) can be responses, and of several their means
+    are. Everything is checked here, at definition: a wrong path, level or patch raises StudyError
+    before anything starts.
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Study:
@@ -94,7 +96,7 @@ class Study:
         self.own_name = name  # whatever a run of it is called
         self.factors = several(factors, Factor, "factors")
         self.tests = named_tests(several(tests, str, "tests"))
-        self.responses = several(responses, str, "responses")
+        self.responses = self._with_means(several(responses, str, "responses"))
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
         self.design = self._stated(design)
@@ -158,11 +160,16 @@ class Study:
         study, named = copy.copy(self), {test.name for test in tests}
         study.tests = (*tests, *(test for test in self.tests if test.name not in named))
         first = [test.primary for test in tests]
-        study.responses = tuple(dict.fromkeys((*first, *self.responses)))
+        study.responses = study._with_means(tuple(dict.fromkeys((*first, *self.responses))))
         study.claims = tuple(claim.on(study.tests) for claim in self.claims)
         study.published = self.published and self.published.on(study.tests)
         study._check()
         return study
+
+    def _with_means(self, responses: tuple[str, ...]) -> tuple[str, ...]:
+        """With several test sets their means are responses too, the last where nobody says so."""
+        means = [metric.name for metric in MEANS if metric.name not in responses]
+        return (*responses, *means) if len(self.tests) > 1 else responses
 
     def called(self, name: str) -> Study:
         """This study with its results kept under another name: a run of its own, beside others.

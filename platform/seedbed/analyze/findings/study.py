@@ -28,6 +28,7 @@ from seedbed.analyze.stats.components import variance_components
 from seedbed.analyze.stats.examples import two_errors
 from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.missing import missing_trials
+from seedbed.analyze.stats.test_sets import effects_by_test
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
@@ -40,7 +41,11 @@ COST = DEVICE_HOURS.name
 
 @dataclass(frozen=True)
 class Findings:
-    """A study's analysis. `trials` has each factor's baseline as its first level."""
+    """A study's analysis. `trials` has each factor's baseline as its first level.
+
+    `tests` are the responses that are a test set's top-1, with the chance level of each, and
+    `by_test` says what the effects on them differ by; both are empty for fewer than two.
+    """
 
     design: Design
     trials: pd.DataFrame
@@ -58,6 +63,8 @@ class Findings:
     two_level: pd.DataFrame | None
     test_errors: pd.DataFrame
     looks: list[LookTaken]
+    tests: dict[str, float]
+    by_test: pd.DataFrame
     budget: AgainstBudget | None = None
 
     @property
@@ -101,6 +108,7 @@ def find(
     tuned = design.tuned.nuisance.paths if design.tuned is not None else ()
     found = hidden_aliases(ordered, _paths(design))
     aliases = [alias for alias in found if alias.field not in tuned]
+    tests = _tests(design, ordered)
     return Findings(
         design=design,
         trials=ordered,
@@ -123,7 +131,31 @@ def find(
         budget=None
         if primary.fault
         else against_budget(design, ordered, primary.unit.name, factors),
+        tests=tests,
+        by_test=_by_test(design, ordered, tests, list(baselines)),
     )
+
+
+def _tests(design: Design, trials: pd.DataFrame) -> dict[str, float]:
+    """The responses that are top-1 of a test set of classes, with their chance levels."""
+    found = {}
+    for metric in map(design.metric, design.responses):
+        if not (metric.file and metric.is_share and metric.below == 1):
+            continue
+        if metric.among in trials.columns and trials[metric.among].max() > 1:
+            found[metric.name] = 1 / float(trials[metric.among].max())
+    return found if len(found) > 1 else {}
+
+
+def _by_test(
+    design: Design, trials: pd.DataFrame, tests: Mapping[str, float], factors: list[str]
+) -> pd.DataFrame:
+    if not tests:
+        return pd.DataFrame()
+    try:
+        return effects_by_test(trials, tests, factors, block=block_of(design), order=design.order)
+    except AnalysisError:  # no trial has them all
+        return pd.DataFrame()
 
 
 def _test_errors(

@@ -40,6 +40,7 @@ from seedbed.analyze.report.sections.planted import planted
 from seedbed.analyze.report.sections.provenance import provenance_section
 from seedbed.analyze.report.sections.published import published_values
 from seedbed.analyze.report.sections.secondary import secondary
+from seedbed.analyze.report.sections.test_sets import several_test_sets
 from seedbed.analyze.report.sections.trials import trial_rows
 from seedbed.analyze.report.sections.tuning import candidate_table, tuning, tuning_figure
 from seedbed.analyze.report.sections.two_errors import two_errors
@@ -97,6 +98,7 @@ def write_report(
         "missing_cells.csv": _csv(findings.missing),
         "pareto.csv": _csv(findings.cells),
         "two_errors.csv": _csv(findings.test_errors) if len(findings.test_errors) else "factor\n",
+        **({"test_sets.csv": _csv(findings.by_test.reset_index())} if findings.tests else {}),
         "claims.json": _json(claims_as_json(findings)),
         "diagnostics.json": _json(as_json(findings)),
         "variance_components.json": _json(components_as_json(findings)),
@@ -201,6 +203,7 @@ def _sections(findings: Findings, provenance: Mapping[str, Any], learned: Curves
         *published,
         variance(findings),
         secondary(findings),
+        *several_test_sets(findings),
         two_errors(findings),
         checks(findings),
         what_next(findings),

@@ -10,6 +10,7 @@ import pandas as pd
 from seedbed.analyze.trials.confounds import RECIPE_PREFIX
 from seedbed.analyze.trials.observations import AnalysisError, Level
 from seedbed.errors import nearest
+from seedbed.evaluate.means import MEANS, NUM_TESTS
 from seedbed.plan.design import Design, PlannedTrial
 from seedbed.study.label import label_text, same_label
 from seedbed.study.record import TrialRecord
@@ -28,8 +29,9 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
     Columns: key, one per factor (categorical, in the design's level order), seed, cohort, status,
     reason, the metrics (responses first; NaN unless the trial completed), order_hash,
     data_fingerprint, recipe_key, made_by, layout, failure, attempt, origin, and recipe/<path> for
-    every recipe field that varies. A planned trial without a record is `never_started`. Raises
-    AnalysisError on a record twice, a record of no planned trial, or one of another cell or seed.
+    every recipe field that varies. A planned trial without a record is `never_started`, and a mean
+    over fewer test sets than other trials' is missing. Raises AnalysisError on a record twice, a
+    record of no planned trial, or one of another cell or seed.
     """
     _check_names(design)
     if len({trial.key for trial in design.trials}) != len(design.trials):
@@ -51,6 +53,16 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
         # From the rows: the table's column may be floats already.
         labels = pd.Series([row[name] for row in rows], dtype=object)
         table[name] = pd.Categorical(labels, categories=_categories(list(factor.levels)))
+    return _over_the_same_tests(table)
+
+
+def _over_the_same_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the means of trials that were scored on fewer test sets than others: on easier ones,
+    or on harder."""
+    if NUM_TESTS.name in table.columns:
+        fewer = table[NUM_TESTS.name] < table[NUM_TESTS.name].max()
+        own = [metric.name for metric in MEANS if metric.name in table.columns]
+        table.loc[fewer, own] = float("nan")
     return table
 
 

@@ -117,6 +117,7 @@ def _outcome(trial: Finished, wanted: Wanted, scores: Scores) -> Outcome:
 
 def _kept(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
     """The trial with the outcome in its record, and the examples beside it."""
+    from seedbed.evaluate.means import means_over
     from seedbed.evaluate.named import FOLDER
 
     name, test_set, place = wanted.test_set.name, wanted.test_set, ("trials", trial.record.key)
@@ -124,11 +125,11 @@ def _kept(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
     trial.store.write_json(outcome.to_json(), *place, FOLDER, f"{name}.json")
     counts = {"num_pictures": outcome.num_examples, "num_names": len(test_set.classes)}
     values = {f"{name}/{n}": float(v) for n, v in {**outcome.known, **counts}.items()}
-    record = replace(
-        trial.record,
-        metrics={**trial.record.metrics, **values},
-        tests={**trial.record.tests, name: wanted.protocol},
+    values, tests = (
+        {**trial.record.metrics, **values},
+        {**trial.record.tests, name: wanted.protocol},
     )
+    record = replace(trial.record, metrics=values | means_over(values, tests), tests=tests)
     # Last: a record says that everything beside it is whole.
     trial.store.write_json(record.to_json(), *place, "record.json")
     return replace(trial, record=record)
@@ -138,6 +139,7 @@ def _tell(recalled: Recalled, trial: Finished, name: str) -> None:
     """Add what its record has of the test set `name` to the trial's run."""
     from functools import partial
 
+    from seedbed.evaluate.means import OVER_TESTS
     from seedbed.evaluate.named import FOLDER, metrics_named
     from seedbed.track.ledger import Remote
     from seedbed.track.mlflow.added import add_results
@@ -146,5 +148,5 @@ def _tell(recalled: Recalled, trial: Finished, name: str) -> None:
     place = ("trials", key, FOLDER, f"{name}.parquet")
     num_bytes = trial.store.num_bytes(*place)
     files = {file: Remote(num_bytes, partial(trial.store.read_bytes, *place))} if num_bytes else {}
-    metrics = metrics_named(name)
+    metrics = (*metrics_named(name), *OVER_TESTS)
     add_results(recalled.uri, recalled.runs[key], trial.record, name, metrics, files)

@@ -11,6 +11,7 @@ from seedbed.data.fault import Fault
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.data.select.removed import removed
 from seedbed.data.shards.index import bad_samples
+from seedbed.evaluate.means import means_over
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task
 from seedbed.interchange.found import WEIGHTS
@@ -57,6 +58,7 @@ class Recorder:
         if completed:
             for task, scores in answers:
                 metrics |= task.values(scores)
+            metrics |= means_over(metrics, [one.test_set.name for one in self.assignment.tests])
             metrics |= {f"{recorded.FINAL}{name}": v for name, v in _last(variant).items()}
         metrics |= self._costs(variant)
         record = self._as_record(variant, "completed" if completed else variant.status, metrics)
