@@ -29,6 +29,7 @@ CurveReader = Callable[[str, Sequence[str]], Sequence[Mapping[str, float]]]
 NUM_DASHES = 3
 MOST_CELLS = NUM_TONES * NUM_DASHES  # lines that can be told apart
 MOST_SEEDS = 4  # thin lines of a cell
+MOST_PANELS = 4  # the loss, the primary response, and other test sets
 _MOST_POINTS = 60  # of a line: a pixel or two apart on a phone
 _ENDED = ("completed", "diverged")
 
@@ -47,7 +48,9 @@ def learning_curves(findings: Findings, read: CurveReader | None) -> Curves:
         return Curves()
     cells = _cells(findings)
     shown = thinned(cells, MOST_CELLS)
-    names = list(dict.fromkeys((TRAINING_LOSS.name, findings.primary.unit.name)))
+    beside = [name for name in findings.tests if name != findings.primary.unit.name]
+    names = list(dict.fromkeys((TRAINING_LOSS.name, findings.primary.unit.name, *beside)))
+    names = names[:MOST_PANELS]
     chosen = [(cell, _trials_of(findings, cell)) for cell in shown]
     points = {key: read(key, names) for _, trials in chosen for key in trials["key"]}
     keys, legend = styles_of(findings, [cell for cell, _ in chosen])
@@ -163,12 +166,14 @@ def styles_of(
 
 
 def _is_fraction(findings: Findings, name: str) -> bool:
-    return name == findings.primary.unit.name and findings.primary.unit.is_fraction
+    return name != TRAINING_LOSS.name and findings.design.metric(name).is_share
 
 
 def _title(findings: Findings, name: str) -> str:
     if name == TRAINING_LOSS.name:
         return TRAINING_LOSS.label
+    if name != findings.primary.unit.name:  # another test set's
+        return f"{findings.design.metric(name).label} (%)"
     unit = findings.primary.unit
     return f"{unit.label} ({unit.value_unit})" if unit.value_unit else unit.label
 
