@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import runpy
 import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
 
 import pytest
+from tests.fixtures.models import finished
 
+from seedbed.commands.export import export
+from seedbed.interchange.found import find_trial
 from seedbed.recipe.recipe import Recipe
+from seedbed.recipe.scale import SCALES
 from seedbed.variants import CLIP
 
 ROOT = Path(__file__).parent.parent
@@ -100,13 +106,24 @@ def test_the_data_factors_it_shows_are_factors() -> None:
         assert len({recipe.key() for recipe in resolved}) == 2
 
 
+def trained_start(path: Path, folder: Path) -> Path:
+    """An export of a trial of the study's recipe at the scale demo."""
+    recipe = runpy.run_path(str(path))["study"].base_at(SCALES["demo"])
+    key, _ = finished(folder / "results", recipe)
+    export(find_trial(key, str(folder / "results"), "s"), folder / "start")
+    return folder / "start"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.py")), ids=lambda p: p.stem)
-def test_every_study_that_comes_with_it_plans(path: Path, home: Path) -> None:
-    for scale in ("demo", "paper"):
+def test_every_study_that_comes_with_it_plans(path: Path, home: Path, tmp_path: Path) -> None:
+    scales, environment = ("demo", "paper"), dict(os.environ)
+    if path.stem == "finetune_or_scratch":  # at the paper's scale its start is fetched
+        scales, environment["SEEDBED_START"] = ("demo",), str(trained_start(path, tmp_path))
+    for scale in scales:
         done = subprocess.run(
             [sys.executable, str(path), "--plan", "--scale", scale],
-            cwd=ROOT, capture_output=True, text=True,
+            cwd=ROOT, capture_output=True, text=True, env=environment,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "total" in done.stdout
