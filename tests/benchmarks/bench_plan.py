@@ -39,6 +39,7 @@ main(Study(
     ),
 ))
 """
+RATES = "(1e-4, 2e-4, 5e-4, 1e-3, 2e-3)"
 # The most memory that it took (kB), and what it imported, on the last line of stderr.
 PLAN = """
 import atexit, resource, runpy, sys
@@ -84,6 +85,15 @@ def main(arguments: Sequence[str]) -> list[Row]:
         plan = (str(big), "--plan", "--keep-weights", "none")
         planned(*plan)
         whole = planned(*plan)
+        wide = Path(folder) / "wide.py"
+        cells = "tuple(1e-4 * n for n in range(1, 61))" if args.trials >= 800 else "(1e-4, 2e-4)"
+        few = STUDY.format(seeds=1, levels=levels).replace(RATES, cells)
+        wide.write_text(few)
+        one_seed = planned(str(wide), "--plan", "--keep-weights", "none")
+        number = re.search(r"total +([\d,]+) trials", one_seed.out)
+        print(
+            f"{number and number[1]} cells: {one_seed.seconds:.2f} s, {one_seed.megabytes:.0f} MB"
+        )
         number = re.search(r"total +([\d,]+) trials", whole.out)
         print(f"{number and number[1]} trials: {whole.seconds:.2f} s, {whole.megabytes:.0f} MB")
         shipped = []
@@ -99,6 +109,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
     return [
         Row("a plan of 10,000 trials, time", whole.seconds, "", 3, unit="s"),
         Row("a plan of 10,000 trials, memory", whole.megabytes, "", 500, unit="MB"),
+        Row("a plan of 9,600 cells by one seed, time", one_seed.seconds, "", 3, unit="s"),
+        Row("a plan of 9,600 cells by one seed, memory", one_seed.megabytes, "", 500, unit="MB"),
         Row("plans and draws that import Ray", with_ray, "", 0, unit="of them"),
         Row("a shipped study's plan, time", max(one.seconds for one in shipped), "", unit="s"),
         Row("drawn rehearsals, time", drawn.seconds, "", 10, unit="s"),

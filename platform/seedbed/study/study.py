@@ -236,6 +236,10 @@ class Study:
             return tuple(cell for cell in crossed(self.factors) if self.allows(cell))
         return tuple(self.design.cells(self.factors, self.allows))
 
+    @cached_property
+    def _by_name(self) -> dict[str, Factor]:
+        return {factor.name: factor for factor in self.factors}
+
     def allows(self, cell: Cell) -> bool:
         """Whether no constraint forbids `cell`."""
         return not any(rule.covers(cell) for rule in self.constraints)
@@ -265,8 +269,7 @@ class Study:
         overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """What runs in `cell` at `scale`. Raises StudyError, naming whose patches fail."""
-        by_name = {factor.name: factor for factor in self.factors}
-        levels = [(by_name[name], label) for name, label in cell.items()]
+        levels = [(self._by_name[name], label) for name, label in cell.items()]
         said = [
             Said(f"scale '{scale.name}'", self.scales.get(scale.name, {})),
             *(Said(f"Factor '{f.name}'", f.levels[label], f.varied) for f, label in levels),
