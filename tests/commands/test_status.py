@@ -81,6 +81,28 @@ def test_it_shows_every_trial_the_pace_what_is_left_and_why_some_failed(
     assert "failed  depth=1 s=1: out of memory" in out
 
 
+def test_failures_have_their_class_and_of_a_thousand_trials_they_are_counted_by_it(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = planned(200, 5)
+    store = Folder(str(results / "many"))
+    store.write_json(many.to_json(), PLANNED_NAME)
+    classes = {str(n): "out_of_memory" if n < 20 else "bad_data" for n in range(30)}
+    state = replace(
+        STATE, phase="ended", planned=many.digest, outcomes="f" * 30 + "d" * 3 + "c" * 967,
+        reasons=dict.fromkeys(classes, "no room"), failures=classes, cohorts=(),
+    )  # fmt: skip
+    store.write_json(state.to_json(), STATE_NAME)
+    lines = told(capsys, "status", "many").splitlines()
+    assert len(lines) < 90
+    assert "failed (out of memory)  depth=1 s=0: no room" in lines
+    assert "20 failed (out of memory), 10 failed (bad data), 3 diverged" in lines
+    trials = json.loads(told(capsys, "status", "many", "--json"))["trials"]
+    assert [trials[n]["failure"] for n in (0, 29, 32, 999)] == [
+        "out_of_memory", "bad_data", "diverged", "",
+    ]  # fmt: skip
+
+
 def test_json_has_the_same_for_a_program(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(results)
     found = json.loads(told(capsys, "status", "small", "--json"))

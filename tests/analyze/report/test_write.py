@@ -119,6 +119,24 @@ def test_every_summary_line_fits_a_terminal(
 
 
 @pytest.mark.slow
+def test_a_summary_of_hundreds_of_trials_can_be_read_and_the_tables_have_all(
+    study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    factors = {"depth": [str(n) for n in range(1, 11)], "rate": [str(n) for n in range(1, 11)]}
+    lost = {(d, r, "0"): ("failed", "lost") for d in factors["depth"] for r in factors["rate"][:6]}
+    made = study(factors, {"depth": "1", "rate": "1"}, lambda cell: 0.0, missing=lost)
+    report = report_of(made, tmp_path, provenance)
+    lines = report.summary.splitlines()
+    assert len(lines) < 150
+    assert "Missing: 60 of 300 trials" in report.summary
+    assert "  and 20 more: missing_cells.csv has them all" in lines
+    (left,) = (line for line in lines if line.endswith("cells more: pareto.csv has them all"))
+    shown = sum(line.startswith("* depth") for line in lines)
+    assert int(left.split()[1]) == len(read(report, "pareto.csv")) - shown == 100 - shown
+    assert len(read(report, "missing_cells.csv")) == 60
+
+
+@pytest.mark.slow
 def test_a_level_that_only_its_adjusted_p_leaves_open_says_so(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
