@@ -15,12 +15,15 @@ from tests.fixtures.models import VIT, described, finished
 import seedbed
 from seedbed.cluster.capacity import Capacity
 from seedbed.commands.study.lines import unscored_lines
-from seedbed.errors import ResourceError, TrackingError
+from seedbed.commands.study.scored import _kept, _outcome, _wanted
+from seedbed.errors import ResourceError, StudyError, TrackingError
 from seedbed.evaluate.named import metrics_named
+from seedbed.evaluate.prompted import OpenTest
 from seedbed.evaluate.test_set import open_test_set
 from seedbed.evaluate.zeroshot import classify
 from seedbed.interchange.found import Finished, find_trial
 from seedbed.recipe.recipe import Recipe
+from seedbed.run.driver.outcome import record_files
 from seedbed.run.evaluation import _groups, _pool, classify_trials
 from seedbed.storage.folder import Folder
 from seedbed.study.cell import Cell
@@ -155,6 +158,34 @@ def test_results_are_added_to_a_run_beside_its_own_and_replaced_when_they_come_a
     assert Path(kept).read_text() == "0.75"
     with pytest.raises(TrackingError, match="could not be added"):
         add_results(uri, "0" * 32, record, "colours", metrics_named("colours"), {})
+
+
+def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
+    home: Path, classification: Path
+) -> None:
+    key = three(home)[0]
+    trial = find_trial(key, str(home / "results"), "s")
+    test_set = open_test_set(str(classification), called="hues")
+    wanted = _wanted(test_set, (), [trial])
+    (scores,) = classify([seedbed.load(key).encoder(key)], test_set)
+    kept = _kept(trial, wanted, _outcome(trial, wanted, scores))
+    again = find_trial(key, str(home / "results"), "s")
+    assert again.record == kept.record and again.record.tests.keys() == {"hues"}
+    own = OpenTest(test_set, test_set.mark, 168)
+    assert again.record.tests["hues"] == own.protocol  # the worker's own
+    added = again.record.metrics.keys() - trial.record.metrics.keys()
+    assert added == {metric.name for metric in metrics_named("hues")}
+    assert again.record.metrics["hues/acc1"] == (scores.columns["above"] == 0).mean()
+    assert "tests/hues.parquet" in record_files(again.store, key)
+    assert _wanted(test_set, (), [again]).trials == ()
+    assert len(_wanted(test_set, (), [again]).scored) == 1
+    with pytest.raises(StudyError, match=r"another test set by the name 'hues'.*templates"):
+        _wanted(test_set, ("a {c}",), [again])
+    # Of a second one there are means, too.
+    other = _wanted(replace(test_set, called="tones"), (), [again])
+    both = _kept(again, other, _outcome(again, other, scores)).record.metrics
+    assert both["tasks/mean_acc1"] == both["hues/acc1"] == both["tones/acc1"]
+    assert both["tasks/num_tests"] == 2
 
 
 def test_a_study_says_which_recorded_trials_were_not_scored_on_a_test_set() -> None:

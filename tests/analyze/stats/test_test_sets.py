@@ -14,7 +14,7 @@ import pytest
 import statsmodels.formula.api as smf
 from tests.analyze.conftest import Study
 
-from seedbed.analyze import AnalysisError, effects_by_test, trials_table, write_report
+from seedbed.analyze import AnalysisError, anova, effects_by_test, trials_table, write_report
 from seedbed.evaluate.means import OVER_TESTS, means_over
 from seedbed.evaluate.named import metrics_named
 
@@ -141,6 +141,14 @@ def test_the_report_says_what_test_sets_differ_by(two_by_two: Study, tmp_path: P
     assert "× test set" in section and "Greenhouse" in section
     assert "Mean top-1 above chance" in page
     assert report.paths["test_sets.csv"].read_text().startswith("term,")
+
+
+def test_where_the_anova_gives_no_p_neither_is_one_given_here() -> None:
+    table = trials(2)
+    plain = anova(table, "a/acc1", ["depth", "terms"], block="seed")
+    found = effects_by_test(table, CHANCE, ["depth", "terms"], block="seed")
+    assert plain["p"].isna().all() and found["p"].isna().all()
+    assert (found["note"] == plain.loc["Residual", "note"]).all() and found["note"].iloc[0]
 
 
 def test_a_mean_over_fewer_test_sets_is_missing(two_by_two: Study) -> None:

@@ -13,6 +13,7 @@ from html import escape
 
 AXIS_WIDTH = 52  # pixels left of the panel, for the tick labels
 _PANEL_WIDTH = 84  # percent; on a phone this and the axis fill the width
+_NEAR_END = 95  # percent of a panel
 _ALONE_WIDTH, _MARGIN = 720, 20  # pixels of a figure that stands alone
 
 
@@ -106,7 +107,9 @@ def x_axis(x: Axis, bottom: float, scale: float = 1.0) -> str:
     parts = [line(0, bottom, 100, bottom, "rule")]
     for mark, words in zip(marks, tick_texts(marks, scale), strict=True):
         parts.append(line(x(mark), bottom, x(mark), bottom + 4, "tick"))
-        parts.append(text(f"{x(mark):g}%", bottom + 19, words, "axis middle"))
+        # The page ends near the rule on a phone: a label around a tick there would be cut.
+        kind = "axis end" if x(mark) > _NEAR_END else "axis middle"
+        parts.append(text(f"{x(mark):g}%", bottom + 19, words, kind))
     return "".join(parts)
 
 

@@ -59,7 +59,8 @@ def effects_by_test(
         )
         df, df_error = epsilon * df, epsilon * df_error
         note = str(first.loc["Residual", "note"] or first.loc[term, "note"])
-        known = df > 0 and df_error > 0 and rest > 0
+        refused = bool(first.loc["Residual", "note"])
+        known = df > 0 and df_error > 0 and rest > 0 and not refused
         value = sum_sq / df / (rest / df_error) if known else np.nan
         p = float(stats.f.sf(value, df, df_error)) if known else np.nan
         rows[term] = (df, df_error, sum_sq, value, p, epsilon, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from seedbed.analyze.findings.study import Findings
-from seedbed.analyze.numbers import NONE, p_value
+from seedbed.analyze.numbers import NONE, number, p_value
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.trials.observations import completed
 from seedbed.analyze.trials.rows import rows_of
@@ -17,7 +17,7 @@ def several_test_sets(findings: Findings) -> list[Section]:
         return []
     words = [
         "Every trial was scored on each of these test sets. Their plain mean is DataComp's; above "
-        "chance, (top-1 - chance) / (1 - chance), a test set of two classes counts no more than "
+        "chance, (top-1 − chance) / (1 − chance), a test set of two classes counts no more than "
         "one of a thousand. Both means are among the responses."
     ]
     tables = [_scores(findings), *_terms(findings)]
@@ -32,7 +32,7 @@ def _scores(findings: Findings) -> Table:
         share = float(values.mean())
         above = (share - chance) / (1 - chance)
         words = findings.design.metric(name).label
-        percent = [NONE if math.isnan(v) else f"{100 * v:.2f}" for v in (chance, share, above)]
+        percent = [NONE if math.isnan(v) else number(100 * v, 2) for v in (chance, share, above)]
         rows.append([words, *percent, str(int(values.notna().sum()))])
     header = ["Test set", "Chance, %", "Mean of trials, %", "Above chance, %", "Trials"]
     return Table(header, rows, frozenset({1, 2, 3, 4}))
@@ -58,5 +58,7 @@ def _terms(findings: Findings) -> list[Table]:
         f"(epsilon {epsilon:.2f}). A small p says that the effect differs between test sets, and "
         "that their mean hides by how much."
     )
+    if reason := str(findings.by_test["note"].iloc[0]):
+        remark += f" No F and no p where there is none: {reason}."
     header = ["Term", "Degrees of freedom", "F", "p"]
     return [Table(header, rows, frozenset({1, 2, 3}), remark=remark)]
