@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,13 @@ def test_only_the_new_half_is_priced(home: Path, tmp_path: Path) -> None:
     price = Price(options_of(one, [*given, "--fold-over"]), [])
     assert len(price.plan.trials) == 16 and len(price.left) == 8
     assert not {trial.key for trial in price.left} & {trial.key for trial in before.trials}
+
+
+def test_the_halves_are_in_the_design_that_mlflow_keeps() -> None:
+    design = plan(study("abc", "a*b*c").folded_over(), SCALES["smoke"], seeds=(0,)).design()
+    read = Design.from_json(json.loads(json.dumps(design.to_json())))
+    assert [trial.half for trial in read.trials] == [1] * 4 + [2] * 4
+    assert "half" not in plan(study("ab"), SCALES["smoke"]).design().to_json()["trials"][0]
 
 
 def test_an_aliased_effect_and_a_shift_of_the_second_half_bias_nothing() -> None:

@@ -11,14 +11,26 @@ from seedbed.storage.folder import Folder
 from seedbed.track.finished import PLACE, finished_elsewhere, forget_finished, note_finished
 
 
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.s3)])
+def top(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "folder":
+        return Folder(str(tmp_path))
+    request.getfixturevalue("s3")
+    from seedbed.storage import client
+
+    bucket = f"b{secrets.token_hex(6)}"
+    client.client().create_bucket(Bucket=bucket)
+    return Folder(f"s3://{bucket}/results")
+
+
 def keys(number: int) -> list[str]:
     return [secrets.token_hex(8) for _ in range(number)]
 
 
 def test_a_key_is_found_in_the_study_that_has_it_and_never_in_the_one_that_asks(
-    tmp_path: Path,
+    top: Folder,
 ) -> None:
-    top, mine, theirs = Folder(str(tmp_path)), keys(50), [*keys(30), "00000000000000ff"]
+    mine, theirs = keys(50), [*keys(30), "00000000000000ff"]
     for name, own in (("mine", mine), ("theirs", theirs), ("third", mine[:5])):
         top.write_json({}, name, "state.json")
         note_finished(top, name, own)
@@ -39,8 +51,8 @@ def test_a_key_is_found_in_the_study_that_has_it_and_never_in_the_one_that_asks(
     assert finished_elsewhere(top, [*theirs, *more], "mine") == {}
 
 
-def test_a_study_without_a_file_is_listed_until_its_driver_writes_one(tmp_path: Path) -> None:
-    top, old = Folder(str(tmp_path)), keys(4)
+def test_a_study_without_a_file_is_listed_until_its_driver_writes_one(top: Folder) -> None:
+    old = keys(4)
     for key in [*old, "no key at all"]:
         top.write_json({}, "older", "trials", key, "record.json")
     assert finished_elsewhere(top, old, "mine") == dict.fromkeys(old, "older")

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
             print("nothing was removed")
             return
         _remove(store, sorted(trials))
-    forget_finished(Folder(args.storage), args.name)
+    forget_finished(Folder(args.storage), args.name.strip("/"))
     store.remove()  # with the lock, which was held so far
     print(f"removed {store.uri}")
 

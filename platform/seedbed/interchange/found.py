@@ -80,7 +80,7 @@ def find_trial(said: str, results: str, study: str = "") -> Finished:
         store, key = _folder_of(said)
         found = [Finished(TrialRecord.from_json(store.read_json("trials", key, RECORD)), store)]
     else:
-        found = list(_matching(said, Folder(results), study))
+        found = _each_once(_matching(said, Folder(results), study))
     if not found:
         raise StudyError(
             f"there is no trial '{said}' in {results}",
@@ -96,6 +96,17 @@ def find_trial(said: str, results: str, study: str = "") -> Finished:
             mend="give more of the key, or the study with --study",
         )
     return _completed(found[0])
+
+
+def _each_once(found: Iterable[Finished]) -> list[Finished]:
+    """Without those that another study has taken over: their numbers and weights are the same.
+
+    Of several the one with weights stands for all, and of these the one that was trained there.
+    """
+    kept: dict[tuple[str, str], Finished] = {}
+    for one in sorted(found, key=lambda one: (not one.record.weights, one.record.origin != "")):
+        kept.setdefault((one.record.key, one.record.data_fingerprint), one)
+    return list(kept.values())
 
 
 def _completed(found: Finished) -> Finished:
@@ -142,7 +153,7 @@ def _matching(said: str, results: Folder, study: str) -> Iterator[Finished]:
 
 def _studies(results: Folder, study: str) -> Iterator[Folder]:
     """The folders of studies; a rehearsal's trials have no weights and are not looked at."""
-    names = results.names()
+    names = [name for name in results.names() if not name.startswith(".")]
     if study and study not in names:
         raise StudyError(
             f"there is no study '{study}' in {results.uri}",

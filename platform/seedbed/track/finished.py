@@ -65,9 +65,12 @@ def _of_study(top: Folder, name: str, noted: bool) -> NDArray[np.uint64]:
 
 
 def _content(top: Folder, name: str) -> bytes:
-    with contextlib.suppress(DataError):  # removed since it was listed, or never there
+    try:
         return top.read_bytes(PLACE, name)
-    return b""
+    except DataError as error:
+        if error.passing:  # the storage is away, which says nothing of the study
+            raise
+        return b""  # removed since it was listed, or never there
 
 
 def _numbers(keys: Iterable[str]) -> NDArray[np.uint64]:

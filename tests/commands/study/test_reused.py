@@ -13,6 +13,7 @@ from seedbed.commands.study.options import options_of
 from seedbed.data.opening import open_corpora
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.home import home as home_folder
+from seedbed.interchange.found import find_trial
 from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
 from seedbed.track.finished import finished_elsewhere, note_finished
@@ -79,6 +80,10 @@ def test_it_trains_nothing_starts_no_ray_and_says_where_its_trials_are_from(
     assert {run.data.tags["seedbed.origin"] for run in runs} == {"first"}
     (report,) = (tmp_path / "results" / "second").rglob("report.md")
     assert "4 from first" in report.read_text()
+    # A key that several studies have is one trial, of the study that trained it.
+    (key, *_) = values
+    assert find_trial(key[:8], storage).record.study == "first"
+    assert find_trial(key, storage, "second").record.origin == "first"
     # One that is removed is asked no more, and what it took over stays where it is from.
     assert finished_elsewhere(Folder(storage), values, "first") == dict.fromkeys(values, "second")
     told("rm", "second", "--yes", "--storage", storage)
