@@ -30,6 +30,7 @@ STATE = StudyState(
     token="this start", driver="process 7 on head", job="", phase="ended",
     planned=PLANNED.digest, outcomes="cfdficcc", every_seconds=2.0,
     reasons={"1": "out of memory", "2": "the loss was nan", "3": "out of memory"},
+    failures={"1": "out_of_memory", "3": "out_of_memory"},
     since="2026-01-02T03:04:05+00:00", command="python studies/small.py --scale smoke",
 )  # fmt: skip
 
@@ -124,6 +125,7 @@ def test_failures_of_a_cell_are_put_aside_and_wait_for_the_next_start(
     assert store.names("trials", keys[3]) == ["failure.json"]
     assert store.names("trials", keys[2]) == ["record.json"]
     assert store.read_json(STATE_NAME)["outcomes"] == "c.dficcc"
+    assert store.read_json(STATE_NAME)["failures"] == {"3": "out_of_memory"}
     out = told(capsys, "retry", "small", "--seed", "0", *at)
     assert "no trial of small has failed there" in out
     out = told(capsys, "retry", "small", *at)

@@ -56,7 +56,10 @@ def run(args: argparse.Namespace) -> None:
             after = "".join("." if n in set(failed) else one for n, one in enumerate(letters))
             kept = {n: why for n, why in seen.state.reasons.items() if int(n) not in failed}
             words = f"{len(failed):,} failed trials are to be tried again"
-            state = replace(seen.state, outcomes=after, reasons=kept, words=words, cohorts=())
+            left = {n: one for n, one in seen.state.failures.items() if int(n) not in failed}
+            state = replace(
+                seen.state, outcomes=after, reasons=kept, failures=left, words=words, cohorts=()
+            )
             store.write_json(state.to_json(), STATE_NAME)
             for number in failed[:MAX_SHOWN]:
                 why = seen.state.reasons.get(str(number), "no reason is known").partition("\n")[0]

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.stated import looks_before, stated_claims
 from seedbed.commands.study.tests import with_open_tests
 from seedbed.commands.study.written import Tracking, finish
-from seedbed.errors import INFRASTRUCTURE, failure_in
+from seedbed.errors import INFRASTRUCTURE, DataError, failure_in
 from seedbed.exits import COMPLETE, FAILING, MISSING, PASSING, STOPPED
 
 MOST_NAMED = 50  # trials that are missing: status and report have all
@@ -163,10 +164,11 @@ def _run_alone(
             )
     finally:
         live.writes_report()
-        if options.surface is None:  # what a rehearsal made up is nobody else's
-            note_finished(top, options.name, outcome.records)
         report = finish(chosen, outcome, tracking, store)
     live.knows(outcome)
+    if options.surface is None:  # what a rehearsal made up is nobody else's
+        with suppress(DataError):  # the next start writes it
+            note_finished(top, options.name, outcome.records)
     return outcome, report
 
 
