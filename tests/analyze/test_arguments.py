@@ -26,6 +26,7 @@ GIVEN: dict[str, Any] = {
     "a": "depth",
     "b": "supervision",
     "correct": None,
+    "tests": {"zeroshot/top1": 0.1, "cost/device_hours": 0.0},
 }
 
 
