@@ -19,6 +19,7 @@ from seedbed.errors import (
     reason_of,
 )
 from seedbed.failure import said
+from seedbed.plan.ladder import grouped
 from seedbed.plan.plan import Cohort
 from seedbed.run.driver.failures import FAILURE
 from seedbed.run.driver.resume import Start
@@ -168,6 +169,8 @@ def parts_of(
 
 
 def cut(cohort: Cohort, most: int) -> list[Cohort]:
-    """`cohort` in as few parts of at most `most` trials as can be, about as many in each."""
-    num_parts = -(-len(cohort.trials) // most)
-    return [Cohort(cohort.trials[part::num_parts]) for part in range(num_parts)]
+    """`cohort` in as few parts of at most `most` trials as can be, about as many in each.
+
+    Trials that share a trunk stay together where they fit.
+    """
+    return [Cohort(part) for part in grouped(cohort.trials, most)]

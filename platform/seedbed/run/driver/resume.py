@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
+from seedbed.plan.ladder import grouped
 from seedbed.plan.plan import Cohort, Plan
 from seedbed.run.driver.failures import failed_before
 from seedbed.run.driver.outcome import Outcome
@@ -46,9 +47,9 @@ def starts(
         if key in best:
             groups.setdefault((best[key], key in failed), []).append(trial)
     found = [
-        Start(Cohort(tuple(group[first : first + size])), kept)
+        Start(Cohort(part), kept)
         for (kept, _), group in groups.items()
-        for first in range(0, len(group), size)
+        for part in grouped(group, size)
     ]
     for cohort in plan.cohorts:
         trials = [t for t in cohort.trials if t.key in left and t.key not in best]
