@@ -82,6 +82,10 @@ def test_a_lost_worker_is_a_loss_whatever_the_others_raise_and_an_error_of_all_i
     broken = ConnectionError("the other rank has gone")
     assert is_loss(WorkerGroupError("", {0: raised(broken), 1: lost()}))
     assert not is_loss(WorkerGroupError("", {0: raised(ValueError()), 1: raised(ValueError())}))
+    # As Ray hands over what a worker raised: without the traceback around it.
+    assert is_loss(WorkerGroupError("", {0: broken, 1: lost()}))
+    assert not is_loss(WorkerGroupError("", {0: ValueError(), 1: ValueError()}))
+    assert not is_loss(WorkerGroupError("", {0: broken}))
 
 
 def ended_by(error: Exception) -> Reason:
@@ -95,6 +99,8 @@ def test_what_ends_a_cohort_passes_where_machines_or_storage_did_it() -> None:
     assert ended_by(lost()).failure == INFRASTRUCTURE
     assert ended_by(raised(UnavailableError("no store"))).failure == INFRASTRUCTURE
     assert ended_by(raised(ValueError("a bug"))).failure == OWN_ERROR
+    assert ended_by(ValueError("a bug")).failure == OWN_ERROR
+    assert ended_by(ConnectionError("the other rank has gone")).failure == INFRASTRUCTURE
     assert reason_of(UnavailableError("no store")).failure == INFRASTRUCTURE
     assert reason_of(DataError("no shard")).failure == BAD_DATA
 

@@ -83,6 +83,11 @@ def test_torch_s_own_refusal_of_memory_on_a_cpu_is_out_of_memory() -> None:
     assert failure_of(raised.value) == OUT_OF_MEMORY
 
 
+def test_what_gloo_says_of_a_peer_that_has_gone_is_of_the_infrastructure() -> None:
+    said = "[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]:9"
+    assert failure_of(RuntimeError(said)) == INFRASTRUCTURE  # it has no type of its own
+
+
 def test_a_lost_rank_is_the_infrastructure_s_and_a_full_node_is_memory() -> None:
     broken = UserExceptionWithTraceback(RuntimeError("Connection closed by peer"), "")
     lost = WorkerHealthCheckFailedError("it died", ray_errors.ActorDiedError())

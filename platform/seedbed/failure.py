@@ -44,7 +44,7 @@ OF_A_PROGRAM = frozenset({1, 9, 700, 710, 716, 717, 718})  # bad values, launche
 # Of torch's RuntimeErrors that have no type of their own.
 WORDS = {
     r"DefaultCPUAllocator: .*allocate": OUT_OF_MEMORY,
-    r"\bgloo\b.*(Connection|Timed out|Socket)": INFRASTRUCTURE,
+    r"\bgloo/transport/|\bgloo\b.*(Connection|Timed out|Socket)": INFRASTRUCTURE,
 }
 
 

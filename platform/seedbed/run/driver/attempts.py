@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ray.exceptions
 import ray.train
-from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
+from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTraceback
 
 from seedbed.errors import (
     INFRASTRUCTURE,
@@ -127,12 +127,16 @@ def failure_by(error: BaseException) -> str:
 def is_loss(error: BaseException) -> bool:
     """Whether processes or nodes were lost; False where all that failed raised an error.
 
-    When one rank is lost the others raise errors too, of what they exchanged with it.
+    When one rank is lost the others raise errors too, of what they exchanged with it. Ray tells of
+    what a worker's own code raised as it is, and of what became of its process in types of its own.
     """
     failures = getattr(error, "worker_failures", None) or {}
-    return not failures or not all(
-        isinstance(failure, UserExceptionWithTraceback) for failure in failures.values()
-    )
+    return not failures or any(map(_is_of_ray, failures.values()))
+
+
+def _is_of_ray(failure: object) -> bool:
+    raised = isinstance(failure, UserExceptionWithTraceback | ray.exceptions.RayTaskError)
+    return isinstance(failure, RayTrainError | ray.exceptions.RayError) and not raised
 
 
 def root_cause(error: BaseException | None) -> str:
