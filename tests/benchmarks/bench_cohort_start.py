@@ -43,7 +43,8 @@ from seedbed.data.opening import open_corpora
 from seedbed.data.render import tokenizer
 from seedbed.data.shards.samples import read_shard
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.plan.plan import Plan, cohorts_of, plan
+from seedbed.plan.cohort import cohorts_of
+from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.scale import SCALES
 from seedbed.run.driver.launch import run_plan
 from seedbed.storage.folder import Folder

@@ -30,7 +30,7 @@ from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.home import home
 from seedbed.model.pretrainer import Pretrainer
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.scale import DEMO
 from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import order_of, rendering_of

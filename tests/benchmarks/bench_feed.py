@@ -26,7 +26,8 @@ import torch.multiprocessing as mp
 from table import Row, run
 
 from seedbed.data.render.render import Columns
-from seedbed.plan.plan import Cohort, plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.run.worker.cohort import CohortTraining

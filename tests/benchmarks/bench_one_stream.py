@@ -34,7 +34,8 @@ from tensorsocket_trial import Trained, train_by_tensorsocket
 
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.rounds import Span
-from seedbed.plan.plan import Cohort, plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of

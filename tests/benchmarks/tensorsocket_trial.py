@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 
 NAMES = ("image", "text", "text_length", "id")

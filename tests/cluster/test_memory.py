@@ -18,8 +18,9 @@ from seedbed.data.views import View
 from seedbed.errors import CohortTooLargeError, ResourceError
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.memory import held_by, need_of, step_of
-from seedbed.plan.plan import Cohort, Plan, plan
+from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
 from seedbed.study.factor import Factor

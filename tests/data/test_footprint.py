@@ -9,7 +9,7 @@ from ray._private.ray_constants import (
 )
 
 from seedbed.data.footprint import rank_bytes, store_bytes, task_bytes
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import resolve
 from seedbed.recipe.scale import SCALES

@@ -33,7 +33,7 @@ from seedbed.evaluate.task import Pairs
 from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.study.cell import Cell

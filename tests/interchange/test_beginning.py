@@ -20,9 +20,9 @@ from seedbed.interchange.described import Described
 from seedbed.interchange.exported import exported
 from seedbed.interchange.source import KEPT, identified, source_of
 from seedbed.model.gather import Gather
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import estimate
 from seedbed.plan.memory import held_by
-from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.recipe.scale import DEMO
 from seedbed.recipe.setting import parse_setting

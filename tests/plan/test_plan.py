@@ -14,7 +14,8 @@ import pytest
 
 from seedbed.commands.study.main import main
 from seedbed.home import COUNTS
-from seedbed.plan.plan import cohorts_of, plan
+from seedbed.plan.cohort import cohorts_of
+from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import scale_named
 from seedbed.study.factor import Factor

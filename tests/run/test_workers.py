@@ -23,7 +23,7 @@ from seedbed.data.order import SHARD_BIT
 from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.run.worker.cohort import order_of, rendering_of
 from seedbed.run.worker.near import near_here
 from seedbed.track.ledger import InMemoryLedger

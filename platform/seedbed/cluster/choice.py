@@ -12,7 +12,8 @@ from seedbed.cluster.cards import room
 from seedbed.cluster.layout import Layout, Shares, lay_out, shares_of
 from seedbed.cluster.limits import within
 from seedbed.cluster.memory import check_gpus, parts_for, variants_for
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 
 # Of a GPU's data tasks: a core decodes about 500 pairs a second at 224 px, and a large GPU trains
 # on several thousand. A node with fewer cores to a GPU gets help from nodes that have only cores.

@@ -8,7 +8,8 @@ from typing import Any
 
 from seedbed.cluster.asked import Asked
 from seedbed.errors import ResourceError
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 from seedbed.plan.weights import WEIGHT_BYTES, weights_bytes
 
 DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read

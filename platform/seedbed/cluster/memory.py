@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from seedbed.cluster.cards import CARDS, GB, USABLE, Room
 from seedbed.errors import CohortTooLargeError, TooLargeError
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.memory import STATE_BYTES, Need, held_by, need_of
-from seedbed.plan.plan import Cohort
 from seedbed.study.trial import Trial
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from seedbed.data.render.augmentation import Asset, all_assets
-from seedbed.errors import StudyError
 from seedbed.metric import Metric
+from seedbed.plan.cohort import COHORT_SIZE, Cohort, cohorts_of
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, counted, estimate
 from seedbed.plan.design import (
@@ -20,10 +19,9 @@ from seedbed.plan.design import (
     StatedClaim,
     StatedError,
 )
-from seedbed.plan.ladder import grouped
 from seedbed.plan.levels import resolved
 from seedbed.plan.tuned import Tuned
-from seedbed.recipe.recipe import Recipe, content_key
+from seedbed.recipe.recipe import content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.cell import Cell
 from seedbed.study.fold import FoldedOver
@@ -33,35 +31,6 @@ from seedbed.study.nuisance import Nuisance
 from seedbed.study.nuisance_checks import check_fresh, check_nuisance
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
-
-COHORT_SIZE = 8  # variants of one stream: bounded by the device's memory
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Trials that train side by side on one stream of batches."""
-
-    trials: tuple[Trial, ...]
-
-    @property
-    def id(self) -> str:
-        """Named by its members' keys, so that the same cohort finds its checkpoint again."""
-        return content_key({trial.key: 1 for trial in self.trials})
-
-    @property
-    def recipe(self) -> Recipe:
-        """A recipe with the data fields that all members share."""
-        return self.trials[0].recipe
-
-    @property
-    def assets(self) -> tuple[Asset, ...]:
-        """What the views of its members need beside the samples."""
-        return all_assets(trial.recipe for trial in self.trials)
-
-    @property
-    def samples(self) -> int:
-        """Samples the stream must deliver: the longest member's budget, in whole batches."""
-        return max(t.recipe.budget.steps for t in self.trials) * self.recipe.budget.batch
 
 
 @dataclass(frozen=True)
@@ -206,23 +175,6 @@ def plan(
         cohort_size=cohort_size,
         nuisance=nuisance,
     )
-
-
-def cohorts_of(trials: Sequence[Trial], cohort_size: int) -> tuple[Cohort, ...]:
-    """Group trials that read the same batches, at most `cohort_size` together, evenly."""
-    if cohort_size < 1:
-        raise StudyError(
-            f"--cohort-size is {cohort_size}",
-            why="a cohort trains one variant or more on one stream",
-            mend="give 1 or more",
-        )
-    streams: dict[str, list[Trial]] = {}
-    for trial in trials:
-        streams.setdefault(trial.stream_key, []).append(trial)
-    cohorts: list[Cohort] = []
-    for members in streams.values():
-        cohorts += [Cohort(group) for group in grouped(members, cohort_size)]
-    return tuple(cohorts)
 
 
 def _design(plan: Plan) -> Design:

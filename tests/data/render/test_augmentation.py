@@ -11,7 +11,7 @@ import pytest
 
 from seedbed.data.render.augmentation import Asset, Augmentation, all_assets
 from seedbed.data.render.caption import EDA
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import Augment, Recipe
 from seedbed.run.worker.cohort import rendering_of
 from seedbed.study.study import Trial

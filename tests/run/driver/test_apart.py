@@ -19,7 +19,8 @@ from seedbed.errors import (
     Reason,
     failure_in,
 )
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.failures import failed_attempts
 from seedbed.run.driver.outcome import Outcome, failed
 from seedbed.run.driver.parts import in_parts

@@ -13,7 +13,7 @@ from seedbed.model.objective import Objective
 from seedbed.model.terms.masked_lm import IGNORED
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import SMOKE

@@ -21,7 +21,7 @@ from seedbed.model.gather import Gather
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll

@@ -18,8 +18,8 @@ from seedbed.data.shards.index import read_bad
 from seedbed.errors import DataError, StudyError
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import estimate
-from seedbed.plan.plan import Cohort
 from seedbed.recall import check_scored_alike
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.worker.assignment import Assignment

@@ -17,8 +17,8 @@ from seedbed.data.render.render import Columns, render_span
 from seedbed.data.rounds import Span
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.ladder import grouped, ladders_of, own_shares
-from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.study.trial import Trial

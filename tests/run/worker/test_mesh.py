@@ -19,7 +19,7 @@ from seedbed.data.render.render import Columns, render_span
 from seedbed.data.rounds import Span
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
 from seedbed.run.worker.mesh import Mesh, split_by_cost

@@ -20,8 +20,8 @@ from seedbed.data.rounds import Span
 from seedbed.evaluate import tasks
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import estimate
-from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.driver.outcome import record_files
 from seedbed.run.worker.assignment import Assignment

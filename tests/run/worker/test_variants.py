@@ -13,7 +13,7 @@ from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Columns, render_span
 from seedbed.data.render.wordnet import WORDNET
 from seedbed.data.rounds import Span
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import DEMO

@@ -18,7 +18,8 @@ from seedbed.errors import StudyError
 from seedbed.evaluate.named import named_tests
 from seedbed.exits import MEANINGS
 from seedbed.home import home
-from seedbed.plan.plan import COHORT_SIZE, Plan, plan
+from seedbed.plan.cohort import COHORT_SIZE
+from seedbed.plan.plan import Plan, plan
 from seedbed.plan.surface import Surface
 from seedbed.plan.weights import MOST_WEIGHTS, check_weights
 from seedbed.recipe.scale import scale_named

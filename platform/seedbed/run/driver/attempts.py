@@ -21,7 +21,7 @@ from seedbed.errors import (
     reason_of,
 )
 from seedbed.failure import causes, failure_of
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
 

@@ -23,7 +23,8 @@ from seedbed.data.render.augmentation import all_assets
 from seedbed.errors import StudyError
 from seedbed.evaluate.prompted import OpenTest
 from seedbed.interchange.beginning import copy_starts
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 from seedbed.plan.surface import Surface
 from seedbed.run.driver.failures import failed_attempts, forgive
 from seedbed.run.driver.layouts import note_layout

@@ -16,7 +16,8 @@ import ray.tune
 
 from seedbed.cluster.own_job import own_job
 from seedbed.errors import failure_in
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.driver.resume import Start
 from seedbed.run.worker import stopping

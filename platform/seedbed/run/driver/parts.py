@@ -19,8 +19,8 @@ from seedbed.errors import (
     reason_of,
 )
 from seedbed.failure import said
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.ladder import grouped
-from seedbed.plan.plan import Cohort
 from seedbed.run.driver.failures import FAILURE
 from seedbed.run.driver.resume import Start
 from seedbed.run.worker.assignment import Assignment

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from seedbed.metric import Metric
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.study.recorded import TRAIN_SECONDS
 
 STALL = "starting"

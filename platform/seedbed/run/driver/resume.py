@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.ladder import grouped
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.failures import failed_before
 from seedbed.run.driver.outcome import Outcome
 from seedbed.run.worker.checkpoint import Kept, checkpoints_of, data_mark, runs_of

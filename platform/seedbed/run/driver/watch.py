@@ -14,7 +14,8 @@ import ray.tune
 from seedbed.data.corpus import Corpus
 from seedbed.errors import INFRASTRUCTURE, Reason
 from seedbed.failure import said
-from seedbed.plan.plan import Cohort, Plan
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.plan import Plan
 from seedbed.run.driver.attempts import root_cause
 from seedbed.run.driver.failures import note_attempts
 from seedbed.run.driver.outcome import Outcome, failed, record_files

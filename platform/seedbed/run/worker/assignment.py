@@ -10,8 +10,8 @@ from typing import Any
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.evaluate.prompted import OpenTest
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import Cost
-from seedbed.plan.plan import Cohort
 from seedbed.run.worker.checkpoint import Kept
 from seedbed.storage.retry import RETRY_SECONDS
 

@@ -11,7 +11,7 @@ import xxhash
 
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.errors import DataError
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.storage.folder import Folder
 
 CHECKPOINT_FILE = "cohort.pt"  # what all variants share; each has a file of its own beside it

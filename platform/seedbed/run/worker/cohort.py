@@ -14,8 +14,8 @@ import torch
 from seedbed.data.fault import Fault
 from seedbed.errors import CohortTooLargeError, DataError
 from seedbed.model.gather import of_every_rank
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.ladder import branches_of
-from seedbed.plan.plan import Cohort
 from seedbed.run.worker.batch import Agree, Batch, alone, make_batch
 from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint

@@ -17,7 +17,7 @@ import torch
 from seedbed.cluster.memory import check_gpus, gigabytes, would_fit
 from seedbed.errors import CohortTooLargeError, TooLargeError
 from seedbed.model.gather import world_size
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.study.trial import Trial
 
 MEND_ALONE = (

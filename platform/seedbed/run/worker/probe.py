@@ -10,8 +10,8 @@ import torch
 from seedbed.data.render.render import Columns
 from seedbed.data.views import View
 from seedbed.model.terms.masked_lm import IGNORED
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import Cost
-from seedbed.plan.plan import Cohort
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.worker.clock import STARTUP_STEPS
 from seedbed.run.worker.cohort import CohortTraining

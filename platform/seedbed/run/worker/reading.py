@@ -5,7 +5,7 @@ from __future__ import annotations
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Order
 from seedbed.data.render.render import Rendering
-from seedbed.plan.plan import Cohort
+from seedbed.plan.cohort import Cohort
 from seedbed.recipe.recipe import Recipe
 
 

@@ -14,8 +14,8 @@ from seedbed.errors import INFRASTRUCTURE
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.tasks import all_tasks
 from seedbed.metric import Metric
+from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import Cost
-from seedbed.plan.plan import Cohort
 from seedbed.plan.surface import Surface
 from seedbed.run.worker.jobs import jobs
 from seedbed.run.worker.message import CurvePoint, Message
