@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(600)]
 STUDY = """
 from seedbed import (
     Claim, Contrast, Factor, Looks, Recipe, Screening, Search, Study, Tuning, main
