@@ -20,15 +20,14 @@ from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
 from seedbed.analyze.findings.response import ResponseFindings as ResponseFindings
 from seedbed.analyze.findings.response import find_response
+from seedbed.analyze.findings.scored import effects_on_tests, errors_of_tests, scored_tests
 from seedbed.analyze.findings.verdicts import judge, not_judged
 from seedbed.analyze.numbers import Unit, unit_of
 from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.comparison import adjusted
 from seedbed.analyze.stats.components import variance_components
-from seedbed.analyze.stats.examples import two_errors
 from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.missing import missing_trials
-from seedbed.analyze.stats.test_sets import effects_by_test
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
@@ -108,7 +107,7 @@ def find(
     tuned = design.tuned.nuisance.paths if design.tuned is not None else ()
     found = hidden_aliases(ordered, _paths(design))
     aliases = [alias for alias in found if alias.field not in tuned]
-    tests = _tests(design, ordered)
+    tests = scored_tests(design, ordered)
     return Findings(
         design=design,
         trials=ordered,
@@ -126,67 +125,14 @@ def find(
         else _outlook(ordered, primary, list(baselines), cost, design.order),
         components=_components(ordered, primary, list(baselines), block_of(design)),
         two_level=two_level,
-        test_errors=_test_errors(design, ordered, primary, baselines, correct or {}),
+        test_errors=errors_of_tests(design, ordered, primary, baselines, correct or {}),
         looks=looks_taken(design, ordered, baselines, aliases),
         budget=None
         if primary.fault
         else against_budget(design, ordered, primary.unit.name, factors),
         tests=tests,
-        by_test=_by_test(design, ordered, tests, list(baselines)),
+        by_test=effects_on_tests(design, ordered, tests, list(baselines)),
     )
-
-
-def _tests(design: Design, trials: pd.DataFrame) -> dict[str, float]:
-    """The responses that are top-1 of a test set of classes, with their chance levels."""
-    found = {}
-    for metric in map(design.metric, design.responses):
-        if not (metric.file and metric.is_share and metric.below == 1):
-            continue
-        if metric.among in trials.columns and trials[metric.among].max() > 1:
-            found[metric.name] = 1 / float(trials[metric.among].max())
-    return found if len(found) > 1 else {}
-
-
-def _by_test(
-    design: Design, trials: pd.DataFrame, tests: Mapping[str, float], factors: list[str]
-) -> pd.DataFrame:
-    if not tests:
-        return pd.DataFrame()
-    try:
-        return effects_by_test(trials, tests, factors, block=block_of(design), order=design.order)
-    except AnalysisError:  # no trial has them all
-        return pd.DataFrame()
-
-
-def _test_errors(
-    design: Design,
-    trials: pd.DataFrame,
-    response: ResponseFindings,
-    baselines: Mapping[str, Any],
-    correct: Mapping[str, NDArray[np.bool_]],
-) -> pd.DataFrame:
-    """`two_errors` of every factor (column `factor`), over the trials whose pictures are known."""
-    known = trials[trials["key"].isin(list(correct)) & completed(trials)] if correct else trials[:0]
-    if response.fault or known.empty:
-        return pd.DataFrame()
-    matrix = np.stack([correct[key] for key in known["key"]])
-    known = known.reset_index(drop=True)
-    try:
-        tables = [
-            two_errors(
-                known,
-                matrix,
-                list(baselines),
-                of=name,
-                baseline=baseline,
-                block=block_of(design),
-                error=response.error,
-            ).assign(factor=name)
-            for name, baseline in baselines.items()
-        ]
-    except AnalysisError:
-        return pd.DataFrame()
-    return pd.concat(tables, ignore_index=True)
 
 
 def _claims(
