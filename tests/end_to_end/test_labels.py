@@ -98,10 +98,10 @@ def test_a_report_that_fails_leaves_no_run_behind_that_says_it_is_running(
     record = next((rehearsed / "results").rglob("record.json"))
     whole = record.read_text()
     values = json.loads(whole)
-    record.write_text(json.dumps(values | {"cell": {"w": 7.5, "lr": 2**53}}))
+    record.write_text(json.dumps(values | {"seed": 75}))
     done = run(rehearsed, "weights.py", "--rehearse")
     record.write_text(whole)
-    assert done.returncode == 2 and "its record says 7.5" in done.stderr, done.stderr
+    assert done.returncode == 2 and "its record says 75" in done.stderr, done.stderr
     client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("weights_rehearsal")
     assert experiment is not None

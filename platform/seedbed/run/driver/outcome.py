@@ -122,7 +122,9 @@ def kept_files() -> tuple[str, ...]:
 
 
 def _is_kept(name: str) -> bool:
-    return name in kept_files() or (name.startswith(f"{TESTS}/") and name.endswith(".parquet"))
+    return name in kept_files() or (
+        name.startswith(f"{TESTS}/") and name.endswith((".parquet", ".json"))
+    )
 
 
 def record_files(
