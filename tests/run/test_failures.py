@@ -185,6 +185,7 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
     assert not list((tmp_path / "results/cohorts").iterdir())
 
 
+@pytest.mark.long
 def test_one_cell_that_cannot_be_built_fails_alone_and_is_counted(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: int
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_limit_on_failures_stops_the_study_and_keeps_what_was_done(
     assert failure_in(outcome.reasons[outcome.failed[0]]) == BAD_DATA
 
 
+@pytest.mark.long
 def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpoint(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def learned(record: TrialRecord) -> dict[str, Any]:
     return {n: v for n, v in values.items() if n not in beside} | metrics
 
 
+@pytest.mark.long
 def test_a_ladder_leaves_the_records_that_its_rungs_leave_by_themselves(
     cluster: None, shapes: Path, tmp_path: Path
 ) -> None:

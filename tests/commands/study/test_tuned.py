@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.fixtures.rays import SharedRay
 
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.tuned import GIVEN_UP, tuned
@@ -37,8 +38,9 @@ STUDY = Study(
 
 @pytest.mark.slow
 def test_a_search_that_has_ended_starts_no_ray_and_tries_nothing_again_that_it_gave_up(
-    tmp_path: Path, home: Path
+    tmp_path: Path, home: Path, shared_ray: SharedRay
 ) -> None:
+    shared_ray.leave()  # of tests before
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     options = options_of(
         STUDY,
