@@ -142,6 +142,19 @@ def test_fenced_libraries_stay_in_their_rooms(path: Path) -> None:
         assert not uses or inside, f"{relative} imports {library}"
 
 
+def test_no_test_imports_a_private_name() -> None:
+    """What a test reaches for is part of a module's interface, and is called so."""
+    found = [
+        f"{path.name}:{line.lineno} {alias.name}"
+        for path in sorted(Path(__file__).parent.rglob("*.py"))
+        for line in ast.walk(ast.parse(path.read_text()))
+        if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("seedbed")
+        for alias in line.names
+        if alias.name.startswith("_")
+    ]
+    assert found == []
+
+
 def test_platform_never_gets_an_init() -> None:
     assert not (PACKAGE.parent / "__init__.py").exists()
 

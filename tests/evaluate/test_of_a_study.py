@@ -15,7 +15,7 @@ from tests.fixtures.models import VIT, described, finished
 import seedbed
 from seedbed.cluster.capacity import Capacity
 from seedbed.commands.study.lines import unscored_lines
-from seedbed.commands.study.scored import _kept, _outcome, _wanted
+from seedbed.commands.study.scored import keep_outcome, outcome_on, wanted_of
 from seedbed.errors import ResourceError, StudyError, TrackingError
 from seedbed.evaluate.named import metrics_named
 from seedbed.evaluate.prompted import OpenTest
@@ -24,7 +24,7 @@ from seedbed.evaluate.zeroshot import classify
 from seedbed.interchange.found import Finished, find_trial
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.outcome import record_files
-from seedbed.run.evaluation import _groups, _pool, classify_trials
+from seedbed.run.evaluation import actor_pool, classify_trials, groups_of
 from seedbed.storage.folder import Folder
 from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
@@ -106,12 +106,12 @@ def test_models_that_no_node_holds_are_refused_with_the_arithmetic() -> None:
     with pytest.raises(
         ResourceError, match=r"8 models(.|\n)*3\.5 GB(.|\n)*4\.0 GB(.|\n)*--at-once"
     ):
-        _pool(small, int(3.5e9), int(1e9), 0, 8)
-    assert _pool(small, int(1e9), int(1e9), 0, 8)["compute"].max_size == 3
-    assert _pool(small, int(2e9), int(1e9), 0, 8)["compute"].max_size == 1
+        actor_pool(small, int(3.5e9), int(1e9), 0, 8)
+    assert actor_pool(small, int(1e9), int(1e9), 0, 8)["compute"].max_size == 3
+    assert actor_pool(small, int(2e9), int(1e9), 0, 8)["compute"].max_size == 1
     gpus = Capacity({"CPU": 4.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 2.0})
-    assert _pool(gpus, 1, 1, 0, 8)["compute"].max_size == 2
-    assert _pool(gpus, 1, 1, 0, 8)["num_gpus"] == 1
+    assert actor_pool(gpus, 1, 1, 0, 8)["compute"].max_size == 2
+    assert actor_pool(gpus, 1, 1, 0, 8)["num_gpus"] == 1
 
 
 def test_a_cohort_stays_on_one_stream_where_it_fits() -> None:
@@ -122,7 +122,7 @@ def test_a_cohort_stays_on_one_stream_where_it_fits() -> None:
         ]
 
     def groups(*cohorts: str, at_once: int) -> list[str]:
-        found = _groups(trials(*cohorts), at_once)
+        found = groups_of(trials(*cohorts), at_once)
         return ["".join(one.record.cohort for one in group) for group in found]
 
     assert groups(*"ababab", at_once=3) == ["aaa", "bbb"]
@@ -166,9 +166,9 @@ def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
     key = three(home)[0]
     trial = find_trial(key, str(home / "results"), "s")
     test_set = open_test_set(str(classification), called="hues")
-    wanted = _wanted(test_set, (), [trial])
+    wanted = wanted_of(test_set, (), [trial])
     (scores,) = classify([seedbed.load(key).encoder(key)], test_set)
-    kept = _kept(trial, wanted, _outcome(trial, wanted, scores))
+    kept = keep_outcome(trial, wanted, outcome_on(trial, wanted, scores))
     again = find_trial(key, str(home / "results"), "s")
     assert again.record == kept.record and again.record.tests.keys() == {"hues"}
     own = OpenTest(test_set, test_set.mark, 168)
@@ -177,13 +177,13 @@ def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
     assert added == {metric.name for metric in metrics_named("hues")}
     assert again.record.metrics["hues/acc1"] == (scores.columns["above"] == 0).mean()
     assert record_files(again.store, key).keys() >= {"tests/hues.parquet", "tests/hues.json"}
-    assert _wanted(test_set, (), [again]).trials == ()
-    assert len(_wanted(test_set, (), [again]).scored) == 1
+    assert wanted_of(test_set, (), [again]).trials == ()
+    assert len(wanted_of(test_set, (), [again]).scored) == 1
     with pytest.raises(StudyError, match=r"another test set by the name 'hues'.*templates"):
-        _wanted(test_set, ("a {c}",), [again])
+        wanted_of(test_set, ("a {c}",), [again])
     # Of a second one there are means, too.
-    other = _wanted(replace(test_set, called="tones"), (), [again])
-    both = _kept(again, other, _outcome(again, other, scores)).record.metrics
+    other = wanted_of(replace(test_set, called="tones"), (), [again])
+    both = keep_outcome(again, other, outcome_on(again, other, scores)).record.metrics
     assert both["tasks/mean_acc1"] == both["hues/acc1"] == both["tones/acc1"]
     assert both["tasks/num_tests"] == 2
 

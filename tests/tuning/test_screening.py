@@ -23,7 +23,7 @@ from seedbed.plan.plan import Plan
 from seedbed.plan.tuned import Tuned
 from seedbed.recall import recall
 from seedbed.run.driver.asha import kept
-from seedbed.run.worker.rehearse import Rehearsal, _write, pretended
+from seedbed.run.worker.rehearse import Rehearsal, pretended, write_rehearsed
 from seedbed.storage.folder import Folder
 from seedbed.study.nuisance import Nuisance, Tuning
 from seedbed.study.record import TrialRecord
@@ -162,7 +162,7 @@ def writing(options: Any) -> Callable[[Plan, int], Mapping[str, TrialRecord]]:
             )  # fmt: skip
             for trial in cohort.trials:
                 records[trial.key] = pretended(job, trial)
-                _write(store, job, records[trial.key])
+                write_rehearsed(store, job, records[trial.key])
         return records
 
     return measure

@@ -142,11 +142,11 @@ def classify_trials(
     """
     if not trials:
         return
-    groups = _groups(trials, at_once)
+    groups = groups_of(trials, at_once)
     kinds = [_kinds(group) for group in groups]
     reader = _reader_bytes(test_set, kinds)
     pools = [
-        _pool(cluster_capacity(), _actor_bytes(group, own), reader, actors, len(group))
+        actor_pool(cluster_capacity(), _actor_bytes(group, own), reader, actors, len(group))
         for group, own in zip(groups, kinds, strict=True)
     ]
     for group, own, pool in zip(groups, kinds, pools, strict=True):
@@ -188,7 +188,7 @@ def _scored(
         raise known from None
 
 
-def _groups(trials: Sequence[Finished], at_once: int) -> list[list[Finished]]:
+def groups_of(trials: Sequence[Finished], at_once: int) -> list[list[Finished]]:
     """Whole cohorts, together while they are at most `at_once`, and a larger one in parts."""
     cohorts: dict[str, list[Finished]] = {}
     for trial in trials:
@@ -230,7 +230,7 @@ def _weight_bytes(trial: Finished) -> int:
     return found
 
 
-def _pool(
+def actor_pool(
     capacity: Capacity, actor: int, reader: int, actors: int, num_models: int
 ) -> dict[str, Any]:
     """What Ray Data is told of the actors: how many there are, and what each asks for."""

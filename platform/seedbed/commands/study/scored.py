@@ -50,7 +50,7 @@ def score_finished(
 
     done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
     trials = trials_of(done, results, recalled.design.study)
-    every = [_wanted(test_set, templates, trials) for test_set in tests]
+    every = [wanted_of(test_set, templates, trials) for test_set in tests]
     if any(one.trials for one in every):
         print(f"ray     {connect()}", file=sys.stderr)
     for one in every:
@@ -71,12 +71,12 @@ def score_finished(
                     file=sys.stderr,
                 )
                 continue
-            outcome = _outcome(trial, one, scores)
-            _tell(recalled, _kept(trial, one, outcome), name)
+            outcome = outcome_on(trial, one, scores)
+            _tell(recalled, keep_outcome(trial, one, outcome), name)
             yield outcome
 
 
-def _wanted(test_set: TestSet, templates: Sequence[str], trials: Sequence[Finished]) -> Wanted:
+def wanted_of(test_set: TestSet, templates: Sequence[str], trials: Sequence[Finished]) -> Wanted:
     from seedbed.evaluate.test_set import TEMPLATES, checked_templates
     from seedbed.evaluate.zeroshot import protocol_of
 
@@ -104,7 +104,7 @@ def _wanted(test_set: TestSet, templates: Sequence[str], trials: Sequence[Finish
     return Wanted(test_set, chosen, protocol, left, tuple(scored))
 
 
-def _outcome(trial: Finished, wanted: Wanted, scores: Scores) -> Outcome:
+def outcome_on(trial: Finished, wanted: Wanted, scores: Scores) -> Outcome:
     from seedbed.evaluate.pretrained import protocol_of
     from seedbed.evaluate.zeroshot import outcome_of
     from seedbed.interchange.described import Described
@@ -115,7 +115,7 @@ def _outcome(trial: Finished, wanted: Wanted, scores: Scores) -> Outcome:
     return outcome_of(key, protocol, wanted.test_set, scores, wanted.templates)
 
 
-def _kept(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
+def keep_outcome(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
     """The trial with the outcome in its record, and the examples beside it."""
     from seedbed.evaluate.means import means_over
     from seedbed.evaluate.named import FOLDER

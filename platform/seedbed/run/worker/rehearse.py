@@ -64,7 +64,7 @@ def _rehearse(job: Rehearsal) -> None:
         if not store.exists("trials", trial.key, "record.json"):
             record = pretended(job, trial, failed_before=again)
             if rank == 0:
-                _write(store, job, record)
+                write_rehearsed(store, job, record)
     # Once: a report waits until Ray looks at its workers, and this takes no time beside it.
     message = Message(
         samples=job.cohort.samples,
@@ -165,7 +165,7 @@ def _metrics(point: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in point.items() if name != "samples"}
 
 
-def _write(store: Folder, job: Rehearsal, record: TrialRecord) -> None:
+def write_rehearsed(store: Folder, job: Rehearsal, record: TrialRecord) -> None:
     name = "failure.json" if record.status == "failed" else "record.json"
     for task in all_tasks() if record.status == "completed" else ():
         counted = {metric.name: metric.column for metric in task.metrics if metric.column}
