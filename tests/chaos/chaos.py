@@ -145,8 +145,11 @@ class Chaos:
 
     def _state(self, study: str) -> dict[str, Any]:
         """What `seedbed status` reads."""
-        place = f"s3://{self.cluster.config.bucket}/results/{study}/state.json"
-        return json.loads(read_object(place))
+        return json.loads(read_object(f"{self._apart(study)}/{study}/state.json"))
+
+    def _apart(self, study: str) -> str:
+        """Results of its own: beside another it would take over what that has of its trials."""
+        return f"s3://{self.cluster.config.bucket}/{study}-results"
 
     def _killed(self, kind: str) -> bool:
         if kind not in SERVERS:
@@ -159,6 +162,7 @@ class Chaos:
 
     def _sent(self, name: str) -> subprocess.Popen[bytes]:
         line = ["env", f"CHAOS_STUDY={name}", "python", SCRIPT, "--seeds", str(self.seeds)]
+        line += ["--storage", self._apart(name)]
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [str(BIN / "ray"), "job", "submit", "--", *line],
@@ -173,7 +177,7 @@ class Chaos:
         reach = self.cluster.reach
         runs = trial_runs(reach, study)
         return {
-            **learned(records(f"s3://{reach.bucket}/results/{study}")),
+            **learned(records(f"{self._apart(study)}/{study}")),
             "states": sorted(run.info.status for run in runs),
             "steps": sorted(steps_told(reach, runs)),
         }

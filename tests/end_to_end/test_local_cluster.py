@@ -68,11 +68,16 @@ def place(reach: Reach, study: str) -> str:
     return f"s3://{reach.bucket}/results/{study}"
 
 
-def tiny(folder: Path, name: str) -> tuple[str, str, str]:
-    """What to submit: a study of two trials that is the same but for its name."""
+def apart(reach: Reach, name: str) -> str:
+    """Results of its own: beside others a study takes over what they have of its trials."""
+    return f"s3://{reach.bucket}/{name}-results"
+
+
+def tiny(reach: Reach, folder: Path, name: str) -> tuple[str, ...]:
+    """What to submit: a study of two trials that is the same but for its name and its place."""
     file = folder / f"{name}.py"
     file.write_text(STUDY.format(name=name, steps=STEPS))
-    return "--", "python", str(file)
+    return "--", "python", str(file), "--storage", apart(reach, name)
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +85,17 @@ def alone(
     local_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """What the study of two trials learns when nothing happens."""
-    line = tiny(tmp_path_factory.mktemp("alone"), "alone")
+    line = tiny(local_cluster.reach, tmp_path_factory.mktemp("alone"), "alone")
     ended(submitted(local_cluster.reach, *line))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in local_cluster.reach.reading.items():
             patch.setenv(name, value)
-        return learned(records(place(local_cluster.reach, "alone")))
+        return learned(records(f"{apart(local_cluster.reach, 'alone')}/alone"))
 
 
 def check_whole(reach: Reach, study: str, alone: dict[str, dict[str, Any]]) -> None:
     """It is complete and bit for bit what it is alone, and MLflow was told everything once."""
-    assert learned(records(place(reach, study))) == alone
+    assert learned(records(f"{apart(reach, study)}/{study}")) == alone
     runs = trial_runs(reach, study)
     assert [run.info.status for run in runs] == ["FINISHED"] * 2
     for steps in steps_told(reach, runs):
@@ -135,9 +140,9 @@ def test_a_copy_of_the_checkout_finds_the_same_trials(reach: Reach) -> None:
 def test_a_job_that_was_stopped_goes_on_when_it_is_sent_again(
     reach: Reach, alone: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    line = tiny(tmp_path, "stopped")
+    line = tiny(reach, tmp_path, "stopped")
     first = submitted(reach, "--submission-id", "first", *line)
-    until(lambda: has_checkpoint(place(reach, "stopped")) or first.poll() is not None)
+    until(lambda: has_checkpoint(f"{apart(reach, 'stopped')}/stopped") or first.poll() is not None)
     subprocess.run(
         [BIN / "ray", "job", "stop", "first"],
         env=submit_environment(reach), capture_output=True, check=True, timeout=120,
@@ -145,7 +150,7 @@ def test_a_job_that_was_stopped_goes_on_when_it_is_sent_again(
     first.communicate(timeout=120)
     assert asked(reach, "/api/jobs/first")["status"] == "STOPPED"
     assert {run.info.status for run in trial_runs(reach, "stopped")} == {"KILLED"}
-    assert len(records(place(reach, "stopped"))) < 2
+    assert len(records(f"{apart(reach, 'stopped')}/stopped")) < 2
     said = ended(submitted(reach, *line))
     assert "goes on from step" in said
     check_whole(reach, "stopped", alone)
@@ -154,8 +159,8 @@ def test_a_job_that_was_stopped_goes_on_when_it_is_sent_again(
 def test_a_bucket_and_a_server_of_runs_that_are_away_change_no_number(
     reach: Reach, local_cluster: Cluster, alone: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    job = submitted(reach, *tiny(tmp_path, "outage"))
-    until(lambda: has_checkpoint(place(reach, "outage")) or job.poll() is not None)
+    job = submitted(reach, *tiny(reach, tmp_path, "outage"))
+    until(lambda: has_checkpoint(f"{apart(reach, 'outage')}/outage") or job.poll() is not None)
     assert job.poll() is None
     local_cluster.s3.kill()
     local_cluster.mlflow.stop()
