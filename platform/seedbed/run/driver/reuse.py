@@ -25,6 +25,7 @@ from seedbed.study.trial import Trial
 from seedbed.track.finished import finished_elsewhere
 
 THREADS = 16  # records that are asked for, or copied, at a time
+WEIGHTS_AT_ONCE = 2  # each is held whole on its way: 0.6 GB of a ViT-B/32
 RECORD = "record.json"
 ENDED = frozenset({"completed", "diverged"})  # what the same recipe would come to again
 
@@ -49,7 +50,8 @@ def reuse(
     with ThreadPoolExecutor(THREADS) as pool:
         read = pool.map(lambda key: _record(top, where[key], left[key], corpora, tests), where)
         found = {key: record for key, record in zip(where, read, strict=True) if record is not None}
-        found = _scored_alike(found, outcome.records.values())
+    found = _scored_alike(found, outcome.records.values())
+    with ThreadPoolExecutor(WEIGHTS_AT_ONCE if keep_weights else THREADS) as pool:
         copied = list(pool.map(
             lambda key: _copied(
                 top.sub(where[key]), store, found[key], left[key], plan, keep_weights
