@@ -29,6 +29,8 @@ pytest_plugins = [f"tests.fixtures.{name}" for name in (*PLUGINS, "studies")]
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 os.environ["RAY_AUTH_MODE"] = "disabled"
+# Ray gives way to others by 15; beside tests that compute its studies would stand still.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # As many processes as cores share the tests: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

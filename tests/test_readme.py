@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import runpy
 import subprocess
@@ -12,6 +11,7 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from tests.fixtures.commanding import run_here
 from tests.fixtures.models import finished
 
 from seedbed.commands.export import export
@@ -116,15 +116,15 @@ def trained_start(path: Path, folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.py")), ids=lambda p: p.stem)
-def test_every_study_that_comes_with_it_plans(path: Path, home: Path, tmp_path: Path) -> None:
-    scales, environment = ("demo", "paper"), dict(os.environ)
+def test_every_study_that_comes_with_it_plans(
+    path: Path, counted_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales: tuple[str, ...] = ("demo", "paper")
     if path.stem == "finetune_or_scratch":  # at the paper's scale its start is fetched
-        scales, environment["SEEDBED_START"] = ("demo",), str(trained_start(path, tmp_path))
+        scales = ("demo",)
+        monkeypatch.setenv("SEEDBED_START", str(trained_start(path, tmp_path)))
     for scale in scales:
-        done = subprocess.run(
-            [sys.executable, str(path), "--plan", "--scale", scale],
-            cwd=ROOT, capture_output=True, text=True, env=environment,
-        )  # fmt: skip
+        done = run_here(path, "--plan", "--scale", scale)
         assert done.returncode == 0, done.stderr
         assert "total" in done.stdout
 

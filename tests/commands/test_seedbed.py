@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.fixtures.commanding import run_here
 
 import seedbed.commands
 from seedbed.commands.seedbed import commands
@@ -54,7 +55,8 @@ def test_wrong_arguments_end_with_status_2_and_say_why(
     home: Path, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    done = run(STUDY, *(a.replace("{empty}", str(tmp_path / "empty")) for a in arguments))
+    filled = (a.replace("{empty}", str(tmp_path / "empty")) for a in arguments)
+    done = run_here(ROOT / STUDY, *filled)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -72,7 +74,7 @@ def test_wrong_arguments_end_with_status_2_and_say_why(
 def test_a_tracking_uri_that_cannot_be_used_is_refused_before_anything_starts(
     home: Path, shapes: Path, uri: str, words: str, status: int
 ) -> None:
-    done = run(STUDY, "--data", str(shapes), "--tracking-uri", uri)
+    done = run_here(ROOT / STUDY, "--data", str(shapes), "--tracking-uri", uri)
     assert done.returncode == status
     assert words in done.stderr
     assert "ray " not in done.stderr
@@ -81,7 +83,7 @@ def test_a_tracking_uri_that_cannot_be_used_is_refused_before_anything_starts(
 
 @pytest.mark.parametrize("there", ["nothing", "another study"])
 def test_a_report_of_a_study_that_never_ran_says_so_and_creates_nothing(
-    home: Path, tmp_path: Path, there: str
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
 ) -> None:
     database = tmp_path / "deep" / "mlflow.db"
     uri = f"sqlite:///{database}"
@@ -92,13 +94,8 @@ def test_a_report_of_a_study_that_never_ran_says_so_and_creates_nothing(
         prepare_store(uri, "text_depth")
         words = "Known: Default, text_depth"
     before = files(tmp_path)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / STUDY), "--report", "--tracking-uri", uri],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    monkeypatch.chdir(tmp_path)
+    done = run_here(ROOT / STUDY, "--report", "--tracking-uri", uri)
     assert done.returncode == 2
     assert f"no runs of study 'text_encoder_depth' at {uri}" in done.stderr
     assert words in done.stderr

@@ -41,6 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[
         "SEEDBED_HOME": str(tmp_path_factory.mktemp("home")),
         "SEEDBED_SCALE": "smoke",
         "SEEDBED_DATA": str(shapes),
+        "RAY_worker_niceness": "0",  # as tests/conftest.py says
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
     }
@@ -60,7 +61,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[
             _wait(environment)
             yield environment
         finally:
-            os.killpg(head.pid, signal.SIGTERM)
+            # All at once: the head would wait half a minute for its own processes.
+            os.killpg(head.pid, signal.SIGKILL)
             head.wait(60)
 
 

@@ -42,7 +42,8 @@ def command(
     folder: Path, *arguments: str, joins: Mapping[str, str] = NO_RAY
 ) -> tuple[list[str], dict[str, str]]:
     """A driver in a temporary folder of its own; Ray's sockets need a shorter path."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith("RAY_") or n == "RAY_TMPDIR"}
+    own = ("RAY_TMPDIR", "RAY_worker_niceness")
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("RAY_") or n in own}
     environment = kept | {
         "TMPDIR": str(folder / "temporary"),
         "SEEDBED_HOME": str(folder / "home"),
@@ -58,7 +59,7 @@ def start(
     folder: Path,
     shapes: Path,
     *arguments: str,
-    checkpoint_seconds: float = 0,
+    checkpoint_seconds: float = 30,
     joins: Mapping[str, str] = NO_RAY,
 ) -> subprocess.Popen[str]:
     (folder / "temporary").mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,8 @@ def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
 
     Returns when each record was written.
     """
-    driver = start(folder, shapes)
+    # After each step, which makes the study last long enough, too.
+    driver = start(folder, shapes, checkpoint_seconds=0)
     cohorts = folder / "home" / "results" / "tiny" / "cohorts"
     for _ in range(6000):  # ten minutes, for a busy machine
         if records(folder) and list(cohorts.glob("*/checkpoint_*")):

@@ -54,7 +54,7 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:
     folder = tmp_path / "stopped"
-    driver = start(folder, shapes, joins=head)
+    driver = start(folder, shapes, checkpoint_seconds=0, joins=head)
     checkpointed(folder, driver)
     driver.send_signal(signal.SIGINT)
     said = read_until(driver, "Press again to stop at once", 3.0)
@@ -153,7 +153,7 @@ def test_a_second_ctrl_c_ends_the_driver_without_a_report(
     tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:
     folder = tmp_path / "pressed"
-    driver = start(folder, shapes, joins=head)
+    driver = start(folder, shapes, checkpoint_seconds=0, joins=head)
     checkpointed(folder, driver)
     driver.send_signal(signal.SIGINT)
     read_until(driver, "stopping", 3.0)

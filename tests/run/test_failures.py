@@ -53,11 +53,17 @@ def run(
     num_workers: int = 1,
     ledger: InMemoryLedger | None = None,
     most_failures: int = 0,
+    checkpoint_seconds: float = 0,
 ) -> Outcome:
     monkeypatch.setattr(launch, "train", loop)
     asked, limit = Asked(num_workers, num_workers), most_failures
     return run_study(
-        what, folder, ledger=ledger, asked=asked, checkpoint_seconds=0, most_failures=limit
+        what,
+        folder,
+        ledger=ledger,
+        asked=asked,
+        checkpoint_seconds=checkpoint_seconds,
+        most_failures=limit,
     )
 
 
@@ -166,7 +172,7 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
                 raise DataError("shard x has changed", mend="restore it")
             yield batch
 
-    what = small_plan(shapes, depths=(1, 2, 3, 4), num_steps=NUM_STEPS, cohort_size=1)
+    what = small_plan(shapes, depths=(1, 2, 3, 4), num_steps=10, cohort_size=1)
     assert len(what.cohorts) == 4
     # Two to a variant: there is room for one cohort at a time.
     outcome = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
@@ -180,7 +186,9 @@ def test_workers_train_one_cohort_after_another_and_a_failed_one_ends_none_of_th
     # Its checkpoint was not pushed out by those of the cohorts that came after it.
     left = {path.parent.name for path in (tmp_path / "results/cohorts").glob("*/checkpoint_*")}
     assert len(left) == 1
-    again = run(what, tmp_path, loop_with(change), monkeypatch, num_workers=2)
+    again = run(
+        what, tmp_path, loop_with(change), monkeypatch, num_workers=2, checkpoint_seconds=30
+    )
     assert again.missing(what.trials) == []
     assert not list((tmp_path / "results/cohorts").iterdir())
 

@@ -71,14 +71,23 @@ class Live(InMemoryLedger):
         self._ending = False
 
 
-def run(what: Plan, folder: Path, results: str, flaky_s3: Any = None) -> tuple[Outcome, Live]:
+def run(
+    what: Plan, folder: Path, results: str, flaky_s3: Any = None, checkpoint_seconds: float = 0
+) -> tuple[Outcome, Live]:
     """Run `what`; with `flaky_s3`, its store goes away when some shards of the study were read."""
     ledger = Live()
     corpora = opened(what, folder)
     if flaky_s3 is not None:
         flaky_s3.away_after = len(flaky_s3.requests) + 100
-    options: Any = {"ledger": ledger, "checkpoint_seconds": 0, "corpora": corpora}
-    return run_study(what, folder, results=results, **options), ledger
+    done = run_study(
+        what,
+        folder,
+        results=results,
+        ledger=ledger,
+        checkpoint_seconds=checkpoint_seconds,
+        corpora=corpora,
+    )
+    return done, ledger
 
 
 def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
@@ -110,7 +119,7 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
     request.getfixturevalue("own_ray")
     flaky_s3.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
-    there, _ = run(small(place), tmp_path, "there", flaky_s3)
+    there, _ = run(small(place), tmp_path, "there", flaky_s3, checkpoint_seconds=30)
     assert flaky_s3.away_since and not flaky_s3.is_away
     assert there.missing(small(place).trials) == []
     check_order(there, small(place), shapes, tmp_path / "undisturbed")

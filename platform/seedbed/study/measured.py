@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from seedbed.errors import StudyError, nearest
 from seedbed.evaluate.means import OVER_TESTS
 from seedbed.evaluate.named import NamedTest
-from seedbed.evaluate.tasks import all_metrics
+from seedbed.evaluate.tasks import all_metrics, all_tasks
 from seedbed.metric import Metric, by_name
 from seedbed.study.recorded import EVERY, recorded
 
 if TYPE_CHECKING:
     from seedbed.recipe.recipe import Recipe
+    from seedbed.study.cell import Cell
 
 ALWAYS = by_name((*all_metrics(), *EVERY))  # whatever the recipe says
 
@@ -51,3 +52,20 @@ def check_responses(responses: Sequence[str], known: Mapping[str, Metric]) -> No
                 why="its columns could not be told apart",
                 mend="give each response once",
             )
+
+
+def check_zero_shot(
+    cell: Cell, recipe: Recipe, responses: Sequence[str], tests: Sequence[NamedTest]
+) -> None:
+    """Raise StudyError for a cell without alignment where a response compares the two towers."""
+    comparing = [m.name for task in all_tasks() if task.needs_alignment for m in task.metrics]
+    zero_shot = [name for name in responses if name in comparing]
+    zero_shot += [test.primary for test in tests]
+    if zero_shot and recipe.objective.aligning() is None:
+        raise StudyError(
+            f"the cell {cell} has no term that draws pictures and captions together",
+            why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
+            "model has learnt nothing to compare them by",
+            mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
+            "responses",
+        )

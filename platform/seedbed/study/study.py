@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,6 @@ from typing import Any
 from seedbed.errors import StudyError
 from seedbed.evaluate.means import MEANS
 from seedbed.evaluate.named import NamedTest, named_tests
-from seedbed.evaluate.tasks import all_tasks
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
@@ -36,12 +34,12 @@ from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.fold import folded
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
-from seedbed.study.measured import check_responses, measured
+from seedbed.study.measured import check_responses, check_zero_shot, measured
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
 from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
 from seedbed.study.recorded import DEVICE_HOURS
-from seedbed.study.trial import Trial
+from seedbed.study.trial import Trial, check_distinct, with_digest
 
 RESPONSES = (TOP1_OF_100.name, TOP1.name, DEVICE_HOURS.name)
 
@@ -139,7 +137,7 @@ class Study:
         check_cells(cells, self.constraints, self.factors)
         for cell in cells:
             recipes.append(self._somewhere(cell))
-            self._check_cell(cell, recipes[-1])
+            check_zero_shot(cell, recipes[-1], self.responses, self.tests)
         self.metrics = measured(recipes, self.tests)
         if not self.metrics.keys() >= set(self.responses):
             # What a selection removes is recorded at the scales whose patches select.
@@ -193,19 +191,6 @@ class Study:
         study._check()
         return study
 
-    def _check_cell(self, cell: Cell, recipe: Recipe) -> None:
-        comparing = [m.name for task in all_tasks() if task.needs_alignment for m in task.metrics]
-        zero_shot = [name for name in self.responses if name in comparing]
-        zero_shot += [test.primary for test in self.tests]
-        if zero_shot and recipe.objective.aligning() is None:
-            raise StudyError(
-                f"the cell {cell} has no term that draws pictures and captions together",
-                why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
-                "model has learnt nothing to compare them by",
-                mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
-                "responses",
-            )
-
     def _somewhere(self, cell: Cell) -> Recipe:
         """The recipe of `cell` at the largest scale at which it is valid.
 
@@ -256,10 +241,10 @@ class Study:
         looked = looked_seeds(self.looks)
         chosen = seeds or self.seeds or looked or tuple(range(scale.num_seeds))
         firsts = [
-            Trial(cell, _with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
+            Trial(cell, with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
         ]
         trials = [first.reseeded(seed) for seed in chosen for first in firsts]
-        self._check_distinct(trials)
+        check_distinct(trials)
         return tuple(trials)
 
     def recipe(
@@ -281,25 +266,5 @@ class Study:
         """The base recipe at `scale`, with this study's own patches."""
         return self.recipe(Cell(), scale)
 
-    def _check_distinct(self, trials: Sequence[Trial]) -> None:
-        by_key: dict[str, Trial] = {}
-        for trial in trials:
-            other = by_key.setdefault(trial.key, trial)
-            if other is not trial:
-                raise StudyError(
-                    f"the trials '{other.name}' and '{trial.name}' are the same recipe",
-                    why="two cells that compute the same thing cannot differ",
-                    mend="remove one of the levels, or the --set that makes them equal",
-                )
-
     def __repr__(self) -> str:
         return f"Study({self.name!r}, factors={list(self.factors)})"
-
-
-def _with_digest(recipe: Recipe) -> Recipe:
-    """`recipe` with the digest of the weights that it starts from, which its key is made of."""
-    if not recipe.init_from:
-        return recipe
-    from seedbed.interchange.source import identified
-
-    return dataclasses.replace(recipe, init_from=identified(recipe.init_from))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+from seedbed.errors import StudyError
 from seedbed.recipe.recipe import Recipe, Value, content_key
 from seedbed.study.cell import Cell
 
@@ -75,6 +77,28 @@ class Trial:
         """`depth=3 s=0`, for people."""
         tried = "".join(f"{p.rpartition('.')[2]}={self.flat[p]:g} " for p in self.searched)
         return f"{self.cell} {tried}s={self.seed}"
+
+
+def check_distinct(trials: Sequence[Trial]) -> None:
+    """Raise StudyError where two of a study's trials compute the same."""
+    by_key: dict[str, Trial] = {}
+    for trial in trials:
+        other = by_key.setdefault(trial.key, trial)
+        if other is not trial:
+            raise StudyError(
+                f"the trials '{other.name}' and '{trial.name}' are the same recipe",
+                why="two cells that compute the same thing cannot differ",
+                mend="remove one of the levels, or the --set that makes them equal",
+            )
+
+
+def with_digest(recipe: Recipe) -> Recipe:
+    """`recipe` with the digest of the weights that it starts from, which its key is made of."""
+    if not recipe.init_from:
+        return recipe
+    from seedbed.interchange.source import identified
+
+    return replace(recipe, init_from=identified(recipe.init_from))
 
 
 @cache

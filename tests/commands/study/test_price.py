@@ -19,7 +19,8 @@ from seedbed.cluster.here import is_kind, this_machine
 from seedbed.commands.study.amounts import dollars, duration, size, two_digits
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
-from seedbed.commands.study.price import Price, time_line
+from seedbed.commands.study.price import Price
+from seedbed.commands.study.price_lines import price_lines, time_line
 from seedbed.commands.study.room import read_lines
 from seedbed.commands.study.sight import Foreseen
 from seedbed.data.opening import open_corpora
@@ -92,7 +93,10 @@ def test_what_is_recorded_is_not_priced_again_and_its_pace_and_noise_are_the_pla
     price = price_of("--storage", str(tmp_path))
     assert len(price.left) == 8 and {trial.seed for trial in price.left} == {2}
     assert price.seconds(price.here) == pytest.approx([7.0] * 8)
-    assert "16 are recorded" in price.lines()[0] and "16 trials of this study" in price.lines()[1]
+    assert (
+        "16 are recorded" in price_lines(price)[0]
+        and "16 trials of this study" in price_lines(price)[1]
+    )
     foreseen = Foreseen(price.options, price)
     assert foreseen.noise is not None
     # 16 trials less 8 cells and one more seed leave 7 degrees of freedom: within a factor of 2.

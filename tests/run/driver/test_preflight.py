@@ -15,7 +15,8 @@ from PIL import Image
 
 from seedbed.commands.seedbed import main as seedbed
 from seedbed.commands.study.main import main
-from seedbed.commands.study.options import MOST_EPOCHS, options_of
+from seedbed.commands.study.options import options_of
+from seedbed.commands.study.parser import MOST_EPOCHS
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora, open_corpus
 from seedbed.data.peek import peek

@@ -12,6 +12,7 @@ from tests.fixtures.studies import opened, small_plan
 from seedbed import Factor, Recipe, Study
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.price import Price
+from seedbed.commands.study.price_lines import price_lines
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.plan.plan import Plan, plan
 from seedbed.recall import table_of
@@ -175,6 +176,6 @@ def test_the_plan_says_how_many_trials_are_reused_from_which_study(
     assert price.left == []
     told = price.to_json()
     assert (told["new"], told["reused"], told["reused_from"]) == (0, 4, {"theirs": 3})
-    lines = "\n".join(price.lines())
+    lines = "\n".join(price_lines(price))
     assert "reused  3 trials from theirs" in lines
     assert "0 trials to train; 1 are recorded" in lines

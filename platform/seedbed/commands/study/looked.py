@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from seedbed.commands.study.price import Price, time_line
+from seedbed.commands.study.price import Price
+from seedbed.commands.study.price_lines import time_line
 from seedbed.commands.study.stated import GOES_ON, decisions_before, note_decision
 from seedbed.errors import INFRASTRUCTURE, failure_in
 

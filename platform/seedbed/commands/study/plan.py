@@ -20,6 +20,7 @@ from seedbed.commands.study.lines import (
 )
 from seedbed.commands.study.looked import look_lines, looks_json
 from seedbed.commands.study.price import Price
+from seedbed.commands.study.price_lines import price_lines
 from seedbed.commands.study.probe import probe
 from seedbed.commands.study.rungs import rung_lines
 from seedbed.commands.study.sight import Foreseen
@@ -63,7 +64,7 @@ def print_plan(options: Options) -> int:
         told["lint"] = [finding.to_json() for finding in options.findings]
         print(json.dumps(told, indent=1, sort_keys=True))
         return status
-    ahead = [] if options.surface is not None else [*price.lines(), "", *foreseen.lines()]
+    ahead = [] if options.surface is not None else [*price_lines(price), "", *foreseen.lines()]
     ahead = [*look_lines(options, peeked), *ahead]
     print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], ahead))
     print("\n".join(found_lines(options)))

@@ -1,4 +1,4 @@
-"""What a plan costs in hours, dollars, memory, storage and bytes, in the lines that say it."""
+"""What a plan costs in hours and dollars, wherever it could run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from seedbed.cluster.assumed import UTILISATION, of_core, of_gpu
+from seedbed.cluster.assumed import of_core, of_gpu
 from seedbed.cluster.cards import CARDS
 from seedbed.cluster.here import Machine, is_kind, this_machine
 from seedbed.cluster.layout import checkpoint_bytes
 from seedbed.cluster.prices import Prices, Rate
-from seedbed.commands.study.amounts import dollars, duration, hours
-from seedbed.commands.study.room import Fit, fit_of, held_words, read_lines, storage_words
-from seedbed.errors import DataError, nearest
+from seedbed.commands.study.room import Fit, fit_of
+from seedbed.errors import DataError
 from seedbed.plan.ladder import own_shares
-from seedbed.plan.speed import Speed, makespan, one_of_each_cell
+from seedbed.plan.speed import Speed, one_of_each_cell
 from seedbed.plan.weights import weights_bytes
 from seedbed.run.driver.earlier import CPU, Earlier, earlier
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from seedbed.study.cell import Cell
     from seedbed.study.trial import Trial
 
-MOST_SHOWN = 64  # devices, where no limit is stated
 SHOWN = ("A10G", "A100", "H100")  # where no kind is named, and this machine would take days
 _DAY = 86_400.0
 
@@ -165,31 +163,6 @@ class Price:
         seconds = sum(self.by_cell(place).values())
         return self.in_unit(place, seconds), unit if place.rate is None else "$"
 
-    def lines(self) -> list[str]:
-        """All of it, for people."""
-        plan = self.plan
-        place = [time_line(self, one) for one in (self.here, *self.others)]
-        asked = self.options.asked.accelerator
-        if asked and not self.others:
-            place.append(f"time    {asked}: how fast it is is not known; {nearest(asked, CARDS)}")
-        if any(not one.speed.is_measured and one.device != "core" for one in self.others):
-            place.append(
-                f"        {100 * UTILISATION:g} % is what LAION's ViT-B/32 reached on A100s; "
-                "--probe on a machine that has such a GPU times it"
-            )
-        return [
-            _new_line(self),
-            *_reused_lines(self),
-            *place,
-            *(
-                [f"memory  {self.fit.words if self.fit is not None else held_words(plan)}"]
-                if self.left
-                else []
-            ),
-            f"storage {storage_words(plan, self.options.keep_weights, *self.options.known_tests)}",
-            *read_lines(plan, self.peeked),
-        ]
-
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -225,56 +198,3 @@ def _earlier(options: Options) -> tuple[Earlier, str]:
             return earlier(top.sub(*options.folder), options.plan, top), ""
     except DataError as error:
         return Earlier(), error.what
-
-
-def _new_line(price: Price) -> str:
-    new, all_of_them = len(price.left), len(price.plan.trials)
-    if price.unknown:
-        return f"new     {new:,} trials to train, as far as is known: {price.unknown}"
-    if new == all_of_them:
-        return f"new     {new:,} trials to train; none is recorded in the results folder"
-    if not (own := len(price.earlier.keys)):
-        return f"new     {new:,} trials to train"
-    kept = f"{own:,} are recorded, and kept where their data are what they were"
-    return f"new     {new:,} trials to train; {kept}"
-
-
-def _reused_lines(price: Price) -> list[str]:
-    """A line for each study that has trained some of the trials already."""
-    counts = Counter(price.earlier.elsewhere.values())
-    return [
-        f"reused  {number:,} trials from {study}, where their data and test sets are the same"
-        for study, number in counts.most_common()
-    ]
-
-
-def time_line(price: Price, place: Place) -> str:
-    """Hours and dollars at a place, and how long so many devices take together."""
-    seconds = price.seconds(place)
-    total, by = sum(seconds), place.speed.words
-    if not seconds:
-        return f"time    {place.words}: nothing is left to train"
-    if place.device == "core":
-        long = duration(makespan(seconds, place.num))
-        return f"time    {place.words}: {long} of training, {hours(total)} core-hours ({by})"
-    walls = ", ".join(
-        f"{duration(makespan([one / price.parts for one in seconds], number))} on "
-        f"{number * price.parts}"
-        for number in _groups(len(seconds), price.parts, place.num)
-    )
-    cost = ""
-    if place.rate is not None:
-        rate = place.rate
-        spot = f", {dollars(total / 3600 * rate.spot)} on spot" if rate.spot else ""
-        cost = (
-            f", {dollars(price.dollars(place))} at ${rate.on_demand:,.2f} an hour "
-            f"({rate.machine}){spot}"
-        )
-    return f"time    {place.words}: {hours(total)} GPU-hours{cost}: {walls} ({by})"
-
-
-def _groups(num_trials: int, parts: int, limit: int) -> list[int]:
-    """How many groups of `parts` devices to say times for: one, those of 8 devices, and as many as
-    can work at a time, of at most `limit` devices, 0 for any number."""
-    most = min(num_trials, max(1, (limit or MOST_SHOWN) // parts))
-    return sorted({1, min(most, max(1, 8 // parts)), most})

@@ -11,7 +11,6 @@ from typing import Any
 import ray
 import ray.train
 import ray.tune
-from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from seedbed.cluster.connect import RAY_SETTINGS
@@ -132,6 +131,9 @@ def _fit(
     run: str,
 ) -> None:
     """Start workers as the Ray Train run `run`, and wait until they have ended."""
+    # Only holders start workers: the driver does not wait for torch, which this imports.
+    from ray.train.torch import TorchConfig, TorchTrainer
+
     TorchTrainer(
         loop,
         train_loop_config={"mailbox": mailbox},
