@@ -7,7 +7,7 @@ DataLoader over webdataset; `litdata`, LitData's loader over its own chunks, whi
 bucket once and then from its cache on disk. They take turns, and which is first changes. To reach:
 0.9 of the limit, 1.2 of webdataset, 1 of LitData.
 
-    python tests/benchmarks/bench_ingest.py [--where local s3] [--samples 6000] [--repeats 3]
+    python tests/benchmarks/bench_ingest.py [--where local s3] [--samples 6000] [--repeats 2]
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     places = ("local", "s3")
     parser.add_argument("--where", nargs="+", choices=places, default=places)
     parser.add_argument("--samples", type=int, default=6_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=6, help="of the loaders; of `bare` half")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)

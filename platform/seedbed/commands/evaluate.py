@@ -37,6 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tests",
+        "--tasks",
+        dest="tests",
         nargs="+",
         required=True,
         metavar="[NAME=]URI",

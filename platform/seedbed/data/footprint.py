@@ -43,9 +43,15 @@ def rank_bytes(rendering: Rendering, rows: int) -> int:
     return RANK_BYTES + RANK_CHUNKS * chunk_bytes(rendering) + batches
 
 
-def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
-    """Of Ray's store, for the blocks of one rank whose tasks render `rows` each.
+def waiting_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
+    """Of Ray's store, for what one rank's tasks have rendered, `rows` each, and it has not taken.
 
     Blocks come in order, so that what later tasks have rendered waits for the first.
     """
-    return num_tasks * rows * row_bytes(rendering) + READ_CHUNKS * chunk_bytes(rendering)
+    return num_tasks * rows * row_bytes(rendering)
+
+
+def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
+    """Of Ray's store, for the blocks of one rank: those that wait, and those that it has taken."""
+    taken = READ_CHUNKS * chunk_bytes(rendering)
+    return waiting_bytes(rendering, rows, num_tasks) + taken

@@ -19,7 +19,7 @@ import numpy as np
 import ray
 import ray.data
 
-from seedbed.data.footprint import chunk_rows, store_bytes, task_bytes
+from seedbed.data.footprint import chunk_rows, task_bytes, waiting_bytes
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
@@ -123,9 +123,10 @@ def _blocks(
     plans = [{"reads": pickle.dumps(reads)} for reads in leg]
     held = max(reads.num_bytes for reads in leg)
     rows = max(len(reads.picks) for reads in leg)
-    # Each rank's dataset would take half of its node's store, whoever else is on it.
+    # Each rank's dataset would take half of its node's store, whoever else is on it. Ray counts
+    # what waits, and not what the rank has taken.
     limits = ray.data.ExecutionResources.for_limits(
-        object_store_memory=store_bytes(rendering, rows, num_tasks)
+        object_store_memory=waiting_bytes(rendering, rows, num_tasks)
     )
     ray.data.DataContext.get_current().execution_options.resource_limits = limits
     dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
