@@ -14,6 +14,7 @@ PROCESS_BYTES = 250_000_000  # of a task's process: Ray's modules and ours
 TASK_CHUNKS = 4  # as arrays, and in what Ray makes of them on their way to the store
 RANK_BYTES = 120_000_000  # of a rank's process: what Ray Data needs to run a dataset
 RANK_CHUNKS, RANK_BATCHES = 7, 2  # copied out of the store; joined, and as tensors
+WAITING_ROUNDS = 2  # of each task: one that it renders, and one before that waits
 READ_CHUNKS = 3  # by the rank: one that is being cut into batches, and two ahead
 
 
@@ -46,9 +47,11 @@ def rank_bytes(rendering: Rendering, rows: int) -> int:
 def waiting_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
     """Of Ray's store, for what one rank's tasks have rendered, `rows` each, and it has not taken.
 
-    Blocks come in order, so that what later tasks have rendered waits for the first.
+    Blocks come in order, so that what later tasks have rendered waits for the first. Ray Data keeps
+    half of what it may use for what has been rendered: with less than twice what `num_tasks` render
+    it would not run as many at a time.
     """
-    return num_tasks * rows * row_bytes(rendering)
+    return WAITING_ROUNDS * num_tasks * rows * row_bytes(rendering)
 
 
 def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
