@@ -142,6 +142,7 @@ def test_fenced_libraries_stay_in_their_rooms(path: Path) -> None:
         assert not uses or inside, f"{relative} imports {library}"
 
 
+@pytest.mark.slow
 def test_no_test_imports_a_private_name() -> None:
     """What a test reaches for is part of a module's interface, and is called so."""
     found = [

@@ -129,6 +129,7 @@ def test_every_study_that_comes_with_it_plans(
         assert "total" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_option_it_names_exists(capsys: pytest.CaptureFixture[str]) -> None:
     done = subprocess.run(
         [sys.executable, "studies/text_encoder_depth.py", "--help"],

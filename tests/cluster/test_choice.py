@@ -49,6 +49,7 @@ def gpu(most: int, *, cpus: float = 8.0, gpus: float = 1.0, kind: str = "T4") ->
     return NodeType("gpu", {"CPU": cpus, "GPU": gpus, f"accelerator_type:{kind}": 1.0}, most)
 
 
+@pytest.mark.slow
 def test_small_variants_have_a_gpu_each_and_their_memory_is_the_reason(what: Plan) -> None:
     layout = choose(what, what.cohorts, Asked(), cluster(gpu(10)))
     assert (layout.num_workers, layout.data_parallel, layout.concurrent) == (4, 1, 1)

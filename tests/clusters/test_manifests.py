@@ -36,6 +36,7 @@ def test_a_broken_copy_is_refused() -> None:
         validate(other_kind)
 
 
+@pytest.mark.slow
 def test_mlflow_knows_every_option_and_asks_for_a_login() -> None:
     container = only("mlflow.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["command"] == ["mlflow", "server"]

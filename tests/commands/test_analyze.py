@@ -195,6 +195,7 @@ def test_what_cannot_be_read_is_said_with_the_nearest_right_name(
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.slow
 def test_an_mlflow_experiment_of_any_trainer_is_a_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def test_several_ranks_have_the_scores_of_one_and_each_example_once(
         assert (joined.columns[name] == column).all()
 
 
+@pytest.mark.slow
 def test_models_on_one_stream_score_as_each_alone_and_a_picture_is_decoded_once(
     classification: Path, tiny: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def theirs(folder: Path) -> tuple[Any, Any, Any]:
     return model.eval(), prepare, open_clip.get_tokenizer(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tower", TOWERS)
 @pytest.mark.parametrize("variant", UNIFIED)
 def test_every_variant_goes_out_and_comes_back_whole(
@@ -75,6 +76,7 @@ def test_every_variant_goes_out_and_comes_back_whole(
         assert same, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("image", "text"),
     [

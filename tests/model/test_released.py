@@ -67,6 +67,7 @@ def test_timm_starts_a_vit_otherwise_and_stays_the_default() -> None:
     assert ImageTower().init == "timm"
 
 
+@pytest.mark.slow
 def test_a_released_resnet_keeps_what_its_layers_draw() -> None:
     model = built(name=RESNET, init="released")
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]

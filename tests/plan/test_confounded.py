@@ -104,6 +104,7 @@ def test_plan_and_report_say_what_each_level_reads(
     assert {path.name for path in home.glob("*")} <= {"counts"}
 
 
+@pytest.mark.slow
 def test_a_report_says_what_its_study_was_forced_past(tmp_path: Path) -> None:
     found = "optimizer.lr moves with supervision: clip = 0.001, slip = 0.0005"
     page = cautions(supervision(COMMON_VIEWS), tmp_path, forced=(found,))

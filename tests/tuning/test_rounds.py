@@ -81,6 +81,7 @@ def gain(what: Surface, trials: Sequence[Trial]) -> float:
     return statistics.fmean(by_cell["declip"]) - statistics.fmean(by_cell["clip"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_equal_budgets_find_each_cells_optimum_where_a_shared_default_reverses_the_ranking(
     sampler: str,

@@ -55,6 +55,7 @@ def test_of_nine_three_and_one_go_on_for_a_third_of_the_cost() -> None:
     assert kept({}, 0.5) == set()
 
 
+@pytest.mark.slow
 def test_a_screened_search_finds_the_optimum_for_a_third_of_the_samples() -> None:
     seen: dict[bool, list[Plan]] = {False: [], True: []}
     for draw in range(20):

@@ -108,11 +108,11 @@ PAPER = Scale(
     num_seeds=3,
     patches={
         "corpus.lanes": 64,  # as many GPUs as it may have
-        # Rendered rows of whole windows wait in Ray's store, 2,048 of each task at 8 workers. A
-        # node of 8 GPUs and 96 cores so holds up to 57 GB where there is one view of the pictures, and
-        # 166 GB with SLIP's three. At 1,024 rows these would be 221 and 655 GB, and a store has 30 %
-        # of the memory, and 200 GB at most. A batch still has rows of 256 blocks (of 1,024 there)
-        # from all over the corpus.
+        # Rendered rows of whole windows wait in Ray's store, twice 2,048 of each task at 8 workers.
+        # A node of 8 GPUs and 96 cores so holds up to 57 GB where there is one view of the
+        # pictures, and 166 GB with SLIP's three. At 1,024 rows these would be 221 and 655 GB, and a
+        # store has 30 % of the memory, and 200 GB at most. A batch still has rows of 256 blocks (of
+        # 1,024 there) from all over the corpus.
         "corpus.window_rows": 256,
     },
 )

@@ -92,6 +92,7 @@ def test_one_seed_has_intervals_by_what_the_trend_leaves(
     assert all(math.isfinite(e.ahead.conf_low) for e in one.effects)
 
 
+@pytest.mark.slow
 def test_the_report_has_the_words_and_the_figure_and_the_table(
     study: Callable[..., Any], with_recipes: Callable[..., Design], tmp_path: Path
 ) -> None:

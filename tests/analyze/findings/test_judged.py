@@ -86,6 +86,7 @@ def test_a_claim_about_another_scale_gets_what_was_seen_and_no_verdict(
     assert found[0]["scale"] == ["paper"] and found[0]["seen_at"] == "demo"
 
 
+@pytest.mark.slow
 def test_at_its_own_scale_a_claim_is_judged(report: Callable[..., Report]) -> None:
     written = report(
         stated("one", "1", about=["paper"]),

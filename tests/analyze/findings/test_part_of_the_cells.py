@@ -36,6 +36,7 @@ def differences(findings: Findings, factor: str) -> dict[str, float]:
     return {one.label: one.estimate for one in findings.primary.contrasts if one.factor == factor}
 
 
+@pytest.mark.slow
 def test_one_factor_at_a_time_each_effect_is_the_difference_of_two_cells(
     study: Callable[..., Any],
 ) -> None:
@@ -51,6 +52,7 @@ def test_one_factor_at_a_time_each_effect_is_the_difference_of_two_cells(
     assert not findings.primary.interactions  # nothing was trained that could show one
 
 
+@pytest.mark.slow
 def test_a_forbidden_combination_leaves_the_average_over_those_that_both_levels_have(
     study: Callable[..., Any],
 ) -> None:
@@ -73,6 +75,7 @@ def test_levels_that_share_no_combination_are_not_compared(study: Callable[..., 
     assert all(value != value for value in differences(findings, "a").values())
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_lost_is_not_passed_over_as_if_it_had_not_been_planned(
     study: Callable[..., Any],
 ) -> None:

@@ -68,6 +68,7 @@ def error_of(share: float, num_draws: int = DRAWS) -> float:
     return 3.5 * math.sqrt(max(share * (1 - share), 0.01) / num_draws)
 
 
+@pytest.mark.slow
 def test_the_closed_form_is_what_is_drawn_of_a_balanced_design() -> None:
     power = Power(planned(), SURFACE, 600, 0.0)
     effects = power.effects()

@@ -77,6 +77,7 @@ def test_a_factor_with_one_level_is_named(study: Callable[..., Study], tmp_path:
 LATER = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [np.inf, pytest.param(-np.inf, marks=LATER), "broken", pytest.param(object(), marks=LATER)],
@@ -92,6 +93,7 @@ def test_a_value_that_is_no_number_is_no_answer(made: Study, tmp_path: Path, val
     assert "Not estimable" in page or "not estimable" in page
 
 
+@pytest.mark.slow
 def test_a_missing_cell_is_answered_around(study: Callable[..., Study], tmp_path: Path) -> None:
     gone = {("3", "declip", str(seed)): ("failed", "node lost") for seed in range(3)}
     design, records = study(FACTORS, BASELINES, effect, missing=gone)
@@ -114,6 +116,7 @@ def test_few_seeds_say_what_they_cannot(
     assert "| C1 | inconclusive |" in page and "--seeds 3" in page
 
 
+@pytest.mark.slow
 def test_a_constant_response_is_said(study: Callable[..., Study], tmp_path: Path) -> None:
     design, records = study(FACTORS, BASELINES, lambda cell: 0.0, noise=0.0, seed_spread=0.0)
     design = replace(design, claims=(CLAIM,))
@@ -122,6 +125,7 @@ def test_a_constant_response_is_said(study: Callable[..., Study], tmp_path: Path
     assert "supported" not in summary
 
 
+@pytest.mark.slow
 def test_a_claim_on_a_level_that_does_not_exist_is_said(made: Study, tmp_path: Path) -> None:
     design, records = made
     wrong = replace(CLAIM.claim.contrasts[0], level="30")
@@ -144,6 +148,7 @@ def test_nothing_completed_is_a_page_with_its_plan(
     assert "No trial has completed yet" in summary and "## Design" in page
 
 
+@pytest.mark.slow
 def test_intervals_printed_first_let_every_cell_vary_in_its_own_way(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:

@@ -211,6 +211,7 @@ def test_a_cell_that_never_completed_leaves_a_reason_in_place_of_its_number(
     assert simple and all(row["difference"] for row in simple)
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(
     depth_by_supervision: Study,
     crossed_report: Report,
@@ -321,6 +322,7 @@ def test_trials_trained_by_other_means_are_named_by_what_differs(
     assert "threads:" not in page
 
 
+@pytest.mark.slow
 def test_layouts_are_told_with_how_many_trials_ended_in_each(
     depth_study: Study, depth_report: Report, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

@@ -132,6 +132,7 @@ def scored(study: Study) -> Study:
     return replace(design, metrics=metrics, responses=responses), made
 
 
+@pytest.mark.slow
 def test_the_report_says_what_test_sets_differ_by(two_by_two: Study, tmp_path: Path) -> None:
     design, records = scored(two_by_two)
     report = write_report(design, trials_table(design, records), tmp_path, {})

@@ -86,6 +86,7 @@ def trials_of(options: Any, drawn: Surface) -> pd.DataFrame:
     return trials_table(chosen.design(), records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_effect_is_found_at_once_and_none_is_not(home: Path, method: str) -> None:
     options = options_of(study(method=method, first=4, futility=0), ["--rehearse"])
@@ -98,6 +99,7 @@ def test_an_effect_is_found_at_once_and_none_is_not(home: Path, method: str) -> 
     assert none[-1].why == "C1 is open; these are the most seeds"
 
 
+@pytest.mark.slow
 def test_without_a_chance_a_study_stops_early(home: Path) -> None:
     options = options_of(study(method="pocock", most=15, futility=0.2), ["--rehearse"])
     design, whole = options.plan.design(), trials_of(options, surface(0.0, draw=3))
@@ -115,6 +117,7 @@ def test_a_width_stops_a_study_when_every_main_effect_is_known(home: Path) -> No
     assert True in [one.stops for one in taken[:-1]]
 
 
+@pytest.mark.slow
 def test_the_reports_intervals_are_those_of_all_looks(home: Path) -> None:
     tables = {}
     for method in METHODS:
@@ -180,6 +183,7 @@ def test_a_plan_prices_the_first_look_and_the_most(
     assert (told["looks"]["first_price"]["new"], told["price"]["new"]) == (9, 21)
 
 
+@pytest.mark.slow
 def test_draws_are_judged_by_the_intervals_of_the_last_look(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_grayscale_and_flip_are_those_of_torchvision() -> None:
     assert off_by(distort.flip(picture()), F.hflip(picture())) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 40), (300, 30)])
 @pytest.mark.parametrize("crop", [STANDARD_SLIP, MOCOV2])
 def test_crop_boxes_are_distributed_as_torchvisions(

@@ -254,6 +254,7 @@ def naive_near(phash: list[int], order: list[int], distance: int) -> list[bool]:
     return [row in kept for row in range(len(phash))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("few", "many"), [(64, 1_024), (2, 3)])
 @settings(max_examples=60, deadline=None)
 @given(

@@ -51,6 +51,7 @@ def test_the_interval_stays_within_bounds_and_a_given_one_is_kept() -> None:
     assert Interval(0.0, 1, now=1.0).is_due(1.0)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_between_two_points_of_a_curve_changes_none_of_them() -> None:
     one, other = recipe(1), recipe(2)
     members = cohort(one, other)

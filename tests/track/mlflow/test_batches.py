@@ -36,6 +36,7 @@ def test_our_own_names_stay_as_they_are(name: str) -> None:
     assert batches.trackable(name) == name
 
 
+@pytest.mark.slow
 def test_more_than_a_batch_of_metrics_params_and_tags_arrives_whole(world: World) -> None:
     runs = MlflowRuns(world.uri, "text_depth")
     runs.open_study(world.entry())

@@ -96,6 +96,7 @@ def test_a_path_that_cannot_hold_a_database_is_refused(tmp_path: Path) -> None:
         check_tracking("sqlite:////proc/nowhere/mlflow.db")
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_found_out_soon(silent: str) -> None:
     for uri in (f"http://127.0.0.1:{closed_port()}", silent):
         start = time.monotonic()

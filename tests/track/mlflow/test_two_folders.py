@@ -32,6 +32,7 @@ def trials(world: Any, storage: str) -> dict[str, TrackedTrial]:
     return {trial.record.key: trial for trial in read}
 
 
+@pytest.mark.slow
 def test_neither_ends_nor_overwrites_what_is_the_others(world: Any) -> None:
     one, two = world.ledger(), world.ledger()
     key = world.trial(0).key

@@ -61,6 +61,7 @@ def lines(svg: str, kind: str) -> list[list[tuple[float, float]]]:
     ]
 
 
+@pytest.mark.slow
 def test_cells_are_lines_and_seeds_are_thin_ones(
     depth_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

@@ -58,6 +58,7 @@ def planted_claims(report: Report) -> dict[str, list[str]]:
     return {row[0]: row[2:] for row in cells if row and re.fullmatch(r"C\d", row[0])}
 
 
+@pytest.mark.slow
 def test_verdicts_stand_beside_what_was_planted(tmp_path: Path) -> None:
     # 3 layers less 12: -3 points at clip, +2 at declip, -0.5 on average.
     effects = {"depth=3": -0.03, "depth=3:supervision=declip": 0.05}

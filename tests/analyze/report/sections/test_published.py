@@ -59,6 +59,7 @@ def table_rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines]
 
 
+@pytest.mark.slow
 def test_at_the_papers_scale_each_published_cell_stands_beside_our_mean(
     paper_study: Study, tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
