@@ -47,9 +47,9 @@ def rank_bytes(rendering: Rendering, rows: int) -> int:
 def waiting_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
     """Of Ray's store, for what one rank's tasks have rendered, `rows` each, and it has not taken.
 
-    Blocks come in order, so that what later tasks have rendered waits for the first. Ray Data keeps
-    half of what it may use for what has been rendered: with less than twice what `num_tasks` render
-    it would not run as many at a time.
+    Blocks come in order, so that what later tasks have rendered waits for the first. Ray Data runs
+    no task whose output it has no budget for: with once what `num_tasks` render, one of two ran at
+    a time (883 samples/s on two cores, 1,271 with twice that, 1,307 with four times; measured).
     """
     return WAITING_ROUNDS * num_tasks * rows * row_bytes(rendering)
 
