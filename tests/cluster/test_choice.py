@@ -61,6 +61,7 @@ def test_small_variants_have_a_gpu_each_and_their_memory_is_the_reason(what: Pla
     assert kept == layout.to_json() == dataclasses.asdict(layout) | {"labels": {}}
 
 
+@pytest.mark.slow
 def test_of_gpus_too_small_for_a_variant_several_train_it_and_so_fewer_variants_side_by_side(
     what: Plan,
 ) -> None:

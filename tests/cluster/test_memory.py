@@ -125,6 +125,7 @@ def test_every_gpu_that_ray_has_a_name_for_is_known_with_its_source() -> None:
         assert 0 < card.least <= card.most and card.source.startswith("NVIDIA ")
 
 
+@pytest.mark.slow
 def test_what_a_step_keeps_is_what_torch_saves_in_a_real_one(what: Plan) -> None:
     recipe = what.trials[0].recipe
     model = Pretrainer(
@@ -154,6 +155,7 @@ def test_what_a_step_keeps_is_what_torch_saves_in_a_real_one(what: Plan) -> None
     assert 0.4 * step.row < half.row < 0.8 * step.row
 
 
+@pytest.mark.slow
 def test_as_few_gpus_train_a_variant_as_hold_the_largest(what: Plan) -> None:
     largest = max(what.trials, key=lambda trial: need_of(trial).total)
     for number in (1, 2, 4, 8):

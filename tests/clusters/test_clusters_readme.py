@@ -119,6 +119,7 @@ def check(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", list(shown()), ids=" ".join)
+@pytest.mark.slow
 def test_every_command_exists_with_its_options(words: list[str]) -> None:
     check(words)
 

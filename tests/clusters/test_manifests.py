@@ -54,6 +54,7 @@ def test_mlflow_knows_every_option_and_asks_for_a_login() -> None:
     assert uri == f"http://mlflow:{port}"
 
 
+@pytest.mark.slow
 def test_postgres_has_connections_for_every_worker_of_mlflow() -> None:
     container = only("mlflow.yaml", "Deployment")["spec"]["template"]["spec"]["containers"][0]
     env = {one["name"]: one.get("value") for one in container["env"]}

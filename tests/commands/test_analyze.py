@@ -52,6 +52,7 @@ def test_repeated_cells_without_a_block_are_rs_anova(tmp_path: Path) -> None:
     assert ours == pytest.approx(rows.groupby("supp")["len"].mean().to_dict())
 
 
+@pytest.mark.slow
 def test_a_block_is_taken_out_as_r_does(tmp_path: Path) -> None:
     out = tmp_path / "report"
     line = ["analyze", table("R_npk", tmp_path), "--response", "yield", "--factors", "N", "P", "K"]
@@ -62,6 +63,7 @@ def test_a_block_is_taken_out_as_r_does(tmp_path: Path) -> None:
         assert found.loc[term, "F"] == pytest.approx(wanted[term]["F value"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_an_empty_cell_is_named_and_what_it_takes_is_not_estimated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +94,7 @@ def one_run_a_cell(folder: Path) -> tuple[str, pd.DataFrame]:
     return str(folder / "runs.parquet"), rows
 
 
+@pytest.mark.slow
 def test_one_run_a_cell_has_no_p_unless_it_is_asked_for_and_then_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,6 +242,7 @@ WANDB = """"Name","State","Notes","User","Tags","Created","Runtime","Sweep","lr"
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_crashed_is_missing_from_a_table_that_wandb_exported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

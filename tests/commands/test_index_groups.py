@@ -21,6 +21,7 @@ EACH = 3_000
 
 
 @pytest.mark.parametrize(("group", "warned"), [(EACH, True), (512, True), (64, False)])
+@pytest.mark.slow
 def test_it_warns_where_a_window_would_read_more_than_twice_its_rows(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str], group: int, warned: bool
 ) -> None:

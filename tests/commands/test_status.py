@@ -150,6 +150,7 @@ def test_a_rehearsal_is_found_by_its_name_and_two_of_them_are_told_apart(
     assert "1 failed" in told(capsys, "status", "small_rehearsal/def")
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_are_one_small_file(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

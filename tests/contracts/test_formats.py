@@ -152,6 +152,7 @@ for rows in (opened.train, opened.test):
 """
 
 
+@pytest.mark.slow
 def test_a_format_is_one_new_file(pairs: Pairs, tmp_path: Path, home: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "lines.py").write_text(NEW)

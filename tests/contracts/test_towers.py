@@ -115,6 +115,7 @@ def test_it_returns_what_was_asked_in_the_shapes_it_says(
 
 
 @OUTPUTS
+@pytest.mark.slow
 def test_the_gradient_reaches_every_parameter_that_is_trained(
     tower: Any, asked: dict[str, bool]
 ) -> None:

@@ -151,6 +151,7 @@ def test_it_is_the_same_bits_whoever_makes_it_and_in_whatever_order(view: View) 
     assert same(whole, {name: np.concatenate([p[name] for p in parts]) for name in whole})
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bits() -> None:
     folder = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {folder!r}); import test_views as t; print(t.digest())"

@@ -23,6 +23,8 @@ from seedbed.data.shards.source import open_source
 from seedbed.errors import DataError, StudyError
 from seedbed.run.driver.launch import check_one_test
 
+pytestmark = pytest.mark.slow
+
 
 def picture(number: int) -> bytes:
     noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)

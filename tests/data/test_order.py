@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ def epoch_in_line(order: Order, counts: list[int], block: int, epoch: int) -> li
 
 @settings(max_examples=50, deadline=None)
 @given(COUNTS, LANES, st.integers(1, 3), st.integers(1, 3), st.integers(1, 9))
+@pytest.mark.slow
 def test_lanes_are_what_dealing_row_by_row_gives(
     counts: list[int], lanes: int, each: int, steps: int, block: int
 ) -> None:
@@ -95,6 +97,7 @@ def test_lanes_are_what_dealing_row_by_row_gives(
 
 @settings(max_examples=50, deadline=None)
 @given(COUNTS, LANES, st.integers(1, 4), st.integers(1, 4))
+@pytest.mark.slow
 def test_every_row_comes_once_in_each_epoch(
     counts: list[int], lanes: int, each: int, steps: int
 ) -> None:
@@ -127,6 +130,7 @@ def test_any_number_of_ranks_reads_the_same_global_batches_from_any_step(
 
 @settings(max_examples=40, deadline=None)
 @given(COUNTS, LANES, st.integers(1, 4))
+@pytest.mark.slow
 def test_no_lane_is_ever_more_than_a_row_ahead(counts: list[int], lanes: int, window: int) -> None:
     """Else the ends of epochs would move apart, and a batch have rows of three of them."""
     order = make(counts, lanes=lanes, window=window)
@@ -182,6 +186,7 @@ def test_a_batch_mixes_rows_from_all_over_the_corpus() -> None:
     assert ratio > 0.95
 
 
+@pytest.mark.slow
 def test_order_does_not_depend_on_the_process() -> None:
     code = "from seedbed.data.order import permutation; print(permutation(20, 'a', 1).tolist())"
     seen = {

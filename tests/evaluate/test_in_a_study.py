@@ -57,6 +57,7 @@ def finer(recipe: Recipe) -> Recipe:
 
 
 @pytest.mark.parametrize("finest", [False, True], ids=["by embedding", "by token"])
+@pytest.mark.slow
 def test_a_trial_s_own_score_is_what_evaluate_finds_of_its_weights(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path, classification: Path, finest: bool
 ) -> None:
@@ -103,6 +104,7 @@ def trained(corpus: OpenCorpus, left: Recorder, one: Recipe, every: int) -> Coho
     return training
 
 
+@pytest.mark.slow
 def test_who_is_looked_at_while_training_trains_to_the_same_bits(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path, classification: Path
 ) -> None:

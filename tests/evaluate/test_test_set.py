@@ -55,6 +55,7 @@ def test_a_label_outside_the_list_is_named_with_its_picture(folder: Path) -> Non
         list(open_test_set(str(folder)).examples())
 
 
+@pytest.mark.slow
 def test_a_class_without_a_picture_gives_no_number(
     folder: Path, tiny: Callable[[int], str]
 ) -> None:
@@ -97,6 +98,7 @@ def test_an_unknown_model_is_answered_with_the_nearest() -> None:
         OpenClipEncoder.named("ViT-B32")
 
 
+@pytest.mark.slow
 def test_several_ranks_have_the_scores_of_one_and_each_example_once(
     classification: Path, tiny: Callable[[int], str]
 ) -> None:

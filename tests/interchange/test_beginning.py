@@ -121,6 +121,7 @@ def test_weights_of_another_shape_are_refused_by_tensor(tmp_path: Path) -> None:
         started(other, Folder(str(tmp_path / "results")))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_while_nothing_runs(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,6 +222,7 @@ def test_where_a_trial_starts_is_a_factor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", [VIT, RESNET], ids=["vit", "resnet"])
+@pytest.mark.slow
 def test_a_frozen_tower_stays_as_it_started_statistics_and_all(image: Any, tmp_path: Path) -> None:
     one = recipe(image)
     weights = weights_for(one, tmp_path / "given")
@@ -238,6 +240,7 @@ def test_a_frozen_tower_stays_as_it_started_statistics_and_all(image: Any, tmp_p
     assert all(p.grad is None for p in frozen)
 
 
+@pytest.mark.slow
 def test_the_other_tower_learns_as_if_the_frozen_ones_outputs_were_numbers(tmp_path: Path) -> None:
     one = recipe(RESNET)
     weights_for(one, tmp_path / "given")

@@ -153,6 +153,7 @@ def test_a_tower_that_open_clip_cannot_express_is_refused_by_name(
     assert why in error.value.why and error.value.mend
 
 
+@pytest.mark.slow
 def test_weights_that_are_cut_off_or_of_another_model_are_refused(tmp_path: Path) -> None:
     what = described("declip")
     folder = left(what, trained(what), tmp_path)

@@ -80,6 +80,7 @@ def test_tokens_are_compared_prompt_by_prompt(results: Path) -> None:
     np.testing.assert_allclose(found, scores.softmax(-1).numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trial_is_found_by_key_beginning_name_and_folder(results: Path) -> None:
     key, _ = finished(results, recipe())
     deep, _ = finished(results, recipe(text=replace(described().text, layers=3)))
@@ -135,6 +136,7 @@ def test_weights_of_before_safetensors_are_read(results: Path) -> None:
     assert torch.equal(loaded[queue], model.state_dict()[queue])
 
 
+@pytest.mark.slow
 def test_results_that_are_no_numbers_are_not_given(results: Path) -> None:
     key, _ = finished(results, recipe())
     model = seedbed.load(key)
@@ -169,6 +171,7 @@ def test_what_is_no_picture_is_named(results: Path, tmp_path: Path) -> None:
             seedbed.load(key).encode_images([what])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder_that_open_clip_and_we_load(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_self_supervised_switch_trains_alone_one_tower(name: str) -> None:
     assert model.objective.aligning() is None
 
 
+@pytest.mark.slow
 def test_only_what_a_term_reads_is_built() -> None:
     filip = build(FILIP)
     assert not list(filip.projections)

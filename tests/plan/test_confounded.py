@@ -68,6 +68,7 @@ def test_levels_that_read_other_views_are_a_bundle_of_supervision_and_views() ->
     assert factors["supervision"]["also_moves"] == ["views"] and "views" not in factors["depth"]
 
 
+@pytest.mark.slow
 def test_levels_on_common_views_all_read_the_same_and_are_no_bundle(tmp_path: Path) -> None:
     common = {IMAGE_A, IMAGE_B, TEXT_AUG, TEXT_MASKED}
     assert all(set(level["objective"].views) == common for level in COMMON_VIEWS.values())
@@ -83,6 +84,7 @@ def test_levels_on_common_views_all_read_the_same_and_are_no_bundle(tmp_path: Pa
     assert "+ views" not in cautions(made, tmp_path)
 
 
+@pytest.mark.slow
 def test_plan_and_report_say_what_each_level_reads(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_printed_plan_names_every_trial_and_starts_nothing(
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.slow
 def test_trials_of_one_seed_share_a_cohort(capsys: pytest.CaptureFixture[str]) -> None:
     found = planned(capsys, "--seeds", "3")
     by_cohort: dict[str, set[int]] = {}

@@ -74,6 +74,7 @@ def test_errors_and_degrees_of_freedom_are_those_of_the_analysis(keep: Any, num_
         assert planned.df(one, num_seeds) == found.df
 
 
+@pytest.mark.slow
 def test_where_cells_vary_on_their_own_the_degrees_of_freedom_are_those_found_on_average() -> None:
     planned, num_seeds = cells("cells"), 3
     one = planned.main_effects()[0]

@@ -44,6 +44,7 @@ def built(home: Path, pairs: list[Pair]) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_two_builds_are_the_same_bytes_whatever_the_order_of_the_pairs(tmp_path: Path) -> None:
     first, second = built(tmp_path / "a", made()), built(tmp_path / "b", made()[::-1])
     assert contents(first) == contents(second)
@@ -60,6 +61,7 @@ def test_shards_hold_every_pair_once_in_its_split(tmp_path: Path) -> None:
     assert sorted(found) == sorted((pair.split, pair.clean) for pair in made())
 
 
+@pytest.mark.slow
 def test_keys_are_unique_over_the_corpus_and_webdatasets(tmp_path: Path) -> None:
     folder = built(tmp_path, made())
     samples = [s for path in sorted(folder.glob("*.tar")) for s in read_shard(str(path))]
@@ -69,6 +71,7 @@ def test_keys_are_unique_over_the_corpus_and_webdatasets(tmp_path: Path) -> None
     assert [json.loads(sample.members["json"])["key"] for sample in samples] == keys
 
 
+@pytest.mark.slow
 def test_an_interrupted_build_resumed_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = built(tmp_path / "whole", made())
     partial = tmp_path / "cut" / "corpora" / "x-1.partial"

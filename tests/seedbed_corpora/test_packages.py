@@ -86,6 +86,7 @@ def test_a_package_comes_from_the_registry_that_the_user_set(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("registry")
+@pytest.mark.slow
 def test_a_sound_archive_is_kept_and_one_cut_short_is_fetched_again(tmp_path: Path) -> None:
     archive = tmp_path / PACKAGE.archive
     archive.write_bytes(ARCHIVE)
@@ -97,6 +98,7 @@ def test_a_sound_archive_is_kept_and_one_cut_short_is_fetched_again(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("registry")
+@pytest.mark.slow
 def test_another_archive_under_the_same_name_is_refused(tmp_path: Path) -> None:
     pinned = Package("some-pictures", "1.0.0", "sha512-AAAA")
     with pytest.raises(DataError, match=r"some-pictures@1\.0\.0") as raised:
@@ -113,6 +115,7 @@ def test_another_archive_under_the_same_name_is_refused(tmp_path: Path) -> None:
         (Package("no-such-pictures", "1.0.0", SHA512), "404"),
     ],
 )
+@pytest.mark.slow
 def test_what_npm_cannot_find_is_said_in_its_own_words(
     tmp_path: Path, package: Package, said: str
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from seedbed.plan.design import Design
 from seedbed.track.ledger import InMemoryLedger, Ledger, StudyEntry, Unsent
 
 World = Any  # conftest.World
 
 
+@pytest.mark.slow
 def test_both_ledgers_keep_the_same_study(world: World) -> None:
     memory, mlflow = InMemoryLedger(), world.ledger()
     ledgers: list[Ledger] = [memory, mlflow]

@@ -29,6 +29,7 @@ def told(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_study_gives_its_results_as_a_table(told: World) -> None:
     study = Study(
         name="text_depth",
@@ -73,6 +74,7 @@ def test_a_report_needs_the_studys_name_alone(
     assert "Did you mean 'text_depth'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_study_agrees_with_itself(told: World, capsys: pytest.CaptureFixture[str]) -> None:
     name = "text_depth"
     assert main(["compare", name, f"{name}:demo", "--tracking-uri", told.uri]) == 0

@@ -229,6 +229,7 @@ def test_a_loss_is_tuned_downwards() -> None:
         assert abs(math.log10(cell.values[LR] / 2e-4)) < 0.3
 
 
+@pytest.mark.slow
 def test_an_optimum_beyond_the_space_is_seen_at_its_edge() -> None:
     space = Search(LR, low=3e-4, high=3e-3, log=True)
     tuned = tune_cells(planned(space=space, trials=12), measuring(surface()))

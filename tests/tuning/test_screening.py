@@ -199,6 +199,7 @@ def test_no_screened_trial_is_compared(home: Path, capsys: pytest.CaptureFixture
     assert client.search_runs([experiment.experiment_id], tags)
 
 
+@pytest.mark.slow
 def test_the_lint_lets_a_screening_pass_and_stops_what_ends_compared_trials() -> None:
     screened = planned(trials=9, screening=THIRDS)
     assert "early_stopping" not in [one.rule for one in examine(Draft(screened))]

@@ -51,6 +51,7 @@ def found(study: Callable[..., Any], with_recipes: Callable[..., Design]) -> Aga
     return against(find(*made(study, with_recipes, noise=0.001)))
 
 
+@pytest.mark.slow
 def test_effects_at_every_budget_and_at_the_next_are_those_that_were_planted(
     found: AgainstBudget,
 ) -> None:
@@ -70,11 +71,13 @@ def test_effects_at_every_budget_and_at_the_next_are_those_that_were_planted(
     assert found.own_error
 
 
+@pytest.mark.slow
 def test_only_an_effect_whose_interval_holds_0_ahead_is_not_known(found: AgainstBudget) -> None:
     known = {effect.level: effect.is_known_ahead for effect in found.effects}
     assert known == {"slip": True, "filip": True, "declip": False}
 
 
+@pytest.mark.slow
 def test_levels_that_change_places_are_named_with_a_probability(found: AgainstBudget) -> None:
     """Slip is 2 points below clip at 1,000 samples, equal at 3,162, and 2 above at 10,000."""
     pairs = {(one.first, one.second): one for one in found.crossings}
@@ -84,6 +87,7 @@ def test_levels_that_change_places_are_named_with_a_probability(found: AgainstBu
     assert all(0 <= one.probability <= 1 for one in found.crossings)
 
 
+@pytest.mark.slow
 def test_one_seed_has_intervals_by_what_the_trend_leaves(
     study: Callable[..., Any], with_recipes: Callable[..., Design]
 ) -> None:
@@ -111,6 +115,7 @@ def test_the_report_has_the_words_and_the_figure_and_the_table(
     assert len(table) == 3 * 4 and set(table["by"]) == {"trials", "trend"}
 
 
+@pytest.mark.slow
 def test_laions_table_is_told_against_the_samples_seen_and_its_gaps_are_named(
     tmp_path: Path,
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_forbidden_combination_leaves_the_average_over_those_that_both_levels_
     assert notes["c"] == ""
 
 
+@pytest.mark.slow
 def test_levels_that_share_no_combination_are_not_compared(study: Callable[..., Any]) -> None:
     findings, _ = found(study, lambda cell: (cell["a"] == "1") == (cell["b"] == "on"))
     assert all(value != value for value in differences(findings, "a").values())

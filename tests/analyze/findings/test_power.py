@@ -114,6 +114,7 @@ def test_where_cells_vary_on_their_own_the_closed_form_is_near() -> None:
         assert abs(one.drawn - one.closed) < 0.02 + error_of(one.closed), one
 
 
+@pytest.mark.slow
 def test_lost_trials_cost_power_and_a_study_that_lost_nearly_all_finds_nothing() -> None:
     power = Power(planned(), SURFACE, 300, 0.3)
     (effect,) = (one for one in power.effects() if one.comparison == "3 minus 1")

@@ -66,6 +66,7 @@ def test_a_repeated_row_is_no_answer(made: Study, tmp_path: Path) -> None:
     assert "There is no answer yet." in summary and "repeats a trial" in page
 
 
+@pytest.mark.slow
 def test_a_factor_with_one_level_is_named(study: Callable[..., Study], tmp_path: Path) -> None:
     design, records = study(
         {"depth": ["12"], "supervision": ["clip", "declip"]}, BASELINES, effect
@@ -105,6 +106,7 @@ def test_a_missing_cell_is_answered_around(study: Callable[..., Study], tmp_path
 
 
 @pytest.mark.parametrize("num_seeds", [1, 2])
+@pytest.mark.slow
 def test_few_seeds_say_what_they_cannot(
     study: Callable[..., Study], tmp_path: Path, num_seeds: int
 ) -> None:

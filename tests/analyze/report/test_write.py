@@ -51,6 +51,7 @@ def read(report: Report, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_planted_effects_are_recovered_with_a_trial_missing(depth_report: Report) -> None:
     planted = {"1": -0.061, "3": -0.024, "6": -0.003}
     found = {
@@ -86,6 +87,7 @@ def test_the_interaction_is_the_answer_where_one_was_planted(crossed_report: Rep
     assert not truths
 
 
+@pytest.mark.slow
 def test_missing_trials_are_named_and_never_zero(crossed_report: Report) -> None:
     assert "Missing: 2 of 24 trials" in crossed_report.summary
     assert (
@@ -160,6 +162,7 @@ def test_a_level_that_only_its_adjusted_p_leaves_open_says_so(
     assert said == [False, True, True, False]
 
 
+@pytest.mark.slow
 def test_one_seed_is_said_and_gets_no_interval(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -239,6 +242,7 @@ def test_the_page_is_one_file_that_loads_nothing(depth_report: Report) -> None:
     assert page.count("<svg") >= 3
 
 
+@pytest.mark.slow
 def test_names_from_a_study_cannot_break_the_page(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:
@@ -354,6 +358,7 @@ def test_the_pareto_front_is_of_cells_by_their_means(depth_report: Report) -> No
     assert {row["on_front"] for row in rows} == {"True"}
 
 
+@pytest.mark.slow
 def test_a_hidden_alias_is_a_caveat(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any], with_recipes: Any
 ) -> None:
@@ -382,6 +387,7 @@ def test_a_diverged_metric_in_a_completed_trial_leaves_the_page_standing(
     assert read(report, "pareto.csv")[1]["num_trials"] == "2"
 
 
+@pytest.mark.slow
 def test_losses_are_better_when_smaller(
     study: Callable[..., Study], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

@@ -46,6 +46,7 @@ def test_hedges_g_is_r_s_for_pairs_and_for_groups() -> None:
     assert [groups.value, groups.ci_low, groups.ci_high] == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_the_interval_of_g_holds_the_truth_and_its_mean_is_unbiased() -> None:
     random, truth, n = np.random.default_rng(0), 0.8, 6
     held, values = [], []

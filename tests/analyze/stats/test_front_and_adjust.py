@@ -15,6 +15,7 @@ FEW_VALUES = st.sampled_from([0.1, 0.2, 0.3, 0.4])  # ties are the interesting c
 
 @pytest.mark.parametrize("higher", [["top1", "top5"], ["top1"]])
 @given(rows=st.lists(st.tuples(FEW_VALUES, FEW_VALUES, FEW_VALUES), min_size=1, max_size=25))
+@pytest.mark.slow
 def test_the_front_is_what_a_naive_loop_finds(
     higher: list[str], rows: list[tuple[float, float, float]]
 ) -> None:

@@ -74,6 +74,7 @@ def test_seeds_between_two_looks_are_judged_by_the_stricter() -> None:
 
 @pytest.mark.parametrize("method", [OBRIEN_FLEMING, POCOCK])
 @pytest.mark.parametrize(("per_seed", "least"), [(1, 0.0465), (5, 0.036)])
+@pytest.mark.slow
 def test_over_all_looks_together_five_percent_are_missed(
     method: str, per_seed: int, least: float
 ) -> None:

@@ -98,6 +98,7 @@ def estimate(fit: Fit, weights: np.ndarray, cells: list[tuple[int, int]], seeds:
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
 @pytest.mark.parametrize("kind", ["pooled", "cells", "unequal"])
+@pytest.mark.slow
 def test_every_rule_is_its_dense_formula_with_trials_lost(
     simulated: ModuleType, kind: str, num_seeds: int
 ) -> None:
@@ -124,6 +125,7 @@ def test_every_rule_is_its_dense_formula_with_trials_lost(
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.slow
 def test_intervals_cover_when_one_cell_is_wider_and_trials_are_lost(
     simulated: ModuleType, num_seeds: int
 ) -> None:
@@ -140,6 +142,7 @@ def test_intervals_cover_when_one_cell_is_wider_and_trials_are_lost(
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.slow
 def test_intervals_are_narrower_than_by_seed_where_cells_are_alike(
     simulated: ModuleType, num_seeds: int
 ) -> None:
@@ -245,6 +248,7 @@ def test_a_cell_with_one_trial_is_taken_to_vary_as_the_widest() -> None:
     assert found.std_error == pytest.approx(math.sqrt(float(expected @ cells.variances)))
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_take_no_square_of_their_number() -> None:
     """A dense residual projection of 12,000 trials would be 1.2 GB; this peaks far below it."""
     import tracemalloc

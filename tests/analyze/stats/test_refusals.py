@@ -192,6 +192,7 @@ def test_thin_tables_give_words_and_never_an_infinite_number(name: str, what: st
         assert found["p"].isna().all()
 
 
+@pytest.mark.slow
 def test_the_same_table_gives_the_same_bytes() -> None:
     for name, analysis in ANALYSES.items():
         first, second = (analysis(table()) for _ in range(2))

@@ -57,6 +57,7 @@ def test_a_level_with_one_budget_has_no_trend_and_takes_none_from_the_others() -
     assert trend.at({(1,): 1.0, (0,): -1.0}, 8.0).estimate == pytest.approx(0.1 + 0.05 / 3 + 0.05)
 
 
+@pytest.mark.slow
 def test_intervals_at_the_next_budget_hold_what_is_planted_as_often_as_they_say() -> None:
     rng = np.random.default_rng(5)
     budgets = [1.0, math.sqrt(10), 10.0]

@@ -109,6 +109,7 @@ def test_without_a_chance_a_study_stops_early(home: Path) -> None:
     assert "with a chance under 20 %" in first.why
 
 
+@pytest.mark.slow
 def test_a_width_stops_a_study_when_every_main_effect_is_known(home: Path) -> None:
     options = options_of(study(until=0.05, first=2), ["--rehearse"])
     taken = looks_taken(options.plan.design(), trials_of(options, surface(0.01)), {"depth": 12}, [])

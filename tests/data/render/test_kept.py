@@ -29,6 +29,8 @@ from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.folder import Folder
 from seedbed.storage.objects import write_object
 
+pytestmark = pytest.mark.slow
+
 RENDERING = Rendering({IMAGE: CenterCrop()}, (TEXT,), 16, 12, "txt", seed=0)
 
 
@@ -167,7 +169,6 @@ def test_a_file_that_is_damaged_or_of_another_version_is_made_anew(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.slow
 def test_every_flipped_bit_is_seen_or_changes_nothing(
     folder: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -201,7 +202,6 @@ for _ in range(5):
 """
 
 
-@pytest.mark.slow
 def test_writers_at_the_same_time_do_not_harm_each_other(
     folder: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -254,7 +254,6 @@ print(int(kept.images.sum()), len(kept.captions), flush=True)
 
 
 @pytest.mark.s3
-@pytest.mark.slow
 def test_in_a_bucket_the_next_cohort_and_another_worker_of_the_node_download_nothing(
     flaky_s3: PassingFaults, folder: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def test_ids_are_those_of_open_clip(context: int) -> None:
 @example("a\u0345b")
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cn", "Co", "Cs")), max_size=40))
+@pytest.mark.slow
 def test_ids_are_those_of_open_clip_for_any_text(caption: str) -> None:
     # Mending may make characters that are in no version of Unicode yet: whether such a one is a
     # letter, two libraries need not agree.

@@ -32,6 +32,7 @@ def packed(files: list[tuple[str, bytes]], form: int, folders: bool = False) -> 
 
 
 @given(FILES, FORMATS, st.booleans())
+@pytest.mark.slow
 def test_it_finds_what_the_library_finds(
     files: list[tuple[str, bytes]], form: int, folders: bool
 ) -> None:

@@ -118,6 +118,7 @@ def test_one_sound_pair_is_not_all_bad(tmp_path: Path, home: Path) -> None:
     assert open_corpus(Corpus(uri=str(folder(tmp_path / "x", pairs)), caption="txt"), home)
 
 
+@pytest.mark.slow
 def test_names_that_are_fewer_than_a_response_needs_are_said_and_refused(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +148,7 @@ def bytes_read() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts bytes so")
+@pytest.mark.slow
 def test_names_are_counted_by_reading_no_more_pairs_than_it_takes(
     tmp_path: Path, home: Path
 ) -> None:

@@ -116,6 +116,7 @@ def trained(corpus: OpenCorpus, members: Cohort) -> CohortTraining:
     return training
 
 
+@pytest.mark.slow
 def test_one_variant_equals_a_plain_loop_bit_for_bit(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 2)
     training = trained(corpus, cohort(one))
@@ -163,6 +164,7 @@ def test_the_order_of_variants_changes_no_bit_of_their_weights(
             assert equal(run.variants[one.key()].model.state_dict(), expected)
 
 
+@pytest.mark.slow
 def test_losses_fall(corpus: OpenCorpus, shapes: Path) -> None:
     one = recipe(shapes, 1, lr=3e-3)
     curve = trained(corpus, cohort(one)).variants[one.key()]
@@ -171,6 +173,7 @@ def test_losses_fall(corpus: OpenCorpus, shapes: Path) -> None:
     assert curve.curve[-1]["train/loss"] < first.collect()[0].metrics["train/loss"]
 
 
+@pytest.mark.slow
 def test_resumed_equals_uninterrupted_bit_for_bit(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +218,7 @@ def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
     assert second.order_hash == trained(corpus, one).order_hash
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
     corpus: OpenCorpus, shapes: Path
 ) -> None:
@@ -234,6 +238,7 @@ def test_a_loss_that_is_not_finite_ends_the_variant_and_not_its_neighbour(
 
 
 @pytest.mark.parametrize("what", ["parameter", "running statistic"])
+@pytest.mark.slow
 def test_weights_that_are_not_finite_after_the_last_step_end_the_variant_as_diverged(
     corpus: OpenCorpus, shapes: Path, what: str
 ) -> None:
@@ -256,6 +261,7 @@ def test_weights_that_are_not_finite_after_the_last_step_end_the_variant_as_dive
     assert training.variants[sound.key()].status == "running"
 
 
+@pytest.mark.slow
 def test_an_error_in_one_variant_ends_it_alone(corpus: OpenCorpus, shapes: Path) -> None:
     sick, sound = recipe(shapes, 1), recipe(shapes, 2)
     members = cohort(sick, sound)

@@ -99,6 +99,7 @@ def spoil(folder: Path, home: Path) -> Spoil:
     return run
 
 
+@pytest.mark.slow
 def test_held_out_pairs_that_cannot_be_used_are_counted_and_named_beside_trainings(
     folder: Path, home: Path, tmp_path: Path, spoil: Spoil
 ) -> None:

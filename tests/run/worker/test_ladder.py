@@ -102,6 +102,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert found["clock"]["startup_steps"] + found["clock"]["steps"] == found["step_number"]
 
 
+@pytest.mark.slow
 def test_each_rung_equals_its_recipe_trained_alone_bit_for_bit(
     columns: Columns, each_alone: dict[str, dict[str, Any]]
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
     assert names == {"record.json", "model.safetensors", "examples.parquet"}
 
 
+@pytest.mark.slow
 def test_weights_are_those_that_the_record_names_or_none(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_weights_are_those_that_the_record_names_or_none(
     assert not list((tmp_path / "left out").rglob("model.*"))
 
 
+@pytest.mark.slow
 def test_arithmetic_is_that_of_the_steps_made_and_no_clock_s(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_costs_of_a_trial_are_its_own_steps_at_their_settled_pace(
     assert found["cost/shared_seconds"] == 68.0
 
 
+@pytest.mark.slow
 def test_a_record_holds_the_declared_metrics_and_no_other(
     corpus: OpenCorpus, shapes: Path, tmp_path: Path
 ) -> None:

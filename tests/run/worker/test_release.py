@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 import torch
 from tests.run.worker.random_batches import (
     ROWS,
@@ -34,6 +35,7 @@ def equal(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in theirs)
 
 
+@pytest.mark.slow
 def test_a_variant_that_asks_for_more_memory_than_there_is_ends_alone_and_gives_its_own_back() -> (
     None
 ):
@@ -68,6 +70,7 @@ def test_any_error_of_a_variant_ends_it_alone() -> None:
     assert training.variants[sound.key()].status == "running"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_cohort_in_which_one_was_released_goes_on_bit_for_bit() -> None:
     ended, other = recipe(1), recipe(2)
     members = cohort(ended, other)

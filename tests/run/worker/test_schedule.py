@@ -88,6 +88,7 @@ def test_decay_skips_vectors_and_scales_and_takes_embeddings() -> None:
         assert found[name], name
 
 
+@pytest.mark.slow
 def test_released_decay_also_takes_the_biases_of_attention() -> None:
     recipe = Recipe(objective=CLIP, optimizer=AdamW(decay_attention_bias=True))
     more = {n for n, value in decayed(recipe).items() if value} - {

@@ -18,6 +18,8 @@ from seedbed.errors import TrackingError
 from seedbed.track.mlflow.address import default_tracking_uri, redacted
 from seedbed.track.mlflow.connection import check_tracking, client, prepare_store
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest.World
 
 
@@ -96,7 +98,6 @@ def test_a_path_that_cannot_hold_a_database_is_refused(tmp_path: Path) -> None:
         check_tracking("sqlite:////proc/nowhere/mlflow.db")
 
 
-@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_found_out_soon(silent: str) -> None:
     for uri in (f"http://127.0.0.1:{closed_port()}", silent):
         start = time.monotonic()
@@ -156,7 +157,6 @@ def test_the_experiment_is_created_once_and_its_files_lie_beside_the_database(
     assert found.artifact_location == f"file://{tmp_path}/mlartifacts/another_study"
 
 
-@pytest.mark.slow
 def test_many_processes_may_open_a_fresh_database_at_once(tmp_path: Path) -> None:
     uri = default_tracking_uri(tmp_path / "a home")
     code = (

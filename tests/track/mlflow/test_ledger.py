@@ -14,6 +14,8 @@ from seedbed.track.mlflow.connection import client
 from seedbed.track.mlflow.ledger import is_refused
 from seedbed.track.outbox import CurvePoint
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest.World
 FINALS = ("zeroshot/top1", "zeroshot/top5", "cost/image_views", "train/final_loss")
 
@@ -29,7 +31,6 @@ def test_a_study_is_one_run_with_a_child_for_each_trial(world: World) -> None:
     assert world.run_of(1).info.run_name == "depth=6 supervision=declip s=0"
 
 
-@pytest.mark.slow
 def test_params_are_the_factors_the_seed_and_the_recipe(world: World) -> None:
     world.told()
     assert world.run_of(0).data.params == {
@@ -53,14 +54,12 @@ def test_constants_are_the_recipes_own_fields_on_the_study_run(world: World) -> 
     assert study.data.params == {"optimizer.lr": "0.001", "corpus.uri": "https://host/x.tar"}
 
 
-@pytest.mark.slow
 def test_the_step_is_samples_seen_and_finals_stand_at_the_last(world: World) -> None:
     world.told()
     assert [step for step, _ in world.history(0, "train/loss")] == [256 * i for i in range(1, 41)]
     assert world.history(0, "zeroshot/top1") == [(40 * 256, 0.1 + 0.2)]
 
 
-@pytest.mark.slow
 def test_trials_carry_the_tags_that_say_what_they_were(world: World) -> None:
     world.told()
     tags = world.run_of(0).data.tags
@@ -125,7 +124,6 @@ def test_values_that_are_no_numbers_are_left_out_and_named(world: World) -> None
     assert run.data.tags["seedbed.missing_metrics"] == '["zeroshot/top1"]'
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_trial_ends_as_its_status_says_and_the_study_is_finished_only_when_all_are_completed(
     world: World, status: str
@@ -167,7 +165,6 @@ def test_an_interrupted_trial_is_killed_and_one_that_ended_stays_as_it_was(world
     assert world.run_of(1).info.status == "FINISHED"
 
 
-@pytest.mark.slow
 def test_no_trial_stays_running_when_a_study_is_closed(world: World) -> None:
     ledger = world.ledger()
     ledger.open_study(world.entry())
@@ -187,7 +184,6 @@ def test_a_missing_file_is_named_and_all_else_is_kept(world: World) -> None:
     assert set(FINALS) <= set(world.run_of(0).data.metrics)
 
 
-@pytest.mark.slow
 def test_an_analysis_is_a_child_run_of_its_own_found_again(world: World) -> None:
     for _ in range(2):
         ledger = world.ledger()
@@ -200,7 +196,6 @@ def test_an_analysis_is_a_child_run_of_its_own_found_again(world: World) -> None
     assert list(found["files"]) == ["report/effects.csv"]
 
 
-@pytest.mark.slow
 def test_nothing_is_written_to_the_working_directory(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +207,6 @@ def test_nothing_is_written_to_the_working_directory(
     assert list(tmp_path.glob("mlartifacts/text_depth/*/artifacts/design.json"))
 
 
-@pytest.mark.slow
 def test_nothing_is_printed_and_no_run_is_made_active(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from seedbed.recall import curves_of, recall
 from seedbed.track.mlflow.added import add_results
 from seedbed.track.mlflow.reader import read_artifact, read_curve, read_design, read_trials
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest.World
 # Not -0.0, which sqlite keeps as 0.0.
 AWKWARD = (0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, 1.5e-11, 2.0**53 + 2, 1e-300)
@@ -56,7 +58,6 @@ def test_a_curves_metric_is_no_final(world: World) -> None:
     assert "train/loss" not in trial.record.metrics
 
 
-@pytest.mark.slow
 def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
     metrics = {f"zeroshot/per_class/{i}": i / 7 for i in range(400)}
     assert len(json.dumps(list(metrics))) > 8000
@@ -65,7 +66,6 @@ def test_more_finals_than_a_tag_can_name_are_read_whole(world: World) -> None:
     assert trial.record.metrics == metrics
 
 
-@pytest.mark.slow
 def test_thirty_eight_test_sets_fit_a_run_and_come_back(world: World) -> None:
     names = [f"a_test_set_of_many_pictures_{n}" for n in range(38)]
     said = {"split": "test", "num_templates": 80, "templates": "0" * 16, "classnames": "1" * 16}
@@ -89,7 +89,6 @@ def test_the_design_comes_back_as_it_was_last_told(world: World) -> None:
     assert read_design(world.uri, "text_depth", "demo") == entry.design
 
 
-@pytest.mark.slow
 def test_studies_with_other_overrides_are_kept_apart(world: World) -> None:
     told(world, world.record(0))
     other = world.entry(design={"overrides": {"optimizer.lr": "0.1"}})

@@ -31,6 +31,7 @@ def test_to_tell_everything_again_changes_nothing(world: World) -> None:
     assert len(world.history(0, "train/loss")) == 40
 
 
+@pytest.mark.slow
 def test_a_record_that_is_there_is_not_sent_again(world: World) -> None:
     world.told()
     runs = world.opened()

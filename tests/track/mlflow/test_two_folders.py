@@ -73,6 +73,7 @@ def wait_until(arrived: Callable[[], bool]) -> None:
     raise AssertionError("the ledger did not send what it was told")
 
 
+@pytest.mark.slow
 def test_the_same_folder_goes_on_in_its_run_and_a_run_without_a_mark_is_taken_up(
     world: Any,
 ) -> None:

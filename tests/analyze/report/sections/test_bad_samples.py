@@ -33,6 +33,7 @@ def faulty(depth_study: Study) -> tuple[Study, dict[str, bytes]]:
     return (design, records), files
 
 
+@pytest.mark.slow
 def test_they_are_counted_and_named_in_the_report_and_for_the_terminal(
     faulty: tuple[Study, dict[str, bytes]], tmp_path: Path, provenance: dict[str, Any]
 ) -> None:

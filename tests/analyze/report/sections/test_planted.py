@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from seedbed.analyze import trials_table, write_report
 from seedbed.plan.design import Design
 from seedbed.plan.surface import Surface
@@ -15,6 +17,7 @@ from seedbed.study.record import TrialRecord
 Study = tuple[Design, list[TrialRecord]]
 
 
+@pytest.mark.slow
 def test_planted_means_are_checked_as_differences_are(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:

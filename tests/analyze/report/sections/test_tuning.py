@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.analyze.conftest import with_recipes
 
 from seedbed.analyze import trials_table, write_report
@@ -54,6 +55,7 @@ def designed(study: Callable[..., Study]) -> Study:
     return with_recipes(design, lambda trial: {LR: chosen[trial.cell["supervision"]]}), records
 
 
+@pytest.mark.slow
 def test_each_cell_has_its_tuned_value_its_budget_and_its_place_in_the_space(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -74,6 +76,7 @@ def test_each_cell_has_its_tuned_value_its_budget_and_its_place_in_the_space(
     assert "4 candidates for every cell, quasi-random" in part and "seed 10000" in part
 
 
+@pytest.mark.slow
 def test_the_curve_over_the_budget_is_the_best_so_far(
     study: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -93,6 +96,7 @@ def test_the_curve_over_the_budget_is_the_best_so_far(
     assert "Candidates tried" in drawn
 
 
+@pytest.mark.slow
 def test_a_tuned_field_is_no_hidden_alias_and_the_same_field_untuned_is(
     study: Callable[..., Study],
 ) -> None:
