@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from threading import Thread
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
@@ -31,6 +34,7 @@ from seedbed.storage.retry import RETRY_SECONDS, retrying_for
 # Rounds in one dataset, the first and at most: bounds the plan in memory, whatever the budget.
 FIRST_LEG, LEG_ROUNDS = 8, 128
 NO_ASSETS: Mapping[str, Any] = MappingProxyType({})
+T = TypeVar("T")
 STALL_SECONDS = 1_800.0  # without a block from anywhere, when no store is away: Ray's own default
 
 
@@ -60,22 +64,22 @@ def stream(
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    datasets = _Datasets(rendering, num_tasks, assets, retry_seconds, placed)
     local = span.batch // span.world
     rest: Columns | None = None
-    for leg in _planned_ahead(_legs(rows, order, span)):
-        for block in _blocks(leg, rendering, num_tasks, assets, retry_seconds, placed):
-            first, size = 0, len(block["id"])
-            if rest is not None:
-                first = local - len(rest["id"])
-                rest = _joined(rest, _part(block, 0, first))
-                if len(rest["id"]) < local:
-                    continue
-                yield rest
-            # Batches inside a block are views of it.
-            while first + local <= size:
-                yield _part(block, first, first + local)
-                first += local
-            rest = _part(block, first, size) if first < size else None
+    for block in datasets.blocks(_planned_ahead(_legs(rows, order, span))):
+        first, size = 0, len(block["id"])
+        if rest is not None:
+            first = local - len(rest["id"])
+            rest = _joined(rest, _part(block, 0, first))
+            if len(rest["id"]) < local:
+                continue
+            yield rest
+        # Batches inside a block are views of it.
+        while first + local <= size:
+            yield _part(block, first, first + local)
+            first += local
+        rest = _part(block, first, size) if first < size else None
 
 
 def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
@@ -93,50 +97,96 @@ def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
 
 def _planned_ahead(legs: Iterator[list[Reads]]) -> Iterator[list[Reads]]:
     """`legs`, each planned while the one before is read: a whole one takes seconds."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="plan")
-    try:
-        ahead = pool.submit(next, legs, None)
+    ahead = _aside(lambda: next(legs, None))
+    while (leg := ahead.result()) is not None:
+        ahead = _aside(lambda: next(legs, None))
+        yield leg
+
+
+@dataclass(frozen=True)
+class _Datasets:
+    """Runs legs as datasets; the fields are as at `stream`."""
+
+    rendering: Rendering
+    num_tasks: int
+    assets: Mapping[str, Any]
+    retry_seconds: float
+    placed: Callable[[], dict[str, Any]]
+
+    def blocks(self, legs: Iterator[list[Reads]]) -> Iterator[Columns]:
+        """The blocks of all `legs` in order.
+
+        The last rounds of a leg leave ever more cores without work, and a new dataset's first
+        block takes seconds: so the next leg begins when this one has no more rounds to come than
+        there are tasks, and a core is free, which says that none of these waits for one: a task of
+        the next would keep it from them, if it stood still with its share of the store full. Until
+        its turn it may hold half of that, since what is to come of this leg is at most the rest.
+        """
+        ahead = _aside(lambda: self._begun(legs))
         while (leg := ahead.result()) is not None:
-            ahead = pool.submit(next, legs, None)
-            yield leg
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+            leg.dataset.context.execution_options.resource_limits = leg.limits
+            left = sum(len(reads.picks) for reads in leg.reads)
+            last = self.num_tasks * max(len(reads.picks) for reads in leg.reads)
+            begun = False
+            for block in leg.blocks:
+                left -= len(block["id"])
+                if not begun and (not left or (left <= last and _core_is_free())):
+                    ahead, begun = _aside(lambda: self._begun(legs)), True
+                yield block
+
+    def _begun(self, legs: Iterator[list[Reads]]) -> _Leg | None:
+        """The next leg, when its first block is there."""
+        leg = next(legs, None)
+        if leg is None:
+            return None
+        rendering, chunk = self.rendering, chunk_rows(self.rendering)
+        assets, retry_seconds = self.assets, self.retry_seconds
+
+        def task(item: dict[str, Any]) -> Iterator[Columns]:
+            for asset in rendering.assets:
+                if asset.name in assets:
+                    asset.install(partial(ray.get, assets[asset.name]))
+            with retrying_for(retry_seconds):
+                yield from render(pickle.loads(item["reads"][0]), rendering, chunk)
+
+        plans = [{"reads": pickle.dumps(reads)} for reads in leg]
+        held = max(reads.num_bytes for reads in leg)
+        rows = max(len(reads.picks) for reads in leg)
+        # Each rank's dataset would take half of its node's store, whoever else is on it. Ray counts
+        # what waits, and not what the rank has taken.
+        share = waiting_bytes(rendering, rows, self.num_tasks)
+        dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
+            task,
+            batch_size=1,
+            concurrency=self.num_tasks,
+            memory=task_bytes(rendering, held),
+            ray_remote_args_fn=self.placed,
+        )
+        dataset.context.execution_options.resource_limits = _limits(share // 2)
+        blocks = _blocks(dataset)
+        return _Leg(leg, dataset, _limits(share), chain([next(blocks)], blocks))
 
 
-def _blocks(
-    leg: list[Reads],
-    rendering: Rendering,
-    num_tasks: int,
-    assets: Mapping[str, Any],
-    retry_seconds: float,
-    placed: Callable[[], dict[str, Any]],
-) -> Iterator[Columns]:
-    chunk = chunk_rows(rendering)
+@dataclass(frozen=True)
+class _Leg:
+    """Rounds, the dataset that renders them, what it may take in its turn, and its blocks."""
 
-    def task(item: dict[str, Any]) -> Iterator[Columns]:
-        for asset in rendering.assets:
-            if asset.name in assets:
-                asset.install(partial(ray.get, assets[asset.name]))
-        with retrying_for(retry_seconds):
-            yield from render(pickle.loads(item["reads"][0]), rendering, chunk)
+    reads: list[Reads]
+    dataset: ray.data.Dataset
+    limits: ray.data.ExecutionResources
+    blocks: Iterator[Columns]
 
-    plans = [{"reads": pickle.dumps(reads)} for reads in leg]
-    held = max(reads.num_bytes for reads in leg)
-    rows = max(len(reads.picks) for reads in leg)
-    # Each rank's dataset would take half of its node's store, whoever else is on it. Ray counts
-    # what waits, and not what the rank has taken.
-    limits = ray.data.ExecutionResources.for_limits(
-        object_store_memory=waiting_bytes(rendering, rows, num_tasks)
-    )
-    ray.data.DataContext.get_current().execution_options.resource_limits = limits
-    dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
-        task,
-        batch_size=1,
-        concurrency=num_tasks,
-        memory=task_bytes(rendering, held),
-        ray_remote_args_fn=placed,
-    )
-    # Blocks come as the tasks emitted them; batching is ours, since it spans legs.
+
+def _core_is_free() -> bool:
+    return float(ray.available_resources().get("CPU", 0.0)) >= 1
+
+
+def _limits(num_bytes: int) -> ray.data.ExecutionResources:
+    return ray.data.ExecutionResources.for_limits(object_store_memory=num_bytes)
+
+
+def _blocks(dataset: ray.data.Dataset) -> Iterator[Columns]:
+    """As the tasks emitted them; batching is ours, since it spans legs."""
     blocks = iter(dataset.iter_batches(batch_size=None, prefetch_batches=2, batch_format="numpy"))
     while True:
         try:
@@ -149,6 +199,20 @@ def _blocks(
                 raise
             raise known from None
         yield {name: np.asarray(column) for name, column in block.items()}
+
+
+def _aside(work: Callable[[], T]) -> Future[T]:
+    """What `work` gives, from a thread that a process does not wait for at its end."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, name="ahead", daemon=True).start()
+    return future
 
 
 def _part(columns: Columns, first: int, last: int) -> Columns:
