@@ -49,7 +49,8 @@ def contrast_figure(findings: Findings, factor: str) -> Figure:
 def seed_differences(findings: Findings, factor: str, level: object) -> list[float]:
     """The response at `level` minus at the baseline, wherever the rest of the cell and the seed
     completed both: the raw pairs behind a contrast."""
-    done = findings.trials[completed(findings.trials)].dropna(subset=[findings.primary.unit.name])
+    done = findings.levelled[completed(findings.levelled)]
+    done = done.dropna(subset=[findings.primary.unit.name])
     others = [name for name in findings.factors if name != factor]
     values = done.set_index([*others, "seed"])[[factor, findings.primary.unit.name]]
     of_level = values.loc[values[factor] == level, findings.primary.unit.name]

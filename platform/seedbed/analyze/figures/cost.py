@@ -29,7 +29,7 @@ def cost_figure(findings: Findings) -> Figure:
     """Cells over their cost: the last factor with few levels as colours, the others as labels."""
     unit, cost = findings.primary.unit, findings.cost
     assert cost is not None
-    done = findings.trials[completed(findings.trials)].dropna(subset=[unit.name, cost.name])
+    done = findings.levelled[completed(findings.levelled)].dropna(subset=[unit.name, cost.name])
     few = [name for name in findings.factors if len(findings.factors[name]) <= NUM_TONES]
     toned = few[-1] if few and len(findings.factors) > 1 else None
     labelled = [name for name in findings.factors if name != toned]

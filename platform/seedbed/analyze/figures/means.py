@@ -48,7 +48,7 @@ def means_figure(findings: Findings, factor: str, by: str | None = None) -> Figu
         )  # fmt: skip
     except AnalysisError:
         return None
-    done = findings.trials[completed(findings.trials)]
+    done = findings.levelled[completed(findings.levelled)]
     lines = []
     for value in list(findings.design.factors[by].levels) if by else [None]:
         points = []

@@ -16,6 +16,7 @@ from seedbed.analyze.findings.budget_effects import AgainstBudget, BudgetEffect,
 from seedbed.analyze.stats.chosen_error import block_of, chosen_error
 from seedbed.analyze.stats.comparison import Estimate
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.halves import spans_halves, without_blocks
 from seedbed.analyze.stats.means import compared
 from seedbed.analyze.stats.trend import Cell, Trend, crossing, fit_trend, next_budget
 from seedbed.analyze.trials.foreign import SAMPLES
@@ -76,7 +77,9 @@ class _Seen:
 
     @cached_property
     def done(self) -> pd.DataFrame:
-        rows = self.trials[completed(self.trials)]
+        """What bare means are taken of: without what a seed, or its half of a fraction, shares."""
+        trials = without_blocks(self.design, self.trials, self.response)
+        rows = trials[completed(trials)]
         values = pd.to_numeric(rows[self.response], errors="coerce").astype(float)
         return rows.assign(**{self.response: values})[np.isfinite(values)]
 
@@ -86,7 +89,9 @@ class _Seen:
         if self.done.empty:
             return None
         order = 2 if len(self.numbers) > 2 else 1
-        return fit_trend(self._means(self.done), list(self.numbers.values()), order)
+        means, budgets = self._means(self.done), list(self.numbers.values())
+        # The halves' difference was taken from what the lines would have left.
+        return fit_trend(means, budgets, order, spent=int(spans_halves(self.done, [*self.factors])))
 
     def _means(self, rows: pd.DataFrame) -> dict[Cell, list[float]]:
         grouped = rows.groupby([*self.factors, self.name], observed=True)[self.response].mean()

@@ -74,7 +74,9 @@ def _effects(
     design: Design, trials: pd.DataFrame, response: str, factor: str
 ) -> dict[str, Comparison]:
     """By its label, each level of a factor against the baseline."""
-    block = block_of(design) if trials["seed"].nunique() > 1 else None
+    block = block_of(design)
+    if block is not None and trials[block].nunique() < 2:
+        block = None
     seen = observe(trials, response, list(design.factors), block)
     fit = Fit(seen, design.order, chosen_error(design, trials, response))
     comparisons = level_contrasts(fit, factor, design.factors[factor].baseline)

@@ -15,11 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from seedbed.analyze.stats.chosen_error import BLOCK, FEWEST_SEEDS
+from seedbed.analyze.stats.chosen_error import BLOCK, FEWEST_SEEDS, block_of
 from seedbed.analyze.stats.fit import Fit
+from seedbed.analyze.stats.halves import num_seeds_of
 from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.margins import lies, lies_outside
 from seedbed.analyze.trials.observations import Floats, Observations, observe
+from seedbed.analyze.trials.table import HALF, half_label
 from seedbed.plan.design import Design
 from seedbed.plan.surface import Surface
 from seedbed.study.claim import Claim
@@ -144,9 +146,10 @@ def tables(
     of_cell = np.array([cells[trial.cell] for trial in design.trials])
     means = np.array([surface.value(cell) for cell in cells])[of_cell]
     spreads = np.array([surface.spread(cell) for cell in cells])[of_cell]
+    seeds = np.unique([trial.seed for trial in design.trials], return_inverse=True)[1].reshape(-1)
     for _ in range(draws):
-        shifts = surface.seed_spread * rng.normal(size=len(whole.levels[BLOCK]))
-        y = means + shifts[whole.codes[BLOCK]] + spreads * rng.normal(size=len(means))
+        shifts = surface.seed_spread * rng.normal(size=seeds.max() + 1)
+        y = means + shifts[seeds] + spreads * rng.normal(size=len(means))
         if is_share:
             y = np.clip(y, 0.0, 1.0)
         kept = rng.uniform(size=len(y)) >= lost
@@ -163,9 +166,10 @@ def _analyse(
     known: dict[tuple[int, int], Floats],
 ) -> None:
     """Fit what is asked, and write it into row `number`. `known` are the weights, which depend on
-    the model and on how many seeds are left."""
-    num_blocks = len(seen.levels[BLOCK])
-    kind = _error(num_blocks, error, seed_is_unit)
+    the model and on how many blocks are left."""
+    blocks = seen.levels[seen.block or BLOCK]
+    num_blocks = len(blocks)
+    kind = _error(num_seeds_of(blocks), error, seed_is_unit)
     fits: dict[int, Fit] = {}
     for place, one in enumerate(asked):
         if one.order not in fits:
@@ -189,14 +193,14 @@ def _error(num_seeds: int, stated: str, seed_is_unit: bool) -> str:
 def _observations(design: Design) -> Observations:
     """All planned trials, with values that stand for none, each baseline the first level."""
     rows = [
-        {"key": t.key, "seed": t.seed, "y": float(n % 7), **_texts(t.cell)}
+        {"key": t.key, "seed": t.seed, HALF: half_label(t), "y": float(n % 7), **_texts(t.cell)}
         for n, t in enumerate(design.trials)
     ]
     table = pd.DataFrame(rows)
     for name, factor in design.factors.items():
         levels = sorted(factor.levels, key=lambda level: level != factor.baseline)
         table[name] = pd.Categorical(table[name], categories=[label_text(one) for one in levels])
-    return observe(table, "y", list(design.factors), BLOCK)
+    return observe(table, "y", list(design.factors), block_of(design) or BLOCK)
 
 
 def _texts(cell: Mapping[str, Any]) -> dict[str, str]:
@@ -204,13 +208,14 @@ def _texts(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _left(whole: Observations, y: Floats, kept: NDArray[np.bool_]) -> Observations:
-    """What is left of a study: the completed trials, and the seeds that have one."""
-    blocks = whole.codes[BLOCK][kept]
+    """What is left of a study: the completed trials, and the blocks that have one."""
+    block = whole.block or BLOCK
+    blocks = whole.codes[block][kept]
     present, renumbered = np.unique(blocks, return_inverse=True)
     codes = {name: own[kept] for name, own in whole.codes.items()} | {
-        BLOCK: renumbered.astype(np.int64).reshape(-1)
+        block: renumbered.astype(np.int64).reshape(-1)
     }
-    levels = whole.levels | {BLOCK: tuple(whole.levels[BLOCK][n] for n in present)}
+    levels = whole.levels | {block: tuple(whole.levels[block][n] for n in present)}
     cells = np.stack([codes[name] for name in whole.factors], axis=1)
     runs = int(np.unique(cells, axis=0, return_counts=True)[1].max())
     centre = float(y[kept].mean())
@@ -220,7 +225,7 @@ def _left(whole: Observations, y: Floats, kept: NDArray[np.bool_]) -> Observatio
         levels=levels,
         y=y[kept] - centre,
         centre=centre,
-        num_seeds=min(runs, len(present)),
+        num_seeds=min(runs, num_seeds_of(levels[block])),
         rows=np.flatnonzero(kept),
     )
 

@@ -43,18 +43,19 @@ def look_ahead(
     factors: Sequence[str],
     comparisons: Sequence[Comparison],
     *,
-    block: str = "seed",
+    block: str | None = "seed",
     cost: str = "",
     error: str = "pooled",
     order: int = 2,
 ) -> Outlook:
     """What further seeds would bring, from the errors of `comparisons`.
 
-    `error` is what those rest on: their degrees of freedom grow with it. An effect's error is that
-    of its least certain comparison; it falls with the root of the seeds.
+    `block` is what they are made within, and `error` what they rest on: their degrees of freedom
+    grow with it. An effect's error is that of its least certain comparison; it falls with the root
+    of the seeds.
     """
     done = completed(trials)
-    num_seeds = int(trials.loc[done, block].nunique())
+    num_seeds = int(trials.loc[done, "seed"].nunique())
     per_cell, missing = _hours(trials, factors, cost)
     errors = _errors(comparisons)
     fit = _fitted(trials, response, factors, block, order)
@@ -91,7 +92,7 @@ def _errors(comparisons: Sequence[Comparison]) -> dict[str, tuple[float, float]]
 
 
 def _fitted(
-    trials: pd.DataFrame, response: str, factors: Sequence[str], block: str, order: int
+    trials: pd.DataFrame, response: str, factors: Sequence[str], block: str | None, order: int
 ) -> Fit | None:
     try:
         return Fit(observe(trials, response, factors, block), order)
@@ -103,8 +104,11 @@ def _df(fit: Fit, num_cells: int, df: float, seeds: int, now: int, error: str) -
     """Of the error with `seeds` complete seeds; if it is not pooled, in step with the seeds."""
     if error != "pooled":
         return df * (seeds - 1) / (now - 1)
-    of_cells = fit.basis.shape[1] - (now - 1)
-    return seeds * num_cells - of_cells - (seeds - 1)
+    rank, block = fit.basis.shape[1], fit.seen.block
+    if block is None:
+        return seeds * num_cells - rank
+    blocks = len(fit.seen.levels[block])  # as many a seed as now
+    return seeds * num_cells - (rank - blocks) - blocks * seeds / now
 
 
 def _reach(num_seeds: int) -> list[int]:

@@ -125,9 +125,10 @@ def _anova(
     error: str,
 ) -> pd.DataFrame:
     if plots:
+        unit = block or BLOCK
         try:
             return anova(
-                trials, response, factors, block=BLOCK, order=order, whole_plot=[BLOCK, ORDER]
+                trials, response, factors, block=unit, order=order, whole_plot=[unit, ORDER]
             )
         except AnalysisError:  # too few orders are left to be units
             pass

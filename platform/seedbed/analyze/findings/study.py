@@ -26,6 +26,7 @@ from seedbed.analyze.numbers import Unit, unit_of
 from seedbed.analyze.stats.chosen_error import block_of
 from seedbed.analyze.stats.comparison import adjusted
 from seedbed.analyze.stats.components import variance_components
+from seedbed.analyze.stats.halves import levelled
 from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.missing import missing_trials
 from seedbed.analyze.stats.two_level import effects_two_level
@@ -42,12 +43,16 @@ COST = DEVICE_HOURS.name
 class Findings:
     """A study's analysis. `trials` has each factor's baseline as its first level.
 
+    `levelled` are the trials without what the halves of a folded fraction differ by, for what shows
+    bare trials and cells (see `halves`).
+
     `tests` are the responses that are a test set's top-1, with the chance level of each, and
     `by_test` says what the effects on them differ by; both are empty for fewer than two.
     """
 
     design: Design
     trials: pd.DataFrame
+    levelled: pd.DataFrame
     factors: dict[str, list[Any]]
     baselines: dict[str, Any]
     primary: ResponseFindings
@@ -108,22 +113,24 @@ def find(
     found = hidden_aliases(ordered, _paths(design))
     aliases = [alias for alias in found if alias.field not in tuned]
     tests = scored_tests(design, ordered)
+    block, level = block_of(design), levelled(design, ordered, primary.unit.name)
     return Findings(
         design=design,
         trials=ordered,
+        levelled=level,
         factors=factors,
         baselines=baselines,
         primary=primary,
         secondary=_adjusted_together(responses[1:]),
         missing=missing_trials(ordered, list(baselines)),
         aliases=aliases,
-        cells=find_cells(ordered, primary.unit, cost, list(baselines), block_of(design)),
+        cells=find_cells(level, primary.unit, cost, list(baselines), BLOCK if block else None),
         cost=unit_of(design.metric(cost), ordered[cost]) if cost else None,
         claims=_claims(design, ordered, responses, aliases, looked),
         outlook=None
         if primary.fault
-        else _outlook(ordered, primary, list(baselines), cost, design.order),
-        components=_components(ordered, primary, list(baselines), block_of(design)),
+        else _outlook(ordered, primary, list(baselines), cost, design.order, block),
+        components=_components(ordered, primary, list(baselines), block),
         two_level=two_level,
         test_errors=errors_of_tests(design, ordered, primary, baselines, correct or {}),
         looks=looks_taken(design, ordered, baselines, aliases),
@@ -169,10 +176,11 @@ def _outlook(
     factors: list[str],
     cost: str | None,
     order: int,
+    block: str | None,
 ) -> Outlook:
     return look_ahead(
         trials, response.unit.name, factors, [*response.contrasts, *response.interactions],
-        block=BLOCK, cost=cost or "", error=response.error, order=order,
+        block=block, cost=cost or "", error=response.error, order=order,
     )  # fmt: skip
 
 

@@ -110,10 +110,17 @@ def judged(value: float, variance: float, df: float) -> Estimate:
 
 
 def fit_trend(
-    means: Mapping[Cell, Sequence[float]], budgets: Sequence[float], order: int = 1
+    means: Mapping[Cell, Sequence[float]],
+    budgets: Sequence[float],
+    order: int = 1,
+    *,
+    spent: int = 0,
 ) -> Trend:
     """Fits the means of cells, by their codes, at `budgets`; a cell with one budget has no line of
-    its own and takes the slope of its levels."""
+    its own and takes the slope of its levels.
+
+    `spent` degrees of freedom have gone into the means before.
+    """
     cells = tuple(cell for cell, own in means.items() if any(math.isfinite(v) for v in own))
     table = np.array([means[cell] for cell in cells], dtype=np.float64)
     parts = dict.fromkeys(part for cell in cells for part in _parts(cell, order))
@@ -134,7 +141,7 @@ def fit_trend(
     inverse: Floats = np.asarray(np.linalg.pinv(squares, rcond=_TOLERANCE, hermitian=True), float)
     parameters: Floats = inverse @ (design.T @ y)
     rest = y - design @ parameters
-    df = len(y) - int(np.linalg.matrix_rank(design, tol=_TOLERANCE))
+    df = max(0, len(y) - int(np.linalg.matrix_rank(design, tol=_TOLERANCE)) - spent)
     error_sq = float(rest @ rest) / df if df else math.nan
     known: Floats = inverse @ squares
     return Trend(

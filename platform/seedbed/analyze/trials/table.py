@@ -46,7 +46,7 @@ def trials_table(design: Design, records: Iterable[TrialRecord]) -> pd.DataFrame
     columns = ["key", *levels, *_LEADING, *metrics, *_TRAILING]
     table = pd.DataFrame(rows, columns=columns)
     if any(trial.half for trial in design.trials):
-        table[HALF] = [f"{trial.seed}/{trial.half}" for trial in design.trials]
+        table[HALF] = [half_label(trial) for trial in design.trials]
     for path in _varying_fields(design):
         table[RECIPE_PREFIX + path] = [_field(trial, path) for trial in design.trials]
     for name, factor in design.factors.items():
@@ -64,6 +64,11 @@ def _over_the_same_tests(table: pd.DataFrame) -> pd.DataFrame:
         own = [metric.name for metric in MEANS if metric.name in table.columns]
         table.loc[fewer, own] = float("nan")
     return table
+
+
+def half_label(trial: PlannedTrial) -> str:
+    """`0/2` of seed 0 in the half that was added."""
+    return f"{trial.seed}/{trial.half}"
 
 
 def _categories(levels: list[Any]) -> pd.Index[Any]:
