@@ -37,8 +37,9 @@ class Metric:
     `column` is the column of the table of examples that it comes from, "" where it is not counted
     example by example: an example is right where the column's value is below `below`.
     `out_of` names the metric that counts the examples of which it is a share, and `among` the one
-    that counts the answers among which a guess is made, of which `below` are right. `file` is the
-    table's, beside a trial's record, where no task of this package says so.
+    that counts the answers among which a guess is made, of which `below` are right; where nothing
+    counts them, `chance` is the share that guessing gets. `file` is the table's, beside a trial's
+    record, where no task of this package says so.
 
     Raises StudyError for a name that is no text and a kind that does not exist.
     """
@@ -52,6 +53,7 @@ class Metric:
     out_of: str = ""
     among: str = ""
     file: str = ""
+    chance: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:

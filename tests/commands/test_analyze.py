@@ -285,3 +285,72 @@ def test_a_table_of_open_clips_models_is_read_as_it_is(
     # Within the one training set that both have.
     assert "ImageNet 1k differs as measured by -5.7 points at name ViT-B-16 and +1.0 at" in out
     assert "5 of 9 cells" in out and "name ViT-B-16, pretrained openai;" in out
+
+
+def two_tasks(folder: Path) -> tuple[list[str], pd.DataFrame]:
+    """Two trainers on a task of 1,000 classes and on one of two; a run that lacks the second."""
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame(
+        [
+            {
+                "trainer": trainer,
+                "seed": seed,
+                "imagenet": 40 + 5 * (trainer == "b") + rng.normal(0, 0.5),
+                "cats": 80 - 6 * (trainer == "b") + rng.normal(0, 0.5),
+            }
+            for trainer, seed in itertools.product("ab", range(4))
+        ]
+    )
+    rows.loc[7, "cats"] = np.nan
+    rows.to_csv(folder / "runs.csv", index=False)
+    line = ["analyze", str(folder / "runs.csv"), "--response", "imagenet", "cats", "--factors"]
+    return [*line, "trainer", "--block", "seed", "--unit", "percent"], rows
+
+
+def test_chance_levels_give_the_mean_above_chance_of_several_tasks(tmp_path: Path) -> None:
+    """Oracle: DataComp's correction by hand, the difference of paired runs by scipy."""
+    line, rows = two_tasks(tmp_path)
+    line += ["--chance", "imagenet=0.001", "cats=0.5", "--out", str(tmp_path / "report")]
+    assert main(line) == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    section = text.partition("## Several test sets")[2].partition("\n## ")[0]
+    assert "| cats | 50.00 |" in section and "| imagenet | 0.10 |" in section
+    assert "trainer × test set" in section  # the effects go in opposite directions
+    above = ((rows["imagenet"] / 100 - 0.001) / 0.999 + (rows["cats"] / 100 - 0.5) / 0.5) / 2
+    trials = pd.read_csv(tmp_path / "report" / "trials.csv")
+    assert trials["tasks/mean_above_chance"].to_list() == pytest.approx(
+        above.to_list(), nan_ok=True
+    )
+    means = (rows["imagenet"] + rows["cats"]) / 200
+    assert trials["tasks/mean_acc1"].to_list() == pytest.approx(means.to_list(), nan_ok=True)
+    assert "Mean top-1 above chance" in text
+
+
+def test_the_chance_level_of_one_task_is_told(tmp_path: Path) -> None:
+    line, rows = two_tasks(tmp_path)
+    assert main([*line, "--chance", "cats=0.5", "--out", str(tmp_path / "report")]) == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    mean = rows["cats"].mean()
+    assert f"| cats | 50.00 | {mean:.2f} | {2 * (mean - 50):.2f} | 7 |" in text
+    assert "tasks/mean" not in (tmp_path / "report" / "trials.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("chance", "words"),
+    [
+        (["imagnet=0.001"], "imagenet"),
+        (["cats=1"], "from 0, and below 1"),
+        (["cats=-0.1"], "from 0, and below 1"),
+        (["cats=half"], "RESPONSE=SHARE"),
+        (["cats"], "RESPONSE=SHARE"),
+        (["cats=0.5", "cats=0.1"], "once"),
+        (["cats=0.5", "--unit", "number"], "--unit share"),
+    ],
+)
+def test_a_chance_level_that_is_none_is_refused(
+    chance: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, _ = two_tasks(tmp_path)
+    assert main([*line, "--chance", *chance, "--out", str(tmp_path / "report")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()

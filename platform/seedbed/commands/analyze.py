@@ -45,6 +45,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the factor that says how much a run saw (400M, 34B): effects are told against it",
     )
     parser.add_argument("--unit", choices=sorted(UNITS), default="number", help="of the responses")
+    parser.add_argument(
+        "--chance",
+        nargs="+",
+        default=[],
+        metavar="RESPONSE=SHARE",
+        help="what guessing gets of a response (0.001 of 1,000 classes); of two or more responses "
+        "the report has their mean, and that above chance",
+    )
     parser.add_argument("--lower-is-better", action="store_true")
     parser.add_argument(
         "--error",
@@ -79,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
         block=args.block,
         baselines=_baselines(args.baseline, args.factors),
         budget=args.budget,
+        chance=_chances(args.chance, args.response),
         kind=UNITS[args.unit],
         per_cent=args.unit == "percent",
         higher_is_better=not args.lower_is_better and args.unit != "loss",
@@ -135,6 +144,27 @@ def _baselines(said: Sequence[str], factors: Sequence[str]) -> dict[str, str]:
                 mend=nearest(name, factors) if equals else "Write FACTOR=LEVEL.",
             )
         found[name] = level
+    return found
+
+
+def _chances(said: Sequence[str], responses: Sequence[str]) -> dict[str, float]:
+    from seedbed.errors import AnalysisError, nearest
+
+    found: dict[str, float] = {}
+    for one in said:
+        name, equals, level = one.rpartition("=")
+        try:
+            number = float(level)
+        except ValueError:
+            number = float("nan")
+        if not equals or number != number or name in found:
+            raise AnalysisError(
+                f"The chance level is '{one}'"
+                + (f", after one of {name} before." if name in found else "."),
+                why="It names a response of --response once, and the share that guessing gets.",
+                mend=nearest(name or one, responses) + " Write RESPONSE=SHARE, as acc1=0.001.",
+            )
+        found[name] = number
     return found
 
 

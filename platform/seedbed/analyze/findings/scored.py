@@ -18,21 +18,27 @@ from seedbed.plan.design import Design
 
 
 def scored_tests(design: Design, trials: pd.DataFrame) -> dict[str, float]:
-    """The responses that are top-1 of a test set of classes, with their chance levels."""
+    """The responses that are top-1 of a test set of classes, with their chance levels: of two or
+    more, or of what a table's owner gave a level for."""
     found = {}
+    stated = False
     for metric in map(design.metric, design.responses):
+        if metric.chance is not None:
+            found[metric.name], stated = metric.chance, True
+            continue
         if not (metric.file and metric.is_share and metric.below == 1):
             continue
         if metric.among in trials.columns and trials[metric.among].max() > 1:
             found[metric.name] = 1 / float(trials[metric.among].max())
-    return found if len(found) > 1 else {}
+    return found if len(found) > 1 or stated else {}
 
 
 def effects_on_tests(
     design: Design, trials: pd.DataFrame, tests: Mapping[str, float], factors: list[str]
 ) -> pd.DataFrame:
-    """What the effects on several test sets differ by; empty where no trial has them all."""
-    if not tests:
+    """What the effects on several test sets differ by; empty for one, and where no
+    trial has them all."""
+    if len(tests) < 2:
         return pd.DataFrame()
     try:
         return effects_by_test(trials, tests, factors, block=block_of(design), order=design.order)

@@ -47,7 +47,7 @@ class Findings:
     bare trials and cells (see `halves`).
 
     `tests` are the responses that are a test set's top-1, with the chance level of each, and
-    `by_test` says what the effects on them differ by; both are empty for fewer than two.
+    `by_test` says what the effects on them differ by, empty for fewer than two.
     """
 
     design: Design

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from seedbed.analyze.trials.chance import check_chance, means_of, with_means
 from seedbed.analyze.trials.foreign_rows import labels_of, numbers_of
 from seedbed.analyze.trials.observations import AnalysisError, label_text, require_column
 from seedbed.analyze.trials.outcomes import outcomes
@@ -39,8 +40,10 @@ class Stated:
     rows share something, a seed or a machine: comparisons are made within its values. Without one,
     rows of one cell are independent repetitions. `kind` and `higher_is_better` are of all
     responses; percentages are of kind "share" with `per_cent`. `budget` is the factor that says how
-    much a run saw, as a number or as `400M` or `34B`. `error` is "" or "highest-order",
-    which takes the interaction of all factors for the error where cells are not repeated.
+    much a run saw, as a number or as `400M` or `34B`. `chance` is the share that guessing gets of a
+    response; over two or more such responses their mean, and that above chance, are responses too.
+    `error` is "" or "highest-order", which takes the interaction of all factors for the error where
+    cells are not repeated.
     """
 
     responses: Sequence[str]
@@ -50,6 +53,7 @@ class Stated:
     kind: Kind = "number"
     per_cent: bool = False
     budget: str = ""
+    chance: Mapping[str, float] = field(default_factory=dict)
     higher_is_better: bool = True
     error: str = ""
     claims: Sequence[Claim] = ()
@@ -71,6 +75,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         )
     for column in (*stated.responses, *stated.factors, *([stated.block] if stated.block else [])):
         require_column(table, column)
+    check_chance(stated.chance, stated.responses, stated.kind)
     if not len(table):
         raise AnalysisError("The table has no row.", mend="Give one with a row for each run.")
     rows = table.reset_index(drop=True)
@@ -81,9 +86,16 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
     seeds = _seeds(rows, cells, stated)
     factors = {name: _factor(name, labels[name], stated) for name in stated.factors}
     metrics = tuple(
-        Metric(name, kind=stated.kind, higher_is_better=stated.higher_is_better)
+        Metric(
+            name,
+            kind=stated.kind,
+            higher_is_better=stated.higher_is_better,
+            chance=stated.chance.get(name),
+        )
         for name in stated.responses
     )
+    means = means_of(stated.chance, stated.responses)
+    metrics = (*metrics, *means)
     check_claims(stated.claims, list(factors.values()), metrics)
     keys = [f"row-{number + 1:06d}" for number in range(len(rows))]
     highest = stated.error == HIGHEST_ORDER
@@ -93,7 +105,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         study=stated.name,
         question=f"What do {', '.join(stated.factors)} change?",
         factors=factors,
-        responses=tuple(stated.responses),
+        responses=tuple(metric.name for metric in metrics),
         metrics=metrics,
         claims=tuple(StatedClaim(claim=claim) for claim in stated.claims),
         error=StatedError(kind="residual") if highest else StatedError(),
@@ -110,10 +122,11 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         name: numbers_of(rows, name, kind=stated.kind, per_cent=stated.per_cent)
         for name in stated.responses
     }
+    by_row = [{name: own[n] for name, own in values.items()} for n in range(len(rows))]
     ended = outcomes(rows, (*stated.factors, stated.block, *stated.responses))
     records = [
-        _record(stated, key, cell, seed, {name: own[n] for name, own in values.items()}, ended[n])
-        for n, (key, cell, seed) in enumerate(zip(keys, cells, seeds, strict=True))
+        _record(stated, key, cell, seed, with_means(own, stated.chance, means), outcome)
+        for key, cell, seed, own, outcome in zip(keys, cells, seeds, by_row, ended, strict=True)
     ]
     return design, records
 

@@ -12,9 +12,12 @@ from seedbed.analyze.trials.rows import rows_of
 
 
 def several_test_sets(findings: Findings) -> list[Section]:
-    """Nothing of a study with one test set."""
+    """Nothing of a study with one test set, unless its chance level was given."""
     if not findings.tests:
         return []
+    if len(findings.tests) == 1:
+        words = ["Above chance is (top-1 − chance) / (1 − chance), chance being as it was given."]
+        return [Section("Above chance", words, tables=[_scores(findings)])]
     words = [
         "Every trial was scored on each of these test sets. Their plain mean is DataComp's; above "
         "chance, (top-1 − chance) / (1 − chance), a test set of two classes counts no more than "
