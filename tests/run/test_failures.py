@@ -16,7 +16,7 @@ import ray.train
 from tests.fixtures.studies import run_study, small_plan
 
 from seedbed.cluster.asked import Asked
-from seedbed.errors import BAD_DATA, OWN_ERROR, DataError, failure_in, ours
+from seedbed.errors import BAD_DATA, INFRASTRUCTURE, OWN_ERROR, DataError, failure_in, ours
 from seedbed.plan.plan import Plan
 from seedbed.run.driver import launch
 from seedbed.run.driver.attempts import Reached, attempts
@@ -282,7 +282,7 @@ def test_a_lost_holder_s_cohort_goes_on_with_other_workers_from_its_last_checkpo
 
 def failing(reason: Exception) -> Callable[[int], None]:
     def fit(retries: int) -> None:
-        raise ray.train.WorkerGroupError("the workers failed", {0: RuntimeError("x"), 1: reason})
+        raise ray.train.WorkerGroupError("the workers failed", {0: reason, 1: reason})
 
     return fit
 
@@ -294,12 +294,26 @@ def test_failures_add_up_only_while_nothing_new_is_reached() -> None:
 
     def fit(retries: int) -> None:
         assert retries == next(count)
-        failing(RuntimeError("out of memory"))(retries)
+        failing(ray.exceptions.WorkerCrashedError())(retries)
 
     reason = attempts(fit, lambda: next(looks))
     # Failures at 0 (no further), 1 (further), 1, 1, 2 (further), 2, 2, 2: the fourth at 2 ends it.
     assert next(count) == 8
-    assert reason == "x (4 times without getting any further)"
+    assert reason.endswith("(4 times without getting any further)")
+    assert reason.failure == INFRASTRUCTURE
+
+
+def test_the_same_error_of_the_workers_own_code_is_not_tried_a_third_time() -> None:
+    looks = iter([Reached("", ())] * 9)
+    reason = attempts(failing(RuntimeError("no such layer")), lambda: next(looks))
+    assert reason == "no such layer (2 times without getting any further)"
+    assert (reason.failure, reason.attempts) == (OWN_ERROR, 2)
+
+
+def test_other_words_of_the_workers_own_code_are_tried_as_often_as_a_loss() -> None:
+    looks, words = iter([Reached("", ())] * 9), iter("abcdef")
+    reason = attempts(lambda n: failing(RuntimeError(next(words)))(n), lambda: next(looks))
+    assert reason == "d (4 times without getting any further)"
 
 
 def test_an_error_of_ours_on_any_rank_ends_it_at_the_first_attempt() -> None:

@@ -13,6 +13,7 @@ from ray.train.v2._internal.exceptions import RayTrainError, UserExceptionWithTr
 from seedbed.errors import (
     INFRASTRUCTURE,
     OUT_OF_MEMORY,
+    OWN_ERROR,
     CohortTooLargeError,
     Reason,
     SeedbedError,
@@ -26,6 +27,7 @@ from seedbed.storage.folder import Folder
 from seedbed.storage.retry import plain, retry
 
 MAX_FAILURES = 3  # of a cohort's workers or nodes in a row, without any progress between
+MAX_OWN_FAILURES = 1  # by what workers raised themselves: twice the same is no accident
 # After the end of a node that had notice: workers elsewhere may end the upload of their part of a
 # checkpoint, whose other parts are there. They wait as long where it cannot be completed.
 GRACE_SECONDS = 10.0
@@ -84,10 +86,12 @@ def attempts(
     It is given how often it was called before. Each call resumes from the last checkpoint. A
     SeedbedError ends it at once: the data or the study must change, or transient errors were
     retried already. Other failures end it after `most` + 1 in a row without progress, as `look`
-    sees it; progress resets the count. A CohortTooLargeError is raised: less may be trained at a
-    time. `say` is told why each other call follows.
+    sees it, or where workers have raised the same error of their own once more; progress resets
+    the count. A CohortTooLargeError is raised: less may be trained at a time. `say` is told why
+    each other call follows.
     """
     failures = retries = 0
+    last = ""
     try:
         before = look()
         while True:
@@ -102,11 +106,14 @@ def attempts(
                 now = look()  # waits for an unreachable store too, which may be the cause
                 failures = failures + 1 if now == before else 1
                 before = now
-                if failures > most:
-                    words = f"{root_cause(error)} ({failures} times without getting any further)"
-                    return Reason(words, failure_by(error), retries + 1)
+                words, kind = root_cause(error), failure_by(error)
+                again = kind == OWN_ERROR and words == last
+                if failures > (min(most, MAX_OWN_FAILURES) if again else most):
+                    words = f"{words} ({failures} times without getting any further)"
+                    return Reason(words, kind, retries + 1)
+                last = words
                 retries += 1
-                say(root_cause(error))
+                say(words)
             else:
                 return Reason("")
     except CohortTooLargeError:
