@@ -69,18 +69,18 @@ def run(args: argparse.Namespace) -> None:
     """Print the answer and write the report. Raises SeedbedError for what cannot be analysed."""
     from seedbed.analyze.report.write import write_report
     from seedbed.analyze.trials.foreign import Stated, study_of
-    from seedbed.analyze.trials.foreign_rows import num_repeated, runs_of_cells
+    from seedbed.analyze.trials.foreign_rows import runs_of_cells
     from seedbed.analyze.trials.table import trials_table
 
     name = args.table.removeprefix(MLFLOW).rpartition("/")[2].partition(".")[0]
-    read = _read(args.table, args.tracking_uri)
+    columns = [*args.response, *args.factors, *([args.block] if args.block else [])]
+    read = _read(args.table, columns, args.tracking_uri)
     table = runs_of_cells(read, args.factors) if args.table.startswith(MLFLOW) else read
     if len(table) < len(read):
         left = f"{len(read) - len(table)} of {len(read)} runs have none of the factors: left out"
         print(left, file=sys.stderr)
-    if args.block and (repeated := num_repeated(table)):
-        again = f"{repeated} of {len(table)} rows are another one again in every column"
-        print(f"{again}: leave out a run that is there twice", file=sys.stderr)
+    if args.block:
+        _tell_repeated(table, args.table, columns)
     stated = Stated(
         responses=args.response,
         factors=args.factors,
@@ -103,32 +103,32 @@ def run(args: argparse.Namespace) -> None:
     print(f"\nreport  {report.page}")
 
 
-def _read(said: str, tracking_uri: str) -> pd.DataFrame:
-    import pandas as pd
+def _read(said: str, columns: Sequence[str], tracking_uri: str) -> pd.DataFrame:
+    from seedbed.analyze.trials.foreign_file import read_file
 
-    from seedbed.errors import AnalysisError
+    if not said.startswith(MLFLOW):
+        return read_file(said, columns)
+    from seedbed.analyze.trials.foreign_rows import table_of
+    from seedbed.home import home
+    from seedbed.track.mlflow.address import default_tracking_uri
+    from seedbed.track.mlflow.foreign import runs_of
 
-    if said.startswith(MLFLOW):
-        from seedbed.analyze.trials.foreign_rows import table_of
-        from seedbed.home import home
-        from seedbed.track.mlflow.address import default_tracking_uri
-        from seedbed.track.mlflow.foreign import runs_of
+    uri = tracking_uri or default_tracking_uri(home())
+    return table_of(runs_of(said.removeprefix(MLFLOW), uri))
 
-        uri = tracking_uri or default_tracking_uri(home())
-        return table_of(runs_of(said.removeprefix(MLFLOW), uri))
-    path = Path(said)
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        # Labels stay as they are written: "NA" may be a name.
-        separator = "\t" if path.suffix == ".tsv" else ","
-        return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise AnalysisError(
-            f"The table {said} cannot be read.",
-            why=str(error).strip(),
-            mend=f"Give a .csv, .tsv or .parquet file, or {MLFLOW}EXPERIMENT.",
-        ) from None
+
+def _tell_repeated(table: pd.DataFrame, said: str, columns: Sequence[str]) -> None:
+    """Rows that are one run twice, perhaps: equal in all columns of the file, also those that are
+    not read otherwise."""
+    from seedbed.analyze.trials.foreign_file import read_file
+    from seedbed.analyze.trials.foreign_rows import num_repeated
+
+    repeated = num_repeated(table)
+    if repeated and not said.startswith(MLFLOW):
+        repeated = num_repeated(read_file(said, columns, whole=True))
+    if repeated:
+        again = f"{repeated} of {len(table)} rows are another one again in every column"
+        print(f"{again}: leave out a run that is there twice", file=sys.stderr)
 
 
 def _baselines(said: Sequence[str], factors: Sequence[str]) -> dict[str, str]:
