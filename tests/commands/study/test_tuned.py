@@ -1,39 +1,53 @@
-"""A search whose candidates have ended. Oracle: the records that lie in the results folder."""
+"""Candidates that have ended, here or elsewhere. Oracle: the records in the results folder."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fixtures.rays import SharedRay
 
-from seedbed.commands.study.options import options_of
-from seedbed.commands.study.tuned import GIVEN_UP, tuned
+from seedbed.commands.study.options import Options, options_of
+from seedbed.commands.study.tuned import GIVEN_UP, ended_before, note_ended, tuned
+from seedbed.data.opening import open_corpora
+from seedbed.data.order import ORDER_SCHEMA
+from seedbed.home import home as home_folder
 from seedbed.plan.plan import Plan
 from seedbed.recall import recall
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.live import Live
+from seedbed.run.driver.resume import starts
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.nuisance import Search, Tuning
 from seedbed.study.record import TrialRecord
 from seedbed.study.study import Study
+from seedbed.study.trial import Trial
+from seedbed.track.finished import finished_elsewhere
 from seedbed.tuning.rounds import tune_cells
 from seedbed.variants import CLIP
 
 TOP1, LR = "zeroshot/top1_of_100", "optimizer.lr"
-STUDY = Study(
-    name="depths",
-    question="?",
-    base=Recipe.paper(objective=CLIP),
-    factors=(Factor("depth", at="text.layers", levels=(3, 12)),),
-    responses=(TOP1,),
-    seeds=1,
-    nuisance=(Search(LR, low=1e-4, high=1e-2, log=True),),
-    tuning=Tuning(trials=4, sampler="tpe"),
-)
+LEVELS: Any = (3, 12)
+
+
+def depths(name: str, levels: Any = LEVELS, factor: str = "depth", **tuning: Any) -> Study:
+    return Study(
+        name=name,
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor(factor, at="text.layers", levels=levels),),
+        responses=(TOP1,),
+        seeds=1,
+        nuisance=(Search(LR, low=1e-4, high=1e-2, log=True),),
+        tuning=Tuning(trials=4, sampler="tpe", **tuning),
+    )
+
+
+STUDY = depths("depths")
 
 
 @pytest.mark.slow
@@ -85,3 +99,79 @@ def test_a_search_that_has_ended_starts_no_ray_and_tries_nothing_again_that_it_g
         for c in one.candidates
         if c.response is not None
     }
+
+
+def chosen(study: Study, shapes: Path, folder: Path) -> tuple[Options, Any]:
+    """`study` on real shards, and their corpus."""
+    given = ["--scale", "smoke", "--data", str(shapes), "--storage", str(folder / "results")]
+    given += ["--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    options = options_of(study, given)
+    return options, open_corpora([options.plan.trials[0].recipe.corpus], home_folder())
+
+
+def ended(trial: Trial, study: str, corpora: Any) -> TrialRecord:
+    value = 0.5 - abs(trial.recipe.optimizer.lr - 1e-3)
+    return TrialRecord(
+        key=trial.key, study=study, scale="smoke", cell=trial.cell, seed=trial.seed, cohort="",
+        status="completed", metrics={TOP1: value}, role=trial.role, order_schema=ORDER_SCHEMA,
+        data_fingerprint=corpora[trial.recipe.corpus].fingerprint,
+    )  # fmt: skip
+
+
+def searched(options: Options, corpora: Any) -> list[Trial]:
+    """The candidates that a search would start, which end at once."""
+    store = Folder(options.storage).sub(*options.folder)
+    begun: list[Trial] = []
+
+    def measure(wanted: Plan, number: int) -> Mapping[str, TrialRecord]:
+        outcome = ended_before(options, corpora, store, wanted)
+        for start in starts(store, wanted, outcome, corpora):
+            for trial in start.cohort.trials:
+                record = ended(trial, options.name, corpora)
+                store.write_json(record.to_json(), "trials", trial.key, "record.json")
+                outcome.records[trial.key] = record
+                begun.append(trial)
+        note_ended(options, outcome.records)
+        return outcome.records
+
+    tune_cells(options.plan, measure)
+    return begun
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["depths", "deeper"])
+def test_a_study_that_grows_starts_the_candidates_of_its_new_cells_alone(
+    name: str, shapes: Path, tmp_path: Path, home: Path
+) -> None:
+    """Under its own name, and as another study of the same storage."""
+    options, corpora = chosen(STUDY, shapes, tmp_path)
+    first = searched(options, corpora)
+    assert len(first) == 8 and not searched(options, corpora)
+    more, corpora = chosen(depths(name, (3, 12, 6)), shapes, tmp_path)
+    new = searched(more, corpora)
+    assert {trial.cell["depth"] for trial in new} == {6} and len(new) == 4
+    # Their keys are those of the recipes, whatever the cells are called.
+    words = depths("named", {"shallow": 3, "deep": 12}, "layers")
+    assert not searched(*chosen(words, shapes, tmp_path))
+    keys = {trial.key for trial in first}
+    assert set(finished_elsewhere(Folder(options.storage), keys, "")) == keys
+    # Another seed of the search is another trial of the same candidate.
+    seeded = searched(*chosen(depths("seeded", seeds=2), shapes, tmp_path))
+    assert seeded and not {trial.key for trial in seeded} & keys
+    assert {t.recipe.optimizer.lr for t in first[:4]} <= {t.recipe.optimizer.lr for t in seeded}
+
+
+@pytest.mark.slow
+def test_candidates_that_another_study_has_finished_are_searched_without_a_ray(
+    shapes: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, corpora = chosen(STUDY, shapes, tmp_path)
+    first = searched(options, corpora)
+    second, corpora = chosen(depths("again"), shapes, tmp_path)
+    store = Folder(second.storage).sub(*second.folder)
+    found = tuned(second, corpora, store, Live(second.plan))
+    assert found.plan.tuned is not None
+    assert "reused  4 trials from depths" in capsys.readouterr().err
+    records = [store.read_json("trials", trial.key, "record.json") for trial in first]
+    assert [record["origin"] for record in records if record] == ["depths"] * 8
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()

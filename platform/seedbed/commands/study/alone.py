@@ -45,7 +45,7 @@ def run_alone(
     before = read_outcome(store, chosen.trials, corpora)
     top = Folder(options.storage)
     if options.surface is None:
-        _take_over(options, corpora, top, store, before)
+        take_over(options, corpora, store, before, keep_weights=options.keep_weights)
     live.knows(before)
     check_scored_alike(before.records.values())
     left = len(chosen.trials) - len(before.records)
@@ -92,14 +92,22 @@ def run_alone(
     return outcome, report
 
 
-def _take_over(
-    options: Options, corpora: Corpora, top: Folder, store: Folder, before: Outcome
+def take_over(
+    options: Options, corpora: Corpora, store: Folder, before: Outcome, *, keep_weights: bool
 ) -> None:
     """Take what other studies have finished of the plan into its results, and say so."""
     from seedbed.run.driver.reuse import reuse
+    from seedbed.storage.folder import Folder
 
-    tests, weights = options.tests, options.keep_weights
-    taken = reuse(top, store, options.plan, before, corpora, tests=tests, keep_weights=weights)
+    taken = reuse(
+        Folder(options.storage),
+        store,
+        options.plan,
+        before,
+        corpora,
+        tests=options.tests,
+        keep_weights=keep_weights,
+    )
     for study, number in Counter(taken.values()).most_common():
         print(f"reused  {number:,} trials from {study}", file=sys.stderr)
 

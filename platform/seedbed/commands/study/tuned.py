@@ -7,10 +7,12 @@ those that are compared. Its records lie beside theirs, under keys of their own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from seedbed.commands.study.alone import take_over
 from seedbed.commands.study.entry import code_version, entry_of
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
@@ -18,6 +20,7 @@ from seedbed.commands.study.tune import TUNING_NAME
 from seedbed.errors import (
     INFRASTRUCTURE,
     ClusterAwayError,
+    DataError,
     TooManyFailuresError,
     failure_in,
 )
@@ -65,6 +68,29 @@ def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Opti
     return replace(options, plan=chosen)
 
 
+def ended_before(options: Options, corpora: Corpora, store: Folder, wanted: Plan) -> Outcome:
+    """What there is already of the candidates `wanted`: here, or in another study of the storage,
+    as of trials that are compared."""
+    from seedbed.run.driver.outcome import read_outcome
+
+    outcome = read_outcome(store, wanted.trials, corpora)
+    if options.surface is None:
+        asked = replace(options, plan=wanted)
+        take_over(asked, corpora, store, outcome, keep_weights=False)
+        note_ended(options, outcome.records)
+    return outcome
+
+
+def note_ended(options: Options, keys: Iterable[str]) -> None:
+    """Let other studies of the storage know of candidates; what a rehearsal made up is its own."""
+    from seedbed.storage.folder import Folder
+    from seedbed.track.finished import note_finished
+
+    if options.surface is None:
+        with suppress(DataError):  # the next start writes it
+            note_finished(Folder(options.storage), options.name, keys)
+
+
 class _Searching:
     """Runs the rounds of a search. Its ledger is opened with the first."""
 
@@ -79,13 +105,13 @@ class _Searching:
 
     def measure(self, chosen: Plan, number: int) -> dict[str, TrialRecord]:
         """The records of a round's trials, which are trained where they have none."""
-        from seedbed.run.driver.outcome import read_outcome, record_files
+        from seedbed.run.driver.outcome import record_files
 
         wanted = chosen.of_trials([t for t in chosen.trials if t.key not in self.given_up])
         if not wanted.trials:
             return {}
         self.live.turns_to(wanted, f"searching, round {number}")
-        outcome = read_outcome(self.store, wanted.trials, self.corpora)
+        outcome = ended_before(self.options, self.corpora, self.store, wanted)
         self.trials |= {trial.key: trial for trial in wanted.trials}
         if self.ledger is None:
             # Claims are stated before the first trial of the search.
@@ -100,6 +126,7 @@ class _Searching:
             if len(outcome.records) == len(wanted.trials):
                 break
             outcome = self._run(wanted, number)
+            note_ended(self.options, outcome.records)
             if outcome.limit:
                 raise TooManyFailuresError(
                     outcome.limit,
