@@ -54,6 +54,13 @@ def test_what_cannot_be_is_refused(fields: dict[str, Any], words: str) -> None:
         Looks(**fields)
 
 
+def test_a_chance_that_is_not_stated_is_the_methods_own() -> None:
+    assert Looks() == Looks(futility=0.3)
+    assert Looks(method="pocock") == Looks(method="pocock", futility=0.2)
+    assert "under 30 % of it" in Looks().words
+    assert "chance" not in Looks(futility=0).words
+
+
 def test_a_study_without_claims_needs_the_width_of_an_interval() -> None:
     with pytest.raises(StudyError, match="the study has no claim"):
         study(Looks(), claims=())

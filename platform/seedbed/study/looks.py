@@ -12,9 +12,12 @@ from seedbed.recipe.recipe import content_key
 from seedbed.study.arguments import checked_seeds
 
 DECIDED = "claims decided"
-ANYTIME, POCOCK, OBRIEN_FLEMING = "anytime", "pocock", "obrien-fleming"
-METHODS = (ANYTIME, POCOCK, OBRIEN_FLEMING)
-FUTILITY = 0.2
+ANYTIME, SAVI, POCOCK, OBRIEN_FLEMING = "anytime", "savi", "pocock", "obrien-fleming"
+METHODS = (ANYTIME, SAVI, POCOCK, OBRIEN_FLEMING)
+ANYTIME_VALID = (ANYTIME, SAVI)
+# The chance under which studies of a method spend the fewest seeds for their power, of those tried
+# (tests/benchmarks/bench_looks.py).
+_FUTILITY = {ANYTIME: 0.3, SAVI: 0.2, POCOCK: 0.2, OBRIEN_FLEMING: 0.2}
 LOOKS_ID = ":looks"  # the id of a study's looks, recorded beside its claims
 
 
@@ -24,14 +27,15 @@ class Looks:
     `most`, until the study is decided.
 
     `until` is "claims decided": each claim is supported or refuted, or the chance that the most
-    seeds would decide it has fallen under `futility` (0: that never stops a study). Or it is a
-    width, in the primary response's unit (0.01 is one point of a share): that of the widest 95 %
-    interval of a main effect, from end to end.
+    seeds would decide it has fallen under `futility` (0: that never stops a study; left out, 0.3 of
+    "anytime" and 0.2 of the others). Or it is a width, in the primary response's unit (0.01 is one
+    point of a share): that of the widest 95 % interval of a main effect, from end to end.
 
-    By `method` "anytime" intervals hold at every look, however many there are (a mixture martingale
-    with a prior for the most seeds). By "pocock" and "obrien-fleming" they hold at these looks
-    together: each spends a share of alpha, alike or the last ones most of it. They are shorter, and
-    find the same effects with fewer seeds.
+    By `method` "anytime" and "savi" intervals hold at every look, however many there are. Those of
+    "anytime" are the shortest when about a third of the most seeds have run (where a width is asked
+    for, all of them); those of "savi" are longer, but for the last ones, and shrink for ever. By
+    "pocock" and "obrien-fleming" they hold at these looks together: each spends a share of alpha,
+    alike or the last ones most of it. They are the shortest.
     """
 
     first: int = 3
@@ -39,13 +43,15 @@ class Looks:
     most: int = 12
     until: str | float = DECIDED
     method: str = ANYTIME
-    futility: float = FUTILITY
+    futility: float | None = None
 
     def __post_init__(self) -> None:
         counts(self, "first", least=2, why="one seed has no error to judge by")
         counts(self, "by", why="a look has more seeds than the last one")
         counts(self, "most", least=self.first + 1, why="with one look nothing can be spared")
         choice(self, "method", METHODS, why="the intervals are made by it")
+        if self.futility is None:
+            object.__setattr__(self, "futility", _FUTILITY[self.method])
         numbers(self, "futility", least=0, below=1, why="it is a chance")
         if isinstance(self.until, str):
             choice(self, "until", (DECIDED,), why="it is that, or the width of an interval")
@@ -65,6 +71,11 @@ class Looks:
         return tuple(num / self.most for num in self.counts)
 
     @property
+    def least_chance(self) -> float:
+        """`futility`, the method's own where none was stated."""
+        return self.futility or 0.0
+
+    @property
     def by_claims(self) -> bool:
         return self.until == DECIDED
 
@@ -81,8 +92,8 @@ class Looks:
             if self.by_claims
             else f"no interval of a main effect is wider than {self.until:g}"
         )
-        futile = f" or has a chance under {100 * self.futility:g} % of it at the most"
-        futile = futile if self.by_claims and self.futility else ""
+        futile = f" or has a chance under {100 * self.least_chance:g} % of it at the most"
+        futile = futile if self.by_claims and self.least_chance else ""
         return (
             f"after {self.first} seeds and {step}, at most {self.most}, until {until}{futile}; "
             f"intervals: {self.method}"

@@ -117,9 +117,9 @@ def _undecided(claims: Sequence[Judged], looked: Looked) -> str:
 
 def is_futile(judged: Judged, looked: Looked) -> bool:
     """Whether a claim is open, and the most seeds would hardly decide it."""
-    if judged.verdict != INCONCLUSIVE or not looked.looks.futility:
+    if judged.verdict != INCONCLUSIVE or not looked.looks.least_chance:
         return False
-    return chance_of(judged, looked) < looked.looks.futility
+    return chance_of(judged, looked) < looked.looks.least_chance
 
 
 def chance_of(judged: Judged, looked: Looked) -> float:
@@ -161,7 +161,7 @@ def _why_decided(told: Mapping[str, Any], looked: Looked) -> str:
     futile = [one for one in claims if is_futile(one, looked)]
     if not futile:
         return f"{counted(len(claims), 'claim')} decided" if claims else "there is no claim"
-    least = f"{100 * looked.looks.futility:g} %"
+    least = f"{100 * looked.looks.least_chance:g} %"
     return (
         f"{listed([one.id for one in futile])} open, with a chance under {least} of being decided "
         f"by {looked.looks.most} seeds"

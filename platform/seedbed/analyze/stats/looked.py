@@ -13,12 +13,18 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from seedbed.analyze.stats.anytime import anytime_p, half_width, prior_seeds
+from seedbed.analyze.stats.anytime import OneSize
 from seedbed.analyze.stats.comparison import Estimate
 from seedbed.analyze.stats.group_sequential import limit_in_errors, p_at_look, t_critical_values
-from seedbed.study.looks import ANYTIME, Looks
+from seedbed.analyze.stats.savi import NormalEffect
+from seedbed.study.looks import ANYTIME, SAVI, Looks
 
 _CONFIDENCE = 0.95
+# The share of the most seeds with which intervals of method "anytime" are the shortest for their
+# number. From a fifth to a third studies spend about as few (as tests/benchmarks/bench_looks.py has
+# them), and more above; with few degrees of freedom a smaller share gives first looks an end, with
+# many a larger one makes the last intervals shorter.
+_DECIDED_BY = 0.3
 One = TypeVar("One", bound=Estimate)
 
 
@@ -47,10 +53,15 @@ class Looked:
         return max(self.num_cells - 1, 1) * (num_seeds - 1)
 
     @cached_property
-    def prior(self) -> float:
-        """Of the mixture, in seeds: the one for the most seeds, whatever the trials say."""
-        most = self.looks.most
-        return prior_seeds(most, self._pooled_df(most))
+    def evidence(self) -> OneSize | NormalEffect | None:
+        """What is weighed against no effect, whatever the trials say; None where alpha is spent."""
+        looks = self.looks
+        if looks.method == SAVI:
+            return NormalEffect.shortest(looks.most, self._pooled_df(looks.most))
+        if looks.method != ANYTIME:
+            return None
+        # Claims are mostly decided long before the most seeds, a width is planned for them.
+        return OneSize.shortest(looks.most * (_DECIDED_BY if looks.by_claims else 1))
 
     @property
     def times_as_wide(self) -> float:
@@ -65,8 +76,8 @@ class Looked:
     def half_widths(self, df: ArrayLike, level: float = _CONFIDENCE) -> NDArray[np.float64]:
         """The same of many estimates."""
         looks, alpha = self.looks, 1 - level
-        if looks.method == ANYTIME:
-            return half_width(df, self.num_seeds, self.prior, alpha)
+        if self.evidence is not None:
+            return self.evidence.half_width(df, self.num_seeds, alpha)
         limits = t_critical_values(looks.counts, round(alpha, 12), looks.method)
         return limit_in_errors(max(limits[look] for look in self.planned), df)
 
@@ -82,11 +93,11 @@ class Looked:
         if math.isnan(estimate.std_error):
             return math.nan
         looks = self.looks
-        if looks.method == ANYTIME:
-            return anytime_p(estimate, self.num_seeds, self.prior, null)
         t = (estimate.estimate - null) / estimate.std_error
-        found = [p_at_look(t, estimate.df, looks.counts, k, looks.method) for k in self.planned]
-        return max(found)
+        if self.evidence is not None:
+            found = self.evidence.log_evidence(t, estimate.df, self.num_seeds)
+            return math.exp(min(0.0, -float(found)))
+        return max(p_at_look(t, estimate.df, looks.counts, k, looks.method) for k in self.planned)
 
     def p_against(self, estimate: Estimate, direction: str, margin: float) -> float:
         """The p of a claim: of "within" the larger of two, and 1 on the wrong side of a margin."""

@@ -8,7 +8,7 @@ from seedbed.analyze.numbers import counted
 from seedbed.analyze.report.page import Section, Table, sentence
 from seedbed.analyze.report.sections.claim_words import contrast_words
 from seedbed.analyze.report.sections.claims import unit_of_claim
-from seedbed.study.looks import ANYTIME, Looks
+from seedbed.study.looks import ANYTIME_VALID, Looks
 
 
 def looks(findings: Findings) -> list[Section]:
@@ -33,7 +33,7 @@ def looks(findings: Findings) -> list[Section]:
 
 def held_at(rule: Looks) -> str:
     """What intervals of such a study hold for."""
-    if rule.method == ANYTIME:
+    if rule.method in ANYTIME_VALID:
         return (
             "Intervals and p values of means, effects and claims are anytime-valid: they hold at "
             "all looks together, whenever one stops."
