@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import runpy
 from pathlib import Path
@@ -17,6 +18,7 @@ from seedbed.model.terms.simclr import SimCLR
 from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Budget, Recipe
+from seedbed.recipe.resolve import Resolver, Said, resolve
 from seedbed.recipe.scale import DEMO, PAPER, SCALES, SMOKE, Scale
 from seedbed.recipe.share import Share
 from seedbed.study.factor import Factor
@@ -229,3 +231,26 @@ def test_plans_of_whole_objectives_print_their_sizes(file: Path) -> None:
         if factor.at == "objective":
             declip = design[factor.name]["resolved"][list(factor.levels).index("declip")]
             assert declip["objective.nearest_text.size"] == 2048
+
+
+def test_many_cells_resolved_together_are_each_as_resolved_alone() -> None:
+    rates = [Said("rate", {"optimizer.lr": rate}) for rate in (1e-4, 2e-4)]
+    terms = [Said("terms", {"objective": one}) for one in (CLIP, SLIP)]
+    towers = [
+        Said("tower", {"image.name": "resnet50_clip", "embed_dim": 64}),
+        Said("share", {"budget.samples": Share(1 / 10), "budget.warmup_samples": 64}),
+    ]
+    together = Resolver(Recipe.paper(objective=CLIP), SCALES["demo"])
+    for said in itertools.product(rates, terms, towers):
+        alone = resolve(Recipe.paper(objective=CLIP), SCALES["demo"], said)
+        assert together.recipe(said) == alone
+
+
+def test_what_does_not_fit_together_is_blamed_as_where_it_is_resolved_alone() -> None:
+    together = Resolver(Recipe.paper(objective=CLIP), SCALES["demo"])
+    short, late = Said("short", {"budget.samples": 64 * 8}), Said("rate", {"optimizer.lr": 1e-4})
+    with pytest.raises(StudyError, match=r"^short: Budget\.warmup_samples is 640"):
+        together.recipe([late, short])
+    with pytest.raises(StudyError, match=r"^typo: Recipe has no 'txt'"):
+        together.recipe([late, Said("typo", {"txt.layers": 3})])
+    assert together.recipe([late]).optimizer.lr == 1e-4

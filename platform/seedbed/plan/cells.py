@@ -63,6 +63,7 @@ class Cells:
             for size in range(1, min(order, len(factors)) + 1)
             for term in itertools.combinations(factors, size)
         ]
+        self._codings = {name: _coding(factor) for name, factor in factors.items()}
         self._model = self._rows(self.cells)
         squares, right = np.linalg.eigh(self._model.T @ self._model)
         kept = squares > 1e-11 * squares[-1]
@@ -86,10 +87,8 @@ class Cells:
         return np.hstack(parts)
 
     def _coded(self, name: str, cells: Sequence[Mapping[str, Label]]) -> Floats:
-        levels = [label_text(level) for level in self.factors[name].levels]
-        num = len(levels) - 1
-        coding = dict(zip(levels, np.vstack([np.eye(num), -np.ones((1, num))]), strict=True))
-        none = np.zeros(num)
+        coding = self._codings[name]
+        none = np.zeros(len(coding) - 1)
         return np.array([coding[label_text(c[name])] if name in c else none for c in cells])
 
     def weights(
@@ -246,3 +245,10 @@ def _shares_streams(plan: Plan) -> bool:
 def _others(factor: PlannedFactor) -> list[Label]:
     base = label_text(factor.baseline)
     return [level for level in factor.levels if label_text(level) != base]
+
+
+def _coding(factor: PlannedFactor) -> dict[str, Floats]:
+    """The sum-coded row of each level, by its text: the last is less all others."""
+    levels = [label_text(level) for level in factor.levels]
+    num = len(levels) - 1
+    return dict(zip(levels, np.vstack([np.eye(num), -np.ones((1, num))]), strict=True))

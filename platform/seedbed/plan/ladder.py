@@ -46,7 +46,7 @@ def branches_of(trials: Iterable[Trial]) -> dict[str, Branch]:
     """Of those of `trials` that share the steps of a longer one, by their keys."""
     return {
         trial.key: Branch(ladder[-1].key, stable_steps(trial.recipe))
-        for ladder in ladders_of(trials)
+        for ladder in ladders_of(trial for trial in trials if trial.recipe.stable_samples)
         for trial in ladder[:-1]
     }
 

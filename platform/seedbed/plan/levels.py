@@ -39,6 +39,8 @@ def _of_levels(factor: Factor, trials: Sequence[Trial]) -> dict[Label, Recipe]:
     by_label: dict[Label, Recipe] = {}
     for trial in trials:
         by_label.setdefault(trial.cell[factor.name], trial.recipe)
+        if len(by_label) == len(factor.levels):
+            break
     return {label: by_label[label] for label in factor.levels if label in by_label}
 
 

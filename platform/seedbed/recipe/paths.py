@@ -20,6 +20,12 @@ def patched(value: Any, where: str, patches: Mapping[str, Any]) -> Any:
     budget together with its smaller warm-up. Raises StudyError for a path that does not exist,
     with the nearest name, for a value of another type, and for what does not fit together.
     """
+    own = patched_fields(value, where, patches)
+    return _replaced(value, own) if own else value
+
+
+def patched_fields(value: Any, where: str, patches: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `value` that `patches` change, as `patched` gives them, not yet together."""
     own: dict[str, Any] = {}
     beneath: dict[str, dict[str, Any]] = {}
     there: dict[str, Any] = {}
@@ -37,27 +43,8 @@ def patched(value: Any, where: str, patches: Mapping[str, Any]) -> Any:
             owner = value.term if isinstance(value, Weighted) and name != "weight" else value
             own[name] = _fitting(owner, f"{where}.{name}", name, old, own[name])
         if name in beneath:
-            own[name] = _patched_part(own.get(name, old), f"{where}.{name}", beneath[name])
-    return _replaced(value, own) if own else value
-
-
-_SCALARS = (str, int, float, bool)  # equal ones of one type are the same patch
-_MOST_PARTS = 4_096
-_parts: dict[tuple[object, ...], tuple[Any, Any]] = {}
-
-
-def _patched_part(value: Any, where: str, patches: dict[str, Any]) -> Any:
-    """`patched`, remembered: of 10,000 cells most have most parts of their recipe in common."""
-    if not all(type(new) in _SCALARS for new in patches.values()):
-        return patched(value, where, patches)
-    said = tuple((path, type(new), new) for path, new in patches.items())
-    key = (id(value), where, said)
-    known = _parts.get(key)
-    if known is None or known[0] is not value:
-        if len(_parts) >= _MOST_PARTS:
-            _parts.clear()
-        known = _parts[key] = (value, patched(value, where, patches))
-    return known[1]
+            own[name] = patched(own.get(name, old), f"{where}.{name}", beneath[name])
+    return own
 
 
 def value_at(value: Any, where: str, path: str) -> Any:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,19 +12,17 @@ from seedbed.data.render.augmentation import Asset, Augmentation, all_assets
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import MOCOV2, STANDARD_SLIP, CenterCrop, RandomResizedCrop, Strong
 from seedbed.data.render.masking import Masking
-from seedbed.data.select.filters.filter import Filter
 from seedbed.data.views import Modality, View
 from seedbed.errors import StudyError
 from seedbed.model.objective import Objective
-from seedbed.model.term import Weighted
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
+from seedbed.recipe.flat import Value as Value
+from seedbed.recipe.flat import content_key as content_key
+from seedbed.recipe.flat import flat_of, key_of, names_of, unsaid_of
+from seedbed.recipe.flat import flattened as flattened
 from seedbed.recipe.optimizer import AdamW as AdamW
 from seedbed.recipe.paths import patched, value_at
-
-SCHEMA = 4  # part of every key: raised when the same fields come to mean something else
-
-Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -199,85 +193,17 @@ class Recipe:
 
     def flatten(self) -> dict[str, Value]:
         """Every field by its dotted path; absent terms are absent."""
-        flat: dict[str, Value] = {}
-        unsaid = _unsaid(Recipe)
-        for name in _field_names(Recipe):
-            value = getattr(self, name)
-            if name not in unsaid or value != unsaid[name]:
-                flat |= _flat_part(name, value)
+        return flat_of(self._said())
+
+    def key(self, **beside: Value) -> str:
+        """16 hex digits of the content, and of what is given `beside`: equal recipes have equal
+        keys, in every process; they are `content_key` of `flatten`."""
+        return key_of({**self._said(), **beside})
+
+    def _said(self) -> dict[str, Any]:
+        """The fields that enter the key, as they do."""
+        unsaid, fields = unsaid_of(Recipe), {name: getattr(self, name) for name in names_of(Recipe)}
+        said = {n: v for n, v in fields.items() if n not in unsaid or v != unsaid[n]}
         if "#" in self.init_from:
-            flat["init_from"] = self.init_from.rpartition("#")[2]
-        return flat
-
-    def key(self) -> str:
-        """16 hex digits of the content: equal recipes have equal keys, in every process."""
-        return content_key(self.flatten())
-
-
-def content_key(values: dict[str, Value]) -> str:
-    """16 hex digits of `values`, whatever their order."""
-    canonical = json.dumps({"schema": SCHEMA, **values}, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def flattened(path: str, value: Any) -> dict[str, Value]:
-    """Every field of `value`, which stands at `path` of a recipe, by its dotted path."""
-    flat: dict[str, Value] = {}
-    _flatten(path, value, flat)
-    return flat
-
-
-def _flatten(prefix: str, value: Any, flat: dict[str, Value]) -> None:
-    """Put the fields of `value` into `flat`. Runs for every trial: no generators, no lookups."""
-    if isinstance(value, _PLAIN):
-        flat[prefix] = value
-    elif isinstance(value, Objective):
-        for name, weighted in value.present():
-            _flatten(f"{prefix}.{name}", weighted, flat)
-    elif isinstance(value, Weighted):
-        flat[f"{prefix}.weight"] = value.weight
-        flat[f"{prefix}.term"] = type(value.term).__name__
-        _flatten(prefix, value.term, flat)
-    elif isinstance(value, View):
-        flat[prefix] = value.name
-    elif names := _field_names(value.__class__):
-        unsaid = _unsaid(value.__class__)
-        for name in names:
-            if name in unsaid and getattr(value, name) == unsaid[name]:
-                continue
-            _flatten(f"{prefix}.{name}" if prefix else name, getattr(value, name), flat)
-    elif isinstance(value, tuple):
-        flat[prefix] = json.dumps([v.name if isinstance(v, Filter) else v for v in value])
-    elif not dataclasses.is_dataclass(value):
-        flat[prefix] = value
-
-
-_MOST_PARTS = 4_096
-_parts: dict[tuple[str, int], tuple[Any, dict[str, Value]]] = {}
-
-
-def _flat_part(name: str, value: Any) -> dict[str, Value]:
-    """`flattened`, remembered: recipes of one study share most of their parts."""
-    if isinstance(value, _PLAIN):
-        return {name: value}
-    known = _parts.get((name, id(value)))
-    if known is None or known[0] is not value:  # another value, where the first one was
-        if len(_parts) >= _MOST_PARTS:
-            _parts.clear()
-        known = _parts[name, id(value)] = (value, flattened(name, value))
-    return known[1]
-
-
-_PLAIN = (str, int, float, type(None))
-
-
-@functools.lru_cache(maxsize=256)
-def _field_names(kind: type) -> tuple[str, ...]:
-    """The fields of a dataclass; none of another class."""
-    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
-
-
-@functools.lru_cache(maxsize=256)
-def _unsaid(kind: type) -> dict[str, Any]:
-    """Of a dataclass, the defaults of the fields that are left out where they have them."""
-    return {f.name: f.default for f in dataclasses.fields(kind) if "unsaid" in f.metadata}
+            said["init_from"] = self.init_from.rpartition("#")[2]
+        return said

@@ -17,18 +17,19 @@ All patches are checked together, once, so that no order of them can refuse a va
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from seedbed.errors import SeedbedError, StudyError
 from seedbed.model.objective import Objective
-from seedbed.recipe.paths import is_default, is_whole, patched
+from seedbed.recipe.paths import is_default, is_whole, patched, patched_fields
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import Scale
 from seedbed.recipe.share import Share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Said:
     """Patches from one place, which `who` names in words.
 
@@ -41,6 +42,52 @@ class Said:
     varied: frozenset[str] = field(default_factory=frozenset)
     literal: bool = False
 
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """Of the recipe, those that it patches, whole or in part."""
+        return tuple(dict.fromkeys(_field_of(path) for path in self.patches))
+
+
+class Resolver:
+    """Resolves many cells at one scale: each field of the recipe once for all that say the same.
+
+    No field depends on what is said of another, but that they must fit together. What is said again
+    is the same `Said`, by identity.
+    """
+
+    def __init__(self, base: Recipe, scale: Scale) -> None:
+        self._base, self._scale = base, scale
+        self._of_scale = {_field_of(path) for path in scale.patches} | {"image", "objective"}
+        self._known: dict[tuple[str, tuple[Said, ...]], Any] = {}
+
+    def recipe(self, said: Sequence[Said]) -> Recipe:
+        """As `resolve` gives it."""
+        places: dict[str, list[Said]] = {name: [] for name in self._of_scale}
+        for one in said:
+            for name in one.fields:
+                places.setdefault(name, []).append(one)
+        try:
+            return replace(self._base, **{n: self._field(n, tuple(of)) for n, of in places.items()})
+        except SeedbedError:
+            return resolve(self._base, self._scale, said)  # which says whose patches fail
+
+    def _field(self, name: str, said: tuple[Said, ...]) -> Any:
+        """The field `name` by what is said of it."""
+        if (name, said) not in self._known:
+            alone = [replace(one, patches=_of_field(name, one.patches)) for one in said]
+            patches = _of_field(name, _patches(self._base, self._scale, alone))
+            fields = patched_fields(self._base, "Recipe", patches)
+            self._known[name, said] = fields.get(name, getattr(self._base, name))
+        return self._known[name, said]
+
+
+def _field_of(path: str) -> str:
+    return path.partition(".")[0]
+
+
+def _of_field(name: str, patches: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in patches.items() if _field_of(path) == name}
+
 
 def resolve(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     """`base` at `scale` with all of `said`, the last of which wins.
@@ -48,12 +95,13 @@ def resolve(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     Raises StudyError, naming the places whose patches are to blame.
     """
     try:
-        return _resolved(base, scale, said)
+        return base.patched(_patches(base, scale, said))
     except SeedbedError as error:
         raise _blamed(base, scale, said, error) from None
 
 
-def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
+def _patches(base: Recipe, scale: Scale, said: Sequence[Said]) -> dict[str, Any]:
+    """All that is patched of `base`: what is said, and what the scale may add to it."""
     by_path: dict[str, tuple[Any, Said]] = {}
     for one in said:
         # Whole values first: a field that is set beside its whole value overrides a part of it.
@@ -73,7 +121,7 @@ def _resolved(base: Recipe, scale: Scale, said: Sequence[Said]) -> Recipe:
     elif "image.name" in wishes:
         patches.pop("image.name", None)
     left = {p: v for p, v in wishes.items() if not _is_said(p, by_path)}
-    return base.patched(left | patches)
+    return left | patches
 
 
 def _without(base: Recipe, scale: Scale, by_path: Mapping[str, tuple[Any, Said]], path: str) -> Any:
@@ -130,7 +178,7 @@ def _blamed(base: Recipe, scale: Scale, said: Sequence[Said], error: SeedbedErro
     for one in said:
         fewer = tuple(other for other in needed if other is not one)
         try:
-            _resolved(base, scale, fewer)
+            base.patched(_patches(base, scale, fewer))
         except SeedbedError as again:
             if again.what == error.what:
                 needed = fewer

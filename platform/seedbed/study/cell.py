@@ -69,6 +69,8 @@ class Cell(Mapping[str, Label]):
 
 def canonical(label: Any) -> Label:
     """The label as JSON keeps it: int, float or text."""
+    if type(label) in (str, int):  # as most are, of 10,000 cells
+        return label
     if isinstance(label, bool) or not isinstance(label, numbers.Real):
         return str(label)
     if isinstance(label, numbers.Integral):

@@ -5,7 +5,7 @@ Only the list is made here: each metric is declared by the module that measures 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seedbed.errors import StudyError, nearest
@@ -16,6 +16,7 @@ from seedbed.metric import Metric, by_name
 from seedbed.study.recorded import EVERY, recorded
 
 if TYPE_CHECKING:
+    from seedbed.model.objective import Objective
     from seedbed.recipe.recipe import Recipe
     from seedbed.study.cell import Cell
 
@@ -54,18 +55,27 @@ def check_responses(responses: Sequence[str], known: Mapping[str, Metric]) -> No
             )
 
 
-def check_zero_shot(
-    cell: Cell, recipe: Recipe, responses: Sequence[str], tests: Sequence[NamedTest]
-) -> None:
-    """Raise StudyError for a cell without alignment where a response compares the two towers."""
-    comparing = [m.name for task in all_tasks() if task.needs_alignment for m in task.metrics]
+def checked_zero_shot(
+    cells: Iterable[tuple[Cell, Recipe]], responses: Sequence[str], tests: Sequence[NamedTest]
+) -> Iterator[Recipe]:
+    """The recipes of `cells`, one after the other.
+
+    Raises StudyError for a cell without alignment where a response compares the two towers.
+    """
+    comparing = {m.name for task in all_tasks() if task.needs_alignment for m in task.metrics}
     zero_shot = [name for name in responses if name in comparing]
     zero_shot += [test.primary for test in tests]
-    if zero_shot and recipe.objective.aligning() is None:
-        raise StudyError(
-            f"the cell {cell} has no term that draws pictures and captions together",
-            why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
-            "model has learnt nothing to compare them by",
-            mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose other "
-            "responses",
-        )
+    aligning: set[Objective] = set()  # of 10,000 cells, which have few
+    for cell, recipe in cells:
+        objective = recipe.objective
+        if zero_shot and objective not in aligning:
+            if objective.aligning() is None:
+                raise StudyError(
+                    f"the cell {cell} has no term that draws pictures and captions together",
+                    why=f"the response {zero_shot[0]} compares pictures with captions, and such a "
+                    "model has learnt nothing to compare them by",
+                    mend="keep InfoNCE, MultiView or LateInteraction in every cell, or choose "
+                    "other responses",
+                )
+            aligning.add(objective)
+        yield recipe

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +12,7 @@ from seedbed.evaluate.means import MEANS
 from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
 from seedbed.recipe.recipe import Recipe
-from seedbed.recipe.resolve import Said, resolve
-from seedbed.recipe.scale import SCALES, Scale, scale_named
+from seedbed.recipe.scale import Scale, scale_named
 from seedbed.study.arguments import (
     ERRORS,
     check_base,
@@ -34,10 +31,11 @@ from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.fold import folded
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
-from seedbed.study.measured import check_responses, check_zero_shot, measured
+from seedbed.study.measured import check_responses, checked_zero_shot, measured
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
 from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
+from seedbed.study.recipes import everywhere, recipes_at, somewhere
 from seedbed.study.recorded import DEVICE_HOURS
 from seedbed.study.trial import Trial, check_distinct, with_digest
 
@@ -132,16 +130,15 @@ class Study:
             scale_named(scale)
         if self.published is not None:
             self.published.check(self.factors, self.responses)
-        recipes = []
         cells = self.cells()
         check_cells(cells, self.constraints, self.factors)
-        for cell in cells:
-            recipes.append(self._somewhere(cell))
-            check_zero_shot(cell, recipes[-1], self.responses, self.tests)
+        said = self.base, self.factors, self.scales
+        largest = somewhere(*said, cells)
+        recipes = list(checked_zero_shot(largest, self.responses, self.tests))
         self.metrics = measured(recipes, self.tests)
         if not self.metrics.keys() >= set(self.responses):
             # What a selection removes is recorded at the scales whose patches select.
-            self.metrics = self.metrics | measured(self._everywhere(), self.tests)
+            self.metrics = self.metrics | measured(everywhere(*said, cells), self.tests)
         check_responses(self.responses, self.metrics)
         if self.nuisance is not None:
             check_nuisance(self.nuisance, self.factors, recipes, self.responses)
@@ -191,25 +188,6 @@ class Study:
         study._check()
         return study
 
-    def _somewhere(self, cell: Cell) -> Recipe:
-        """The recipe of `cell` at the largest scale at which it is valid.
-
-        Raises the largest scale's error where it is valid at none.
-        """
-        refused: list[StudyError] = []
-        for scale in reversed(SCALES.values()):
-            try:
-                return self.recipe(cell, scale)
-            except StudyError as error:
-                refused.append(error)
-        raise refused[0]
-
-    def _everywhere(self) -> Iterator[Recipe]:
-        """The recipe of every cell at every scale at which it is valid."""
-        for cell, scale in itertools.product(self.cells(), SCALES.values()):
-            with suppress(StudyError):
-                yield self.recipe(cell, scale)
-
     def cells(self) -> list[Cell]:
         """The design's cells; without a design, every combination that no constraint forbids."""
         return list(self._cells)
@@ -220,10 +198,6 @@ class Study:
         if self.design is None:
             return tuple(cell for cell in crossed(self.factors) if self.allows(cell))
         return tuple(self.design.cells(self.factors, self.allows))
-
-    @cached_property
-    def _by_name(self) -> dict[str, Factor]:
-        return {factor.name: factor for factor in self.factors}
 
     def allows(self, cell: Cell) -> bool:
         """Whether no constraint forbids `cell`."""
@@ -240,9 +214,8 @@ class Study:
         check_overrides(overrides or {}, self.factors)
         looked = looked_seeds(self.looks)
         chosen = seeds or self.seeds or looked or tuple(range(scale.num_seeds))
-        firsts = [
-            Trial(cell, with_digest(self.recipe(cell, scale, overrides))) for cell in self.cells()
-        ]
+        recipe = self._recipes(scale, overrides)
+        firsts = [Trial(cell, with_digest(recipe(cell))) for cell in self.cells()]
         trials = [first.reseeded(seed) for seed in chosen for first in firsts]
         check_distinct(trials)
         return tuple(trials)
@@ -254,13 +227,12 @@ class Study:
         overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """What runs in `cell` at `scale`. Raises StudyError, naming whose patches fail."""
-        levels = [(self._by_name[name], label) for name, label in cell.items()]
-        said = [
-            Said(f"scale '{scale.name}'", self.scales.get(scale.name, {})),
-            *(Said(f"Factor '{f.name}'", f.levels[label], f.varied) for f, label in levels),
-            Said("--set", overrides or {}, literal=True),
-        ]
-        return resolve(self.base, scale, said)
+        return self._recipes(scale, overrides)(cell)
+
+    def _recipes(
+        self, scale: Scale, overrides: Mapping[str, Any] | None = None
+    ) -> Callable[[Cell], Recipe]:
+        return recipes_at(scale, self.base, self.factors, self.scales, overrides)
 
     def base_at(self, scale: Scale) -> Recipe:
         """The base recipe at `scale`, with this study's own patches."""

@@ -44,18 +44,16 @@ class Trial:
         return self.recipe.flatten()
 
     def reseeded(self, seed: int) -> Trial:
-        """The same cell with another seed. Of 10,000 trials each cell's fields are listed once."""
+        """The same cell with another seed."""
         if seed == self.seed:
             return self
         recipe = copy.copy(self.recipe)  # checked already: a seed fits whatever else it has
         object.__setattr__(recipe, "seed", seed)
-        other = replace(self, recipe=recipe)
-        other.__dict__["flat"] = self.flat | {"seed": seed}
-        return other
+        return replace(self, recipe=recipe)
 
     @cached_property
     def key(self) -> str:
-        return content_key(self.flat | ({"role": self.role} if self.searched else {}))
+        return self.recipe.key(**({"role": self.role} if self.searched else {}))
 
     @cached_property
     def stream_key(self) -> str:
