@@ -9,7 +9,8 @@ Kubernetes keeps.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,15 +94,23 @@ def of_config(config: Any) -> Scaling:
     """Of Ray's own AutoscalingConfig, whichever of its readers has made it."""
     head = config.get_head_node_type()
     node_types = []
+    store = _stated_store(config.get_worker_start_ray_commands())
     for name, one in (config.get_node_type_configs() or {}).items():
         # Ray adds the head itself to how many there may be of its type.
         most = one.max_worker_nodes - (name == head)
         if most > 0:
             instance, spot = _machine(config.get_node_type_specific_config(name, "node_config"))
             labels = tuple(sorted((one.labels or {}).items()))
-            node_types.append(NodeType(name, dict(one.resources), most, instance, spot, labels))
+            resources = store | dict(one.resources)
+            node_types.append(NodeType(name, resources, most, instance, spot, labels))
     limit = config.get_max_num_worker_nodes()
     return Scaling(tuple(node_types), sum(t.most for t in node_types) if limit is None else limit)
+
+
+def _stated_store(commands: Sequence[str]) -> dict[str, float]:
+    """The object store that nodes are started with, as a resource; nothing where Ray chooses it."""
+    found = re.findall(r"--object-store-memory[=\s]+['\"]?(\d+)", " ".join(commands))
+    return {"object_store_memory": float(found[-1])} if found else {}
 
 
 def _of_file(gcs_address: str) -> Any:

@@ -9,15 +9,13 @@ from dataclasses import replace
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.capacity import Capacity
 from seedbed.cluster.cards import room
-from seedbed.cluster.layout import Layout, Shares, lay_out, shares_of
+from seedbed.cluster.layout import CORES_A_GPU, Layout, Shares, lay_out, shares_of
 from seedbed.cluster.limits import within
 from seedbed.cluster.memory import check_gpus, parts_for, variants_for
+from seedbed.cluster.store import within_store
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.plan import Plan
 
-# Of a GPU's data tasks: a core decodes about 500 pairs a second at 224 px, and a large GPU trains
-# on several thousand. A node with fewer cores to a GPU gets help from nodes that have only cores.
-CORES_A_GPU = 16
 DEVICE = "SEEDBED_DEVICE"  # "cpu": workers hold the GPUs that they are given, and compute without
 
 
@@ -56,6 +54,8 @@ def choose(
         layout = _with_data(layout, allowed, asked)
     if asked.data_cpus:
         layout = replace(layout, data_tasks=asked.data_cpus)
+    if trains:
+        layout = within_store(layout, cohorts, allowed)
     if memory is not None:
         for cohort in cohorts:  # one variant that fits no card is refused
             for trial in cohort.trials:

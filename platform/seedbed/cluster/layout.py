@@ -13,6 +13,9 @@ from seedbed.plan.plan import Plan
 from seedbed.plan.weights import WEIGHT_BYTES, weights_bytes
 
 DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read
+# Of a GPU's data tasks: a core decodes about 500 pairs a second at 224 px, and a large GPU trains
+# on several thousand. A node with fewer cores to a GPU gets help from nodes that have only cores.
+CORES_A_GPU = 16
 # Adam keeps two moments beside each weight, and a record keeps the weights once more.
 CHECKPOINT_COPIES = 3
 KEPT_CHECKPOINTS = 2

@@ -56,5 +56,9 @@ def waiting_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
 
 def store_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
     """Of Ray's store, for the blocks of one rank: those that wait, and those that it has taken."""
-    taken = READ_CHUNKS * chunk_bytes(rendering)
-    return waiting_bytes(rendering, rows, num_tasks) + taken
+    return waiting_bytes(rendering, rows, num_tasks) + taken_bytes(rendering)
+
+
+def taken_bytes(rendering: Rendering) -> int:
+    """Of Ray's store, for the blocks that a rank has taken and not yet used up."""
+    return READ_CHUNKS * chunk_bytes(rendering)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seedbed.cluster.assumed import UTILISATION
 from seedbed.cluster.cards import CARDS
 from seedbed.commands.study.amounts import dollars, duration, hours
-from seedbed.commands.study.room import held_words, read_lines, storage_words
+from seedbed.commands.study.room import held_words, read_lines, storage_words, store_lines
 from seedbed.errors import nearest
 from seedbed.plan.speed import makespan
 
@@ -39,6 +39,7 @@ def price_lines(price: Price) -> list[str]:
             if price.left
             else []
         ),
+        *store_lines(plan, price.options.asked, price.fit),
         f"storage {storage_words(plan, price.options.keep_weights, *price.options.known_tests)}",
         *read_lines(plan, price.peeked),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedbed.cluster.cards import CARDS, USABLE, Room
-from seedbed.cluster.layout import checkpoint_bytes
+from seedbed.cluster.layout import CORES_A_GPU, checkpoint_bytes
 from seedbed.commands.study.amounts import size
 from seedbed.plan.weights import weights_line
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seedbed.plan.plan import Plan
 
 ANY_NUMBER = 1_000_000  # of GPUs, where no limit is stated
+GPUS_A_NODE = 8  # at most, where no number is stated
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,23 @@ def held_words(plan: Plan) -> str:
         f"({len(held.states)} variants); activations come on top (--accelerator counts them for "
         "its GPUs)"
     )
+
+
+def store_lines(plan: Plan, asked: Asked, fit: Fit | None) -> list[str]:
+    """Of Ray's object store, on the GPUs or with the data tasks that are asked for, if any are."""
+    from seedbed.cluster.store import streams_of
+
+    if fit is None and not asked.data_cpus:
+        return []
+    workers = max(asked.least_workers, fit.parts if fit is not None else 1)
+    beside = min(workers, asked.gpus_per_node or GPUS_A_NODE)
+    tasks = asked.data_cpus or CORES_A_GPU
+    worst = max(streams_of(plan.cohorts, workers), key=lambda stream: stream.bytes(tasks))
+    return [
+        f"store   up to {size(beside * worst.bytes(tasks))} of Ray's object store on a node: "
+        f"{beside} worker{'s' * (beside != 1)} x ({worst.words(tasks)}); where it has less, fewer "
+        "tasks run"
+    ]
 
 
 def storage_words(
