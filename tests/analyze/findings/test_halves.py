@@ -205,3 +205,20 @@ def test_halves_that_cannot_be_told_from_effects_are_not_compared() -> None:
     own = levelled(design, table_of(design, 0.3, lost), Y)
     assert own.loc[own["seed_half"].str.endswith("/2"), Y].isna().all()
     assert own.loc[own["seed_half"].str.endswith("/1"), Y].notna().all()
+
+
+@pytest.mark.parametrize("seeds", [(0,), SEEDS], ids=["one seed", "three seeds"])
+def test_what_the_halves_differ_by_is_no_effect_and_judges_none(seeds: tuple[int, ...]) -> None:
+    """a x b x c is 1 in one half and -1 in the other. Lenth's error is that of the other six."""
+    design = folded(seeds)
+    tables = [find(design, table_of(design, shift)).two_level for shift in (0.0, 0.3)]
+    level, shifted = tables
+    assert level is not None and shifted is not None
+    assert np.isnan(shifted["effect"]["a:b:c"]) and "blocks" in shifted["note"]["a:b:c"]
+    assert shifted["significant_me"].isna()["a:b:c"]
+    pd.testing.assert_frame_equal(level, shifted)
+    sizes = np.abs(shifted["effect"].dropna().to_numpy())
+    assert len(sizes) == 6
+    near = sizes[sizes < 2.5 * 1.5 * np.median(sizes)]
+    for one in tables:
+        assert one is not None and one.attrs["PSE"] == pytest.approx(1.5 * np.median(near))

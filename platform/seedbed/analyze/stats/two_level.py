@@ -17,6 +17,7 @@ from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.trials.observations import AnalysisError, Floats, Level, Observations, observe
 
 _CONFIDENCE = 0.95
+BLOCKS = "not estimable: it cannot be told from what the blocks differ by"
 _MOST_FACTORS = 10  # 2^10 contrasts; beyond that a screening design is read with `anova`
 _FEWEST_EFFECTS = 3  # Lenth's pseudo standard error has m/3 degrees of freedom
 
@@ -38,7 +39,8 @@ def effects_two_level(
 
     Where cells have replicates, significance is judged by their error ("replicates": `error` as in
     `contrasts`, the block's shifts taken out), for one effect and for all effects together (Sidak).
-    Without replicates it is judged by Lenth's margins, which assume that most effects are 0. Raises
+    Without replicates it is judged by Lenth's margins, which assume that most effects are 0. With a
+    block, an effect that is a difference of blocks has NaN and a note. Raises
     AnalysisError on other numbers of levels and on designs that are not orthogonal. Lenth 1989
     (Technometrics 31:469); Box, Hunter & Hunter 2005, chapter 5.
     """
@@ -49,9 +51,10 @@ def effects_two_level(
     half = len(means) / 2
     estimates = _estimates(seen, [column / half for column, _ in sets.values()], error)
     is_judged = any(np.isfinite(one.std_error) for one in estimates)
-    # Without a block the plain cell means; with one, the block model's where they are estimable.
+    # Without a block the plain cell means. With one, what blocks differ by is in no effect: one
+    # that cannot be told from it has no value, and no part in judging the others.
     values = [
-        float(column @ means) / half if block is None or np.isnan(one.estimate) else one.estimate
+        float(column @ means) / half if block is None else one.estimate
         for one, (column, _) in zip(estimates, sets.values(), strict=True)
     ]
     table = pd.DataFrame(
@@ -60,17 +63,20 @@ def effects_two_level(
     )
     size = table["effect"].abs()
     rank = size.rank(method="first")
-    num_effects = len(table)
+    estimable = np.isfinite(size.to_numpy())
+    num_effects = int(estimable.sum())
     table["half_normal_quantile"] = stats.norm.ppf(0.5 + 0.5 * (rank - 0.5) / num_effects)
-    pse, me, sme, note = lenth(np.asarray(size))
+    pse, me, sme, note = lenth(np.asarray(size)[estimable])
     margins = _margins(estimates, num_effects) if is_judged else (me, sme)
     for column, margin in zip(("significant_me", "significant_sme"), margins, strict=True):
         known = is_judged or note == ""
-        table[column] = size > margin if known else pd.array([pd.NA] * num_effects, "boolean")
+        table[column] = size > margin if known else pd.array([pd.NA] * len(table), "boolean")
+        if not estimable.all():
+            table[column] = table[column].astype("boolean").where(estimable)
     rows = pd.DataFrame([one.row() for one in estimates], index=table.index)
     table = table.join(rows[["se", "df", "t", "p", "ci_low", "ci_high"]])
     table["judged_by"] = judged_by = "replicates" if is_judged else "Lenth"
-    table["note"] = rows["note"]
+    table["note"] = rows["note"].where(estimable, BLOCKS)
     table.attrs.update(
         PSE=pse, ME=me, SME=sme, df=num_effects / 3, judged_by=judged_by,
         defining_relation=intercept, note=note,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -32,7 +33,7 @@ def all_effects(findings: Findings) -> list[Section]:
             [
                 str(term).replace(":", " × "),
                 unit.difference(row["effect"]),
-                str(row["alias"]).replace(":", " × ") or NONE,
+                _alias_words(row),
                 *([] if by_lenth else [interval]),
                 _margin_words(row),
             ]
@@ -47,10 +48,11 @@ def all_effects(findings: Findings) -> list[Section]:
 
 def _judged_words(findings: Findings, table: pd.DataFrame) -> str:
     """What effects of two-level factors are judged by."""
+    known = int(table["effect"].notna().sum())
     if table.attrs["judged_by"] != "Lenth":
         return (
             "Every cell was run on several seeds, and effects are judged by what these say: the "
-            f"first margin holds for one effect, the second for all {len(table)} together."
+            f"first margin holds for one effect, the second for all {known} together."
         )
     if table.attrs["note"]:
         return f"{table.attrs['note'][:1].upper()}{table.attrs['note'][1:]}."
@@ -62,6 +64,12 @@ def _judged_words(findings: Findings, table: pd.DataFrame) -> str:
         f"Lenth's pseudo standard error is {error}, his margin of error {margin} for one effect "
         f"and {both} for all together; they take most effects to be none."
     )
+
+
+def _alias_words(row: dict[str, Any]) -> str:
+    alias = [str(row["alias"]).replace(":", " × ")] if row["alias"] else []
+    blocks = ["what the blocks differ by"] if math.isnan(row["effect"]) else []
+    return ", ".join([*alias, *blocks]) or NONE
 
 
 def _margin_words(row: dict[str, Any]) -> str:
