@@ -73,6 +73,11 @@ class Draft:
         """Of `cells`, in their order. Raises StudyError for cells that cannot be built."""
         return costs_of(self.cells, self.study.factors)
 
+    @cached_property
+    def different_costs(self) -> list[Cost]:
+        """Each of `costs` once: cells that compute the same share theirs."""
+        return list({id(cost): cost for cost in self.costs}.values())
+
     @property
     def by_hand(self) -> bool:
         """Whether its cells are all that are allowed, or listed: a design that chooses them says

@@ -62,7 +62,8 @@ def _ratios(draft: Draft, factor: Factor, of: Callable[[Cost], float]) -> dict[L
     """By level, the geometric mean ratio to the baseline's, between cells that differ in `factor`
     only; where there are none, of the levels' means."""
     logs: dict[Label, list[float]] = {}
-    amounts = [math.log(max(of(cost), 1e-9)) for cost in draft.costs]
+    known = {id(cost): math.log(max(of(cost), 1e-9)) for cost in draft.different_costs}
+    amounts = [known[id(cost)] for cost in draft.costs]
     for one, base in draft.against_baseline(factor):
         label = draft.cells[one].cell[factor.name]
         logs.setdefault(label, []).append(amounts[one] - amounts[base])
