@@ -53,6 +53,7 @@ analyze.stats
 analyze.findings
 analyze.figures
 analyze.report.page
+analyze.report.shared
 analyze.report.sections
 analyze.report
 analyze

@@ -74,7 +74,7 @@ def test_an_empty_cell_is_named_and_what_it_takes_is_not_estimated(
     found = anova_of(out)
     wanted = expected_rows(ORACLES["ToothGrowth_empty_cell"]["expected"]["typeII_car"])
     assert found.loc["supp", "sum_sq"] == pytest.approx(wanted["supp"]["Sum Sq"], rel=1e-9)
-    named = "5 of 6 cells were planned: the others are not in the table (supp OJ, dose 2)"
+    named = "The table has 5 of 6 cells: it lacks supp OJ, dose 2."
     assert named in " ".join(capsys.readouterr().out.split())
     # Over the doses that both have: what can be said is said, and over what.
     contrasts = pd.read_csv(out / "contrasts.csv")

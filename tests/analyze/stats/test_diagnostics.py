@@ -114,6 +114,8 @@ def test_planted_faults_are_found_and_answered_in_a_fixed_order() -> None:
     assert any(words.startswith("Analyse logit(y)") for words in found.remedies)
     heavy = made(lambda a, b, seed, r: 5 + r.standard_t(1.5), 12)
     found = diagnose(heavy, "y", ["A", "B"])
+    assert "Add runs of each cell" in found.remedies[-1]  # they share no seed
+    found = diagnose(heavy, "y", ["A", "B"], block="seed")
     assert "intervals by seed" in found.remedies[-1]
 
 

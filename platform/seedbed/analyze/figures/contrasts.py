@@ -17,7 +17,7 @@ def contrast_figure(findings: Findings, factor: str) -> Figure:
     """Each level on its interval, the raw seed differences beside it as dots."""
     unit, contrasts = findings.primary.unit, of_term(findings.primary.contrasts, factor)
     raw: dict[object, list[float]] = {one.level: [] for one in contrasts}
-    if findings.num_seeds > 1:
+    if findings.num_seeds > 1 and findings.design.paired:
         raw = {level: seed_differences(findings, factor, level) for level in raw}
     row_height, top = 56, 6
     bottom = top + row_height * len(contrasts)

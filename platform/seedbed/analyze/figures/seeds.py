@@ -52,6 +52,7 @@ def seeds_figure(findings: Findings) -> Figure | None:
         scale=axis_scale(findings),
         y_title=in_unit(findings, "Half of a 95 % interval"),
         limits=limits,
+        repeats="Seeds" if findings.design.paired else "Runs",
     )
 
 
@@ -62,6 +63,7 @@ def seeds_needed(
     scale: float,
     y_title: str,
     limits: Sequence[Limit] = (),
+    repeats: str = "Seeds",
 ) -> Figure | None:
     """Half an interval over the number of seeds, a line an effect: curves are (name, points).
 
@@ -90,7 +92,7 @@ def seeds_needed(
         for (a, at_a), (b, at_b) in itertools.pairwise(points):
             inner.append(line(x(a), y(at_a), x(b), y(at_b), f"path {tone}"))
         inner += [circle(x(seed), y(value), 3.5, f"mean {tone}") for seed, value in points]
-    inner.append(text("50%", bottom + 40, "Seeds of every cell", "axis middle"))
+    inner.append(text("50%", bottom + 40, f"{repeats} of every cell", "axis middle"))
     names = legend_rows([name for name, _ in shown])
     outer = text("0", 14, y_title, "axis") + names + panel("".join(inner))
-    return Figure(outer, bottom + 48, f"{y_title} by number of seeds")
+    return Figure(outer, bottom + 48, f"{y_title} by number of {repeats.lower()}")

@@ -147,32 +147,50 @@ def next_steps(
     num_cells: int,
     further: Mapping[str, str],
     best: Sequence[str],
+    *,
+    is_ours: bool = True,
+    paired: bool = True,
 ) -> list[Step]:
     """What to run next, the most pressing first.
 
     `further` says of each open claim, by its id, what twice the seeds would make of its interval;
-    `best` names the best cells, when several were compared.
+    `best` names the best cells, when several were compared. A table that another trainer made
+    (`is_ours` is False) has no command that goes on; runs that are not `paired` are of no seed.
     """
     hours, seeds = outlook.hours_per_seed, outlook.num_seeds
-    steps = []
+    steps, repeats = [], "seeds" if paired else "runs"
+
+    def grown(num: int) -> str:
+        return f"--seeds {num}" if is_ours else f"{num} {repeats} of every cell"
+
     if num_missing:
+        again = "The same command again" if is_ours else "The missing runs"
         why = "the missing trials: until they are in, what rests on them is not known"
-        steps.append(Step("The same command again", num_missing, outlook.hours_missing, why))
+        steps.append(Step(again, num_missing, outlook.hours_missing, why))
     if 0 < seeds < _FEWEST_SEEDS:
         more = _FEWEST_SEEDS - seeds
-        why = "three seeds are the least that carry an interval of their own for every comparison"
-        steps.append(Step(f"--seeds {_FEWEST_SEEDS}", more * num_cells, more * hours, why))
+        why = (
+            f"three {repeats} are the least that carry an interval of their own for every "
+            "comparison"
+        )
+        steps.append(Step(grown(_FEWEST_SEEDS), more * num_cells, more * hours, why))
     if further and seeds:
         parts = ", ".join(f"{name} {change}" for name, change in further.items())
         why = f"would narrow the intervals of what is open, each to one side: {parts}"
-        steps.append(Step(f"--seeds {2 * seeds}", seeds * num_cells, seeds * hours, why))
+        steps.append(Step(grown(2 * seeds), seeds * num_cells, seeds * hours, why))
     if len(best) > 1 and seeds:
         why = (
-            f"{best[0]} was picked as the best of {num_cells} cells on these seeds, so its mean is "
-            "too high by some of the noise: only seeds that did not pick it can say what it is"
+            f"{best[0]} was picked as the best of {num_cells} cells on these {repeats}, so its "
+            f"mean is too high by some of the noise: only {repeats} that did not pick it can say "
+            "what it is"
         )
         fresh = 2 * _FEWEST_SEEDS
         steps.append(
-            Step("The best two cells on 3 fresh seeds", fresh, fresh * hours / num_cells, why)
+            Step(
+                f"The best two cells on {_FEWEST_SEEDS} fresh {repeats}",
+                fresh,
+                fresh * hours / num_cells,
+                why,
+            )
         )
     return steps

@@ -11,10 +11,11 @@ from seedbed.analyze.report.page import sentence
 from seedbed.analyze.report.sections.claims import tally
 from seedbed.analyze.report.sections.looks import looks_caveats
 from seedbed.analyze.report.sections.planted_claims import truth_words
-from seedbed.analyze.stats.chosen_error import RESIDUAL
+from seedbed.analyze.stats.chosen_error import RESIDUAL, block_of
 from seedbed.analyze.stats.comparison import Comparison, of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
+from seedbed.analyze.trials.table import HALF
 from seedbed.plan.design import PlannedFactor
 
 _ALPHA = 0.05
@@ -38,7 +39,18 @@ def _of_cells(findings: Findings) -> str:
     """Which cells were trained, and what their model leaves out."""
     sizes = [len(levels) for levels in findings.factors.values()]
     planned = len({trial.cell for trial in findings.design.trials})
-    words = f"{planned} of {math.prod(sizes)} cells were planned: {findings.design.cells}."
+    every, told = math.prod(sizes), findings.design.cells
+    words = f"{planned} of {every} cells were planned: {told}."
+    if not findings.design.scale:  # a table that another trainer made
+        words = f"The table has {planned} of {every} cells: {told}."
+    elif planned == every:
+        words = f"All {every} cells were planned: {told}."
+    if block_of(findings.design) == HALF:
+        words += (
+            " The two halves of each seed are blocks of their own: what they differ by, one having "
+            "run after the other, is in no difference on this page, and is taken off the means of "
+            "cells."
+        )
     if findings.design.order > 1:
         return words
     return (
@@ -103,7 +115,8 @@ def _two_seeds(findings: Findings) -> list[str]:
     if not contrasts:
         return []
     if any(one.has_interval for one in contrasts):
-        return ["Two seeds: intervals rest on the error pooled over all cells."]
+        two = "Two seeds" if findings.design.paired else "Two runs a cell"
+        return [f"{two}: intervals rest on the error pooled over all cells."]
     why = next((one.note for one in contrasts if one.note), "two seeds: no error to judge by")
     return [sentence(f"{why}: no interval and no p is given")]
 

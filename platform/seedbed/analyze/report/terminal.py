@@ -7,6 +7,7 @@ import textwrap
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import p_value, plain, significant
 from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
@@ -31,7 +32,9 @@ def summary(findings: Findings) -> str:
             reason = f" ({row['reason']})" if row["reason"] else ""
             status = row["status"].replace("_", " ")
             cell = cell_label(row, findings.factors)
-            lines.append(f"  {cell}, seed {row['seed']}: {status}{reason}")
+            lines.append(
+                f"  {cell}, {shared(findings).one.lower()} {row['seed']}: {status}{reason}"
+            )
         if (left := len(findings.missing) - _MOST_MISSING) > 0:
             lines.append(f"  and {left:,} more: missing_cells.csv has them all")
     return "\n".join(line for text in lines for line in _wrapped(plain(text)))

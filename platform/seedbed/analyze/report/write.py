@@ -45,6 +45,7 @@ from seedbed.analyze.report.sections.trials import trial_rows
 from seedbed.analyze.report.sections.tuning import candidate_table, tuning, tuning_figure
 from seedbed.analyze.report.sections.two_errors import two_errors
 from seedbed.analyze.report.sections.what_next import what_next
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.report.terminal import summary
 from seedbed.analyze.stats.comparison import comparison_table
 from seedbed.plan.design import Design
@@ -230,7 +231,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
     scale = findings.design.scale  # "" of a table that another trainer made
     return [
         ("Trials completed", f"{findings.num_completed} of {len(findings.trials)}"),
-        ("Seeds", str(findings.num_seeds)),
+        (shared(findings).repeats, str(findings.num_seeds)),
         *([("Scale", scale)] if scale else []),
         ("Primary response", findings.primary.unit.label),
     ]

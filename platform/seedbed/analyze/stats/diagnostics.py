@@ -196,6 +196,8 @@ def _remedies(draft: Diagnostics, seen: Observations, alpha: float) -> tuple[str
         sentences.append(
             "Read the intervals by seed: each rests on one difference per seed, a mean over the "
             "other factors' cells, which is closer to normal than single trials are."
+            if seen.block
+            else "Add runs of each cell: a mean of several is closer to normal than one run is."
         )
     return tuple(sentences)
 

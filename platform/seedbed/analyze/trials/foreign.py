@@ -241,4 +241,4 @@ def _cells(cells: Sequence[Cell], factors: Mapping[str, PlannedFactor]) -> str:
         for cell in itertools.islice(absent, MOST_NAMED)
     ]
     more = [f"{left - MOST_NAMED} more"] if left > MOST_NAMED else []
-    return f"the others are not in the table ({'; '.join([*named, *more])})"
+    return f"it lacks {'; '.join([*named, *more])}"

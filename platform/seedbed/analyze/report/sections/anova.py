@@ -7,6 +7,7 @@ import math
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, number, p_value, significant
 from seedbed.analyze.report.page import Section, noted_table
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.trials.rows import rows_of
 
 
@@ -29,7 +30,7 @@ def variance(findings: Findings) -> Section:
     sums = "Sum of squares, points²" if is_fraction else "Sum of squares"
     header = ["Term", "df", sums, "Mean square", "F", "p", "Partial η²"]
     words = (
-        f"{findings.primary.unit.label} by {', '.join(findings.factors)} with seeds as blocks; "
+        f"{findings.primary.unit.label} by {', '.join(findings.factors)}{shared(findings).blocks}; "
         "type 2 sums of squares by comparison of nested models."
     )
     full = noted_table(header, rows, frozenset(range(1, 7)), list(table["note"]))

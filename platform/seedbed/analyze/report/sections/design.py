@@ -9,6 +9,7 @@ from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, counted, number
 from seedbed.analyze.report.page import Section, Table, flat
 from seedbed.analyze.trials.observations import label_text
+from seedbed.plan.design import Design
 from seedbed.plan.design_data import SelectedData
 
 
@@ -23,8 +24,7 @@ def design_section(findings: Findings) -> Section:
     data = replace(design.data, selections=(), bad_samples=None)  # told in tables of their own
     scale = f"{design.scale} ({design.scale_reason})" if design.scale_reason else design.scale
     facts = [
-        ["Planned", f"{counted(len(design.trials), 'trial')}, {counted(len(seeds), 'seed')}"],
-        ["Seeds", ", ".join(map(str, seeds))],
+        *_planned(design, seeds),
         *([["Scale", scale]] if scale else []),
         ["Primary response", design.responses[0]],
         ["Secondary responses", ", ".join(design.responses[1:]) or NONE],
@@ -37,6 +37,16 @@ def design_section(findings: Findings) -> Section:
     selections = design.data.selections
     chosen = [_selections(selections)] if selections else []
     return Section("Design", tables=[factors, Table(["", ""], facts), *chosen])
+
+
+def _planned(design: Design, seeds: Sequence[int]) -> list[list[str]]:
+    """Of a table whose runs share no seed, the numbers of repetitions are nobody's."""
+    if not design.paired:
+        return [["Runs", f"{len(design.trials)}, at most {counted(len(seeds), 'run')} of a cell"]]
+    return [
+        ["Planned", f"{counted(len(design.trials), 'trial')}, {counted(len(seeds), 'seed')}"],
+        ["Seeds", ", ".join(map(str, seeds))],
+    ]
 
 
 def _selections(selections: Sequence[SelectedData]) -> Table:

@@ -10,6 +10,7 @@ import pandas as pd
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, number, p_value
 from seedbed.analyze.report.page import Section, Table, noted_table, sentence
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.trials.rows import rows_of
 
 _ASSUMED = {
@@ -40,7 +41,7 @@ def checks(findings: Findings) -> Section:
     notes = [str(note) for note in diagnostics.checks["note"]]
     table = noted_table(header, rows, frozenset({1, 2, 3}), notes)
     words = [
-        "Intervals here rest on the variation that the seeds leave in each cell. "
+        f"Intervals here rest on {shared(findings).left}. "
         + (sentence(primary.error_why) if primary.error_why else _ASSUMED[primary.error])
     ]
     words += [f"Remedy {n}: {words}" for n, words in enumerate(diagnostics.remedies, 1)]
@@ -62,7 +63,7 @@ def _components(findings: Findings) -> list[Table]:
     names = {"cell": "Between cells", "residual": "Between runs of a cell"}
     rows = [
         [
-            names.get(str(component), "Between seeds"),
+            names.get(str(component), shared(findings).between),
             unit.difference(row["sd"]).lstrip("+"),
             NONE if math.isnan(row["share"]) else f"{100 * row['share']:.0f}",
         ]
@@ -70,7 +71,7 @@ def _components(findings: Findings) -> list[Table]:
     ]
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
     header = ["Variation", f"Standard deviation{size}", "Share of variance, %"]
-    remark = "By the method of moments: the seeds' own shift is common to all cells of a seed."
+    remark = f"By the method of moments: {shared(findings).common}"
     return [Table(header, rows, frozenset({1, 2}), title="Where it varies", remark=remark)]
 
 

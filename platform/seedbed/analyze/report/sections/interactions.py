@@ -6,7 +6,7 @@ import itertools
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import p_value
-from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.page import Section, Table, sentence
 from seedbed.analyze.stats.comparison import Comparison, of_term
 from seedbed.analyze.trials.observations import label_text
 
@@ -47,5 +47,5 @@ def _interaction(findings: Findings, a: str, b: str) -> Section:
         ),
     ]
     words = [f"The effect of {a} at each level of {b}, and the difference of those differences."]
-    notes = sorted({one.note for one in (*interactions, *simple_effects) if one.note})
+    notes = sorted({sentence(one.note) for one in (*interactions, *simple_effects) if one.note})
     return Section(f"Interaction of {a} and {b}", words, [f"means_{a}_by_{b}"], tables, notes)

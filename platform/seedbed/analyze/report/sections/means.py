@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.report.page import Section, noted_table
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
 
@@ -11,17 +12,15 @@ from seedbed.analyze.trials.rows import rows_of
 def means(findings: Findings) -> Section:
     """Marginal means, the other factors' levels counting equally."""
     unit, names = findings.primary.unit, list(findings.factors)
-    words = "Means of the seeds; the baseline comes first."
+    repeats = "seeds" if findings.design.paired else "runs"
+    words = f"Means of the {repeats}; the baseline comes first."
     if len(names) > 1:
         words = (
             "Means over all levels of the other factors, each counting equally; the baseline "
             "comes first."
         )
     if findings.num_seeds > 1:
-        words += (
-            " Intervals are over other training seeds, which shift all levels together: "
-            "differences are surer than means."
-        )
+        words += f" {shared(findings).means}"
     suffix = f", {unit.value_unit}" if unit.value_unit else ""
     tables = []
     for name in names:

@@ -9,6 +9,7 @@ from typing import Any
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import NONE, counted
 from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.stats.missing import divergence_rates
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import cell_label, rows_of
@@ -41,7 +42,9 @@ def _missing_table(findings: Findings) -> Table:
     ]
     left = len(findings.missing) - len(rows)
     remark = f"And {counted(left, 'more')}: missing_cells.csv has them all." if left else ""
-    return Table(["Missing", "Seed", "Status", "Reason"], rows, frozenset({1}), remark=remark)
+    return Table(
+        ["Missing", shared(findings).one, "Status", "Reason"], rows, frozenset({1}), remark=remark
+    )
 
 
 def _status(row: Mapping[str, Any]) -> str:

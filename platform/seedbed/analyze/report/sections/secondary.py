@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from seedbed.analyze.findings.study import Findings, ResponseFindings
-from seedbed.analyze.numbers import p_value
+from seedbed.analyze.numbers import NONE, p_value
 from seedbed.analyze.report.page import Section, Table
 from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text
@@ -37,7 +39,8 @@ def _secondary_rows(response: ResponseFindings, factor: str) -> list[list[str]]:
     contrasts = {one.level: one for one in of_term(response.contrasts, factor)}
     rows = []
     for i, row in enumerate(rows_of(response.means[response.means["factor"] == factor])):
-        mean = f"{unit.value(row['mean'])} {unit.value_unit}".strip()
+        known = not math.isnan(row["mean"])
+        mean = f"{unit.value(row['mean'])} {unit.value_unit}".strip() if known else NONE
         cells = [unit.label if i == 0 else "", label_text(row["level"]), mean]
         contrast = contrasts.get(row["level"])
         if contrast is None:

@@ -18,8 +18,11 @@ def several_test_sets(findings: Findings) -> list[Section]:
     if len(findings.tests) == 1:
         words = ["Above chance is (top-1 − chance) / (1 − chance), chance being as it was given."]
         return [Section("Above chance", words, tables=[_scores(findings)])]
+    whose = "Every trial was scored on each of these test sets. Their plain mean is DataComp's"
+    if any(findings.design.metric(name).chance is not None for name in findings.tests):
+        whose = "Chance is as it was given. The plain mean is over the runs that have all of these"
     words = [
-        "Every trial was scored on each of these test sets. Their plain mean is DataComp's; above "
+        f"{whose}; above "
         "chance, (top-1 − chance) / (1 − chance), a test set of two classes counts no more than "
         "one of a thousand. Both means are among the responses."
     ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import counted
 from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.trials.observations import label_text
 from seedbed.analyze.trials.rows import rows_of
+from seedbed.analyze.trials.table import HALF
 
 _MOST_ROWS = 1_000  # of trials that a page shows
 
@@ -28,17 +32,23 @@ def trial_rows(findings: Findings) -> Section:
     for row in rows_of(findings.trials):
         labels = [label_text(row[name]) for name in findings.factors]
         values = [unit.value(_number(row[unit.name])) for unit in units]
-        rows.append([*labels, str(row["seed"]), row["status"].replace("_", "\u00a0"), *values])
+        rows.append([*labels, _repeat(row), row["status"].replace("_", "\u00a0"), *values])
         tones.append("" if row["status"] == "completed" else "missing")
     first = len(findings.factors)
     suffixes = [f"{unit.label}{', %' if unit.is_fraction else ''}" for unit in units]
-    header = [*findings.factors, "Seed", "Status", *suffixes]
+    header = [*findings.factors, shared(findings).one, "Status", *suffixes]
     columns = frozenset({first, *range(first + 2, len(header))})
     words = [
         f"{findings.num_completed} of {counted(len(findings.trials), 'planned trial')} completed.",
         *_origins(findings),
     ]
     return Section("Trials", words, tables=[Table(header, rows, columns, tones)], is_small=True)
+
+
+def _repeat(row: Mapping[str, Any]) -> str:
+    """`0`, or `0, half 2` of a fraction that was folded over."""
+    half = str(row.get(HALF, "")).partition("/")[2]
+    return f"{row['seed']}, half {half}" if half else str(row["seed"])
 
 
 def _origins(findings: Findings) -> list[str]:

@@ -7,6 +7,7 @@ import math
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import Unit, number
 from seedbed.analyze.report.page import Section, Table
+from seedbed.analyze.report.shared import shared
 from seedbed.analyze.trials.observations import completed, label_text
 from seedbed.analyze.trials.rows import rows_of
 
@@ -22,9 +23,8 @@ def two_errors(findings: Findings) -> Section:
         spread = unit.difference(math.sqrt(float(residual["mean_sq"]))).lstrip("+")
         suffix = f" {unit.difference_unit}" if unit.difference_unit else ""
         words.append(
-            f"Training seeds: repeated training of one cell on another seed varies by {spread}"
-            f"{suffix} (residual standard deviation, {residual['df']:g} degrees of freedom). All "
-            "intervals on this page are of this kind."
+            f"{shared(findings).ran} {spread}{suffix} (residual standard deviation, "
+            f"{residual['df']:g} degrees of freedom). All intervals on this page are of this kind."
         )
     return Section(title, [*words, _test_set(findings, unit)], tables=_both_errors(findings))
 

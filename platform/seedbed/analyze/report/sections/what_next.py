@@ -39,6 +39,8 @@ def what_next(findings: Findings) -> Section:
             if len(judged.precision) > 1
         },
         _best(findings),
+        is_ours=bool(findings.design.scale),
+        paired=findings.design.paired,
     )
     words = []
     if not math.isnan(outlook.hours_per_seed):
@@ -106,11 +108,20 @@ def _precision_table(findings: Findings) -> list[Table]:
             ]
             first = label_text(str(effect).replace(":", " × ")) if column == "half_width" else ""
             rows.append([first, name, *values])
-    header = ["Effect", "", *(counted(int(n), "seed") for n in shown)]
+    repeat = "seed" if findings.design.paired else "run"
+    header = ["Effect", "", *(counted(int(n), repeat) for n in shown)]
     size = f", {unit.difference_unit}" if unit.difference_unit else ""
     remark = (
         "Half of a 95 % interval, and the true difference that is found with a power of 80 %; of "
         "each effect's least certain comparison, if the noise stays as it is and no trial is lost."
     )
     columns = frozenset(range(2, len(header)))
-    return [Table(header, rows, columns, title=f"Seeds and precision{size}", remark=remark)]
+    return [
+        Table(
+            header,
+            rows,
+            columns,
+            title=f"{repeat.capitalize()}s and precision{size}",
+            remark=remark,
+        )
+    ]
