@@ -74,6 +74,28 @@ def test_errors_and_degrees_of_freedom_are_those_of_the_analysis(keep: Any, num_
         assert planned.df(one, num_seeds) == found.df
 
 
+@pytest.mark.parametrize("error", ["pooled", "cells"])
+def test_halves_of_a_folded_fraction_are_blocks_as_in_the_analysis(error: str) -> None:
+    whole, num_seeds = cells(error), 4
+    halves = [1 + (min(cell["a"], 1) + cell["b"] + cell["c"]) % 2 for cell in whole.cells]
+    planned = Cells(whole.factors, whole.cells, 2, error, halves=halves)
+    found, plain = [], whole.df(whole.main_effects()[0], num_seeds)
+    for seed in range(1 if error == "pooled" else 60):
+        noise = table(planned, num_seeds, seed)
+        noise["block"] = 10 * noise["seed"] + halves * num_seeds
+        fit = Fit(observe(noise, "y", list(LEVELS), "block"), 2, error)
+        found.append(level_contrasts(fit, "a", 0)[0])
+    ours = planned.df(planned.main_effects()[0], num_seeds)
+    assert float(np.mean([one.df for one in found])) == pytest.approx(
+        ours, rel=1e-9 if error == "pooled" else 0.15
+    )
+    assert ours < plain
+    if error == "pooled":
+        sigma = math.sqrt(fit.error.mean_sq)
+        se = Sight(planned, 1.0, num_seeds).se(planned.main_effects()[0])
+        assert se * sigma == pytest.approx(found[0].std_error, rel=1e-9)
+
+
 @pytest.mark.slow
 def test_where_cells_vary_on_their_own_the_degrees_of_freedom_are_those_found_on_average() -> None:
     planned, num_seeds = cells("cells"), 3

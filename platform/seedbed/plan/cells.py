@@ -21,6 +21,7 @@ from seedbed.study.arguments import ERRORS
 from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast
+from seedbed.study.fold import FoldedOver
 from seedbed.study.label import Label, label_text
 
 Floats = NDArray[np.float64]
@@ -55,9 +56,13 @@ class Cells:
         order: int = ORDER,
         error: str = ERRORS[0],
         seed_is_unit: bool = False,
+        halves: Sequence[int] = (),
     ) -> None:
+        """`halves` [num_cells]: of a fraction that is folded over, blocks within each seed."""
         self.factors, self.cells, self.order, self.error = factors, tuple(cells), order, error
-        self.seed_is_unit = seed_is_unit
+        self.seed_is_unit, self.halves = seed_is_unit, tuple(halves)
+        number = np.array(self.halves or [0] * len(self.cells))
+        self._same_half = (number[:, None] == number).astype(np.float64)
         self.terms = [
             term
             for size in range(1, min(order, len(factors)) + 1)
@@ -65,6 +70,9 @@ class Cells:
         ]
         self._codings = {name: _coding(factor) for name, factor in factors.items()}
         self._model = self._rows(self.cells)
+        if len(set(self.halves)) > 1:
+            # What the halves differ by is estimated, and is no effect.
+            self._model[:, -1] = np.where(number == number[0], 1.0, -1.0)
         squares, right = np.linalg.eigh(self._model.T @ self._model)
         kept = squares > 1e-11 * squares[-1]
         self._right, self._squares = right[:, kept], squares[kept]
@@ -75,8 +83,8 @@ class Cells:
         return len(self._squares)
 
     def _rows(self, cells: Sequence[Mapping[str, Label]]) -> Floats:
-        """The model's sum-coded columns for cells, 1 for the mean first. A factor that a cell does
-        not name counts its levels equally: with sum coding its columns are 0."""
+        """The model's sum-coded columns for cells, 1 for the mean first, 0 for the halves last. A
+        factor that a cell does not name counts its levels equally: its columns are 0."""
         coded = {name: self._coded(name, cells) for name in self.factors}
         parts = [np.ones((len(cells), 1))]
         for term in self.terms:
@@ -84,7 +92,7 @@ class Cells:
             for name in term:
                 columns = (columns[:, :, None] * coded[name][:, None, :]).reshape(len(cells), -1)
             parts.append(columns)
-        return np.hstack(parts)
+        return np.hstack([*parts, np.zeros((len(cells), 1))])
 
     def _coded(self, name: str, cells: Sequence[Mapping[str, Label]]) -> Floats:
         coding = self._codings[name]
@@ -176,11 +184,12 @@ class Cells:
         """The same cells under a model of another order."""
         if order == self.order:
             return self
-        return Cells(self.factors, self.cells, order, self.error, self.seed_is_unit)
+        return Cells(self.factors, self.cells, order, self.error, self.seed_is_unit, self.halves)
 
     def df(self, one: Comparison, num_seeds: int) -> float:
         """Degrees of freedom of a comparison's error, as the report will choose it; 0 for none."""
-        pooled = num_seeds * len(self.cells) - self.rank - (num_seeds - 1)
+        blocks = (num_seeds - 1) * max(1, len(set(self.halves)))
+        pooled = num_seeds * len(self.cells) - self.rank - blocks
         if num_seeds < 2 or pooled <= 0 or one.weights is None:
             return 0.0
         if num_seeds < FEWEST_SEEDS_BY_CELL:
@@ -216,11 +225,11 @@ class Cells:
 
         Its entry for cells c, d and seeds s, t is a[c, d] where s = t, and b[c, d] everywhere.
         """
-        num_cells = len(self.cells)
         basis = self._model @ self._right
         hat = (basis / self._squares) @ basis.T
-        a = np.eye(num_cells) - 1 / num_cells
-        b = (1 / num_cells - hat) / num_seeds
+        mean = self._same_half / self._same_half.sum(axis=0)  # of a block
+        a = np.eye(len(self.cells)) - mean
+        b = (mean - hat) / num_seeds
         return np.asarray(num_seeds * a**2 + 2 * num_seeds * a * b + num_seeds**2 * b**2)
 
 
@@ -228,7 +237,10 @@ def planned_cells(plan: Plan) -> Cells:
     """The cells of a plan, with the error that the report will choose for them."""
     study, cells = plan.study, list(dict.fromkeys(trial.cell for trial in plan.trials))
     order = ORDER if study.design is None else study.design.order
-    return Cells(plan.factors(), cells, order, study.error, seed_is_unit=_shares_streams(plan))
+    folded = study.design if isinstance(study.design, FoldedOver) else None
+    halves = [folded.half(cell, study.factors) for cell in cells] if folded else []
+    unit = _shares_streams(plan)
+    return Cells(plan.factors(), cells, order, study.error, unit, halves)
 
 
 def _shares_streams(plan: Plan) -> bool:
