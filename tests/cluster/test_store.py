@@ -52,12 +52,14 @@ def bound(num_tasks: int) -> int:
     return 8 * (num_tasks * 2 * ROWS * ROW + 3 * chunk)
 
 
-def test_a_store_of_the_papers_size_is_said_and_changes_nothing_where_it_has_room() -> None:
+def test_a_store_of_the_papers_size_is_said_where_it_is_nearly_full_and_not_where_it_has_room() -> None:
     assert bound(11) / 1e9 == pytest.approx(166, abs=0.5)
     layout = within_store(EIGHT, [slip()], nodes(memory=600e9))
     assert layout.data_tasks == 11
     assert "object store: up to 165.9 GB of 180.0 GB on big" in layout.words
     assert within_store(EIGHT, [slip()], nodes()) == EIGHT  # nobody says what it has
+    plenty = nodes(object_store_memory=400e9)  # of which less than half is used
+    assert within_store(EIGHT, [slip()], plenty) == EIGHT
 
 
 @pytest.mark.parametrize("memory", [60e9, 120e9, 300e9, 500e9])

@@ -24,6 +24,7 @@ STORE = "object_store_memory"  # Ray's name of it, among a node's resources
 # Ray's own, where nobody says more: of the memory that a node type states, and at most. Of a file's
 # types that is what Ray leaves beside the store, of Kubernetes' all of it: so it is no less.
 STORE_SHARE, MOST_STORE = 0.3, 200e9
+WORTH_A_WORD = 0.5  # of a store: below, whoever else is on the node has room
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,10 @@ def within_store(layout: Layout, cohorts: Sequence[Cohort], capacity: Capacity) 
     worst = max(streams, key=lambda stream: stream.bytes(max(1, tasks)))
     if not tasks:
         raise _too_small(worst, least)
-    need = gigabytes(least.num_workers * worst.bytes(tasks))
+    held = least.num_workers * worst.bytes(tasks)
+    if tasks == layout.data_tasks and held < WORTH_A_WORD * least.store:
+        return layout
+    need = gigabytes(held)
     words = f"; Ray's object store: up to {need} of {gigabytes(least.store)} on {least.name}"
     if tasks < layout.data_tasks:
         words += (
