@@ -52,7 +52,7 @@ def bound(num_tasks: int) -> int:
     return 8 * (num_tasks * 2 * ROWS * ROW + 3 * chunk)
 
 
-def test_a_store_of_the_papers_size_is_said_where_it_is_nearly_full_and_not_where_it_has_room() -> None:
+def test_a_store_is_spoken_of_where_it_is_nearly_full_and_not_where_it_has_room() -> None:
     assert bound(11) / 1e9 == pytest.approx(166, abs=0.5)
     layout = within_store(EIGHT, [slip()], nodes(memory=600e9))
     assert layout.data_tasks == 11
