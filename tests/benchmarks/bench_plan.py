@@ -75,6 +75,8 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--draws", type=int, default=500)
     names = sorted(path.stem for path in STUDIES.glob("*.py"))
+    if "SEEDBED_START" not in os.environ:  # else its weights would be fetched first
+        names.remove("finetune_or_scratch")
     parser.add_argument("--studies", nargs="*", default=names)
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
