@@ -81,6 +81,7 @@ def test_of_gpus_too_small_for_a_variant_several_train_it_and_so_fewer_variants_
         choose(what, what.cohorts, Asked(device_memory=between), cluster(gpu(1)))
 
 
+@pytest.mark.slow
 def test_a_cohort_of_more_variants_than_fit_is_cut_before_it_starts(what: Plan) -> None:
     (cohort,) = what.cohorts
     worst = max((need_of(trial) for trial in what.trials), key=lambda need: need.total)

@@ -307,6 +307,7 @@ def two_tasks(folder: Path) -> tuple[list[str], pd.DataFrame]:
     return [*line, "trainer", "--block", "seed", "--unit", "percent"], rows
 
 
+@pytest.mark.slow
 def test_chance_levels_give_the_mean_above_chance_of_several_tasks(tmp_path: Path) -> None:
     """Oracle: DataComp's correction by hand, the difference of paired runs by scipy."""
     line, rows = two_tasks(tmp_path)

@@ -75,6 +75,7 @@ def test_errors_and_degrees_of_freedom_are_those_of_the_analysis(keep: Any, num_
 
 
 @pytest.mark.parametrize("error", ["pooled", "cells"])
+@pytest.mark.slow
 def test_halves_of_a_folded_fraction_are_blocks_as_in_the_analysis(error: str) -> None:
     whole, num_seeds = cells(error), 4
     halves = [1 + (min(cell["a"], 1) + cell["b"] + cell["c"]) % 2 for cell in whole.cells]

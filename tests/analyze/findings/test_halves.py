@@ -24,6 +24,8 @@ from seedbed.recipe.scale import SCALES
 from seedbed.study.record import TrialRecord
 from seedbed.variants import CLIP
 
+pytestmark = pytest.mark.slow
+
 FACTORS = {
     "a": Factor("a", at="text.layers", levels=(3, 6)),
     "b": Factor("b", at="text.width", levels=(64, 128)),
@@ -98,7 +100,6 @@ def test_values_are_levelled_as_least_squares_with_the_blocks_in_them_has_it(
         assert own[row["index"]] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lost", [(), (5, 13)], ids=["complete", "two lost"])
 @pytest.mark.parametrize("budget", ["", "c"])
 def test_what_the_halves_differ_by_changes_no_comparison(
@@ -126,7 +127,6 @@ def test_what_the_halves_differ_by_changes_no_comparison(
             assert first.std_error == pytest.approx(second.std_error, abs=1e-9, nan_ok=True)
 
 
-@pytest.mark.slow
 def test_seeds_are_foreseen_with_the_error_of_least_squares_that_has_the_halves_in_it() -> None:
     """Of as many complete seeds: statsmodels' residual degrees of freedom."""
     outlook = found(0.3).outlook

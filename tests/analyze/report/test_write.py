@@ -260,6 +260,7 @@ def test_names_from_a_study_cannot_break_the_page(
     assert tables
 
 
+@pytest.mark.slow
 def test_figures_are_well_formed_and_stand_alone(crossed_report: Report) -> None:
     figures = [path for name, path in crossed_report.paths.items() if name.endswith(".svg")]
     assert {path.stem for path in figures} == {

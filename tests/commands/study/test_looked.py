@@ -138,6 +138,7 @@ def test_the_reports_intervals_are_those_of_all_looks(home: Path) -> None:
         assert (found.primary.means["ci_high"] > once.primary.means["ci_high"]).all()
 
 
+@pytest.mark.slow
 def test_a_decision_is_made_once_and_a_study_goes_on_at_its_look(home: Path) -> None:
     """The runs are the test's own: which seeds they are given is what is judged."""
     options = options_of(study(futility=0), ["--rehearse"])

@@ -21,6 +21,8 @@ from seedbed.track.mlflow.batches import MAX_PARAMS, recipe_params
 from seedbed.track.mlflow.connection import prepare_store
 from seedbed.track.mlflow.ledger import MlflowLedger
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest.World
 ROOT = Path(__file__).parents[3]
 NOW = 1_000
@@ -58,7 +60,6 @@ def readme_lines() -> list[str]:
     return [line for line in block.split("\n\n") if "search_runs" in line]
 
 
-@pytest.mark.slow
 def test_one_line_of_the_readme_finds_the_best_cell(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +140,6 @@ def test_most_of_a_recipe_that_nobody_varies_is_not_sent() -> None:
     assert varied.keys() - found.keys() == {"augment.image_a.jitter_p"}
 
 
-@pytest.mark.slow
 def test_a_run_that_was_complete_without_its_recipe_gets_it(world: World) -> None:
     bare = world.record(0)
     world.told()
@@ -152,7 +152,6 @@ def test_a_run_that_was_complete_without_its_recipe_gets_it(world: World) -> Non
     assert world.run_of(0).data.params["text.layers"] == "3"
 
 
-@pytest.mark.slow
 def test_a_factor_with_the_name_of_a_field_keeps_its_labels(world: World) -> None:
     ledger = world.ledger()
     ledger.open_study(world.entry())
