@@ -12,9 +12,9 @@ from seedbed.analyze.trials.table import HALF
 @dataclass(frozen=True)
 class Shared:
     """Words of one kind of study. `within` and `blocks` are clauses of a sentence, "" where trials
-    share nothing; `assumed` is what an interval takes of them, and
-    `value` what the wider one rests on; `ran` begins the sentence about the
-    residual, and `left` says what intervals rest on; `repeats` is the heading of what is counted.
+    share nothing; `assumed` is what an interval takes of them, and `value` what the wider one rests
+    on; `ran` begins the sentence about the residual, and `left` says what intervals rest on;
+    `repeats` is the heading of what is counted.
     """
 
     within: str
