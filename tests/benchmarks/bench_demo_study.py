@@ -31,9 +31,10 @@ from seedbed.evaluate.tasks import all_tasks
 from seedbed.home import home
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.scale import DEMO
 from seedbed.run.worker.batch import make_batch
-from seedbed.run.worker.cohort import order_of, rendering_of
+from seedbed.run.worker.reading import order_of
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
 from seedbed_corpora import prepare

@@ -36,11 +36,13 @@ from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.rounds import Span
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.plan import plan
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.mesh import Mesh
+from seedbed.run.worker.reading import order_of
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP

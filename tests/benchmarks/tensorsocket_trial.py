@@ -25,7 +25,9 @@ from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
 from seedbed.plan.cohort import Cohort
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.plan.rendering import rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 
 NAMES = ("image", "text", "text_length", "id")
 TOGETHER = 2  # batches that a producer sends at a time: with fewer, version 0.0.5 stands still

@@ -10,10 +10,10 @@ from ray._private.ray_constants import (
 
 from seedbed.data.footprint import rank_bytes, store_bytes, task_bytes
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import resolve
 from seedbed.recipe.scale import SCALES
-from seedbed.run.worker.cohort import rendering_of
 from seedbed.study.trial import Trial
 from seedbed.variants import UNIFIED
 

@@ -34,8 +34,10 @@ from seedbed.evaluate.tasks.held_out_captions import HeldOutCaptions
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 from seedbed.study.cell import Cell
 from seedbed.study.trial import Trial
 from seedbed.variants import UNIFIED

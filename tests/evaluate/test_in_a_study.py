@@ -27,9 +27,11 @@ from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.prompted import OpenTest, Prompted
 from seedbed.evaluate.test_set import open_test_set
 from seedbed.evaluate.zeroshot import classify
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.outcome import record_files
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 from seedbed.run.worker.recording import Recorder
 from seedbed.run.worker.scoring import Validation
 from seedbed.storage.folder import Folder

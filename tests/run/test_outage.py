@@ -19,8 +19,10 @@ from seedbed.data.opening import open_corpus
 from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
 from seedbed.plan.plan import Plan
+from seedbed.plan.rendering import rendering_of
 from seedbed.run.driver.outcome import Outcome
-from seedbed.run.worker.cohort import order_of, rendering_of, roll
+from seedbed.run.worker.cohort import roll
+from seedbed.run.worker.reading import order_of
 from seedbed.storage.objects import write_object
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import InMemoryLedger

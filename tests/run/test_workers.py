@@ -24,8 +24,9 @@ from seedbed.data.render.render import render_span
 from seedbed.data.rounds import Span
 from seedbed.data.stream import stream
 from seedbed.plan.cohort import Cohort
-from seedbed.run.worker.cohort import order_of, rendering_of
+from seedbed.plan.rendering import rendering_of
 from seedbed.run.worker.near import near_here
+from seedbed.run.worker.reading import order_of
 from seedbed.track.ledger import InMemoryLedger
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]

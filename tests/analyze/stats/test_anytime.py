@@ -12,6 +12,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tests.fixtures.looks import looked_at
 
 from seedbed.analyze.stats.anytime import OneSize
 from seedbed.analyze.stats.comparison import Estimate
@@ -89,15 +90,8 @@ def test_without_enough_degrees_of_freedom_or_an_error_there_is_no_end() -> None
 
 
 def test_over_all_looks_together_five_percent_are_missed_at_most() -> None:
-    num, most = 4_000, 40
-    values = np.random.default_rng(5).normal(size=(num, most))
-    n = np.arange(1, most + 1)
-    means = values.cumsum(axis=1) / n
-    squares = (values**2).cumsum(axis=1) - n * means**2
-    t = np.abs(means[:, 2:]) / np.sqrt(squares[:, 2:] / (n - 1)[2:] / n[2:])
-    looks, df = n[2:], n[2:] - 1
-    # The t interval of one look misses about five times as often; so would one with a wrong root.
-    assert (t > stats.t.ppf(0.975, df)).any(axis=1).mean() > 0.2
+    most = 40
+    t, df, looks = looked_at(5, num=4_000, most=most)
     for effect in (OneSize(0.5), OneSize.shortest(0.3 * most), OneSize.shortest(most)):
         missed = (t > effect.half_width(df, looks)).any(axis=1).mean()
         assert 0.01 < missed < 0.05

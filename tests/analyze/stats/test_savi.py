@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from scipy import integrate, stats
+from tests.fixtures.looks import looked_at
 
 from seedbed.analyze.stats.savi import NormalEffect
 
@@ -55,15 +55,8 @@ def test_too_few_degrees_of_freedom_give_no_end_to_the_interval() -> None:
 
 
 def test_over_all_looks_together_five_percent_are_missed_at_most() -> None:
-    num, most = 4_000, 40
-    values = np.random.default_rng(5).normal(size=(num, most))
-    n = np.arange(1, most + 1)
-    means = values.cumsum(axis=1) / n
-    squares = (values**2).cumsum(axis=1) - n * means**2
-    t = np.abs(means[:, 2:]) / np.sqrt(squares[:, 2:] / (n - 1)[2:] / n[2:])
-    looks, df = n[2:], n[2:] - 1
-    # The t interval of one look misses about five times as often; so would one with a wrong root.
-    assert (t > stats.t.ppf(0.975, df)).any(axis=1).mean() > 0.2
+    most = 40
+    t, df, looks = looked_at(5, num=4_000, most=most)
     for effect in (NormalEffect(0.1), NormalEffect.shortest(most, most - 1)):
         missed = (t > effect.half_width(df, looks)).any(axis=1).mean()
         assert 0.01 < missed < 0.05

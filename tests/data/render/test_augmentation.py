@@ -12,8 +12,8 @@ import pytest
 from seedbed.data.render.augmentation import Asset, Augmentation, all_assets
 from seedbed.data.render.caption import EDA
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Augment, Recipe
-from seedbed.run.worker.cohort import rendering_of
 from seedbed.study.study import Trial
 from seedbed.variants import CLIP, DECLIP
 

@@ -22,9 +22,11 @@ from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.batch import make_batch
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of, roll
+from seedbed.run.worker.cohort import CohortTraining, roll
+from seedbed.run.worker.reading import order_of
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 

@@ -19,8 +19,10 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.ladder import grouped, ladders_of, own_shares
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP, DECLIP
 

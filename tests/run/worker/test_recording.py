@@ -22,10 +22,12 @@ from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.cost import estimate
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.driver.outcome import record_files
 from seedbed.run.worker.assignment import Assignment
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.folder import Folder
 from seedbed.study.measured import measured

@@ -14,10 +14,12 @@ from seedbed.data.render.render import Columns, render_span
 from seedbed.data.render.wordnet import WORDNET
 from seedbed.data.rounds import Span
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.resolve import Said, resolve
 from seedbed.recipe.scale import DEMO
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.reading import order_of
 from seedbed.study.trial import Trial
 from seedbed.variants import AS_RELEASED, CLIP, UNIFIED
 from seedbed_corpora import prepare

@@ -20,8 +20,6 @@ from seedbed.run.worker.batch import Agree, Batch, alone, make_batch
 from seedbed.run.worker.memory import FirstSteps
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.process import prepare
-from seedbed.run.worker.reading import order_of as order_of
-from seedbed.run.worker.reading import rendering_of as rendering_of
 from seedbed.run.worker.variant import Variant, is_due
 from seedbed.study.trial import Trial
 

@@ -14,7 +14,8 @@ from seedbed.errors import DataError
 from seedbed.evaluate.prompted import Prompted
 from seedbed.evaluate.task import Own, Pairs, Task
 from seedbed.evaluate.tasks import all_tasks
-from seedbed.run.worker.cohort import LEAST_FAULTS, rendering_of
+from seedbed.plan.rendering import rendering_of
+from seedbed.run.worker.cohort import LEAST_FAULTS
 from seedbed.storage.folder import Folder
 
 if TYPE_CHECKING:

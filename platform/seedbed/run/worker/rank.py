@@ -17,6 +17,7 @@ from seedbed.data.stream import stream
 from seedbed.errors import DataError, UnavailableError
 from seedbed.interchange.beginning import begin
 from seedbed.plan.ladder import ladders_of, own_flops
+from seedbed.plan.rendering import rendering_of
 from seedbed.run.worker import stopping
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.batch import Batch
@@ -28,7 +29,7 @@ from seedbed.run.worker.checkpoint import (
     read_part,
     variant_file,
 )
-from seedbed.run.worker.cohort import CohortTraining, order_of, rendering_of
+from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.memory import check_device
@@ -36,6 +37,7 @@ from seedbed.run.worker.mesh import Mesh
 from seedbed.run.worker.message import CurvePoint, Message
 from seedbed.run.worker.near import near_here
 from seedbed.run.worker.origin import made_by
+from seedbed.run.worker.reading import order_of
 from seedbed.run.worker.recording import Recorder
 from seedbed.run.worker.saving import Saver
 from seedbed.run.worker.scoring import Validation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Order
-from seedbed.plan.rendering import rendering_of as rendering_of
 from seedbed.recipe.recipe import Recipe
 
 
