@@ -1,26 +1,23 @@
-"""A cell's search by Optuna, asked for a round of candidates and told how each did.
+"""A cell's search, by Ray Tune's `OptunaSearch`, asked for a round and told how each did.
 
-Not by Ray Tune's `OptunaSearch`, whose unit is a trial of Tune (Ray 2.60,
-`tune/search/optuna/optuna_search.py`): `suggest` gives one configuration, and `on_trial_complete`
-tells one value, `result[metric]`, to one study of Optuna. A trial of ours is a cohort: candidates
-of many cells that train on one stream and end at once, each of which belongs to its own cell's
-study. As one trial of Tune they would be one point of the product of all cells' spaces, with one
-value; one searcher for each cell would be one cohort for each candidate, which reads the data as
-often. It also keeps a search as a pickle, and only logs a value that could not be told; ours is
-asked again from its seed, and told again from the trials' records. So Optuna is asked and told
-here, and Ray Tune runs each round's cohorts.
+It is used for its words to Optuna alone. A trial of Tune would be one candidate, and a trial of
+ours is a cohort: candidates of many cells that train on one stream and end at once, each of which
+belongs to its own cell's search. So there is a searcher for each cell, which is asked for a round
+and told of it here, and Tune runs the round's cohorts. Nor is a searcher kept as a pickle: it is
+asked again from its seed, and told again from the trials' records.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from ray.tune.search.optuna import OptunaSearch
 
 from seedbed.plan.tuned import Candidate
 from seedbed.recipe.recipe import Recipe
@@ -28,6 +25,7 @@ from seedbed.study.nuisance import Nuisance, Search
 
 # As many digits as matter, so that the last bits of a machine's logarithm are in no trial's key.
 DIGITS = 4
+VALUE = "value"  # under which a searcher is told of a response
 
 
 class CellSearch:
@@ -39,33 +37,41 @@ class CellSearch:
             search.at: _distribution(search, recipe) for search in nuisance.space
         }
         tuning = nuisance.tuning
-        self._study = _study(
-            # It never draws at random: what it would is spread out below.
-            optuna.samplers.TPESampler(
-                seed=tuning.seed, n_startup_trials=tuning.num_spread, constant_liar=True
-            ),
-            less_is_better,
-        )
-        for values in self._spread(tuning.num_spread, tuning.seed, _own(nuisance, recipe)):
-            self._study.enqueue_trial(values)
-        self._asked: list[optuna.trial.Trial] = []
+        with _quiet():
+            self._searcher = OptunaSearch(
+                space=self._distributions,
+                metric=VALUE,
+                mode="min" if less_is_better else "max",
+                # It never draws at random: what it would is spread out below.
+                sampler=optuna.samplers.TPESampler(
+                    seed=tuning.seed, n_startup_trials=tuning.num_spread, constant_liar=True
+                ),
+                points_to_evaluate=self._spread(
+                    tuning.num_spread, tuning.seed, _own(nuisance, recipe)
+                ),
+            )
+        self._num_asked = 0
+        self._asked: list[str] = []
 
     def ask(self, num: int) -> list[dict[str, float]]:
         """So many candidates to train side by side."""
-        self._asked = [self._study.ask(self._distributions) for _ in range(num)]
-        return [
-            {s.at: _rounded(s, trial.params[s.at]) for s in self._space} for trial in self._asked
-        ]
+        self._asked = [str(self._num_asked + i) for i in range(num)]
+        self._num_asked += num
+        values = [self._searcher.suggest(name) for name in self._asked]
+        return [{s.at: _rounded(s, them[s.at]) for s in self._space} for them in values]
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         """How those that were asked for did. One that diverged, or was cut, is worse than all that
         did not; of one that failed nothing is known."""
-        for trial, candidate in zip(self._asked, candidates, strict=True):
+        for name, candidate in zip(self._asked, candidates, strict=True):
             if candidate.final is not None:
-                self._study.tell(trial, candidate.final)
+                # It would only log of a value that Optuna does not take.
+                assert math.isfinite(candidate.final), candidate
+                self._searcher.on_trial_complete(name, {VALUE: candidate.final})
             else:
+                # Without a value and an error it is one that was pruned.
                 bad = candidate.status in ("diverged", "cut")
-                self._study.tell(trial, state=TrialState.PRUNED if bad else TrialState.FAIL)
+                self._searcher.on_trial_complete(name, error=not bad)
 
     def _spread(self, num: int, seed: int, own: Mapping[str, float]) -> list[dict[str, float]]:
         """Points all over the space, the recipe's `own` first."""
@@ -77,17 +83,19 @@ class CellSearch:
                 warn_asynchronous_seeding=False,
                 warn_independent_sampling=False,
             )
-        study = _study(sampler)
+        with _quiet():
+            study = optuna.create_study(sampler=sampler)
         study.enqueue_trial(dict(own))
         return [study.ask(self._distributions).params for _ in range(num)]
 
 
-def _study(sampler: optuna.samplers.BaseSampler, less_is_better: bool = True) -> optuna.Study:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Each study of Optuna's would be announced."""
     level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else each study is announced
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        way = StudyDirection.MINIMIZE if less_is_better else StudyDirection.MAXIMIZE
-        return optuna.create_study(direction=way, sampler=sampler)
+        yield
     finally:
         optuna.logging.set_verbosity(level)
 
