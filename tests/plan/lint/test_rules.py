@@ -137,6 +137,72 @@ def test_a_corpus_is_compared_at_an_equal_count_or_it_is_said() -> None:
     assert found_by("corpus_size", made(5_000)) == []
 
 
+def batches(*levels: tuple[int, int], **fields: Any) -> Factor:
+    """A factor of batches with their budgets of samples."""
+    return Factor(
+        "batch",
+        levels={
+            f"of {batch}": {"budget.batch": batch, "budget.samples": samples}
+            for batch, samples in levels
+        },
+        **fields,
+    )
+
+
+def sampled(*factors: Factor, samples: int = 10_240) -> list[Finding]:
+    found = found_by("budgets", draft(*factors, scales={"smoke": {"budget.samples": samples}}))
+    return [finding for finding in found if finding.what.startswith("the samples seen move")]
+
+
+def test_batches_with_budgets_of_their_own_see_equal_samples_or_it_is_an_error() -> None:
+    assert sampled(batches((128, 2_560), (256, 2_560))) == []
+    (found,) = sampled(batches((128, 1_280), (256, 2_560)))
+    assert found.severity == "error"
+    assert found.what == "the samples seen move with batch: of 128 = 1,280, of 256 = 2,560"
+    meant = batches((128, 1_280), (256, 2_560), also_moves=("budget.samples",))
+    assert [f.severity for f in sampled(meant)] == ["caution"]
+    # In whole batches, which is what is trained: 10 of 128, and 2 of 600.
+    (found,) = sampled(batches((128, 1_280), (600, 1_280)))
+    assert found.what.endswith("of 128 = 1,280, of 600 = 1,200")
+    assert sampled(batches((128, 1_280), (600, 1_799), also_moves=("budget",)))
+    assert sampled(batches((128, 1_280), (256, 1_500))) == []  # 5 of 256 are 1,280
+
+
+def test_a_batch_that_does_not_divide_the_budget_is_an_error_unless_it_loses_little() -> None:
+    def sizes(*levels: int) -> Factor:
+        return Factor("batch", at="budget.batch", levels=levels)
+
+    (found,) = sampled(sizes(128, 6_000))
+    assert found.severity == "error"
+    assert found.what == "the samples seen move with batch: 128 = 10,240, 6000 = 6,000"
+    assert "one budget.samples that is a multiple of 48,000" in found.mend
+    assert sampled(sizes(128, 6_000), samples=48_000) == []
+    assert sampled(sizes(128, 500), samples=100_000) == []  # 99,968 of 100,000
+    declared = Factor("batch", at="budget.batch", levels=(128, 6_000), also_moves=("budget",))
+    assert [f.severity for f in sampled(declared)] == ["caution"]
+
+
+def test_equal_samples_share_no_stream_with_another_batch_and_may_be_crossed() -> None:
+    sizes = Factor("batch", at="budget.batch", levels=(128, 256, 512))
+    budget = Factor("budget", at="budget.samples", levels=(1_024, 2_048))
+    made = draft(sizes, budget, seeds=2)
+    assert found_by("budgets", made) == []
+    for cohort in made.plan.cohorts:
+        assert len({(t.seed, t.recipe.budget.batch) for t in cohort.trials}) == 1
+    assert len(made.plan.cohorts) == 6 and len({t.key for t in made.plan.trials}) == 12
+
+
+def test_unequal_samples_are_found_in_a_fraction_too() -> None:
+    rates = (
+        Factor("rate", at="optimizer.lr", levels=(1e-3, 2e-3)),
+        Factor("decay", at="optimizer.weight_decay", levels=(0.1, 0.2)),
+    )
+    half = ("batch * rate * decay",)
+    for level, number in ((2_560, 0), (5_120, 1)):
+        made = draft(batches((128, 2_560), (256, level)), *rates, fraction=half)
+        assert len([f for f in found_by("budgets", made) if "samples seen" in f.what]) == number
+
+
 def test_also_moves_names_a_field_that_some_level_sets() -> None:
     with pytest.raises(StudyError, match="also_moves names 'embed_dom'") as error:
         Factor(

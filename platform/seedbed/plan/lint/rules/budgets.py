@@ -5,36 +5,50 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-from seedbed.plan.confounded import equation
+from seedbed.plan.confounded import alike, equation
 from seedbed.plan.cost import Cost
 from seedbed.plan.lint.rule import Draft, Finding, Rule
+from seedbed.recipe.paths import beneath
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label
 
 NOTICED = 1.1  # a ratio of FLOPs: less is within what a device makes of the same FLOPs
+FLOORED = 1.01  # a ratio of samples: less is what whole batches leave of one budget
+SAMPLES = "budget.samples"
+ASKED = ("budget", SAMPLES)  # the main part of a factor whose question is the budget itself
 
 
 def judge(draft: Draft) -> Iterator[Finding]:
     for factor in draft.study.factors:
-        if factor.main.partition(".")[0] == "budget":
-            continue  # the budget is what it asks about
+        if factor.main in ASKED:
+            continue
         yield from _samples(draft, factor)
         yield from _arithmetic(draft, factor)
 
 
 def _samples(draft: Draft, factor: Factor) -> Iterator[Finding]:
-    moved = next(
-        (m for m in draft.moved if m.factor is factor and m.field == "budget.samples"), None
-    )
-    if moved is None:
+    seen = {id(c): c.recipe.budget.steps * c.recipe.budget.batch for c in draft.cells}
+    least = 1.0 if SAMPLES in factor.paths else FLOORED
+    by_level: dict[Label, set[int]] = {label: set() for label in factor.levels}
+    for cell in draft.cells:
+        by_level[cell.cell[factor.name]].add(seen[id(cell)])
+    # Those that differ in this factor only; a fraction has none, so there all cells of each level.
+    compared = [{seen[id(c)] for c in group} for group in alike(factor, draft.cells)]
+    compared = compared or [{end(own) for own in by_level.values()} for end in (min, max)]
+    if all(max(own) <= least * min(own) for own in compared):
         return
-    name = factor.name
+    name, declared = factor.name, any(beneath(SAMPLES, path) for path in factor.also_moves)
+    field = SAMPLES if SAMPLES in factor.paths else "budget"  # that some level sets a part of
+    told = {label: tuple(f"{n:,}" for n in sorted(own)) for label, own in by_level.items()}
+    batches = sorted({cell.recipe.budget.batch for cell in draft.cells})
+    whole = f" that is a multiple of {math.lcm(*batches):,}" if len(batches) > 1 else ""
     yield Finding(
-        "caution" if moved.declared else "error",
-        f"{moved}{' (declared)' if moved.declared else ''}",
-        f"the levels of {name} see unequal numbers of samples: more of them is better by itself",
-        "give all levels one budget.samples, or a Factor of its own; where the levels are meant to "
-        f'have unequal ones, declare it: Factor("{name}", ..., also_moves=("budget.samples",))',
+        "caution" if declared else "error",
+        f"the samples seen move with {name}: {equation(told)}{' (declared)' if declared else ''}",
+        f"the levels of {name} see unequal numbers of samples, in whole batches: more of them is "
+        "better by itself",
+        f"give all levels one {SAMPLES}{whole}, or a Factor of its own; where the levels are meant "
+        f'to have unequal ones, declare it: Factor("{name}", ..., also_moves=("{field}",))',
     )
 
 
