@@ -133,6 +133,13 @@ def test_a_plan_says_which_claims_it_will_not_judge() -> None:
     (line,) = unjudged_claims(plan(study(*claims), scale_named("demo")))
     assert "C1" in line and "C2" not in line and "paper" in line and "no verdict" in line
     assert unjudged_claims(plan(study(*claims), scale_named("paper"))) == []
+    # Fewer samples than the paper's are another scale, as the report has it; its data are not.
+    less = plan(study(*claims), scale_named("paper"), overrides={"budget.samples": 100_000_000})
+    (line,) = unjudged_claims(less)
+    assert "C1" in line and "at paper with budget.samples = 100000000 the report" in line
+    assert [one.id for one in less.judged_claims] == ["C2"]
+    other = plan(study(*claims), scale_named("paper"), overrides={"corpus.uri": "demo:coloured"})
+    assert unjudged_claims(other) == []
 
 
 def test_the_paper_s_claims_are_about_the_paper_s_scale() -> None:

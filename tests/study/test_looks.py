@@ -67,6 +67,20 @@ def test_a_study_without_claims_needs_the_width_of_an_interval() -> None:
     assert study(Looks(until=0.01), claims=()).looks is not None
 
 
+def test_looks_until_claims_are_decided_need_a_claim_about_the_scale() -> None:
+    far = Claim("C2", "Deeper is better.", Contrast("depth", 2, 1), scale="paper")
+    looked = study(Looks(), claims=(far,))
+    with pytest.raises(StudyError, match="no claim is about demo") as fault:
+        plan(looked, SCALES["demo"])
+    assert "--scale paper" in fault.value.mend
+    assert "Looks(until=0.01)" in fault.value.mend
+    with pytest.raises(StudyError, match=r"no claim is about paper with budget\.samples = 12800"):
+        plan(looked, SCALES["paper"], overrides={"budget.samples": 12_800})
+    assert plan(looked, SCALES["paper"]).judged_claims == (far,)
+    assert plan(study(Looks(), claims=(far, CLAIM)), SCALES["demo"]).judged_claims == (CLAIM,)
+    assert plan(study(Looks(until=0.01), claims=(far,)), SCALES["demo"]).judged_claims == ()
+
+
 def test_seeds_are_those_of_the_most_and_others_are_refused() -> None:
     looked = study(Looks(first=2, most=4))
     assert {trial.seed for trial in looked.trials(SCALES["smoke"])} == {0, 1, 2, 3}

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from seedbed.metric import Metric
+from seedbed.plan.about import check_decidable, is_about, scale_words
 from seedbed.plan.cohort import COHORT_SIZE, Cohort, cohorts_of
 from seedbed.plan.confounded import moved_together, views_read
 from seedbed.plan.cost import Cost, counted, estimate
@@ -24,6 +25,7 @@ from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import content_key
 from seedbed.recipe.scale import Scale
 from seedbed.study.cell import Cell
+from seedbed.study.claim import Claim
 from seedbed.study.fold import FoldedOver
 from seedbed.study.looks import check_looked_seeds
 from seedbed.study.measured import measured
@@ -72,6 +74,16 @@ class Plan:
             return self.scale.name
         digest = content_key(dict(values))
         return f"{self.scale.name}-{digest[:8]}"
+
+    @property
+    def scale_words(self) -> str:
+        """The scale of its trials: another than its own where a size is set by hand."""
+        return scale_words(self.scale.name, dict(self.overrides))
+
+    @property
+    def judged_claims(self) -> tuple[Claim, ...]:
+        """The study's claims that its trials can judge; the others are of another scale."""
+        return tuple(one for one in self.study.claims if is_about(one, self.scale_words))
 
     @property
     def nuisance_paths(self) -> tuple[str, ...]:
@@ -159,6 +171,7 @@ def plan(
     `nuisance` replaces what the study states of it.
     """
     check_looked_seeds(study.looks, None if seeds is None else tuple(seeds))
+    check_decidable(study.looks, study.claims, scale_words(scale.name, overrides or {}))
     trials = study.trials(scale, overrides=overrides, seeds=seeds)
     nuisance = nuisance or study.nuisance
     if nuisance is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from seedbed.analyze import Report, trials_table, write_report
-from seedbed.analyze.findings.judged import scale_of
+from seedbed.plan.about import scale_of
 from seedbed.plan.design import Design, StatedClaim
 from seedbed.study.record import TrialRecord
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_an_effect_is_found_at_once_and_none_is_not(home: Path, method: str) -> 
     none = looks_taken(design, trials_of(options, surface(0.0, draw=3)), {"depth": 12}, [])
     assert [one.stops for one in none] == [False, False, True]
     assert none[-1].why == "C1 is open; these are the most seeds"
+
+
+@pytest.mark.slow
+def test_a_claim_about_another_scale_decides_nothing(home: Path) -> None:
+    """Claims of the design are the test's: a plan refuses looks that no claim can decide."""
+    options = options_of(study(first=4, futility=0), ["--rehearse"])
+    design, table = options.plan.design(), trials_of(options, surface(0.2))
+    (near,) = design.claims
+    far = replace(near, claim=Claim("C2", "It is.", Contrast("depth", 6, 3), scale="paper"))
+    both = looks_taken(replace(design, claims=(near, far)), table, {"depth": 12}, [])
+    assert [one.id for one in both[0].claims] == ["C1"]
+    assert both[0].stops and both[0].why == "1 claim decided"
+    alone = looks_taken(replace(design, claims=(far,)), table, {"depth": 12}, [])
+    assert [one.stops for one in alone] == [False, False, True]
+    assert alone[0].why == "no claim can be judged at this scale"
 
 
 @pytest.mark.slow

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedbed.analyze.findings.claim_precision import Precision
-from seedbed.plan.design import Design
-from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
@@ -84,23 +82,3 @@ class Judged:
 
 def _or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# What a scale is: how much is trained, on what size of model. Where `--set` changes one of these,
-# the trials are no longer that scale's; data, devices and how a step is computed are other matters.
-_SIZES = ("budget", "embed_dim", "image", "text")
-
-
-def scale_of(design: Design) -> str:
-    """The scale of a design's trials in words: `demo`, `paper with budget.samples = 640`."""
-    changed = [
-        f"{path} = {value}"
-        for path, value in sorted(design.overrides.items())
-        if path.partition(".")[0] in _SIZES
-    ]
-    return f"{design.scale} with {', '.join(changed)}" if changed else design.scale
-
-
-def is_about(claim: Claim, scale: str) -> bool:
-    """Whether trials at `scale` can judge the claim; one that names no scale is about any."""
-    return not claim.scale or not scale or scale in claim.scale

@@ -14,7 +14,6 @@ from seedbed.analyze.findings.judged import (
     NOT_ESTIMABLE,
     Judged,
     JudgedContrast,
-    scale_of,
 )
 from seedbed.analyze.findings.response import find_response
 from seedbed.analyze.findings.verdicts import judge
@@ -24,6 +23,7 @@ from seedbed.analyze.stats.comparison import Comparison, Estimate
 from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.trials.confounds import Alias
 from seedbed.analyze.trials.observations import completed
+from seedbed.plan.about import is_about, scale_of
 from seedbed.plan.design import Design
 from seedbed.study.looks import Looks
 
@@ -91,15 +91,17 @@ def looks_taken(
 def _judged(
     design: Design, trials: pd.DataFrame, aliases: Sequence[Alias], looked: Looked
 ) -> list[Judged]:
-    judged = []
+    judged, scale = [], scale_of(design)
     for stated in design.claims:
+        if not is_about(stated.claim, scale):
+            continue  # it gets no verdict, however many seeds there are
         name = stated.claim.response or design.responses[0]
         if name in trials.columns:
             judged.append(
                 judge(
                     stated, trials, list(design.factors), unit_of(design.metric(name), []),
                     block=block_of(design), error=chosen_error(design, trials, name),
-                    aliases=aliases, scale=scale_of(design), looked=looked,
+                    aliases=aliases, scale=scale, looked=looked,
                 )
             )  # fmt: skip
     return judged
@@ -107,6 +109,8 @@ def _judged(
 
 def _undecided(claims: Sequence[Judged], looked: Looked) -> str:
     """Which claims more seeds may decide, in words; "" for none."""
+    if not claims:
+        return "no claim can be judged at this scale"
     waiting = [
         one.id
         for one in claims
@@ -160,7 +164,7 @@ def _why_decided(told: Mapping[str, Any], looked: Looked) -> str:
     claims: Sequence[Judged] = told["claims"]
     futile = [one for one in claims if is_futile(one, looked)]
     if not futile:
-        return f"{counted(len(claims), 'claim')} decided" if claims else "there is no claim"
+        return f"{counted(len(claims), 'claim')} decided"
     least = f"{100 * looked.looks.least_chance:g} %"
     return (
         f"{listed([one.id for one in futile])} open, with a chance under {least} of being decided "

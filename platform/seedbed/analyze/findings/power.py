@@ -92,10 +92,9 @@ class Power:
     def claims(self) -> list[Judged]:
         """Those that this scale can judge, of responses that a surface draws."""
         found = []
-        for claim in self.plan.study.claims:
+        for claim in self.plan.judged_claims:
             response = claim.response or self.plan.responses[0]
-            about = not claim.scale or self.plan.scale.name in claim.scale
-            if not about or self.plan.metrics[response].is_cost:
+            if self.plan.metrics[response].is_cost:
                 continue
             surface = self._surface_of(response)
             asked = [claimed(one) for one in claim.contrasts]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seedbed.analyze.findings.budget import against_budget
 from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.cells import find_cells
-from seedbed.analyze.findings.judged import Judged, scale_of
+from seedbed.analyze.findings.judged import Judged
 from seedbed.analyze.findings.looks import LookTaken, looked_at, looks_taken
 from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
@@ -33,6 +33,7 @@ from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
 from seedbed.errors import nearest
+from seedbed.plan.about import scale_of
 from seedbed.plan.design import Design, PlannedFactor
 from seedbed.study.recorded import DEVICE_HOURS
 

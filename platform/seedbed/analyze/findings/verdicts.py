@@ -28,7 +28,6 @@ from seedbed.analyze.findings.judged import (
     SUPPORTED,
     Judged,
     JudgedContrast,
-    is_about,
 )
 from seedbed.analyze.numbers import Unit, listed
 from seedbed.analyze.stats.comparison import Comparison
@@ -38,6 +37,7 @@ from seedbed.analyze.stats.margins import interval, lies, lies_outside, p_agains
 from seedbed.analyze.stats.means import compared
 from seedbed.analyze.trials.confounds import Alias
 from seedbed.analyze.trials.observations import AnalysisError, completed, observe
+from seedbed.plan.about import is_about
 from seedbed.plan.design import StatedClaim
 from seedbed.study.claim import Claim
 from seedbed.study.contrast import Contrast

@@ -99,11 +99,7 @@ def base_line(chosen: Plan) -> str:
 
 def claim_lines(chosen: Plan) -> list[str]:
     """The claims that will be judged, and those that will not."""
-    judged = [
-        f"claim   {claim.id}: {claim.statement}"
-        for claim in chosen.study.claims
-        if not claim.scale or chosen.scale.name in claim.scale
-    ]
+    judged = [f"claim   {claim.id}: {claim.statement}" for claim in chosen.judged_claims]
     return [*judged, *unjudged_claims(chosen)]
 
 
@@ -178,9 +174,9 @@ def unjudged_claims(chosen: Plan) -> list[str]:
     """A warning for each claim about another scale than the plan's: it will get no verdict."""
     return [
         f"claim   {claim.id} is about the scale {' or '.join(claim.scale)}: at "
-        f"{chosen.scale.name} the report says what is seen of it, and gives no verdict"
+        f"{chosen.scale_words} the report says what is seen of it, and gives no verdict"
         for claim in chosen.study.claims
-        if claim.scale and chosen.scale.name not in claim.scale
+        if claim not in chosen.judged_claims
     ]
 
 

@@ -75,8 +75,7 @@ class Foreseen:
         """The claims that this scale can judge."""
         return [
             (claim, [self.sight.cells.contrast(claim, one) for one in claim.contrasts])
-            for claim in self.plan.study.claims
-            if not claim.scale or self.plan.scale.name in claim.scale
+            for claim in self.plan.judged_claims
         ]
 
     def lines(self) -> list[str]:
