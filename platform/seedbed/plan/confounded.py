@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from seedbed.recipe.paths import beneath, overlap
 from seedbed.recipe.recipe import Value
-from seedbed.study.factor import Factor
+from seedbed.study.factor import WHOLE, Factor
 from seedbed.study.label import Label, label_text
 from seedbed.study.study import Study
 from seedbed.study.trial import Trial
@@ -28,7 +28,6 @@ class Planned(Protocol):
 
 
 VIEWS = "views"  # stands among the fields for the views that the terms read
-_WHOLE = ("objective", "corpus")  # parts of a recipe that are one thing, whatever of them is set
 ABSENT = "absent"  # the value of a field that a recipe does not have
 
 
@@ -53,7 +52,7 @@ class Moved:
 def moved_fields(plan: Planned) -> list[Moved]:
     """The recipe fields beside their factor's main part that differ between its levels.
 
-    The main part is what the factor's first path sets: `objective` where its levels set the
+    The main part is what the factor's `main` sets: `objective` where its levels set the
     objective and a learning rate; a tower's options go with its name, and an objective and a corpus
     are whole. Fields are compared as the scale leaves them, between cells that differ in this
     factor only. One that is all that tells a level from the baseline does not count, nor does a
@@ -212,7 +211,7 @@ def _beside_main(
 def _is_within(path: str, main: str) -> bool:
     """Whether a field is part of what the path `main` sets."""
     root = main.partition(".")[0]
-    if root in _WHOLE:
+    if root in WHOLE:
         return beneath(path, root)
     return beneath(path, main) or (main == "image.name" and path == "image.options")
 

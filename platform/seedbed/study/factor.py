@@ -13,6 +13,11 @@ from seedbed.recipe.recipe import Recipe, flattened
 from seedbed.study.arguments import check_names, several
 from seedbed.study.label import Label, label_text, same_label
 
+WHOLE = ("objective", "corpus")  # parts of a recipe that are one thing, whatever of them is set
+# How a trial is trained, against what is trained on what. A tower may bring its width: that is a
+# level by nature. A rate of its own is a slip more often than a question.
+TRAINING = ("optimizer", "augment", "budget", "precision", "micro_batch")
+
 
 class Factor:
     """A named factor with labelled levels.
@@ -21,8 +26,8 @@ class Factor:
     `at` (`text.layers`); without `at`, a mapping of labels to patches `{path: value}`.
     `baseline` is the label to compare with; without it, the level that the base recipe has
     already, or else the first. `also_moves` declares fields in which the levels differ beside their
-    main part, which is what their first path sets: `{"image.name": ..., "embed_dim": ...}` with
-    `also_moves=("embed_dim",)` is a comparison of towers with their widths, and meant to be.
+    main part (`main`): `{"image.name": ..., "embed_dim": ...}` with `also_moves=("embed_dim",)` is
+    a comparison of towers with their widths, and meant to be.
     Raises StudyError for levels that cannot be told apart.
     """
 
@@ -139,8 +144,13 @@ class Factor:
 
     @property
     def main(self) -> str:
-        """The first path that its levels set: what the factor is about."""
-        return next((path for patch in self.levels.values() for path in patch), "")
+        """What the factor is about, in whichever order its levels are written: of the paths that
+        they set the first within an objective or a corpus, or else the first that says what is
+        trained, or else the first that says how."""
+        ordered = [path for patch in self.levels.values() for path in patch]
+        whole = [path for path in ordered if path.partition(".")[0] in WHOLE]
+        what = [path for path in ordered if path.partition(".")[0] not in TRAINING]
+        return next(iter([*whole, *what, *ordered]), "")
 
     def __repr__(self) -> str:
         return f"Factor({self.name!r}, levels={list(self.levels)})"

@@ -137,6 +137,38 @@ def test_a_corpus_is_compared_at_an_equal_count_or_it_is_said() -> None:
     assert found_by("corpus_size", made(5_000)) == []
 
 
+@pytest.mark.parametrize(
+    ("main", "values"),
+    [
+        ("objective", (CLIP, CLIP.weighted("clip", 0.5))),
+        ("objective.clip.weight", (1.0, 0.5)),
+        ("corpus.take", (5_000, 6_000)),
+        ("text.width", (32, 64)),
+    ],
+)
+def test_an_error_does_not_depend_on_the_order_in_which_a_level_is_written(
+    main: str, values: tuple[Any, Any]
+) -> None:
+    def errors(*paths: str, **fields: Any) -> list[str]:
+        pairs = {main: values, "optimizer.lr": (1e-3, 2e-3)}
+        levels = {n: {path: pairs[path][n == "b"] for path in paths} for n in "ab"}
+        factor = Factor("what", levels=levels, **fields)
+        assert factor.main == main
+        found = found_by("fields", draft(factor))
+        assert [f.what.split()[0] for f in found] == ["optimizer.lr"]
+        return [f.what for f in found if f.severity == "error"]
+
+    told = ["optimizer.lr moves with what: a = 0.001, b = 0.002"]
+    assert errors(main, "optimizer.lr") == errors("optimizer.lr", main) == told
+    assert errors("optimizer.lr", main, also_moves=("optimizer.lr",)) == []
+
+
+def test_of_two_fields_of_training_the_first_is_the_question() -> None:
+    levels = {n: {"optimizer.lr": x, "optimizer.beta2": x} for n, x in (("a", 0.1), ("b", 0.2))}
+    (found,) = found_by("fields", draft(Factor("rate", levels=levels)))
+    assert (found.severity, found.what.split()[0]) == ("caution", "optimizer.beta2")
+
+
 def batches(*levels: tuple[int, int], **fields: Any) -> Factor:
     """A factor of batches with their budgets of samples."""
     return Factor(

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from seedbed.plan.confounded import Moved
 from seedbed.plan.lint.rule import Draft, Finding, Rule
+from seedbed.study.factor import TRAINING
 
-# How a trial is trained, against what is trained on what. A tower may bring its width: that is a
-# level by nature. A rate of its own is a slip more often than a question.
-TRAINING = ("optimizer", "augment", "budget", "precision", "micro_batch")
 BUDGET = "budget.samples"  # has a rule of its own
 
 
