@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +12,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from seedbed import Factor, Recipe, Study
 from seedbed.analyze import trials_table, write_report
+from seedbed.analyze.findings.budget import budgets_of
 from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.study import Findings, find
 from seedbed.commands.seedbed import main
 from seedbed.plan.design import Design
+from seedbed.plan.plan import plan
+from seedbed.recipe.scale import SMOKE
+from seedbed.variants import CLIP, SLIP
 
 SAMPLES = {"small": 1_000, "middle": 3_162, "large": 10_000}
 LAION = Path(__file__).parents[3] / "studies" / "published" / "laion.csv"
@@ -134,6 +140,29 @@ def test_laions_table_is_told_against_the_samples_seen_and_its_gaps_are_named(
     assert alone.set_index("budget")["estimate"].notna().to_dict() == {
         "3B": False, "13B": False, "34B": True, "next": False
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("levels", "numbers"),
+    [
+        (({"budget.samples": 640, "budget.warmup_samples": 64},), {"a": 640.0, "b": 1_280.0}),
+        (({"budget.samples": 640, "optimizer.lr": 1e-3},), {"a": 640.0, "b": 1_280.0}),
+        # One batch more of the same samples, and objectives that have budgets of their own.
+        (({"budget.samples": 640, "budget.batch": 64}, {"budget.samples": 640}), {}),
+        (({"budget.samples": 640, "objective": CLIP}, {"objective": SLIP}), {}),
+    ],
+)
+def test_a_budget_with_its_warm_up_is_the_budget(
+    levels: tuple[dict[str, Any], ...], numbers: dict[str, float]
+) -> None:
+    first = levels[0]
+    doubled = {path: 2 * value for path, value in first.items() if isinstance(value, int | float)}
+    budget = Factor("rungs", levels={"a": first, "b": first | doubled | dict(*levels[1:])})
+    depth = Factor("depth", at="text.layers", levels=(1, 2))
+    base = Recipe.paper(objective=CLIP)
+    one = Study(name="s", question="?", base=base, factors=(budget, depth), seeds=2)
+    design = Design.from_json(json.loads(json.dumps(plan(one, SMOKE).design().to_json())))
+    assert budgets_of(design) == ("rungs" if numbers else "", numbers)
 
 
 def test_a_budget_that_is_no_number_is_refused(tmp_path: Path, capsys: Any) -> None:

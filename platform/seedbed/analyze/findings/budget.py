@@ -22,15 +22,22 @@ from seedbed.analyze.stats.trend import Cell, Trend, crossing, fit_trend, next_b
 from seedbed.analyze.trials.foreign import SAMPLES
 from seedbed.analyze.trials.observations import AnalysisError, completed, label_text, observe
 from seedbed.plan.design import Design
+from seedbed.study.factor import TRAINING
 
 
 def budgets_of(design: Design) -> tuple[str, dict[Any, float]]:
-    """The factor that is the budget, and the number of each of its levels; "" for none."""
+    """The factor that is the budget, and the number of each of its levels; "" for none.
+
+    Its levels may set more of how a trial is trained, as a warm-up. One that sets something else
+    too, or batches at equal samples, is no budget.
+    """
     for name, factor in design.factors.items():
-        if factor.at == SAMPLES:
+        paths = factor.at.split(", ")
+        if SAMPLES in paths and all(path.partition(".")[0] in TRAINING for path in paths):
             found = {t.cell[name]: t.recipe.get(SAMPLES) for t in design.trials}
             numbers = {label: float(n) for label, n in found.items() if isinstance(n, int | float)}
-            return name, dict(sorted(numbers.items(), key=lambda pair: pair[1]))
+            if len(paths) == 1 or len(set(numbers.values())) == len(factor.levels):
+                return name, dict(sorted(numbers.items(), key=lambda pair: pair[1]))
     return "", {}
 
 
