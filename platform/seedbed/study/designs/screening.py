@@ -21,7 +21,8 @@ LEVELS = {"plackett_burman": 2, "definitive": 3}
 @dataclass(frozen=True)
 class Screening(CellDesign):
     """`Study(screening="plackett_burman")`: k two-level factors in the next multiple of 4 above k
-    trials (Plackett and Burman, Biometrika 33, 1946). `screening="definitive"`: k factors of three
+    trials, or where pydoe constructs none in the next that it does (Plackett and Burman, Biometrika
+    33, 1946). `screening="definitive"`: k factors of three
     ordered levels, low, middle and high, in about 2 k + 1 (Jones and Nachtsheim, Journal of
     Quality Technology 43, 2011). The generators are pydoe's.
     """
@@ -58,7 +59,7 @@ class Screening(CellDesign):
 
         if self.kind == "plackett_burman":
             # Its last run has every factor at +1: read so, that it is the cell of first levels.
-            runs, order = -pydoe.pbdesign(len(factors)), {-1: 0, 1: 1}
+            runs, order = -pydoe.pbdesign(num_runs(len(factors)) - 1), {-1: 0, 1: 1}
         else:
             runs = pydoe.definitive_screening_design(len(factors))
             order = {-1: 0, 0: 1, 1: 2}
@@ -114,3 +115,14 @@ class Screening(CellDesign):
     def __str__(self) -> str:
         name = {"plackett_burman": "Plackett-Burman", "definitive": "definitive"}[self.kind]
         return f"{name} screening: main effects only"
+
+
+def num_runs(num_factors: int) -> int:
+    """The trials of a Plackett-Burman design: 4, 12 or 20, doubled as often as it takes.
+
+    Those are the matrices that pydoe has; of 28, 36, 44, 52 and 56 runs it has none.
+    """
+    number = 4 * (num_factors // 4 + 1)
+    while number // (number & -number) not in (1, 3, 5):
+        number += 4
+    return number
