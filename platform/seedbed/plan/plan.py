@@ -90,6 +90,11 @@ class Plan:
         """The fields that each cell has tuned values of."""
         return self.nuisance.paths if self.nuisance is not None else ()
 
+    @property
+    def is_untuned(self) -> bool:
+        """Whether its cells are still to be tuned: the keys of what is compared are not known."""
+        return self.nuisance is not None and self.tuned is None
+
     def of_trials(self, trials: Sequence[Trial]) -> Plan:
         """This plan with other trials, grouped anew."""
         return replace(self, trials=tuple(trials), cohorts=cohorts_of(trials, self.cohort_size))

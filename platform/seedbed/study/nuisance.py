@@ -14,13 +14,15 @@ from typing import Any
 
 from seedbed.checks import choice, counts, is_integer, number, refused, switches
 from seedbed.errors import StudyError
-from seedbed.recipe.recipe import content_key
+from seedbed.recipe.recipe import Recipe, content_key
 from seedbed.study.arguments import checked_seeds, several
 from seedbed.study.screening import Screening
 
 SAMPLERS = ("quasi-random", "tpe")
 FIRST_SEED = 10_000  # of a search: no study repeats its cells so often
 NUM_ROUNDS = 3  # of "tpe", if nothing else is said
+# As many digits as matter, so that the last bits of a machine's logarithm are in no trial's key.
+DIGITS = 4
 EDGE = 0.1  # of a space, at either end
 LOG_RATIO = 10.0  # from where on a space given on the command line is searched on a log scale
 
@@ -57,6 +59,12 @@ class Search:
         """ "low" or "high" where `value` lies in the outermost tenth of the space, else ""."""
         place = self.place(value)
         return "low" if place <= EDGE else "high" if place >= 1 - EDGE else ""
+
+    def rounded(self, value: float) -> float:
+        """`value` to the digits that matter, within the space; whole numbers as they are."""
+        if isinstance(value, int):
+            return value
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
     @property
     def words(self) -> str:
@@ -131,6 +139,11 @@ class Nuisance:
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(search.at for search in self.space)
+
+    def own(self, recipe: Recipe) -> dict[str, float]:
+        """A recipe's values, at the nearer end where they lie outside the space: the first
+        candidate of its cell."""
+        return {s.at: min(max(recipe.get(s.at), s.low), s.high) for s in self.space}
 
     @property
     def seeds(self) -> tuple[int, ...]:

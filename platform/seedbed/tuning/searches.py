@@ -23,8 +23,6 @@ from seedbed.plan.tuned import Candidate
 from seedbed.recipe.recipe import Recipe
 from seedbed.study.nuisance import Nuisance, Search
 
-# As many digits as matter, so that the last bits of a machine's logarithm are in no trial's key.
-DIGITS = 4
 VALUE = "value"  # under which a searcher is told of a response
 
 
@@ -47,7 +45,7 @@ class CellSearch:
                     seed=tuning.seed, n_startup_trials=tuning.num_spread, constant_liar=True
                 ),
                 points_to_evaluate=self._spread(
-                    tuning.num_spread, tuning.seed, _own(nuisance, recipe)
+                    tuning.num_spread, tuning.seed, nuisance.own(recipe)
                 ),
             )
         self._num_asked = 0
@@ -58,7 +56,7 @@ class CellSearch:
         self._asked = [str(self._num_asked + i) for i in range(num)]
         self._num_asked += num
         values = [self._searcher.suggest(name) for name in self._asked]
-        return [{s.at: _rounded(s, them[s.at]) for s in self._space} for them in values]
+        return [{s.at: s.rounded(them[s.at]) for s in self._space} for them in values]
 
     def tell(self, candidates: Sequence[Candidate]) -> None:
         """How those that were asked for did. One that diverged, or was cut, is worse than all that
@@ -104,17 +102,3 @@ def _distribution(search: Search, recipe: Recipe) -> BaseDistribution:
     if isinstance(recipe.get(search.at), int):
         return IntDistribution(int(search.low), int(search.high), log=search.log)
     return FloatDistribution(search.low, search.high, log=search.log)
-
-
-def _own(nuisance: Nuisance, recipe: Recipe) -> dict[str, float]:
-    """The recipe's values, at the nearer end where they lie outside the space."""
-    return {
-        search.at: min(max(recipe.get(search.at), search.low), search.high)
-        for search in nuisance.space
-    }
-
-
-def _rounded(search: Search, value: float) -> float:
-    if isinstance(value, int):
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), search.low), search.high)

@@ -23,6 +23,7 @@ from seedbed.commands.study.price import Price
 from seedbed.commands.study.price_lines import price_lines
 from seedbed.commands.study.probe import probe
 from seedbed.commands.study.rungs import rung_lines
+from seedbed.commands.study.searched import searched_so_far
 from seedbed.commands.study.sight import Foreseen
 from seedbed.commands.study.starts import check_starts_of
 from seedbed.commands.study.tune import as_tuned_before, tuning_json, tuning_lines
@@ -59,13 +60,15 @@ def print_plan(options: Options) -> int:
         write_frontier(foreseen, options.foresight.out)
     if options.as_json:
         told = options.plan.to_json() | {"pairs": [counted.to_json() for counted in peeked]}
-        told |= {"price": price.to_json(), "sees": foreseen.to_json()} | tuning_json(options.plan)
+        told |= {"price": price.to_json(), "sees": foreseen.to_json()}
+        told |= tuning_json(options.plan, searched_so_far(options))
         told |= looks_json(options, peeked)
         told["lint"] = [finding.to_json() for finding in options.findings]
         print(json.dumps(told, indent=1, sort_keys=True))
         return status
     ahead = [] if options.surface is not None else [*price_lines(price), "", *foreseen.lines()]
     ahead = [*look_lines(options, peeked), *ahead]
+    ahead = [*tuning_lines(options.plan, searched_so_far(options)), *ahead]
     print(_plan_text(options.plan, [*_pairs(options.plan, peeked), *warnings], ahead))
     print("\n".join(found_lines(options)))
     return status
@@ -115,7 +118,6 @@ def _plan_text(chosen: Plan, data: Sequence[str], ahead: Sequence[str]) -> str:
             f"{samples:,} samples, of which {read:,} are decoded",
             f"compute {total / 1e15:,.4g} PFLOP in {' and '.join(sorted(precisions))}",
             *rung_lines(chosen),
-            *tuning_lines(chosen),
             *ahead,
         ]
     )

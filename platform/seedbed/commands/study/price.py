@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,8 @@ class Price:
 
     @cached_property
     def left(self) -> list[Trial]:
-        """The trials that have no record yet, of this study or of another."""
+        """The trials that have no record yet, of this study or of another: all, as long as the
+        values that cells will be tuned to are not known."""
         known = self.earlier.keys | self.earlier.elsewhere.keys()
         return [trial for trial in self.plan.trials if trial.key not in known]
 
@@ -195,6 +196,11 @@ def _earlier(options: Options) -> tuple[Earlier, str]:
     try:
         with retrying_for(0):
             top = Folder(options.storage)
-            return earlier(top.sub(*options.folder), options.plan, top), ""
+            found = earlier(top.sub(*options.folder), options.plan, top)
+            if options.plan.is_untuned:
+                # These have the recipe's own values: they tell of pace and noise, and stand for
+                # nothing that will be compared.
+                found = replace(found, keys=frozenset(), elsewhere={})
+            return found, ""
     except DataError as error:
         return Earlier(), error.what

@@ -49,6 +49,8 @@ def _new_line(price: Price) -> str:
     new, all_of_them = len(price.left), len(price.plan.trials)
     if price.unknown:
         return f"new     {new:,} trials to train, as far as is known: {price.unknown}"
+    if price.plan.is_untuned:
+        return f"new     {new:,} trials to train, once their cells are tuned"
     if new == all_of_them:
         return f"new     {new:,} trials to train; none is recorded in the results folder"
     if not (own := len(price.earlier.keys)):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from seedbed.commands.study.searched import SoFar
 from seedbed.errors import SeedbedError, StudyError
 from seedbed.plan.cost import estimate
 from seedbed.plan.plan import Plan
@@ -72,37 +73,51 @@ def as_tuned_before(chosen: Plan, storage: str, folder: Sequence[str]) -> Plan:
     return chosen.with_tuned(found)
 
 
-def tuning_lines(chosen: Plan) -> list[str]:
-    """What a search would try, and what it costs beside the comparison."""
-    nuisance = chosen.nuisance
+def tuning_lines(chosen: Plan, so_far: SoFar | None = None) -> list[str]:
+    """What a search would try, and what is left of it costs beside the comparison."""
+    nuisance, so_far = chosen.nuisance, so_far or SoFar()
     if nuisance is None:
         return []
-    told = tuning_json(chosen)["tuning"]
+    told = tuning_json(chosen, so_far)["tuning"]
     if chosen.tuned is not None:
         return [
             f"tune    {nuisance.all_words}",
             f"search  its {told['num_trials']:,} trials have ended, and the keys are of the tuned "
             "values",
         ]
-    times = told["reference_hours"] / (told["compared_hours"] or 1.0)
-    return [
-        f"tune    {nuisance.all_words}",
+    times = told["left_hours"] / (told["compared_hours"] or 1.0)
+    before = (
         f"search  {told['num_trials']:,} trials before the {len(chosen.trials):,} that are "
-        f"compared, with other seeds, for {times:.3g} times their compute: hours and dollars are "
-        f"of the comparison alone, and {1 + times:.3g} times that with the search",
-    ]
+        "compared, with other seeds"
+    )
+    price = (
+        f"for {times:.3g} times their compute: hours and dollars are of the comparison alone, and "
+        f"{1 + times:.3g} times that with the search"
+    )
+    if so_far.words:
+        before += f", {so_far.words} where their data are the same"
+        price = f"{told['num_left']:,} are left, {price}"
+        if not told["num_left"]:
+            price = "none is left, and hours and dollars are of the comparison"
+    return [f"tune    {nuisance.all_words}", f"{before}, {price}"]
 
 
-def tuning_json(chosen: Plan) -> dict[str, Any]:
+def tuning_json(chosen: Plan, so_far: SoFar | None = None) -> dict[str, Any]:
     """The search of a plan, its trials, and device-hours as the plan counts them; maybe nothing."""
     if chosen.nuisance is None:
         return {}
     recipes = {trial.cell: trial.recipe for trial in chosen.trials}
     each = chosen.nuisance.trials_per_cell
+    so_far = so_far or SoFar()
+    num, ended = each * len(recipes), so_far.own + so_far.elsewhere.total()
+    hours = chosen.nuisance.budget * sum(estimate(r).reference_hours for r in recipes.values())
+    if chosen.tuned is not None:
+        ended, so_far = num, replace(so_far, reference_hours=hours)
     numbers = {
-        "num_trials": each * len(recipes),
-        "reference_hours": chosen.nuisance.budget
-        * sum(estimate(r).reference_hours for r in recipes.values()),
+        "num_trials": num,
+        "num_left": max(0, num - ended),
+        "reference_hours": hours,
+        "left_hours": max(0.0, hours - so_far.reference_hours) if num > ended else 0.0,
         "compared_hours": sum(cost.reference_hours for cost in chosen.costs().values()),
     }
     return {"tuning": chosen.nuisance.to_json() | numbers}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.commands.study.alone import take_over
 from seedbed.commands.study.entry import code_version, entry_of
+from seedbed.commands.study.searched import GIVEN_UP
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
 from seedbed.commands.study.tune import TUNING_NAME
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     Corpora = Mapping[Corpus, OpenCorpus]
 
-GIVEN_UP = "given_up.json"
 ATTEMPTS = 2  # at a candidate that fails, before its cell's search goes on without it
 CLOSE_SECONDS = 30.0
 
