@@ -44,7 +44,7 @@ def test_eight_cpus_run_as_many_cohorts_as_there_are_and_share_out_the_rest() ->
 
 
 def test_a_worker_has_no_more_threads_than_a_node_has_cpus() -> None:
-    four_nodes = lay_out({"CPU": 32.0}, Asked(1), num_cohorts=1, node_cpus=8)
+    four_nodes = lay_out({"CPU": 32.0}, Asked(1), num_cohorts=1, nodes=[{"CPU": 8}])
     assert (four_nodes.num_workers, four_nodes.threads) == (1, 8)
     assert "1 worker of 8 threads" in four_nodes.words
 

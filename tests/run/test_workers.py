@@ -17,6 +17,7 @@ from tests.fixtures.interrupting import Interrupting
 from tests.fixtures.studies import Undisturbed, run_study, small_plan
 
 from seedbed.cluster.asked import Asked
+from seedbed.cluster.autoscaler import NodeType, Scaling
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.order import SHARD_BIT
@@ -109,15 +110,18 @@ def no_core_is_left(cluster: None) -> Iterator[None]:
 def test_where_workers_hold_every_core_data_is_read_all_the_same(
     no_core_is_left: None, shapes: Path, home: Path
 ) -> None:
-    the_ray_stream_equals_a_plain_loop(shapes, home, 1, partial(near_here, False))
-    assert near_here(True) == {}  # an autoscaler is to hear of what waits
+    the_ray_stream_equals_a_plain_loop(shapes, home, 1, partial(near_here, Scaling()))
+    # An autoscaler is to hear of what waits, while it can start a node for it.
+    node = NodeType("node", {"CPU": 2.0}, 1)
+    assert near_here(None) == near_here(Scaling((node,), 1)) == {}
+    assert near_here(Scaling((node,), 0)) == {"num_cpus": 0}
 
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_the_ray_stream_equals_a_plain_loop(
     cluster: None, shapes: Path, home: Path, world: int
 ) -> None:
-    the_ray_stream_equals_a_plain_loop(shapes, home, world, partial(near_here, False))
+    the_ray_stream_equals_a_plain_loop(shapes, home, world, partial(near_here, Scaling()))
 
 
 def the_ray_stream_equals_a_plain_loop(

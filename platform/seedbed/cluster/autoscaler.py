@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,18 @@ class NodeType:
 class Scaling:
     """What an autoscaler may start: of each type, and nodes of all types together."""
 
-    node_types: tuple[NodeType, ...]
-    max_workers: int
+    node_types: tuple[NodeType, ...] = ()
+    max_workers: int = 0
+
+    def has_room(self, present: Sequence[str]) -> bool:
+        """Whether it may start another node with a core, where there are nodes of the types
+        `present`, a name for each node."""
+        there = Counter(name for name in present if name)
+        return there.total() < self.max_workers and any(
+            there[one.name] < one.most
+            for one in self.node_types
+            if one.resources.get("CPU", 0) >= 1
+        )
 
 
 def scaling() -> Scaling | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from seedbed.cluster.autoscaler import NodeType, present_nodes, scaling
+from seedbed.cluster.autoscaler import NodeType, Scaling, present_nodes, scaling
 
 COUNTED = {"CPU": "CPU", "GPU": "GPU"}
 
@@ -39,11 +39,15 @@ class Capacity:
         return "can have" if self.node_types else "has"
 
     @property
-    def node_cpus(self) -> int:
-        """CPUs of its largest node; 0 where no node is known."""
-        nodes = [resources for _, resources in self.present]
-        nodes += [one.resources for one in self.node_types]
-        return int(max((node.get("CPU", 0) for node in nodes), default=0))
+    def nodes(self) -> list[Mapping[str, float]]:
+        """The resources of each that is there, and of each type that can be started."""
+        present = [resources for _, resources in self.present]
+        return present + [one.resources for one in self.node_types]
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """What its autoscaler may start: nothing where it has none, None where that is not known"""
+        return None if self.unknown else Scaling(self.node_types, self.max_workers)
 
     @property
     def words(self) -> str:

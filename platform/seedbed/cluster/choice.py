@@ -48,7 +48,7 @@ def choose(
         num_cohorts=len(cohorts),
         shares=shares,
         has=has,
-        node_cpus=allowed.node_cpus,
+        nodes=allowed.nodes,
     )
     if layout.use_gpu:
         layout = _with_data(layout, allowed, asked)
@@ -69,7 +69,6 @@ def choose(
         worker_memory=asked.worker_memory,
         device_memory=asked.device_memory,
         on_cpu=layout.use_gpu and os.environ.get(DEVICE) == "cpu",
-        grows=bool(capacity.node_types or capacity.unknown),
         words=f"{layout.words}{why}; {_limits(asked)}{allowed.words}",
     )
 

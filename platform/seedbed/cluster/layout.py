@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedbed.cluster.asked import Asked
+from seedbed.cluster.cores import DATA_CPUS, cores_of
 from seedbed.errors import ResourceError
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.plan import Plan
 from seedbed.plan.weights import WEIGHT_BYTES, weights_bytes
 
-DATA_CPUS = 1  # what a cohort's data tasks need beside its workers; without it nothing is read
 # Of a GPU's data tasks: a core decodes about 500 pairs a second at 224 px, and a large GPU trains
 # on several thousand. A node with fewer cores to a GPU gets help from nodes that have only cores.
 CORES_A_GPU = 16
@@ -42,7 +42,7 @@ class Layout:
     worker_memory: float = 0.0  # bytes of its node's that each worker has
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
     on_cpu: bool = False  # workers hold GPUs, and compute without them
-    grows: bool = False  # the cluster, by its autoscaler
+    task_cpus: float = float(DATA_CPUS)  # of a core, that each data task asks for
     words: str = ""
 
     @property
@@ -92,12 +92,12 @@ def lay_out(
     num_cohorts: int,
     shares: Shares = Shares(),
     has: str = "has",
-    node_cpus: int = 0,
+    nodes: Sequence[Mapping[str, float]] = (),
 ) -> Layout:
     """Fit cohorts on `cluster` (Ray's resources: CPU, GPU), with the workers that were asked for.
 
-    Those that it has, or `has` says "can have". `node_cpus` are those of its largest node, where
-    that is known: a worker computes on no other.
+    Those that it has, or `has` says "can have". `nodes` are the kinds of its nodes, where they are
+    known: a worker computes on one of them, and so does a task that reads its data.
 
     Where none were, as many as `shares` and the cluster allow, each with some of a cohort's
     variants: small models gain more by that than by threads. Raises ResourceError with the
@@ -122,24 +122,25 @@ def lay_out(
     concurrent = min(cpus // need, gpus // num_workers if use_gpu else cpus, num_cohorts)
     concurrent = max(1, concurrent)
     share = cpus // concurrent
-    cpus_per_worker, why = 1.0, "asked for"
+    why = "asked for"
     if not asked.workers:
         room = (gpus // concurrent if use_gpu else share) // data_parallel
         num_shares = max((n for n in shares.allowed if n <= room), default=1)
         num_workers = num_shares * data_parallel
         why = f"{shares.why}, and there is room for {_plural(room, 'worker')}"
-        if num_workers + DATA_CPUS > share:  # data tasks come in bursts, between steps
-            cpus_per_worker = (share - DATA_CPUS) / num_workers
-    threads = max(1, min(share // num_workers, node_cpus or share))
+    cores = cores_of(nodes or [cluster], num_workers, share, total=cpus, gpus=use_gpu)
+    node_cpus = int(max((node.get("CPU", 0) for node in nodes), default=0)) or share
+    threads = max(1, min(share // num_workers, node_cpus))
     return Layout(
         num_workers=num_workers,
         data_parallel=data_parallel,
-        cpus_per_worker=cpus_per_worker,
+        cpus_per_worker=cores.worker,
+        task_cpus=cores.task,
         use_gpu=use_gpu,
         concurrent=concurrent,
         # Data tasks come in bursts between steps, so a worker computes with the whole share.
         threads=threads,
-        data_tasks=max(1, int(share - num_workers * cpus_per_worker) // num_workers),
+        data_tasks=max(1, int(share - num_workers * cores.worker) // num_workers),
         words=f"{_plural(concurrent, 'cohort')} at a time, each on "
         f"{_plural(num_workers, 'worker')} of {_plural(threads, 'thread')}, "
         f"{data_parallel} to a variant ({why})",

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import ray
 import ray.data
+from ray._private.state import available_resources_per_node
 
 from seedbed.data.footprint import chunk_rows, task_bytes, waiting_bytes
 from seedbed.data.order import Order
@@ -45,16 +46,17 @@ def stream(
     rendering: Rendering,
     *,
     num_tasks: int = 1,
+    task_cpus: float = 1.0,
     assets: Mapping[str, Any] = NO_ASSETS,
     retry_seconds: float = RETRY_SECONDS,
     placed: Callable[[], dict[str, Any]] = dict,
 ) -> Iterator[Columns]:
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
-    `num_tasks` run at a time, and repeat failing reads for `retry_seconds`; `assets` are
-    references to the packed assets of the views, by name, for nodes that have none; `placed` gives
-    Ray's options for where the next task runs. Columns as in `render`. What a task raises as a
-    SeedbedError is raised here as that, whatever Ray puts around it.
+    `num_tasks` run at a time, of `task_cpus` each, and repeat failing reads for `retry_seconds`;
+    `assets` are references to the packed assets of the views, by name, for nodes that have none;
+    `placed` gives Ray's options for where the next task runs. Columns as in `render`. What a task
+    raises as a SeedbedError is raised here as that, whatever Ray puts around it.
     """
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
@@ -64,7 +66,7 @@ def stream(
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    datasets = _Datasets(rendering, num_tasks, assets, retry_seconds, placed)
+    datasets = _Datasets(rendering, num_tasks, task_cpus, assets, retry_seconds, placed)
     local = span.batch // span.world
     rest: Columns | None = None
     for block in datasets.blocks(_planned_ahead(_legs(rows, order, span))):
@@ -109,6 +111,7 @@ class _Datasets:
 
     rendering: Rendering
     num_tasks: int
+    task_cpus: float
     assets: Mapping[str, Any]
     retry_seconds: float
     placed: Callable[[], dict[str, Any]]
@@ -130,7 +133,7 @@ class _Datasets:
             begun = False
             for block in leg.blocks:
                 left -= len(block["id"])
-                if not begun and (not left or (left <= last and _core_is_free())):
+                if not begun and (not left or (left <= last and _is_free(self.task_cpus))):
                     ahead, begun = _aside(lambda: self._begun(legs)), True
                 yield block
 
@@ -159,6 +162,7 @@ class _Datasets:
             task,
             batch_size=1,
             concurrency=self.num_tasks,
+            num_cpus=self.task_cpus,
             memory=task_bytes(rendering, held),
             ray_remote_args_fn=self.placed,
         )
@@ -177,8 +181,10 @@ class _Leg:
     blocks: Iterator[Columns]
 
 
-def _core_is_free() -> bool:
-    return float(ray.available_resources().get("CPU", 0.0)) >= 1
+def _is_free(cpus: float) -> bool:
+    """Whether some node has them."""
+    nodes = available_resources_per_node().values()
+    return any(node.get("CPU", 0.0) >= cpus for node in nodes)
 
 
 def _limits(num_bytes: int) -> ray.data.ExecutionResources:

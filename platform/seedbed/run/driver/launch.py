@@ -14,6 +14,7 @@ from dataclasses import replace
 import ray
 
 from seedbed.cluster.asked import Asked
+from seedbed.cluster.autoscaler import Scaling
 from seedbed.cluster.capacity import cluster_capacity
 from seedbed.cluster.choice import choose
 from seedbed.cluster.layout import Layout
@@ -79,7 +80,7 @@ def run_plan(
     if not chosen:
         progress.close()
         return outcome
-    chosen, layout = _laid_out(plan, chosen, asked, store, trains=surface is None)
+    chosen, layout, scaling = _laid_out(plan, chosen, asked, store, trains=surface is None)
     progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
@@ -88,7 +89,7 @@ def run_plan(
     jobs: Mapping[str, Assignment | Rehearsal]
     if surface is None:
         loop = train
-        given = checkpoint_seconds, code_version, since, keep_weights
+        given = scaling, checkpoint_seconds, code_version, since, keep_weights
         jobs = {
             cohort: replace(job, tests=tuple(tests), validate_every=validate_every)
             for cohort, job in _assignments(plan, chosen, corpora, store, layout, *given).items()
@@ -118,15 +119,16 @@ def _of(cohort: Cohort, attempts: Mapping[str, int]) -> dict[str, int]:
 
 def _laid_out(
     plan: Plan, chosen: Sequence[Start], asked: Asked, store: Folder, *, trains: bool
-) -> tuple[list[Start], Layout]:
-    """`chosen` as its devices hold them, and how they are laid out, which is kept in `store`."""
+) -> tuple[list[Start], Layout, Scaling | None]:
+    """`chosen` as its devices hold them, and how they are laid out, which is kept in `store`; and
+    what the cluster's autoscaler may start."""
     capacity = cluster_capacity()
     cohorts = [start.cohort for start in chosen]
     layout = choose(plan, cohorts, asked, capacity, trains=trains)
     found, said = fitted(chosen, layout)
     layout = replace(layout, words=f"{layout.words}{said}")
     note_layout(store, plan, layout, capacity)
-    return found, layout
+    return found, layout, capacity.scaling
 
 
 def _assignments(
@@ -135,6 +137,7 @@ def _assignments(
     corpora: Mapping[Corpus, OpenCorpus],
     store: Folder,
     layout: Layout,
+    scaling: Scaling | None,
     checkpoint_seconds: float | None,
     code_version: dict[str, str],
     since: str,
@@ -169,7 +172,8 @@ def _assignments(
             device_memory=layout.device_memory,
             on_cpu=layout.on_cpu,
             num_tasks=layout.data_tasks,
-            grows=layout.grows,
+            task_cpus=layout.task_cpus,
+            scaling=scaling,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},
             retry_seconds=seconds,

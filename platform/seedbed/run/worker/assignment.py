@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from seedbed.cluster.autoscaler import Scaling
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.evaluate.prompted import OpenTest
@@ -36,7 +37,8 @@ class Assignment:
     checkpoint_seconds: float | None  # None: by what a checkpoint costs
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
-    grows: bool = False  # the cluster, by its autoscaler
+    task_cpus: float = 1.0  # of a core, that each data task asks for
+    scaling: Scaling | None = Scaling()  # what an autoscaler may start; None where not known
     note: str = ""  # what the driver is to say when this one has begun
     on_cpu: bool = False  # whatever GPUs the workers hold
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated

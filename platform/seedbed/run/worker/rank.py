@@ -125,7 +125,8 @@ class Rank:
             num_tasks=assignment.num_tasks,
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
-            placed=functools.partial(near_here, assignment.grows),
+            task_cpus=assignment.task_cpus,
+            placed=functools.partial(near_here, assignment.scaling, assignment.task_cpus),
         )
         self._report()  # the driver learns that the stream has started
         # A cohort that had ended before it could be recorded has nothing left to read.
