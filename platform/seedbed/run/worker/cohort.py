@@ -104,7 +104,7 @@ class CohortTraining:
         self._ids.append(batch.ids)
         self._new_faults += batch.faults
         gather = batch.gather()
-        self._branch()
+        self.branch()
         for variant in turns(list(self.variants.values()), self.step_number):
             if not variant.active:
                 continue
@@ -123,7 +123,7 @@ class CohortTraining:
         self.first_steps.check()
         self.step_number += 1
 
-    def _branch(self) -> None:
+    def branch(self) -> None:
         """Let trials go on by themselves that leave their trunk here, or whose trunk has ended:
         then they have ended as it did."""
         for key, branch in list(self.branches.items()):
@@ -165,7 +165,7 @@ class CohortTraining:
                 metrics = {name: v for name, v in point.items() if name != "samples"}
                 seen = int(point["samples"])
                 points += [CurvePoint(rider, seen, metrics) for rider in self.riders(key)]
-        self._branch()  # those whose trunk has just diverged
+        self.branch()  # those whose trunk has just diverged
         self.settle()
         return points
 

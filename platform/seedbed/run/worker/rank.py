@@ -30,6 +30,7 @@ from seedbed.run.worker.checkpoint import (
     variant_file,
 )
 from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.diverging import end_diverged, may_be_kept
 from seedbed.run.worker.feed import Feed
 from seedbed.run.worker.held_out import read_held_out
 from seedbed.run.worker.memory import check_device
@@ -136,6 +137,7 @@ class Rank:
                 for one in feed:
                     training.step(one)
                     if self.validation.is_due(training):
+                        end_diverged(training, mesh)  # they get no more points, whoever has looked
                         self._points += self.validation.points(training)
                     last = training.step_number * batch + batch > samples
                     if training.is_due or last:
@@ -146,7 +148,8 @@ class Rank:
                     if last or not active or self._leaving:
                         break
         self._points += training.collect() if not self._leaving else []
-        if not self._leaving and _node_is_lost():  # what follows may take longer than it has
+        # What follows may take longer than it has.
+        if not self._leaving and stopping.node_is_lost():
             self._leave()
         if self._leaving:
             return False
@@ -173,6 +176,7 @@ class Rank:
         Where a worker's node will be lost, or the study is to stop, they save and leave at once:
         what they would do after would be done again elsewhere.
         """
+        end_diverged(self.training, self.mesh)
         now, step_number = time.monotonic(), self.training.step_number
         pace = (step_number - self._looked[0]) / max(1e-9, now - self._looked[1])
         self._looked = step_number, now
@@ -184,8 +188,12 @@ class Rank:
         said = self.mesh.of_every_worker(mine)
         save, report, ahead, stop, _ = said[0]
         active = any(flag for *_, flag in said)
+        leave = active and (stop or ((save or report) and stopping.node_is_lost()))
+        if active and (leave or save) and not may_be_kept(self.training, self.mesh):
+            self._next_look = step_number + 1  # by then a loss has shown it
+            return active
         self._next_look = step_number + ahead
-        if active and (stop or ((save or report) and _node_is_lost())):
+        if leave:
             self._leave()
         elif save or report:
             self._report(save=save and active)
@@ -225,15 +233,6 @@ class Rank:
             else:
                 self.recorder.record(variant)
             self.finished.append(key)
-
-
-def _node_is_lost() -> bool:
-    """Whether a node of this cohort's workers is about to be taken away; all workers ask together.
-
-    Ray tells them so when its provider's notice has made it drain: see `cluster/notices.py`.
-    """
-    ask = getattr(ray.train, "get_preemption_info", None)  # Ray 2.58 has none
-    return ask is not None and ask() is not None
 
 
 @functools.cache

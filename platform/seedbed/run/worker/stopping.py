@@ -1,4 +1,4 @@
-"""A stop that was asked for, told to workers: they save, leave and say so.
+"""A stop that was asked for, or a node that will be lost: workers save, leave and say so.
 
 By keys in Ray's own store, which needs no process of ours and can be read without waiting for one.
 """
@@ -42,3 +42,14 @@ def _has(key: str) -> bool:
         return internal_kv._internal_kv_get(key.encode(), namespace=NAMESPACE) is not None
     except RayError:  # the store is away for a moment: asked again soon
         return False
+
+
+def node_is_lost() -> bool:
+    """Whether a node of this cohort's workers is about to be taken away; all workers ask together.
+
+    Ray tells them so when its provider's notice has made it drain: see `cluster/notices.py`.
+    """
+    import ray.train
+
+    ask = getattr(ray.train, "get_preemption_info", None)  # Ray 2.58 has none
+    return ask is not None and ask() is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,6 @@ from seedbed.failure import failure_of
 from seedbed.model.gather import (
     Gather,
     data_group,
-    largest_over_ranks,
     several_ranks,
     sum_over_ranks,
     take_first,
@@ -29,6 +27,7 @@ from seedbed.recipe.recipe import Budget
 from seedbed.run.worker import losses
 from seedbed.run.worker.batch import padded
 from seedbed.run.worker.clock import StepClock
+from seedbed.run.worker.finite import first_not_finite
 from seedbed.run.worker.memory import fitting_words
 from seedbed.run.worker.optimizer import build_optimizer
 from seedbed.run.worker.random_state import RandomState
@@ -76,7 +75,8 @@ class Variant:
         self.text_tokens = 0
         self.image_views = 0
         self._rng = RandomState(derive("train", recipe.seed) % 2**63, device)
-        self._pending: list[dict[str, Tensor]] = []
+        self._pending: losses.Losses = []
+        self._seen: list[tuple[int, int]] = []  # image views and text tokens, after each of these
 
     @property
     def samples_seen(self) -> int:
@@ -115,6 +115,14 @@ class Variant:
                 self.image_views += len(batch[view.name])
             else:
                 self.text_tokens += batch[view.name].numel()
+        self._seen.append((self.image_views, self.text_tokens))
+
+    def lost(self) -> Tensor | None:
+        """Whether a loss since the last point was not finite on this rank, [], without waiting for
+        a GPU; None where there is none."""
+        if self.status != "running" or not self._pending:
+            return None
+        return ~torch.isfinite(torch.stack([step["loss"] for step in self._pending])).all()
 
     def agree(self) -> None:
         """Take rank 0's running statistics, where norms average one rank's rows.
@@ -141,13 +149,16 @@ class Variant:
         names = sorted(self._pending[0])
         values = torch.stack([torch.stack([p[n] for n in names]).float() for p in self._pending])
         table = (sum_over_ranks(values) / world_size()).cpu()
-        first_step = self.step_number - len(self._pending)
-        self._pending = []
+        first_step, seen = self.step_number - len(self._pending), self._seen
+        self._pending, self._seen = [], []
         total = table[:, names.index("loss")]
         bad = (~torch.isfinite(total)).nonzero()
         if len(bad):
-            step = first_step + int(bad[0]) + 1
-            self.diverge(f"the loss was {total[int(bad[0])].item()} at step {step}")
+            first = int(bad[0])
+            # What it learned from ends there, however much later this was noticed.
+            self.step_number = first_step + first + 1
+            self.image_views, self.text_tokens = seen[first]
+            self.diverge(f"the loss was {total[first].item()} at step {self.step_number}")
             return None
         point: dict[str, float] = {"samples": self.samples_seen}
         for name, value in zip(names, table.double().mean(0).tolist(), strict=True):
@@ -156,8 +167,8 @@ class Variant:
         for name, theta in self.model.thetas.items():
             point[f"{recorded.CURVE}scale_{name}"] = math.exp(theta.item())
         self.curve.append(point)
-        if self.done:  # no further loss would show what the last step did
-            bad_name = self._not_finite()
+        if self.status == "running":  # the next loss may not show it, or not be there
+            bad_name = first_not_finite(self.model, self.device)
             if bad_name is not None:
                 self.diverge(f"{bad_name} is not finite after step {self.step_number}")
         return point
@@ -194,19 +205,6 @@ class Variant:
             self.model.to("cpu")
             torch.cuda.empty_cache()  # rarely: what is left between its neighbours' tensors
 
-    def _not_finite(self) -> str | None:
-        """The first weight or running statistic with a value that is not finite, on any rank."""
-        tensors = [
-            (name, tensor)
-            for name, tensor in itertools.chain(
-                self.model.named_parameters(), self.model.named_buffers()
-            )
-            if tensor.is_floating_point()
-        ]
-        bad = torch.stack([~torch.isfinite(tensor).all() for _, tensor in tensors]).tolist()
-        bad = largest_over_ranks([int(flag) for flag in bad], self.device)
-        return next((name for (name, _), flag in zip(tensors, bad, strict=True) if flag), None)
-
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to go on bit for bit: tensors and plain values.
 
@@ -222,6 +220,7 @@ class Variant:
             "failure": self.failure,
             "curve": self.curve,
             "pending": losses.told(self._pending),
+            "seen": self._seen,
             "clock": self.clock.state_dict(),
             "text_tokens": self.text_tokens,
             "image_views": self.image_views,
@@ -233,16 +232,12 @@ class Variant:
         self._rng.load_state_dict(state["rng"])
         self.clock.load_state_dict(state["clock"])
         self._pending = losses.taken_up(state["pending"], world_size(), self.device)
-        for name in (
-            "step_number",
-            "status",
-            "reason",
-            "curve",
-            "text_tokens",
-            "image_views",
-        ):
+        for name in ("step_number", "status", "reason", "curve", "text_tokens", "image_views"):
             setattr(self, name, state[name])
-        self.failure = state.get("failure", "")  # none in an older version's checkpoint
+        # Not in an older version's checkpoint.
+        self.failure = state.get("failure", "")
+        now = self.image_views, self.text_tokens
+        self._seen = list(state.get("seen", [now] * len(self._pending)))
         if not self.active and not state["optimizer"]["state"]:
             self.release()  # as it was
 
