@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from seedbed.commands.study.tune import SoFar
 from seedbed.errors import DataError
 from seedbed.plan.cost import estimate
 from seedbed.plan.plan import Plan
@@ -20,23 +19,6 @@ if TYPE_CHECKING:
     from seedbed.study.record import TrialRecord
 
 GIVEN_UP = "given_up.json"  # in the search's variation: what failed too often
-
-
-@dataclass
-class SoFar:
-    """The trials of a search that have ended: in this study, in others by their names, and the
-    reference device's hours that they took, as a plan counts them."""
-
-    own: int = 0
-    elsewhere: Counter[str] = field(default_factory=Counter)
-    reference_hours: float = 0.0
-
-    @property
-    def words(self) -> str:
-        """ "" where there are none."""
-        said = [f"{self.own:,} recorded"] if self.own else []
-        said += [f"{num:,} from {study}" for study, num in self.elsewhere.most_common()]
-        return ", ".join(said)
 
 
 def searched_so_far(options: Options) -> SoFar:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seedbed.commands.study.searched import SoFar
 from seedbed.errors import SeedbedError, StudyError
 from seedbed.plan.cost import estimate
 from seedbed.plan.plan import Plan
@@ -16,6 +16,23 @@ from seedbed.study.nuisance import SAMPLERS, Nuisance, Tuning, parse_search
 from seedbed.study.study import Study
 
 TUNING_NAME = "tuning.json"  # of what a search found, beside the report
+
+
+@dataclass
+class SoFar:
+    """The trials of a search that have ended: in this study, in others by their names, and the
+    reference device's hours that they took, as a plan counts them."""
+
+    own: int = 0
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    reference_hours: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """ "" where there are none."""
+        said = [f"{self.own:,} recorded"] if self.own else []
+        said += [f"{num:,} from {study}" for study, num in self.elsewhere.most_common()]
+        return ", ".join(said)
 
 
 def add_tuning(parser: argparse.ArgumentParser) -> None:
