@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import ray
 from tests.fixtures.models import VIT, described, finished
@@ -15,13 +16,15 @@ from tests.fixtures.models import VIT, described, finished
 import seedbed
 from seedbed.cluster.capacity import Capacity
 from seedbed.commands.study.lines import unscored_lines
-from seedbed.commands.study.scored import keep_outcome, outcome_on, wanted_of
+from seedbed.commands.study.scored import keep_outcome, outcome_on, score_finished, wanted_of
 from seedbed.errors import ResourceError, StudyError, TrackingError
 from seedbed.evaluate.named import metrics_named
 from seedbed.evaluate.prompted import OpenTest
 from seedbed.evaluate.test_set import open_test_set
 from seedbed.evaluate.zeroshot import classify
 from seedbed.interchange.found import Finished, find_trial
+from seedbed.plan.design import Design
+from seedbed.recall import Recalled
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.outcome import record_files
 from seedbed.run.evaluation import actor_pool, classify_trials, groups_of
@@ -99,6 +102,35 @@ def test_two_actors_find_what_one_finds_to_the_last_bit(
     for key, scores in found[0].items():
         for name, column in scores.columns.items():
             assert (found[1][key].columns[name] == column).all(), name
+
+
+@pytest.mark.ray
+def test_a_second_test_set_of_one_command_leaves_the_first_one_s_results(
+    cluster: None, home: Path, classification: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    key, results, uri = three(home)[0], str(home / "results"), f"sqlite:///{home}/mlflow.db"
+    mlflow = MlflowClient(uri)
+    run = mlflow.create_run(mlflow.create_experiment("s")).info.run_id
+    trials = pd.DataFrame({"key": [key], "status": ["completed"]})
+    recalled = Recalled(Design(study="s"), trials, uri, "", "", runs={key: run})
+    tests = [open_test_set(str(classification), called=name) for name in ("hues", "tones")]
+    found = list(score_finished(recalled, results, tests, actors=1))
+    assert [one.test_set for one in found] == ["hues", "tones"]
+    # Nothing is left to score, and what is told again is what the record has.
+    assert list(score_finished(recalled, results, tests, actors=1)) == []
+    record = find_trial(key, results, "s").record
+    assert record.tests.keys() == {"hues", "tones"}
+    data = mlflow.get_run(run).data
+    for one in found:
+        name = f"{one.test_set}/acc1"
+        assert record.metrics[name] == data.metrics[name] == one.values["acc1"]
+    assert data.metrics["tasks/num_tests"] == record.metrics["tasks/num_tests"] == 2
+    kept = json.loads(
+        Path(mlflow.download_artifacts(run, "record.json", str(home))).read_text("utf-8")
+    )
+    assert kept["tests"].keys() == {"hues", "tones"}
 
 
 def test_models_that_no_node_holds_are_refused_with_the_arithmetic() -> None:
@@ -181,9 +213,9 @@ def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
     assert len(wanted_of(test_set, (), [again]).scored) == 1
     with pytest.raises(StudyError, match=r"another test set by the name 'hues'.*templates"):
         wanted_of(test_set, ("a {c}",), [again])
-    # Of a second one there are means, too.
-    other = wanted_of(replace(test_set, called="tones"), (), [again])
-    both = keep_outcome(again, other, outcome_on(again, other, scores)).record.metrics
+    # Of a second one there are means, too, whatever was known of the trial when it was asked for.
+    other = wanted_of(replace(test_set, called="tones"), (), [trial])
+    both = keep_outcome(trial, other, outcome_on(trial, other, scores)).record.metrics
     assert both["tasks/mean_acc1"] == both["hues/acc1"] == both["tones/acc1"]
     assert both["tasks/num_tests"] == 2
 

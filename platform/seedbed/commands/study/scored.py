@@ -59,7 +59,7 @@ def score_finished(
             said = f"{len(one.scored)} of {len(trials)} trials have been scored on it already"
             print(f"test    {name}: {said}", file=sys.stderr)
         for trial in one.scored:  # MLflow may not have heard of it: a server that was down
-            _tell(recalled, trial, name)
+            _tell(recalled, as_it_is(trial), name)
         scored = classify_trials(
             one.trials, one.test_set, one.templates, at_once=at_once, actors=actors
         )
@@ -120,6 +120,7 @@ def keep_outcome(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
     from seedbed.evaluate.means import means_over
     from seedbed.evaluate.named import FOLDER
 
+    trial = as_it_is(trial)  # another test set may have been added since it was read
     name, test_set, place = wanted.test_set.name, wanted.test_set, ("trials", trial.record.key)
     trial.store.write_bytes(outcome.scores.table(), *place, FOLDER, f"{name}.parquet")
     trial.store.write_json(outcome.to_json(), *place, FOLDER, f"{name}.json")
@@ -133,6 +134,15 @@ def keep_outcome(trial: Finished, wanted: Wanted, outcome: Outcome) -> Finished:
     # Last: a record says that everything beside it is whole.
     trial.store.write_json(record.to_json(), *place, "record.json")
     return replace(trial, record=record)
+
+
+def as_it_is(trial: Finished) -> Finished:
+    """The trial with its record as it is now."""
+    from seedbed.interchange.found import RECORD
+    from seedbed.study.record import TrialRecord
+
+    values = trial.store.read_json("trials", trial.record.key, RECORD)
+    return replace(trial, record=TrialRecord.from_json(values))
 
 
 def _tell(recalled: Recalled, trial: Finished, name: str) -> None:
