@@ -56,6 +56,22 @@ def test_a_variant_that_asks_for_more_memory_than_there_is_ends_alone_and_gives_
     assert equal(weights(training, sound), weights(trained(cohort(sound), CPU), sound))
 
 
+def test_one_that_several_ranks_train_is_raised_with_what_would_fit() -> None:
+    """They wait for this one in a collective: it cannot end here alone."""
+    members = cohort(recipe(1))
+    training = CohortTraining(members, CPU)
+    (variant,) = training.variants.values()
+
+    def allocate(*_: object) -> None:
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    variant.model.register_forward_pre_hook(allocate)
+    shared = training.prepare(batch(members, 0), lambda numbers: [numbers, numbers])
+    with pytest.raises(torch.OutOfMemoryError, match="is out of memory at step 1; what would fit"):
+        training.step(shared)
+    assert variant.status == "running"
+
+
 def test_any_error_of_a_variant_ends_it_alone() -> None:
     odd, sound = recipe(1), recipe(2)
     members = cohort(odd, sound)

@@ -86,9 +86,9 @@ def attempts(
     It is given how often it was called before. Each call resumes from the last checkpoint. A
     SeedbedError ends it at once: the data or the study must change, or transient errors were
     retried already. Other failures end it after `most` + 1 in a row without progress, as `look`
-    sees it, or where workers have raised the same error of their own once more; progress resets
-    the count. A CohortTooLargeError is raised: less may be trained at a time. `say` is told why
-    each other call follows.
+    sees it, or where workers have raised the same error of their own once more, or have run out of
+    memory once more; progress resets the count. A CohortTooLargeError is raised: less may be
+    trained at a time. `say` is told why each other call follows.
     """
     failures = retries = 0
     last = ""
@@ -107,11 +107,12 @@ def attempts(
                 failures = failures + 1 if now == before else 1
                 before = now
                 words, kind = root_cause(error), failure_by(error)
-                again = kind == OWN_ERROR and words == last
+                own = _of_their_own(error)
+                again = own and own == last
                 if failures > (min(most, MAX_OWN_FAILURES) if again else most):
                     words = f"{words} ({failures} times without getting any further)"
                     return Reason(words, kind, retries + 1)
-                last = words
+                last = own
                 retries += 1
                 say(words)
             else:
@@ -126,9 +127,29 @@ def failure_by(error: BaseException) -> str:
     """The class of the failure that ended workers; a lost process is its node's memory's, where
     Ray's monitor has ended it for that."""
     if not is_loss(error):
-        return failure_of(error)
-    ended = any(isinstance(link, ray.exceptions.OutOfMemoryError) for link in causes(error))
-    return OUT_OF_MEMORY if ended else INFRASTRUCTURE
+        return failure_of(_telling(error))
+    return OUT_OF_MEMORY if _by_monitor(error) else INFRASTRUCTURE
+
+
+def _of_their_own(error: BaseException) -> str:
+    """What workers have raised that would come again: its words, or that they are out of memory,
+    whose words hold the numbers of the moment. "" where machines have ended them, or Ray's monitor
+    of a node's memory, which others fill too."""
+    if is_loss(error) or _by_monitor(error):
+        return ""
+    kind = failure_by(error)
+    return root_cause(error) if kind == OWN_ERROR else kind if kind == OUT_OF_MEMORY else ""
+
+
+def _by_monitor(error: BaseException) -> bool:
+    return any(isinstance(link, ray.exceptions.OutOfMemoryError) for link in causes(error))
+
+
+def _telling(error: BaseException) -> BaseException:
+    """Of what several workers raised, what the others' errors follow from: those that wait for it
+    in a collective lose their connection."""
+    failures = dict(getattr(error, "worker_failures", None) or {}).values()
+    return next((one for one in failures if failure_of(one) != INFRASTRUCTURE), error)
 
 
 def is_loss(error: BaseException) -> bool:
@@ -153,8 +174,8 @@ def root_cause(error: BaseException | None) -> str:
     known = ours(error)
     if known is not None:
         return str(known)
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        error = next(iter(failures.values()))
+    telling = error if is_loss(error) else _telling(error)
+    failures = getattr(telling, "worker_failures", None)
+    error = next(iter(failures.values())) if failures else telling
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1][:500] if lines else type(error).__name__

@@ -114,9 +114,7 @@ class CohortTraining:
             except CohortTooLargeError:
                 raise
             except Exception as error:
-                if gather.world > 1:
-                    raise
-                variant.fail(error)
+                variant.fail(error, alone=gather.world == 1)
             # Outside the except clause, whose traceback holds the tensors of the step.
             if variant.status == "failed":
                 variant.release()

@@ -177,19 +177,25 @@ class Variant:
         """End as diverged: an outcome of the recipe, which would come again."""
         self.status, self.reason, self.failure = "diverged", reason, DIVERGED
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, *, alone: bool = True) -> None:
         """End as failed in the middle of a step, which may have moved some of the weights.
 
         Raises `error` again where the infrastructure failed: the cohort is tried again from its
-        last checkpoint, with the same seed.
+        last checkpoint, with the same seed. So it does where other ranks train it too, which wait
+        for this one: of one that is out of memory it then says which it was, and what would fit.
         """
         failure = failure_of(error)
-        if failure == INFRASTRUCTURE:
+        at = f"at step {self.step_number + 1}"
+        fits = ""
+        if failure == OUT_OF_MEMORY:
+            fits = f"what would fit: {fitting_words(self.trial, self.device)}"
+            if not alone:  # torch's words are many, and the end of a long line is cut off
+                words = f"'{self.trial.name}' is out of memory {at}; {fits}; {error}"
+                raise torch.OutOfMemoryError(words) from error
+        if failure == INFRASTRUCTURE or not alone:
             raise error
         self.status, self.failure = "failed", failure
-        self.reason = f"{type(error).__name__} at step {self.step_number + 1}: {error}"
-        if failure == OUT_OF_MEMORY:
-            self.reason += f"; what would fit: {fitting_words(self.trial, self.device)}"
+        self.reason = f"{type(error).__name__} {at}: {error}{'; ' * bool(fits)}{fits}"
 
     def release(self) -> None:
         """Give back what only a further step or an evaluation would need, of one that has ended.
