@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from seedbed.commands.seedbed import main
+from seedbed.run.driver.failures import GivenUp, given_up, note_given_up
 from seedbed.storage.folder import Folder
 from seedbed.track.state import PLANNED_NAME, STATE_NAME, StudyState, planned_trials
 
@@ -131,6 +132,30 @@ def test_failures_of_a_cell_are_put_aside_and_wait_for_the_next_start(
     out = told(capsys, "retry", "small", *at)
     assert "depth=1 variant=slip s=1" in out and "diverged 1, which stay" in out
     assert store.read_json(STATE_NAME)["outcomes"] == "c.d.iccc"
+
+
+def test_candidates_that_a_search_has_given_up_are_tried_again(
+    storage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, at = written(storage, replace(STATE, outcomes="c" * 8)), ("--storage", storage)
+    # The last round had nothing to train in the cells with depth=3.
+    left_out = {
+        f"{depth:016x}": GivenUp({"depth": depth, "variant": "clip"}, f"depth={depth}", "no mount")
+        for depth in (1, 3)
+    }
+    note_given_up(store, "smoke", left_out)
+    for key in left_out:
+        store.write_json({"reason": "no mount"}, "trials", key, "failure.json")
+    out = told(capsys, "retry", "small", "--seed", "0", *at)
+    assert "no trial of small has failed there" in out
+    out = told(capsys, "retry", "small", "--cell", "depth=3", *at)
+    assert "again   depth=3: the search had given it up: no mount" in out
+    assert "go on   python studies/small.py --scale smoke" in out
+    assert list(given_up(store, "smoke")) == [f"{1:016x}"]
+    assert store.names("trials", f"{3:016x}") == ["failed_before.json"]
+    assert "depth=1: the search" in told(capsys, "retry", "small", *at)
+    assert given_up(store, "smoke") == {}
+    assert "no trial of small has failed" in told(capsys, "retry", "small", *at)
 
 
 @pytest.mark.parametrize(

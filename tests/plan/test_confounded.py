@@ -110,7 +110,7 @@ def test_plan_and_report_say_what_each_level_reads(
 def test_a_report_says_what_its_study_was_forced_past(tmp_path: Path) -> None:
     found = "optimizer.lr moves with supervision: clip = 0.001, slip = 0.0005"
     page = cautions(supervision(COMMON_VIEWS), tmp_path, forced=(found,))
-    assert f"The lint refused this study, and it was run with --force: {found}." in page
+    assert f"This study was refused, and run with --force: {found}." in page
     assert "--force" not in cautions(supervision(COMMON_VIEWS), tmp_path)
 
 

@@ -1,22 +1,26 @@
 """`seedbed retry`: failed trials are tried again by the study's next start, as if they were new.
 
 Every start tries again what failed, but apart from the neighbours that it failed with, from their
-checkpoint. Here a person says that the cause is mended: the failure is put out of the way.
+checkpoint. Here a person says that the cause is mended: the failure is put out of the way. So are
+those of candidates that a search has given up, which no start tries again by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedbed.commands.status import add_storage
 from seedbed.errors import StudyError, StudyHeldError, nearest
+from seedbed.study.cell import Cell
+from seedbed.study.label import label_text
 
 if TYPE_CHECKING:
+    from seedbed.run.driver.failures import GivenUp
     from seedbed.storage.folder import Folder
     from seedbed.track.state import Planned, Seen
 
@@ -42,13 +46,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Put the failures out of the way, and say which and how to go on."""
-    from seedbed.run.driver.failures import forgive
+    from seedbed.run.driver.failures import forgive, given_up
     from seedbed.track.state import STATE_NAME, study_folder
 
     store = study_folder(args.storage, args.name)
     with not_running(store, args.name, "tries again") as seen:
         planned, letters = seen.planned, seen.state.outcomes
-        chosen = chosen_trials(planned, args.cell, args.seed)
+        candidates = {Cell(one.cell) for one in given_up(store, planned.variation).values()}
+        wanted = wanted_cells([*cells_of(planned), *candidates], args.cell)
+        chosen = chosen_trials(planned, wanted, args.seed)
         failed = [n for n in chosen if letters[n] == "f"]
         outcomes = sum(letters[n] == "d" for n in chosen)
         if failed:
@@ -70,14 +76,16 @@ def run(args: argparse.Namespace) -> None:
                 f"aside   {len(moved):,} failure.json in {store.place('trials')}, now "
                 "failed_before.json"
             )
-        else:
+        # Their seeds are those of the search.
+        again = [] if args.seed else _candidates_again(store, planned.variation, wanted)
+        if not failed and not again:
             print(f"no trial of {args.name} has failed{' there' if args.cell or args.seed else ''}")
         if outcomes:
             print(
                 f"diverged {outcomes:,}, which stay: that is an outcome of the recipe, and the "
                 "same seed would diverge again"
             )
-    if failed:
+    if failed or again:
         print(f"go on   {seen.state.command or 'with the command that started it'}")
 
 
@@ -99,33 +107,65 @@ def not_running(store: Folder, name: str, does: str) -> Iterator[Seen]:
         yield settled(store, seen) if seen.lost else seen
 
 
-def chosen_trials(planned: Planned, cells: Sequence[str], seeds: Sequence[int]) -> list[int]:
-    """The numbers of the trials of these cells and seeds; all where none are said.
+def _candidates_again(
+    store: Folder, variation: str, wanted: Callable[[Cell], bool]
+) -> list[GivenUp]:
+    """Let a search try again what it has given up of the wanted cells, and say which."""
+    from seedbed.run.driver.failures import try_again
 
-    Raises StudyError for a level, a cell or a seed that the study does not have.
+    again = try_again(store, variation, wanted)
+    for one in again[:MAX_SHOWN]:
+        why = one.reason.partition("\n")[0] or "no reason is known"
+        print(f"again   {one.name}: the search had given it up: {why}")
+    if len(again) > MAX_SHOWN:
+        print(f"again   … and {len(again) - MAX_SHOWN:,} more of the search")
+    if again:
+        print("        a cell that is then tuned to other values is compared anew")
+    return again
+
+
+def cells_of(planned: Planned) -> list[Cell]:
+    """The cell of each planned trial, in order."""
+    return [planned.cell(number) for number in range(len(planned.trials))]
+
+
+def wanted_cells(cells: Iterable[Cell], said: Sequence[str]) -> Callable[[Cell], bool]:
+    """Which of `cells` have the levels that were said; all where none were.
+
+    Raises StudyError for a level or a cell that is not among them.
     """
-    from seedbed.study.label import label_text
+    own = {cell: _level_names(cell) for cell in cells}
+    every = set().union(*own.values())
+    wanted = [_levels(words, every) for words in said]
+    for words, levels in zip(said, wanted, strict=True):
+        if not any(levels <= has for has in own.values()):
+            raise StudyError(
+                f"--cell '{words}' is no cell of the study", mend=nearest(words, map(str, own))
+            )
+    return lambda cell: not said or any(levels <= _level_names(cell) for levels in wanted)
 
+
+def _level_names(cell: Cell) -> set[str]:
+    return {f"{name}={label_text(label)}" for name, label in cell.items()}
+
+
+def chosen_trials(
+    planned: Planned, wanted: Callable[[Cell], bool], seeds: Sequence[int]
+) -> list[int]:
+    """The numbers of the trials of the wanted cells and these seeds; of all where none are said.
+
+    Raises StudyError for a seed that the study does not have.
+    """
     known_seeds = {trial.seed for trial in planned.trials}
     for seed in seeds:
         if seed not in known_seeds:
             raise StudyError(
                 f"--seed {seed} is none of the study's", mend=nearest(seed, known_seeds)
             )
-    levels = [
-        {f"{name}={label_text(x)}" for name, x in zip(planned.factors, t.labels, strict=True)}
-        for t in planned.trials
-    ]
-    every = set().union(*levels)
-    wanted = [_levels(said, every) for said in cells]
-    for said, own in zip(cells, wanted, strict=True):
-        if not any(own <= has for has in levels):
-            names = dict.fromkeys(str(planned.cell(n)) for n in range(len(planned.trials)))
-            raise StudyError(f"--cell '{said}' is no cell of the study", mend=nearest(said, names))
     return [
         number
-        for number, (trial, has) in enumerate(zip(planned.trials, levels, strict=True))
-        if (not seeds or trial.seed in seeds) and (not cells or any(own <= has for own in wanted))
+        for number, cell in enumerate(cells_of(planned))
+        if (not seeds or planned.trials[number].seed in seeds) and wanted(cell)
     ]
 
 

@@ -44,7 +44,8 @@ class Candidate:
 class TunedCell:
     """A cell's candidates in the order in which they were asked for, and the best one's number.
 
-    `chosen` is None where none completed: the cell keeps the recipe's own values.
+    `chosen` is None where none completed: the cell keeps the recipe's own values, which stops a study
+    that is not forced.
     """
 
     cell: Cell

@@ -11,10 +11,11 @@ import pytest
 from seedbed.commands.study.options import Options, options_of
 from seedbed.commands.study.price import Price
 from seedbed.commands.study.price_lines import price_lines
-from seedbed.commands.study.searched import GIVEN_UP, searched_so_far
+from seedbed.commands.study.searched import searched_so_far
 from seedbed.commands.study.tune import tuning_json, tuning_lines
 from seedbed.plan.plan import Plan
 from seedbed.recipe.recipe import Recipe
+from seedbed.run.driver.failures import GivenUp, note_given_up
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.nuisance import Search, Tuning
@@ -128,7 +129,8 @@ def test_what_a_search_gave_up_is_not_waited_for(counted_home: Path, tmp_path: P
     options = planned(depths(**TUNED), tmp_path)
     asked = search(options, 3, rounds=3, lost=1)
     store = Folder(options.storage).sub(*options.folder)
-    store.write_json([asked[0]], options.plan.variation, GIVEN_UP)
+    lost = GivenUp({"depth": 3}, "depth=3 s=10000", "no room")
+    note_given_up(store, options.plan.variation, {asked[0]: lost})
     assert searched_so_far(options).own == 3
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.fixtures.rays import SharedRay
 
+from seedbed.commands.study.entry import design_of
 from seedbed.commands.study.options import Options, options_of
-from seedbed.commands.study.tuned import GIVEN_UP, ended_before, note_ended, tuned
+from seedbed.commands.study.tune import TUNING_NAME
+from seedbed.commands.study.tuned import ended_before, note_ended, tuned
 from seedbed.data.opening import open_corpora
 from seedbed.data.order import ORDER_SCHEMA
+from seedbed.errors import StudyError
 from seedbed.home import home as home_folder
 from seedbed.plan.plan import Plan
 from seedbed.recall import recall
 from seedbed.recipe.recipe import Recipe
+from seedbed.run.driver.failures import GivenUp, note_given_up, try_again
 from seedbed.run.driver.live import Live
 from seedbed.run.driver.resume import starts
 from seedbed.storage.folder import Folder
@@ -61,12 +66,12 @@ def test_a_search_that_has_ended_starts_no_ray_and_tries_nothing_again_that_it_g
         ["--rehearse", "--scale", "smoke", "--storage", str(tmp_path), "--tracking-uri", uri],
     )
     store = Folder(str(tmp_path)).sub(*options.folder)
-    given_up: list[str] = []
+    left_out: dict[str, GivenUp] = {}
 
     def left(chosen: Plan, number: int) -> Mapping[str, TrialRecord]:
         """All but the last candidate of each round leave a record, better nearer to 1e-3."""
         *done, failed = chosen.trials
-        given_up.append(failed.key)
+        left_out[failed.key] = GivenUp(failed.cell.to_json(), failed.name, "no room")
         found = {}
         for t in done:
             value = 0.5 - abs(t.recipe.optimizer.lr - 1e-3)
@@ -78,8 +83,8 @@ def test_a_search_that_has_ended_starts_no_ray_and_tries_nothing_again_that_it_g
         return found
 
     expected = tune_cells(options.plan, left)
-    assert len(given_up) == 3
-    store.write_json(given_up, options.plan.variation, GIVEN_UP)
+    assert len(left_out) == 3
+    note_given_up(store, options.plan.variation, left_out)
     again = tuned(options, {}, store, Live(options.plan))
     assert again.plan.tuned == expected
     assert not sys.modules["ray"].is_initialized()
@@ -175,3 +180,44 @@ def test_candidates_that_another_study_has_finished_are_searched_without_a_ray(
     records = [store.read_json("trials", trial.key, "record.json") for trial in first]
     assert [record["origin"] for record in records if record] == ["depths"] * 8
     assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("became", ["failed", "diverged"])
+def test_a_cell_without_a_candidate_is_not_compared_unless_that_is_forced(
+    tmp_path: Path, home: Path, shapes: Path, became: str
+) -> None:
+    options, corpora = chosen(STUDY, shapes, tmp_path)
+    store = Folder(options.storage).sub(*options.folder)
+    left_out: dict[str, GivenUp] = {}
+
+    def measure(wanted: Plan, number: int) -> Mapping[str, TrialRecord]:
+        """The candidates of the deeper cell fail, or diverge."""
+        found = {trial.key: ended(trial, "depths", corpora) for trial in wanted.trials}
+        for trial in wanted.trials:
+            if trial.cell["depth"] == 12 and became == "failed":
+                left_out[trial.key] = GivenUp(trial.cell.to_json(), trial.name, "no such mount")
+                del found[trial.key]
+                continue
+            if trial.cell["depth"] == 12:
+                found[trial.key] = replace(found[trial.key], status="diverged", metrics={})
+            store.write_json(found[trial.key].to_json(), "trials", trial.key, "record.json")
+        return found
+
+    tune_cells(options.plan, measure)
+    note_given_up(store, options.plan.variation, left_out)
+    with pytest.raises(StudyError, match=rf"no candidate completed of depth=12 \(4 {became}") as no:
+        tuned(options, corpora, store, Live(options.plan))
+    assert ("`seedbed retry depths`" in no.value.mend) == (became == "failed")
+    assert store.read_json(options.plan.variation, TUNING_NAME) is None
+    forced = tuned(replace(options, force=True), corpora, store, Live(options.plan))
+    assert "depth=12 has the recipe's own values: no candidate completed" in forced.forced
+    assert design_of(forced, corpora, {}).forced == forced.forced
+    own = {t.recipe.optimizer.lr for t in options.plan.trials}
+    assert {t.recipe.optimizer.lr for t in forced.plan.trials if t.cell["depth"] == 12} == own
+    again = try_again(store, options.plan.variation, lambda cell: cell["depth"] == 12)
+    assert len(again) == len(left_out) == (4 if became == "failed" else 0)
+    if became == "failed":
+        new = searched(options, corpora)  # where all that is started ends at once
+        assert {trial.cell["depth"] for trial in new} == {12} and len(new) == 4
+        assert tuned(options, corpora, store, Live(options.plan)).forced == ()

@@ -69,8 +69,7 @@ def caveats(findings: Findings) -> list[str]:
         )
     if findings.design.forced:
         words.append(
-            "The lint refused this study, and it was run with --force: "
-            f"{'; '.join(findings.design.forced)}."
+            f"This study was refused, and run with --force: {'; '.join(findings.design.forced)}."
         )
     if findings.design.cells:
         words.append(_of_cells(findings))

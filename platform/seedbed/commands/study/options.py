@@ -49,6 +49,7 @@ class Options:
     keep_weights: bool = True
     foresight: Foresight = Foresight()
     force: bool = False
+    untuned: tuple[str, ...] = ()  # cells that a search has found no values for, in words
     validate_every: int = 0
     most_failures: int = 0  # that stop the study; 0 for no number
     tests: tuple[OpenTest, ...] = ()  # of the plan's study, once they have been opened
@@ -97,12 +98,12 @@ class Options:
 
     @property
     def forced(self) -> tuple[str, ...]:
-        """The errors of the lint that it runs in spite of."""
+        """The errors of the lint that it runs in spite of, and cells that are not tuned."""
         from seedbed.plan.lint.examine import errors_of
 
         if not self.force or self.surface is not None:
             return ()
-        return tuple(finding.what for finding in errors_of(self.findings))
+        return (*(finding.what for finding in errors_of(self.findings)), *self.untuned)
 
 
 def options_of(study: Study, argv: Sequence[str]) -> Options:

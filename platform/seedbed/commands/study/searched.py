@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from seedbed.study.cell import Cell
     from seedbed.study.record import TrialRecord
 
-GIVEN_UP = "given_up.json"  # in the search's variation: what failed too often
-
 
 def searched_so_far(options: Options) -> SoFar:
     """Of a search that has not ended, by the records that the results storage holds.
@@ -43,11 +41,13 @@ def searched_so_far(options: Options) -> SoFar:
 
 
 def _asked_again(chosen: Plan, top: Folder, store: Folder) -> SoFar:
-    given_up: set[str] = set(store.read_json(chosen.variation, GIVEN_UP) or [])
+    from seedbed.run.driver.failures import given_up
+
+    left_out = given_up(store, chosen.variation).keys()
     so_far = SoFar()
     unknown: set[Cell] = set()
     # Asking costs a search for each cell, and of most cells nothing may be there.
-    begun = _with_record(_firsts(chosen), top, store) | given_up
+    begun = _with_record(_firsts(chosen), top, store) | left_out
     cells = {trial.cell for trial in _firsts(chosen) if trial.key in begun}
     if not cells:
         return so_far
@@ -57,7 +57,7 @@ def _asked_again(chosen: Plan, top: Folder, store: Folder) -> SoFar:
     from seedbed.tuning.rounds import tune_cells
 
     def measure(wanted: Plan, number: int) -> Mapping[str, TrialRecord]:
-        asked = [t for t in wanted.trials if t.cell not in unknown and t.key not in given_up]
+        asked = [t for t in wanted.trials if t.cell not in unknown and t.key not in left_out]
         records = _records(asked, top, store, so_far)
         unknown.update(trial.cell for trial in asked if trial.key not in records)
         return records

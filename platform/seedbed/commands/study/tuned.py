@@ -7,14 +7,14 @@ those that are compared. Its records lie beside theirs, under keys of their own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.alone import take_over
 from seedbed.commands.study.entry import code_version, entry_of
-from seedbed.commands.study.searched import GIVEN_UP
 from seedbed.commands.study.settings import checkpoint_seconds, tracking_uri
 from seedbed.commands.study.stated import stated_claims
 from seedbed.commands.study.tune import TUNING_NAME
@@ -22,6 +22,7 @@ from seedbed.errors import (
     INFRASTRUCTURE,
     ClusterAwayError,
     DataError,
+    StudyError,
     TooManyFailuresError,
     failure_in,
 )
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
     from seedbed.run.driver.live import Live
     from seedbed.run.driver.outcome import Outcome
     from seedbed.storage.folder import Folder
+    from seedbed.study.cell import Cell
     from seedbed.study.record import TrialRecord
     from seedbed.track.ledger import Ledger
 
     Corpora = Mapping[Corpus, OpenCorpus]
 
+NONE_COMPLETED = "no candidate completed"
 ATTEMPTS = 2  # at a candidate that fails, before its cell's search goes on without it
 CLOSE_SECONDS = 30.0
 
@@ -48,7 +51,8 @@ CLOSE_SECONDS = 30.0
 def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Options:
     """`options` with each cell's tuned values in its plan.
 
-    Raises KeyboardInterrupt where the study is stopped: the same command goes on.
+    Raises KeyboardInterrupt where the study is stopped: the same command goes on. Raises StudyError
+    where no candidate of a cell completed, unless that is forced.
     """
     from seedbed.run.driver.asha import kept
     from seedbed.tuning.rounds import tune_cells
@@ -59,13 +63,44 @@ def tuned(options: Options, corpora: Corpora, store: Folder, live: Live) -> Opti
         searching.tell(found)
     finally:
         searching.close()
+    untuned = _untuned(found)
+    if untuned and not options.force:
+        raise _unequal(options, found, untuned)
     chosen = options.plan.with_tuned(found)
     store.write_json(found.to_json(), chosen.variation, TUNING_NAME)
     for one in found.cells:
         values = ", ".join(f"{path} {value:g}" for path, value in one.values.items())
-        print(f"tuned   {one.cell}: {values or 'no candidate completed'}", file=sys.stderr)
+        print(f"tuned   {one.cell}: {values or NONE_COMPLETED}", file=sys.stderr)
     live.turns_to(chosen, "")
-    return replace(options, plan=chosen)
+    words = tuple(f"{cell} has the recipe's own values: {NONE_COMPLETED}" for cell in untuned)
+    return replace(options, plan=chosen, untuned=words)
+
+
+def _untuned(found: Tuned) -> list[Cell]:
+    """The cells of whose candidates none completed."""
+    return [one.cell for one in found.cells if one.chosen is None]
+
+
+def _unequal(options: Options, found: Tuned, untuned: Sequence[Cell]) -> StudyError:
+    """The error of a comparison in which some cells would be tuned and others not."""
+    ended = Counter(
+        candidate.status
+        for one in found.cells
+        if one.chosen is None
+        for candidate in one.candidates
+    )
+    ways = ["--force compares it with the recipe's own values, and the results say so"]
+    if ended["diverged"]:
+        ways.insert(0, "give values that do not diverge (--tune PATH=LOW:HIGH)")
+    if ended["failed"]:
+        again = f"seedbed retry {'/'.join(options.folder)}"
+        ways.insert(0, f"mend why candidates failed, `{again}`, and give the same command again")
+    became = ", ".join(f"{num} {status}" for status, num in ended.items())
+    return StudyError(
+        f"{NONE_COMPLETED} of {', '.join(map(str, untuned))} ({became})",
+        why="beside cells that are tuned it would lose, or win, for want of tuning",
+        mend="; or ".join(ways),
+    )
 
 
 def ended_before(options: Options, corpora: Corpora, store: Folder, wanted: Plan) -> Outcome:
@@ -95,16 +130,18 @@ class _Searching:
     """Runs the rounds of a search. Its ledger is opened with the first."""
 
     def __init__(self, options: Options, corpora: Corpora, store: Folder, live: Live) -> None:
+        from seedbed.run.driver.failures import given_up
+
         self.options, self.corpora, self.store, self.live = options, corpora, store, live
         # Tried often enough at an earlier start; tried again, later candidates would be others.
-        path = (options.plan.variation, GIVEN_UP)
-        self.given_up: list[str] = store.read_json(*path) or []
+        self.given_up = given_up(store, options.plan.variation)
         self.ledger: Ledger | None = None
         self.trials: dict[str, Trial] = {}  # of all rounds
         self.stated: dict[str, str] = {}
 
     def measure(self, chosen: Plan, number: int) -> dict[str, TrialRecord]:
         """The records of a round's trials, which are trained where they have none."""
+        from seedbed.run.driver.failures import GivenUp, note_given_up
         from seedbed.run.driver.outcome import record_files
 
         wanted = chosen.of_trials([t for t in chosen.trials if t.key not in self.given_up])
@@ -135,9 +172,9 @@ class _Searching:
                 )
             if outcome.interrupted:
                 raise KeyboardInterrupt
-        left = [t.key for t in wanted.trials if t.key not in outcome.records]
-        reasons = [outcome.reasons.get(key, "") for key in left]
-        lost = [reason for reason in reasons if failure_in(reason) == INFRASTRUCTURE]
+        left = [trial for trial in wanted.trials if trial.key not in outcome.records]
+        reasons = {trial.key: outcome.reasons.get(trial.key, "") for trial in left}
+        lost = [why for why in reasons.values() if failure_in(why) == INFRASTRUCTURE]
         if lost:
             raise ClusterAwayError(
                 f"{len(lost)} candidates of a search were lost: {lost[0]}",
@@ -145,9 +182,16 @@ class _Searching:
                 mend="give the same command again: it goes on where it was",
             )
         if left:
-            self.given_up += left
-            self.store.write_json(self.given_up, self.options.plan.variation, GIVEN_UP)
-            print(f"caution {len(left)} candidates failed twice, and are left out", file=sys.stderr)
+            self.given_up |= {
+                trial.key: GivenUp(trial.cell.to_json(), trial.name, reasons[trial.key])
+                for trial in left
+            }
+            note_given_up(self.store, self.options.plan.variation, self.given_up)
+            print(
+                f"caution {len(left)} candidates failed twice, and are left out; once the cause is "
+                f"mended, `seedbed retry {'/'.join(self.options.folder)}` lets them be tried again",
+                file=sys.stderr,
+            )
         return outcome.records
 
     def _run(self, wanted: Plan, number: int) -> Outcome:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 
 from seedbed.storage.folder import Folder
+from seedbed.study.cell import Cell
+from seedbed.study.label import Label
 
 FAILURE, FAILED_BEFORE = "failure.json", "failed_before.json"
 ATTEMPTS = "attempts.json"  # of the study, beside its trials
+GIVEN_UP = "given_up.json"  # of a search, in the folder of its variation
 
 
 def failed_attempts(store: Folder) -> dict[str, int]:
@@ -36,3 +40,37 @@ def forgive(store: Folder, keys: Iterable[str]) -> set[str]:
     for key in found:
         store.move(("trials", key, FAILURE), ("trials", key, FAILED_BEFORE))
     return found
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A candidate that failed too often, so that its cell's search goes on without it: the labels
+    of its `cell`, its `name` for people, and why it failed."""
+
+    cell: Mapping[str, Label]
+    name: str
+    reason: str
+
+
+def given_up(store: Folder, variation: str) -> dict[str, GivenUp]:
+    """The candidates that earlier starts have given up, by key."""
+    values = store.read_json(variation, GIVEN_UP)
+    # A file of an older version has keys alone: these are tried again.
+    known = values if isinstance(values, dict) else {}
+    return {key: GivenUp(**one) for key, one in known.items()}
+
+
+def note_given_up(store: Folder, variation: str, candidates: Mapping[str, GivenUp]) -> None:
+    """Write them down, in place of those before."""
+    values = {key: asdict(one) for key, one in candidates.items()}
+    store.write_json(values, variation, GIVEN_UP)
+
+
+def try_again(store: Folder, variation: str, wanted: Callable[[Cell], bool]) -> list[GivenUp]:
+    """Let a search try again what it has given up of the `wanted` cells; returns these."""
+    known = given_up(store, variation)
+    again = {key: one for key, one in known.items() if wanted(Cell(one.cell))}
+    if again:
+        forgive(store, again)
+        note_given_up(store, variation, {k: one for k, one in known.items() if k not in again})
+    return list(again.values())
