@@ -44,8 +44,8 @@ class Candidate:
 class TunedCell:
     """A cell's candidates in the order in which they were asked for, and the best one's number.
 
-    `chosen` is None where none completed: the cell keeps the recipe's own values, which stops a study
-    that is not forced.
+    `chosen` is None where none completed: the cell keeps the recipe's own values, and the study
+    goes on by force alone.
     """
 
     cell: Cell
