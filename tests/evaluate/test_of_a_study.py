@@ -200,7 +200,7 @@ def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
     test_set = open_test_set(str(classification), called="hues")
     wanted = wanted_of(test_set, (), [trial])
     (scores,) = classify([seedbed.load(key).encoder(key)], test_set)
-    kept = keep_outcome(trial, wanted, outcome_on(trial, wanted, scores))
+    kept = keep_outcome(trial, wanted, outcome_on(trial, wanted, scores, "none"))
     again = find_trial(key, str(home / "results"), "s")
     assert again.record == kept.record and again.record.tests.keys() == {"hues"}
     own = OpenTest(test_set, test_set.mark, 168)
@@ -215,7 +215,7 @@ def test_results_stand_in_the_record_as_a_worker_would_have_written_them(
         wanted_of(test_set, ("a {c}",), [again])
     # Of a second one there are means, too, whatever was known of the trial when it was asked for.
     other = wanted_of(replace(test_set, called="tones"), (), [trial])
-    both = keep_outcome(trial, other, outcome_on(trial, other, scores)).record.metrics
+    both = keep_outcome(trial, other, outcome_on(trial, other, scores, "none")).record.metrics
     assert both["tasks/mean_acc1"] == both["hues/acc1"] == both["tones/acc1"]
     assert both["tasks/num_tests"] == 2
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from seedbed.commands.study.apart import Apart
     from seedbed.evaluate.encoder import Encoder
     from seedbed.evaluate.outcome import Outcome
     from seedbed.evaluate.test_set import TestSet
@@ -89,11 +90,13 @@ def run(args: argparse.Namespace) -> None:
 def _of_models(
     args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
 ) -> Iterator[Outcome]:
+    from seedbed.commands.study.apart import Apart
     from seedbed.evaluate.probes import probe
     from seedbed.evaluate.retrieval import retrieve
     from seedbed.evaluate.zeroshot import classify, outcome
 
-    encoders = [_encoder(said, args) for said in args.models]
+    apart = Apart(tests)
+    encoders = [_encoder(said, args, apart) for said in args.models]
     for test_set in tests:
         if test_set.kind == "retrieval":
             yield from retrieve(encoders, test_set)
@@ -130,14 +133,21 @@ def _opened(said: str) -> TestSet:
     return open_test_set(str(prepared) if prepared.is_dir() else said)
 
 
-def _encoder(said: str, args: argparse.Namespace) -> Encoder:
+def _encoder(said: str, args: argparse.Namespace, apart: Apart) -> Encoder:
+    """The model, and in its protocol whether it was trained on pictures of the test sets."""
+    from seedbed.commands.study.apart import UNKNOWN
     from seedbed.evaluate.pretrained import OpenClipEncoder
     from seedbed.recall import load
 
     if said.startswith(OPEN_CLIP):
-        return OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device)
+        peer = OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device)
+        peer.protocol["overlap"] = UNKNOWN
+        return peer
     model = load(said, storage=args.storage, tracking_uri=args.tracking_uri)
-    return model.to(args.device).encoder(said)
+    overlap = apart.of(model.recipe, model.data_fingerprint)
+    encoder = model.to(args.device).encoder(said)
+    encoder.protocol["overlap"] = overlap
+    return encoder
 
 
 def _words(one: Outcome) -> str:
@@ -150,4 +160,6 @@ def _words(one: Outcome) -> str:
                 f"  [{100 * low:.2f} to {100 * high:.2f}], chance {100 * one.chance[name]:.2f} %"
             )
         lines.append(line)
+    if "overlap" in one.protocol:
+        lines.append(f"  pictures that it was trained on: {one.protocol['overlap']}")
     return "\n".join(lines)

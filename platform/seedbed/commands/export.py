@@ -99,7 +99,8 @@ def export(found: Finished, folder: Path) -> None:
             mend="give a new folder with --to",
         )
     model = model_of_trial(found)
-    made = exported(model.described, model.pretrainer, found.record.recipe)
+    said, data = found.record.recipe, found.record.data_fingerprint
+    made = exported(model.described, model.pretrainer, said, data)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that it is moved there whole.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:

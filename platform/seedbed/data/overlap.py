@@ -148,13 +148,17 @@ class Seen:
     rows: NDArray[np.int64]
 
 
+class SharedError(DataError):
+    """Pictures that are tested on are also trained on."""
+
+
 def refusal(
     uri: str,
     seen: Sequence[Seen],
     tested: HeldOutPictures | TestPictures,
     num_tested: int,
     indexes: RowIndexes,
-) -> DataError:
+) -> SharedError:
     """The error for a corpus `uri` that trains on rows `seen`."""
     by_part = [indexes.of(one.source)[one.shard].digests[one.rows] for one in seen]
     digests = np.concatenate(by_part)
@@ -164,7 +168,7 @@ def refusal(
             if len(examples) < MAX_NAMED and digest not in examples:
                 ours = named(one.source, one.shard, row)
                 examples[digest] = f"{ours} is {tested.where(digest, indexes)}"
-    return DataError(
+    return SharedError(
         f"{len(np.unique(digests)):,} of the {num_tested:,} pictures to be tested on are among "
         f"those that '{uri}' trains on",
         why=f"a model knows again what it was trained on; {'; '.join(examples.values())}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import seedbed.data.views
 import seedbed.model.terms
+from seedbed.data.corpus import Corpus
 from seedbed.data.render.image import CenterCrop
+from seedbed.data.select import filters
+from seedbed.data.select.filters.filter import Filter
 from seedbed.data.views import Modality, View
 from seedbed.errors import DataError, nearest
 from seedbed.found import classes_in
@@ -77,6 +81,32 @@ class Described:
             freeze=freeze,
         )
         return model.eval()
+
+
+def corpus_of(flat: Mapping[str, Value]) -> Corpus:
+    """The corpus of a recipe that `Recipe.flatten` wrote down.
+
+    Raises DataError for a filter that this package does not have.
+    """
+    listed = json.loads(str(flat.get("corpus.filters", "[]")))
+    plain = {path: value for path, value in flat.items() if path != "corpus.filters"}
+    return dataclasses.replace(_made(Corpus, plain, "corpus"), filters=tuple(map(_filter, listed)))
+
+
+def _filter(said: str) -> Filter:
+    """The one of that name: `MinImageSide(pixels=64)`."""
+    kinds = {kind.__name__: kind for _, kind in classes_in(filters.__name__, Filter)}
+    try:
+        call = ast.parse(said, mode="eval").body
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        fields = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
+        return kinds[call.func.id](**fields)  # type: ignore[arg-type]
+    except (AssertionError, KeyError, SyntaxError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the filter {said} of its corpus is none of this seedbed",
+            why=f"{type(error).__name__}: {error}",
+            mend=nearest(said.partition("(")[0], kinds),
+        ) from None
 
 
 def _objective(flat: Mapping[str, Value]) -> Objective:

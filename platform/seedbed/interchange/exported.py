@@ -54,9 +54,13 @@ class Exported:
 
 
 def exported(
-    described: Described, model: Pretrainer, recipe: Mapping[str, Any] | None = None
+    described: Described,
+    model: Pretrainer,
+    recipe: Mapping[str, Any] | None = None,
+    data_fingerprint: str = "",
 ) -> Exported:
-    """`model`, built from `described`, in open_clip's layout; `recipe` is written beside it.
+    """`model`, built from `described`, in open_clip's layout; `recipe` is written beside it, and
+    the `data_fingerprint` of what it was trained on.
 
     Raises StudyError, naming the tower, where open_clip cannot express it.
     """
@@ -75,7 +79,11 @@ def exported(
     _check_shapes({n: tuple(t.shape) for n, t in weights.items()}, shapes)
     ours = {pair.ours for pair in known}
     heads = {name: value for name, value in state.items() if name not in ours}
-    note = {"recipe": dict(recipe or {}), "absent": list(absent)}
+    note = {
+        "recipe": dict(recipe or {}),
+        "data_fingerprint": data_fingerprint,
+        "absent": list(absent),
+    }
     whole = {
         "model_cfg": config,
         "preprocess_cfg": preprocess_cfg(described),

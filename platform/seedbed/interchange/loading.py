@@ -27,7 +27,8 @@ def model_of_trial(found: Finished) -> Model:
     described = Described.read(found.record.recipe, found.place)
     model = described.build()
     fill(model, found.state(), found.place)
-    return Model(model, described, dict(found.record.recipe))
+    record = found.record
+    return Model(model, described, dict(record.recipe), record.data_fingerprint)
 
 
 def model_of_export(said: str) -> Model:
@@ -49,7 +50,7 @@ def model_of_export(said: str) -> Model:
     folder = Folder(said)
     heads = unpacked(folder.read_bytes(HEADS), folder.place(HEADS))
     fill(model, model.state_dict() | heads, folder.place(HEADS))
-    return Model(model, described, dict(note["recipe"]))
+    return Model(model, described, dict(note["recipe"]), note.get("data_fingerprint", ""))
 
 
 def is_export(said: str) -> bool:

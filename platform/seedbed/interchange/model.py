@@ -29,14 +29,19 @@ class Model:
     """A trained model in evaluation mode, on `device`.
 
     `pretrainer` is the module itself, with its towers, heads and scales; `described` says what it
-    is made of, `recipe` all of the recipe that it was trained by, as far as that is known.
+    is made of, `recipe` all of the recipe that it was trained by, and `data_fingerprint` which data
+    it met, as far as that is known.
     """
 
     def __init__(
-        self, pretrainer: Pretrainer, described: Described, recipe: dict[str, Any] | None = None
+        self,
+        pretrainer: Pretrainer,
+        described: Described,
+        recipe: dict[str, Any] | None = None,
+        data_fingerprint: str = "",
     ) -> None:
         self.pretrainer, self.described = pretrainer.eval(), described
-        self.recipe = recipe or {}
+        self.recipe, self.data_fingerprint = recipe or {}, data_fingerprint
 
     @property
     def device(self) -> torch.device:

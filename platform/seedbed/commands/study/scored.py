@@ -42,16 +42,21 @@ def score_finished(
 
     They are written into the trials' records in the folder `results`, so that the study counts
     them as its own when it is run again, and told to their runs. Raises DataError and StudyError
-    for a test set that cannot be used, before anything is scored.
+    for a test set that cannot be used, or of whose pictures a trial was trained on some, before
+    anything is scored.
     """
     from seedbed.cluster.connect import connect
+    from seedbed.commands.study.apart import Apart
     from seedbed.interchange.found import trials_of
     from seedbed.run.evaluation import classify_trials
 
     done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
     trials = trials_of(done, results, recalled.design.study)
     every = [wanted_of(test_set, templates, trials) for test_set in tests]
-    if any(one.trials for one in every):
+    left = [trial for one in every for trial in one.trials]
+    apart = Apart([one.test_set for one in every if one.trials])
+    overlaps = {one.record.key: apart.of_record(one.record) for one in left}
+    if left:
         print(f"ray     {connect()}", file=sys.stderr)
     for one in every:
         name = one.test_set.name
@@ -71,7 +76,7 @@ def score_finished(
                     file=sys.stderr,
                 )
                 continue
-            outcome = outcome_on(trial, one, scores)
+            outcome = outcome_on(trial, one, scores, overlaps[trial.record.key])
             _tell(recalled, keep_outcome(trial, one, outcome), name)
             yield outcome
 
@@ -104,13 +109,14 @@ def wanted_of(test_set: TestSet, templates: Sequence[str], trials: Sequence[Fini
     return Wanted(test_set, chosen, protocol, left, tuple(scored))
 
 
-def outcome_on(trial: Finished, wanted: Wanted, scores: Scores) -> Outcome:
+def outcome_on(trial: Finished, wanted: Wanted, scores: Scores, overlap: str) -> Outcome:
+    """`overlap` says whether the trial was trained on pictures of the test set."""
     from seedbed.evaluate.pretrained import protocol_of
     from seedbed.evaluate.zeroshot import outcome_of
     from seedbed.interchange.described import Described
 
     made = Described.read(trial.record.recipe, trial.place)
-    protocol = protocol_of(made.crop, made.image.size)
+    protocol = {**protocol_of(made.crop, made.image.size), "overlap": overlap}
     key = trial.record.key
     return outcome_of(key, protocol, wanted.test_set, scores, wanted.templates)
 

@@ -11,6 +11,8 @@ from seedbed.home import home
 if TYPE_CHECKING:
     from seedbed.commands.study.options import Options
     from seedbed.data.overlap import TestPictures
+    from seedbed.data.shards.spread import Spread
+    from seedbed.evaluate.test_set import TestSet
 
 
 def with_open_tests(options: Options) -> tuple[Options, list[TestPictures]]:
@@ -20,12 +22,8 @@ def with_open_tests(options: Options) -> tuple[Options, list[TestPictures]]:
     none, and StudyError for a test set of captions.
     """
     from seedbed.commands.study.corpora import spread_by_size
-    from seedbed.data.overlap import TestPictures
     from seedbed.data.provided import provider
-    from seedbed.data.shards.row_index import Shard, row_indexes
-    from seedbed.data.shards.source import index_places
     from seedbed.evaluate.prompted import OpenTest
-    from seedbed.storage.objects import find_object
 
     tests, pictures = [], []
     for named in options.plan.study.tests:
@@ -33,12 +31,22 @@ def with_open_tests(options: Options) -> tuple[Options, list[TestPictures]]:
         if not named.uri:
             provider().prepare(named.name, home())
         test_set = opened(named, uri)
-        found = {place: find_object(place) for place in test_set.shards}
-        shards = [Shard(p, p, one.etag, one.num_bytes) for p, one in found.items()]
-        kept = index_places(f"{test_set.uri}/{test_set.split}", home())[1]
-        indexes = row_indexes(shards, [kept], spread=spread_by_size)
-        one = TestPictures(named.name, {place: indexes[place].digests for place in found})
+        one = pictures_of(test_set, spread_by_size)
         num_pictures = sum(len(digests) for digests in one.by_place.values())
         tests.append(OpenTest(test_set, test_set.mark, num_pictures))
         pictures.append(one)
     return replace(options, tests=tuple(tests)), pictures
+
+
+def pictures_of(test_set: TestSet, spread: Spread) -> TestPictures:
+    """The digests of its pictures. A shard is read once, and again only when it has changed."""
+    from seedbed.data.overlap import TestPictures
+    from seedbed.data.shards.row_index import Shard, row_indexes
+    from seedbed.data.shards.source import index_places
+    from seedbed.storage.objects import find_object
+
+    found = {place: find_object(place) for place in test_set.shards}
+    shards = [Shard(p, p, one.etag, one.num_bytes) for p, one in found.items()]
+    kept = index_places(f"{test_set.uri}/{test_set.split}", home())[1]
+    indexes = row_indexes(shards, [kept], spread=spread)
+    return TestPictures(test_set.name, {place: indexes[place].digests for place in found})
