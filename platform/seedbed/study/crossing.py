@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from seedbed.errors import StudyError
 from seedbed.recipe.paths import overlap
 from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
 
+MOST_SEEN = 200_000  # combinations that are looked at for those that are allowed: a second's worth
+
 
 def crossed(factors: Sequence[Factor]) -> Iterator[Cell]:
     """Every combination of levels, the last factor varying fastest."""
     labels = [[(factor.name, label) for label in factor.levels] for factor in factors]
     return map(Cell, itertools.product(*labels))
+
+
+def some_of(
+    factors: Sequence[Factor], allowed: Callable[[Cell], bool], most: int
+) -> list[Cell] | None:
+    """The combinations that are `allowed`; None where they are more than `most`.
+
+    Of more than MOST_SEEN combinations none is looked at.
+    """
+    if math.prod(len(factor.levels) for factor in factors) > MOST_SEEN:
+        return None
+    found = list(itertools.islice(filter(allowed, crossed(factors)), most + 1))
+    return found if len(found) <= most else None
 
 
 def check_crossing(study: str, factors: Sequence[Factor]) -> None:

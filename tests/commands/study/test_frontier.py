@@ -20,6 +20,10 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP, DECLIP
 
+DISTORTIONS = (
+    *("min_area", "min_aspect", "jitter_p", "brightness", "contrast"),
+    *("saturation", "hue", "grayscale_p", "blur_p", "flip_p"),
+)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -73,6 +77,35 @@ def test_the_table_has_designs_at_their_price_and_the_effects_that_they_detect(
     num_dots = sum("off" in str(e.get("class")) for e in drawn.iter(f"{SVG}circle"))
     assert num_dots == len(rows) - 1  # the planned one is full
     assert "written" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.slow
+def test_combinations_that_are_too_many_to_draw_are_not_made(
+    counted_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = [f"augment.image_{view}.{name}" for view in "ab" for name in DISTORTIONS]
+    fields += [f"optimizer.{name}" for name in ("lr", "weight_decay", "beta1", "beta2")]
+    base = Recipe.paper(objective=DECLIP)
+    many = Study(
+        name="many",
+        question="?",
+        base=base,
+        factors=tuple(
+            Factor(path.replace(".", "_"), at=path, levels=(base.get(path), base.get(path) / 2))
+            for path in fields
+        ),
+        responses=("zeroshot/top1_of_100",),
+        seeds=2,
+        fraction=4,
+        scales={"demo": {"image.name": "resnet50_clip"}},
+    )
+    assert len(many.factors) == 24
+    options = options_of(many, ["--plan", "--accelerator", "H100", "--noise", "0.004"])
+    write_frontier(Foreseen(options, Price(options, [])), str(tmp_path))
+    with (tmp_path / "frontier.csv").open() as file:
+        drawn = {(row["design"], row["cells"]) for row in csv.DictReader(file)}
+    assert drawn == {("this study", "64"), ("one factor at a time", "25")}
 
 
 def test_costs_in_thousands_are_said_to_be() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from seedbed import Factor, Recipe, Study
 from seedbed.errors import StudyError
 from seedbed.recipe.scale import DEMO
 from seedbed.study.cell import Cell
+from seedbed.study.crossing import crossed
+from seedbed.study.designs.fraction import Fraction
 from seedbed.variants import CLIP, SWITCHES
 
 NAMES = ("layers", "width", "lr", "decay", "dim")
@@ -66,6 +71,60 @@ def test_a_quarter_names_its_resolution() -> None:
     assert str(quarter.design) == (
         "1/4 fraction of resolution III (I = -layers * lr * width, I = -decay * dim * lr)"
     )
+
+
+def some_factors(*levels: int) -> tuple[Factor, ...]:
+    return tuple(
+        Factor(f"f{n}", at="text.layers", levels=range(1, number + 1))
+        for n, number in enumerate(levels)
+    )
+
+
+def products_of(words: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """All products of one word or more, one by one."""
+    some = [c for n in range(1, len(words) + 1) for c in itertools.combinations(words, n)]
+    return [functools.reduce(lambda a, b: a ^ b, chosen) for chosen in some]
+
+
+def test_cells_are_those_of_all_combinations_that_keep_every_word_in_their_order() -> None:
+    rng = random.Random(5)
+    own = some_factors(2, 2, 3, 2, 2, 2, 2)
+    two = [factor.name for factor in own if len(factor.levels) == 2]
+    seen = 0
+    for _ in range(60):
+        words = tuple(frozenset(rng.sample(two, rng.randint(3, 6))) for _ in range(2))
+        fraction = Fraction(words)
+        assert fraction.resolution == min(map(len, products_of(words)))
+        if fraction.resolution < 3:
+            continue
+        seen += 1
+        assert fraction.cells(own, lambda cell: True) == [
+            cell
+            for cell in crossed(own)
+            if all(sum(cell[name] == 2 for name in word) % 2 == 0 for word in words)
+        ]
+    assert seen > 20
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(("number", "cells"), [(24, 64), (40, 128)])
+def test_a_fraction_of_many_factors_costs_what_it_trains(number: int, cells: int) -> None:
+    own = some_factors(*[2] * number)
+    fraction = Fraction.parse(4, own, Cell())
+    assert fraction is not None and fraction.resolution == 4  # of 18 and of 33 words
+    assert str(fraction).startswith(f"1/{2**number // cells} fraction of resolution IV")
+    column = np.array(
+        [[1 if cell[f.name] == 2 else -1 for f in own] for cell in fraction.cells(own, bool)]
+    )
+    assert len(column) == cells and (column.T @ column == cells * np.eye(number)).all()
+    alike: dict[bytes, list[str]] = {}  # pairs by their columns: none is a main effect's
+    for a, b in itertools.combinations(range(number), 2):
+        pair = column[:, a] * column[:, b]
+        alike.setdefault((pair * pair[0]).tobytes(), []).append(f"f{a} * f{b}")
+    told = [
+        [pair.lstrip("-") for pair in group] for group in fraction.aliased([f.name for f in own])
+    ]
+    assert told == [group for group in alike.values() if len(group) > 1]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,17 @@ def test_an_optimal_design_is_the_best_of_all_choices() -> None:
     assert worth(tuple(chosen)) == pytest.approx(best)
 
 
+@pytest.mark.timeout(30)
+def test_too_many_combinations_are_refused_before_they_are_made() -> None:
+    own = two_levels(24)
+    first = Cell({f.name: 1e-3 for f in own})
+    with pytest.raises(StudyError, match=r"chooses among 16,777,216 combinations of levels"):
+        Optimal(30, (), first).cells(own, every)
+    own = two_levels(15)
+    with pytest.raises(StudyError, match=r"chooses among 32,768 combinations"):
+        Optimal(30, (), first).cells(own, every)
+
+
 def test_a_subset_has_its_levels_as_often_as_each_other() -> None:
     own = (
         Factor("a", at="text.layers", levels=(3, 6, 9)),

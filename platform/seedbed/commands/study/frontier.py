@@ -17,7 +17,7 @@ from seedbed.plan.cost import estimate
 from seedbed.plan.design import ORDER
 from seedbed.plan.sight import Sight, worst
 from seedbed.study.cell import Cell
-from seedbed.study.crossing import crossed
+from seedbed.study.crossing import some_of
 from seedbed.study.designs import stated_design
 from seedbed.study.trial import Trial
 
@@ -105,7 +105,9 @@ def _designs(foreseen: Foreseen) -> Iterator[tuple[str, list[Cell], CellDesign |
     """The study's own first; what its factors do not allow is left out."""
     study = foreseen.plan.study
     yield OWN, study.cells(), study.design
-    yield "all combinations", [c for c in crossed(study.factors) if study.allows(c)], None
+    every = some_of(study.factors, study.allows, MOST_CELLS)
+    if every is not None:
+        yield "all combinations", every, None
     baseline = Cell((factor.name, factor.baseline(study.base)) for factor in study.factors)
     for name, stated in OTHERS:
         with suppress(StudyError):

@@ -12,10 +12,11 @@ from seedbed.errors import StudyError, nearest
 from seedbed.study.arguments import several
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
-from seedbed.study.crossing import crossed
+from seedbed.study.defining import determined, remainder, shortest
 from seedbed.study.factor import Factor
 
 LEAST_RESOLUTION = 3
+MOST_LETTERS = 99  # of a word that is not there: a crossing has no shortest one
 _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 
@@ -71,16 +72,22 @@ class Fraction(CellDesign):
     @property
     def resolution(self) -> int:
         """The length of the shortest product of words; at 5 no two pairs of factors are aliased."""
-        return min(map(len, self._words()), default=99)
+        names = sorted(frozenset[str]().union(*self.words))
+        return shortest(self._bits(names)) if self.words else MOST_LETTERS
 
     def cells(self, factors: Sequence[Factor], allowed: Callable[[Cell], bool]) -> list[Cell]:
-        first = {factor.name: next(iter(factor.levels)) for factor in factors}
-
-        def keeps(cell: Cell) -> bool:
-            second = {name for name, label in cell.items() if label != first[name]}
-            return all(len(word & second) % 2 == 0 for word in self.words)
-
-        return [cell for cell in crossed(factors) if keeps(cell)]
+        """In the order of all combinations: the last factor of each word follows from the others,
+        so that no combination is looked at which is not kept."""
+        labels = [list(factor.levels) for factor in factors]
+        by_last = determined(self._bits([factor.name for factor in factors]))
+        free = [n for n in range(len(factors)) if n not in by_last]
+        found = []
+        for levels in itertools.product(*(range(len(labels[n])) for n in free)):
+            at = dict(zip(free, levels, strict=True))
+            second = sum(1 << n for n, level in at.items() if level)
+            at |= {last: (word & second).bit_count() % 2 for last, word in by_last.items()}
+            found.append(Cell((f.name, labels[n][at[n]]) for n, f in enumerate(factors)))
+        return found
 
     def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
         return tuple(" = ".join(group) for group in self.aliased([f.name for f in factors]))
@@ -91,35 +98,25 @@ class Fraction(CellDesign):
         Each group starts with its first effect in the order of `names`, mains first; the others
         carry the sign at which they are added to it.
         """
-        shortest = self._words()
-        position = {name: n for n, name in enumerate(names)}
-        effects = [frozenset([a]) for a in names]
-        effects += [frozenset(pair) for pair in itertools.combinations(names, 2)]
-        seen: set[frozenset[str]] = set()
-        groups = []
+        by_last = determined(self._bits(names))
+        numbers = range(len(names))
+        effects = [(n,) for n in numbers] + [*itertools.combinations(numbers, 2)]
+        alike: dict[int, list[tuple[int, ...]]] = {}
         for effect in effects:
-            if effect in seen:
-                continue
-            twins = [word ^ effect for word in shortest if 0 < len(word ^ effect) <= 2]
-            twins.sort(key=lambda twin: (len(twin), sorted(position[name] for name in twin)))
-            seen.update(twins)
-            if twins:
-                groups.append(
-                    [_product(effect, position)]
-                    # Coded -1 and +1, a word multiplies to +1 or -1 by its number of letters.
-                    + [
-                        ("-" if len(effect ^ twin) % 2 else "") + _product(twin, position)
-                        for twin in twins
-                    ]
-                )
-        return groups
+            alike.setdefault(remainder(sum(1 << n for n in effect), by_last), []).append(effect)
+        return [
+            [
+                # Coded -1 and +1, a word multiplies to +1 or -1 by its number of letters.
+                ("-" if len({*first} ^ {*twin}) % 2 else "") + " * ".join(names[n] for n in twin)
+                for twin in (first, *twins)
+            ]
+            for first, *twins in alike.values()
+            if twins
+        ]
 
-    def _words(self) -> list[frozenset[str]]:
-        """The defining words and all their products."""
-        products: list[frozenset[str]] = [frozenset()]
-        for word in self.words:
-            products += [product ^ word for product in products]
-        return products[1:]
+    def _bits(self, names: Sequence[str]) -> list[int]:
+        """The words, with a bit for each of `names`."""
+        return [sum(1 << n for n, name in enumerate(names) if name in word) for word in self.words]
 
     def __str__(self) -> str:
         parts = 2 ** len(self.words)
@@ -164,7 +161,3 @@ def words_of_resolution(resolution: int, factors: Sequence[Factor]) -> tuple[str
                 known.append((np.frombuffer(key, np.int8) * one, members | {n}))
             products |= {value.astype(np.int8).tobytes(): members for value, members in known}
     return tuple(words)
-
-
-def _product(effect: frozenset[str], position: dict[str, int]) -> str:
-    return " * ".join(sorted(effect, key=position.__getitem__))

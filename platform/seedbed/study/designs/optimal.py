@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,7 @@ from seedbed.checks import is_integer
 from seedbed.errors import StudyError, nearest
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
-from seedbed.study.crossing import crossed
+from seedbed.study.crossing import some_of
 from seedbed.study.factor import Factor
 from seedbed.study.label import label_text
 
@@ -65,12 +66,13 @@ class Optimal(CellDesign):
         """Raises StudyError where there are not so many cells, or they cannot tell the effects."""
         import numpy as np
 
-        candidates = [cell for cell in crossed(factors) if allowed(cell)]
-        if len(candidates) > MOST_CANDIDATES:
+        candidates = some_of(factors, allowed, MOST_CANDIDATES)
+        if candidates is None:
+            every = math.prod(len(factor.levels) for factor in factors)
             raise StudyError(
-                f"optimal={self.number} chooses among {len(candidates):,} cells",
-                why=f"the exchange looks at each of them again and again, and stops being quick "
-                f"at {MOST_CANDIDATES:,}",
+                f"optimal={self.number} chooses among {every:,} combinations of levels",
+                why=f"the exchange looks at each allowed one again and again, and stops being "
+                f"quick at {MOST_CANDIDATES:,}",
                 mend="state screening= or fraction=, which construct their cells",
             )
         if self.number >= len(candidates):
