@@ -11,7 +11,8 @@ import pytest
 from seedbed import Factor, Recipe, Study
 from seedbed.errors import StudyError
 from seedbed.study.cell import Cell
-from seedbed.study.designs.optimal import Optimal
+from seedbed.study.crossing import crossed
+from seedbed.study.designs.optimal import STARTS, Optimal, exchanged, model_of
 from seedbed.study.designs.screening import Screening
 from seedbed.study.designs.subset import Subset
 from seedbed.variants import CLIP
@@ -80,6 +81,31 @@ def test_an_optimal_design_is_the_best_of_all_choices() -> None:
     chosen = Optimal(6, (), cells[0]).cells(own, every)
     assert cells[0] in chosen and len(set(chosen)) == 6
     assert worth(tuple(chosen)) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("levels", "number", "pairs"),
+    [
+        ((3, 3, 3), 9, ()),
+        ((5, 4, 3), 16, ()),
+        ((2, 2, 2, 2), 7, ()),
+        ((2, 2, 2, 2, 2), 12, ()),
+        ((3, 3, 3, 3), 20, (("f0", "f1"),)),
+    ],
+)
+def test_the_last_digits_of_the_arithmetic_do_not_choose_the_cells(
+    levels: tuple[int, ...], number: int, pairs: tuple[tuple[str, str], ...]
+) -> None:
+    """Equal gains differ by rounding alone, as two machines' linear algebra."""
+    own = tuple(
+        Factor(f"f{n}", at="text.layers", levels=range(1, num + 1)) for n, num in enumerate(levels)
+    )
+    model = model_of(list(crossed(own)), own, pairs)
+    for start in range(STARTS):
+        chosen = exchanged(model, number, start, [0])
+        for seed in range(5):
+            noise = 1e-13 * np.random.default_rng(seed).standard_normal(model.shape)
+            assert exchanged(model + noise, number, start, [0]) == chosen
 
 
 @pytest.mark.timeout(30)

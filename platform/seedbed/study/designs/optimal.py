@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 20_000  # cells to choose from: an exchange looks at each
 STARTS = 4  # of the exchange, which ends in a local optimum
 RIDGE = 1e-6  # keeps a start with too few different cells invertible
+# Of exchanges that gain equally, as in most symmetric designs, the first is made: which of them is
+# the largest in the last digits differs between machines. Relative, as after a start near singular.
+TIED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Optimal(CellDesign):
                 why="nothing is left to choose",
                 mend="state no design",
             )
-        model = _model(candidates, factors, self.interactions)
+        model = model_of(candidates, factors, self.interactions)
         if np.linalg.matrix_rank(model) < model.shape[1]:
             raise StudyError(
                 f"the {len(candidates)} allowed cells cannot tell the stated effects apart",
@@ -90,8 +93,8 @@ class Optimal(CellDesign):
             )
         kept = [n for n, cell in enumerate(candidates) if cell == self.baseline]
         chosen = max(
-            (_exchanged(model, self.number, start, kept) for start in range(STARTS)),
-            key=lambda found: (round(_log_det(model[found]), 9), [-n for n in found]),
+            (exchanged(model, self.number, start, kept) for start in range(STARTS)),
+            key=lambda found: (round(_log_det(model[found]), 6), [-n for n in found]),
         )
         return [candidates[n] for n in chosen]
 
@@ -132,7 +135,7 @@ def _num_effects(factors: Sequence[Factor], pairs: Sequence[tuple[str, str]]) ->
     return 1 + sum(free.values()) + sum(free[a] * free[b] for a, b in pairs)
 
 
-def _model(
+def model_of(
     cells: Sequence[Cell], factors: Sequence[Factor], pairs: Sequence[tuple[str, str]]
 ) -> Matrix:
     """[cells, effects]: the mean, and orthonormal contrasts of levels and of their products."""
@@ -161,7 +164,7 @@ def _log_det(rows: Matrix) -> float:
     return float(value) if sign > 0 else -np.inf
 
 
-def _exchanged(model: Matrix, number: int, start: int, kept: Sequence[int]) -> list[int]:
+def exchanged(model: Matrix, number: int, start: int, kept: Sequence[int]) -> list[int]:
     """Rows of `model` after exchanging one for one as long as the determinant grows."""
     import numpy as np
 
@@ -178,8 +181,8 @@ def _exchanged(model: Matrix, number: int, start: int, kept: Sequence[int]) -> l
         gain = np.outer(1 + spread, 1 - spread[chosen]) + between**2
         gain[chosen] = 0  # each cell once
         gain[:, : len(kept)] = 0
-        best = int(gain.argmax())
-        taken, given = divmod(best, len(chosen))
-        if gain[taken, given] <= 1 + 1e-9:
+        best = gain.max()
+        if best <= 1 + TIED:
             return sorted(chosen)
+        taken, given = divmod(int((gain >= best * (1 - TIED)).argmax()), len(chosen))
         chosen[given] = taken
