@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ import pytest
 from seedbed.commands.seedbed import main
 from seedbed.run.driver.failures import GivenUp, given_up, note_given_up
 from seedbed.storage.folder import Folder
+from seedbed.storage.held import LOCK_NAME
+from seedbed.track.finished import forget_finished
 from seedbed.track.state import PLANNED_NAME, STATE_NAME, StudyState, planned_trials
 
 PLANNED = planned_trials(
@@ -185,6 +189,43 @@ def test_a_removed_study_is_gone_and_its_neighbour_is_not(
     assert "7 trials (5 with a record)" in out and "5.0 kB of them checkpoints" in out
     assert store.sizes() == {}  # a server of buckets may list an empty folder for a while
     assert other.sizes() == before
+
+
+START = """
+import sys
+from seedbed.errors import StudyHeldError
+from seedbed.storage.folder import Folder
+from seedbed.storage.lock import study_lock
+store = Folder(sys.argv[1])
+try:
+    with study_lock(store):
+        store.write_json({}, "planned.json")
+except StudyHeldError:
+    sys.exit(75)
+"""
+
+
+@pytest.mark.slow
+def test_a_start_while_a_study_is_removed_is_refused_and_a_later_one_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last thing that is removed before the lock is where the start comes in between."""
+    store = written(str(tmp_path))
+    statuses: list[int] = []
+
+    def start() -> int:
+        return subprocess.run([sys.executable, "-c", START, store.uri], check=False).returncode
+
+    def forget(top: Folder, study: str) -> None:
+        statuses.append(start())
+        forget_finished(top, study)
+
+    monkeypatch.setattr("seedbed.track.finished.forget_finished", forget)
+    told(capsys, "rm", "small", "--yes", "--storage", str(tmp_path))
+    assert statuses == [75]
+    assert not Path(store.path()).exists()
+    assert start() == 0
+    assert sorted(store.names()) == [LOCK_NAME, "planned.json"]
 
 
 @pytest.mark.parametrize("command", [("retry",), ("rm", "--yes")])

@@ -17,7 +17,7 @@ import pytest
 from seedbed.errors import StudyError, StudyHeldError
 from seedbed.storage.folder import Folder
 from seedbed.storage.held import LOCK_NAME
-from seedbed.storage.lock import study_lock
+from seedbed.storage.lock import file_lock, study_lock
 
 HOLD = """
 import sys
@@ -65,6 +65,30 @@ def test_a_second_process_is_told_who_holds_the_study_and_what_to_do(
     assert "'s' is being run into" in words
     assert "wait" in words
     assert "--storage" in words
+
+
+def test_a_lock_that_is_removed_while_it_is_waited_for_is_taken_anew(
+    second_process: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / LOCK_NAME
+    code = """
+import sys
+from pathlib import Path
+from seedbed.storage.lock import file_lock
+with file_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+    Path(sys.argv[1]).unlink()
+"""
+    with second_process(code, str(path)) as other:
+
+        def go(holder: object) -> None:
+            """The file is open here, and its lock is about to be waited for."""
+            other.stdin.write("\n")
+            other.stdin.flush()
+
+        with file_lock(path, held=go):
+            assert str(os.getpid()) in path.read_text()
 
 
 def test_another_study_and_another_folder_are_free(holder: Any, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.commands.retry import not_running
@@ -29,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Say what goes, ask, and remove it."""
     from seedbed.storage.folder import Folder
+    from seedbed.storage.held import LOCK_NAME
     from seedbed.track.finished import forget_finished
     from seedbed.track.state import study_folder
 
@@ -48,8 +51,11 @@ def run(args: argparse.Namespace) -> None:
             print("nothing was removed")
             return
         _remove(store, sorted(trials))
-    forget_finished(Folder(args.storage), args.name.strip("/"))
-    store.remove()  # with the lock, which was held so far
+        forget_finished(Folder(args.storage), args.name.strip("/"))
+        if store.local:  # a bucket's lock ends with the block, and folders are not there
+            store.remove(LOCK_NAME)
+            with suppress(OSError):  # a start has come since, and has the folder
+                Path(store.path()).rmdir()
     print(f"removed {store.uri}")
 
 

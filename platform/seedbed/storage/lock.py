@@ -31,24 +31,43 @@ def file_lock(path: Path, *, held: Callable[[Holder | None], None] | None = None
     children, and the kernel frees it however the process ends. Raises OSError for a place that
     cannot be written or a disk without locks.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The file stays: if it were removed, two processes could each lock one. This process must not
-    # open it again meanwhile, since closing any of its descriptors frees the lock.
-    with path.open("a+", encoding="utf-8") as opened:
-        try:
-            fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in HELD:
-                raise
-            if held is not None:
-                opened.seek(0)
-                held(Holder.parse(opened.read()))
-            fcntl.lockf(opened, fcntl.LOCK_EX)
+    # This process must not open it again meanwhile, since closing any of its descriptors frees the
+    # lock.
+    with _locked(path, held) as opened:
         _write(opened, json.dumps(Holder.myself().to_json()))
         try:
             yield
         finally:
             _write(opened, "")
+
+
+def _locked(path: Path, held: Callable[[Holder | None], None] | None) -> IO[str]:
+    """The file at `path`, open and locked. Whoever held it may have removed it with its study: two
+    processes could each lock one, so that only the file that is there counts."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+", encoding="utf-8")
+        try:
+            _lock(opened, held)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(opened.fileno()), path.stat()):
+                    return opened
+        except BaseException:
+            opened.close()
+            raise
+        opened.close()
+
+
+def _lock(opened: IO[str], held: Callable[[Holder | None], None] | None) -> None:
+    try:
+        fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in HELD:
+            raise
+        if held is not None:
+            opened.seek(0)
+            held(Holder.parse(opened.read()))
+        fcntl.lockf(opened, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager
