@@ -175,7 +175,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
         )
         span = Span(0, options.steps * options.batch, options.batch, 0, options.workers)
         reads = [plan_reads(corpus.train, one.picks) for one in rounds(order, span)]
-        held, rows = max(r.num_bytes for r in reads), max(len(r.picks) for r in reads)
+        held, rows = max(r.held_bytes for r in reads), max(len(r.picks) for r in reads)
         planned = {
             "task": task_bytes(rendering, held),
             "rank": rank_bytes(rendering, options.batch // options.workers),

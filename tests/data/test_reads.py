@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from seedbed.data import reads as reading
 from seedbed.data.corpus import Corpus
@@ -73,6 +75,60 @@ def test_what_is_read_by_ranges_is_what_shards_hold_whole(
         assert sample.key == whole[shard][row].key
         assert sample.image() == whole[shard][row].image()
         assert sample.caption("txt") == whole[shard][row].caption("txt")
+
+
+@pytest.fixture
+def large_groups(tmp_path: Path) -> Path:
+    """Two files of 1,000 rows of some 2 kB in two groups each, of which a window wants few."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for number in range(2):
+        out = io.BytesIO()
+        Image.new("RGB", (2, 2)).save(out, "PNG")
+        pictures = [out.getvalue() + rng.bytes(2_000) for _ in range(1_000)]
+        table = pa.table({"image": pictures, "txt": [f"row {n}" for n in range(1_000)]})
+        pq.write_table(table, folder / f"{number}.parquet", row_group_size=500)
+    return folder
+
+
+def test_of_a_group_the_rows_that_are_asked_for_are_kept_and_the_rest_is_counted_as_it_is_read(
+    large_groups: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = opened(large_groups, home).train
+    few = Picks(*(np.array(values) for values in ([0] * 4, [0] * 4, [7, 3, 0, 700])))
+    planned = plan_reads(rows, few)
+    groups = [(one.first, one.last, len(one.wanted)) for one in planned.ranges]
+    assert groups == [(0, 500, 3), (500, 1_000, 1)]
+    size = Path(rows.paths[0]).stat().st_size
+    assert planned.num_bytes == size // 2 * 2 > 2_000_000
+    before = pa.total_allocated_bytes()
+    kept = [reading.read_range(planned.shards[0], one) for one in planned.ranges]
+    assert [len(found) for found in kept] == [3, 1]
+    assert pa.total_allocated_bytes() - before < 100_000  # no part of a table keeps the whole
+    assert planned.held_bytes == 3 * planned.num_bytes + size // 2 * 3 // 500 + size // 2 // 500
+    # As many groups at a time as there is room for.
+    monkeypatch.setattr(reading, "GROUPS_BYTES", 3 * (size // 2))
+    assert planned.threads == 1
+    assert planned.held_bytes < 3 * (size // 2) + 10_000
+    assert [one.sample.caption("txt") for one in samples(planned)] == [
+        f"row {rows.of_shard(0)[n]}" for n in few.position
+    ]
+
+
+@pytest.mark.parametrize(("window", "fraction"), [(32, 1.0), (128, 1.0), (1_024, 1.0), (32, 0.5)])
+def test_how_often_groups_are_read_is_known_beforehand(
+    large_groups: Path, home: Path, window: int, fraction: float
+) -> None:
+    rows = opened(large_groups, home, fraction=fraction).train
+    stated = Corpus(window_rows=window)
+    order = Order(rows.blocks, fingerprint="f", seed=0, lanes=1, window_rows=window)
+    steps = 20 * order.num_samples // window
+    parts = rounds(order, Span(0, steps * window, window, 0, 1))
+    read = sum(plan_reads(rows, part.picks).num_bytes for part in parts)
+    epochs = steps * window / order.num_samples
+    once = sum(Path(path).stat().st_size for path in rows.paths)
+    assert read / epochs / once == pytest.approx(stated.times_read(rows.group_rows), rel=0.15)
 
 
 def test_a_row_that_comes_twice_is_read_once_and_is_two_samples(tars: Path, home: Path) -> None:

@@ -108,7 +108,8 @@ class Assembly:
         """All rows but those that are held out, and the copies of those in the same source."""
         sources = [part.source for part in self.parts]
         split = SPLIT if len(sources) == 1 and sources[0].own else self.corpus.split
-        counts = [{s.name: s.num_samples for s in source.manifest.shards} for source in sources]
+        entries = [{s.name: s for s in source.manifest.shards} for source in sources]
+        shards = [entries[number][name] for number, name in self.shards]
         in_part = {h.source.uri for h in self.tests if h.in_part}
         apart = {
             shard: tuple(found.rows.tolist())
@@ -120,12 +121,13 @@ class Assembly:
         words = f"{self._content()}/{split}/{held}"
         train = Rows(
             paths=tuple(self._place(shard) for shard in self.shards),
-            num_rows=tuple(counts[number][name] for number, name in self.shards),
+            num_rows=tuple(shard.num_samples for shard in shards),
             fingerprint=hashlib.sha256(words.encode()).hexdigest(),
             starts=Starts.of([(indexes.starts(sources[n]), name) for n, name in self.shards]),
             holdout=False if some else None,
             limits=self.limits if some else (),
             etags=tuple(sources[number].etags[name] for number, name in self.shards),
+            num_bytes=tuple(shard.num_bytes for shard in shards),
         )
         if not apart:
             return train, ()
@@ -135,20 +137,21 @@ class Assembly:
     def _test(self, indexes: RowIndexes) -> Rows:
         shards = [(test, name) for test in self.tests for name in sorted(test.limits)]
         limits = tuple(test.limits[name] for test, name in shards)
-        counts = [{s.name: s.num_samples for s in t.source.manifest.shards} for t in self.tests]
-        by_source = dict(zip((t.source.uri for t in self.tests), counts, strict=True))
+        entries = {t.source.uri: {s.name: s for s in t.source.manifest.shards} for t in self.tests}
+        found = [entries[test.source.uri][name] for test, name in shards]
         contents = "/".join(test.source.manifest.fingerprint for test in self.tests)
         split = self.corpus.test_split
         splits = [split if brings(test.source, split) else "" for test in self.tests]
         some = any(limit != EVERY for limit in limits)
         return Rows(
             paths=tuple(test.source.places[name] for test, name in shards),
-            num_rows=tuple(by_source[test.source.uri][name] for test, name in shards),
+            num_rows=tuple(shard.num_samples for shard in found),
             fingerprint=_digest("test", contents, *splits, _mark(limits)),
             starts=Starts.of([(indexes.starts(test.source), name) for test, name in shards]),
             holdout=True if some else None,
             limits=limits if some else (),
             etags=tuple(test.source.etags[name] for test, name in shards),
+            num_bytes=tuple(shard.num_bytes for shard in found),
         )
 
     def _seen(self, held: HeldOutPictures, indexes: RowIndexes) -> dict[int, Seen]:

@@ -73,6 +73,11 @@ class Corpus:
         """The field that held-out captions are read from."""
         return self.test_caption or self.caption
 
+    def times_read(self, group_rows: float) -> float:
+        """How often a byte is read in an epoch where `group_rows` at a time are the least: a window
+        has two ends, each in the middle of a group, whose rest the next one reads again."""
+        return 1 + group_rows / self.window_rows
+
 
 def _canonical(uri: str) -> str:
     """Sources with absolute places; a weight of 1 is not written."""

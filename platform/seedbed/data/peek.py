@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,9 @@ class Peeked:
     """The pairs to train on in an epoch, and those held out; None where the number is unknown.
 
     `at_most` where filters or a list of uids will remove some of them. `pair_bytes` are those of a
-    pair as it is stored, on average; 0 where that is not known.
+    pair as it is stored, on average; 0 where that is not known. `group_rows` are, of the
+    group that a row is read with, those that are trained on, on average; 0 where rows are read one
+    by one.
     """
 
     corpus: Corpus
@@ -25,6 +27,7 @@ class Peeked:
     num_test: int | None
     at_most: bool
     pair_bytes: float = 0.0
+    group_rows: float = 0.0
 
     def to_json(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -79,19 +82,21 @@ def _peeked(
     total = None if None in parts else round(sum(part or 0 for part in parts) * corpus.fraction)
     if total is not None and corpus.take:
         total = min(total, corpus.take)
+    counted = [there for uri in _uris(corpus.uri) if (there := known[uri]) is not None]
+    rows = sum(sum(there.rows.values()) for there in counted)
     return Peeked(
         corpus,
         total,
         None if None in tests else sum(test or 0 for test in tests),
         bool(corpus.filters or corpus.uids),
-        _pair_bytes([known[uri] for uri in _uris(corpus.uri)]),
+        sum(there.num_bytes for there in counted) / max(1, rows),
+        _group_rows(counted, rows) * (total or 0) / max(1, rows),
     )
 
 
-def _pair_bytes(sources: Iterable[Counted | None]) -> float:
-    counted = [one for one in sources if one is not None]
-    rows = sum(sum(one.rows.values()) for one in counted)
-    return sum(one.num_bytes for one in counted) / rows if rows else 0.0
+def _group_rows(sources: Sequence[Counted], rows: int) -> float:
+    """Of the group that one of all `rows` is in."""
+    return sum(sum(one.rows.values()) * one.group_rows for one in sources) / max(1, rows)
 
 
 def _uris(text: str) -> list[str]:

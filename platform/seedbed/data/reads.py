@@ -28,6 +28,9 @@ from seedbed.storage.objects import find_object, read_object
 # Fewer bytes between two rows are read and dropped: a bucket takes as long to answer once more.
 GAP_BYTES = 65_536
 THREADS = 16  # ranges that are read at a time: a bucket answers several in the time of one
+# Of a group of rows, until those that are asked for are taken out of it: its bytes in the file, its
+# columns, and a copy of what is taken. Fewer groups are read at a time where they are large.
+GROUP_COPIES, GROUPS_BYTES = 3, 256_000_000
 
 
 class ShardAt(NamedTuple):
@@ -55,8 +58,24 @@ class Reads:
 
     @property
     def num_bytes(self) -> int:
-        """To be read, as far as it is known beforehand: of shards without groups."""
-        return sum(one.stop - one.start for one in self.ranges)
+        """To be read; of groups of rows about as many."""
+        return sum(one.num_bytes for one in self.ranges)
+
+    @property
+    def threads(self) -> int:
+        """How many ranges are read at a time."""
+        largest = max((one.num_bytes for one in self.ranges if one.wanted), default=0)
+        return max(1, min(THREADS, GROUPS_BYTES // max(1, GROUP_COPIES * largest)))
+
+    @property
+    def held_bytes(self) -> int:
+        """At most in memory at a time: all ranges, of groups the rows that are asked for, and the
+        groups that are being read."""
+        groups = [one for one in self.ranges if one.wanted]
+        taken = sum(one.num_bytes * len(one.wanted) // one.num_rows for one in groups)
+        whole = sorted((one.num_bytes for one in groups), reverse=True)[: self.threads]
+        plain = self.num_bytes - sum(one.num_bytes for one in groups)
+        return plain + taken + GROUP_COPIES * sum(whole)
 
 
 class Numbered(NamedTuple):
@@ -85,7 +104,7 @@ def plan_reads(rows: Rows, picks: Picks) -> Reads:
         shards.append(ShardAt(number, rows.paths[number], rows.etag(number)))
         kind, starts = format_of(rows.paths[number]), rows.starts.of_shard(number)
         if kind.grouped:
-            ranges += _groups(which, np.unique(row), starts)
+            ranges += _groups(which, np.unique(row), starts, rows.bytes_of(number))
         else:
             ranges += _ranges(which, np.unique(row), starts * kind.unit)
     return Reads(tuple(shards), tuple(ranges), planned)
@@ -100,10 +119,25 @@ def _ranges(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> l
     return [Range(which, *values) for values in zip(*(v.tolist() for v in found), strict=True)]
 
 
-def _groups(which: int, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> list[Range]:
-    """The groups that hold `rows`."""
-    groups = np.unique(np.searchsorted(starts, rows, side="right") - 1).tolist()
-    return [Range(which, int(starts[g]), int(starts[g + 1]), 0, 0, g) for g in groups]
+def _groups(
+    which: int, rows: NDArray[np.int64], starts: NDArray[np.int64], num_bytes: int
+) -> list[Range]:
+    """The groups that hold `rows` [n], ascending, of a shard of `num_bytes`."""
+    groups, firsts = np.unique(np.searchsorted(starts, rows, side="right") - 1, return_index=True)
+    parts = np.split(rows, firsts[1:])
+    bounds = starts.tolist()
+    return [
+        Range(
+            which,
+            bounds[g],
+            bounds[g + 1],
+            0,
+            num_bytes * (bounds[g + 1] - bounds[g]) // bounds[-1],
+            g,
+            tuple(wanted.tolist()),
+        )
+        for g, wanted in zip(groups.tolist(), parts, strict=True)
+    ]
 
 
 def samples(reads: Reads) -> Iterator[Numbered]:
@@ -113,22 +147,25 @@ def samples(reads: Reads) -> Iterator[Numbered]:
     def read(one: Range) -> list[RawSample]:
         return read_range(reads.shards[one.shard], one)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(reads.threads) as pool:
         for one, found in zip(reads.ranges, pool.map(read, reads.ranges), strict=True):
-            held |= {(one.shard, one.first + n): sample for n, sample in enumerate(found)}
+            numbers = one.wanted or range(one.first, one.last)
+            held |= {(one.shard, row): sample for row, sample in zip(numbers, found, strict=True)}
     for _, which, row, copy in reads.picks.tolist():
         shard = reads.shards[which]
         yield Numbered(sample_id(shard.number, row, copy), shard.name, held[which, row])
 
 
 def read_range(shard: ShardAt, one: Range) -> list[RawSample]:
-    """The samples of one range. Raises DataError for a shard that is gone, or has changed."""
+    """The samples of one range, of a group those that are wanted.
+
+    Raises DataError for a shard that is gone, or has changed.
+    """
     opened = _RangeFile(shard.path, shard.etag)
     samples = format_of(shard.path).read(shard.path, opened, one)
-    if len(samples) != one.last - one.first:
+    if len(samples) != (len(one.wanted) or one.num_rows):
         raise DataError(
-            f"shard {shard.path} has {len(samples)} samples where its index says "
-            f"{one.last - one.first}",
+            f"shard {shard.path} has {len(samples)} samples where its index says {one.num_rows}",
             why=f"in the bytes {one.start:,} to {one.stop:,}: the index is of another shard",
             mend="remove the index (`_seedbed` beside the shards, or in SEEDBED_HOME/indexes)",
         )

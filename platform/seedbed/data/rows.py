@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seedbed.data.order import BLOCK_ROWS, Blocks
 from seedbed.data.shards.formats import format_of
+from seedbed.data.shards.groups import mean_group
 
 NONE, EVERY = -1, (1 << 64) - 1  # limits below and above every row's hash
 
@@ -96,7 +97,8 @@ class Starts:
 class Rows:
     """The rows of a split: per shard its path and the row numbers that belong to it.
 
-    `etags` tell the shards' contents from others; () for shards that nobody watches.
+    `etags` tell the shards' contents from others; () for shards that nobody watches. `num_bytes`
+    are the shards', () where they are not known.
     `fingerprint` is the content's, not the place's. `holdout`: None for all rows, else those in
     (True) or not in the part that is held out: the rows of a shard whose hash is at most its
     limit (`limits`, NONE to EVERY). `apart` are rows left out besides, by the shard's number.
@@ -110,6 +112,7 @@ class Rows:
     holdout: bool | None = None
     limits: tuple[int, ...] = ()
     etags: tuple[str, ...] = ()
+    num_bytes: tuple[int, ...] = ()
     chosen: Chosen | None = None
     apart: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
@@ -166,6 +169,17 @@ class Rows:
     def num_samples(self) -> int:
         """Samples of one epoch."""
         return sum(self.counts)
+
+    @cached_property
+    def group_rows(self) -> float:
+        """Of the group that a row is read with, those that belong to the split, on average; 0 where
+        rows are read one by one."""
+        grouped = [n for n, path in enumerate(self.paths) if format_of(path).grouped]
+        total = sum(self.num_rows)
+        return mean_group(map(self.starts.of_shard, grouped), total) * self.num_samples / total
+
+    def bytes_of(self, shard: int) -> int:
+        return self.num_bytes[shard] if self.num_bytes else 0
 
     def etag(self, shard: int) -> str:
         return self.etags[shard] if self.etags else ""

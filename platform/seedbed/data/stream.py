@@ -153,7 +153,7 @@ class _Datasets:
                 yield from render(pickle.loads(item["reads"][0]), rendering, chunk)
 
         plans = [{"reads": pickle.dumps(reads)} for reads in leg]
-        held = max(reads.num_bytes for reads in leg)
+        held = max(reads.held_bytes for reads in leg)
         rows = max(len(reads.picks) for reads in leg)
         # Each rank's dataset would take half of its node's store, whoever else is on it. Ray counts
         # what waits, and not what the rank has taken.

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from seedbed.commands.seedbed import main as seedbed
+from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.main import main
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.parser import MOST_EPOCHS
@@ -189,6 +192,40 @@ def test_what_cannot_run_is_refused_with_a_plan_and_without(
     argv = tuple(a.replace("{pairs}", str(pairs)) for a in argv)
     extra = ("--set", "budget.batch=1024") if "--workers" in argv else ()
     assert words in refused(capsys, *argv, *extra, *mode)
+
+
+def test_groups_that_are_read_again_and_again_are_said_with_what_mends_them(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    names = [f"name {n}" for n in range(800)]
+    table = pa.table({"image": [picture(n) for n in range(800)], "txt": names})
+
+    def said(*argv: str) -> list[str]:
+        """By the plan, and by the start."""
+        found = []
+        with pytest.raises(SystemExit, match="0"):
+            main(STUDY, line := ["--data", str(pairs), "--plan", *argv])
+        found.append(capsys.readouterr().out)
+        opened_corpora(options_of(STUDY, line))
+        found.append(capsys.readouterr().err)
+        lines = [
+            [each for each in text.splitlines() if each.startswith("groups ")] for text in found
+        ]
+        assert lines[0] == lines[1]
+        return lines[0]
+
+    pq.write_table(table, pairs / "0.parquet", row_group_size=400)
+    index(pairs, capsys)
+    (line,) = said("--set", "corpus.window_rows=128")
+    # 600 of 800 are trained on, so 300 of each group; the window that reads it has 128.
+    assert f"{pairs} is read 3.3 times an epoch" in line and "which has 300 on average" in line
+    assert "row_group_size=64, or --set corpus.window_rows=600" in line
+    assert said("--set", "corpus.window_rows=600") == []
+    pq.write_table(table, pairs / "0.parquet", row_group_size=64)
+    index(pairs, capsys)
+    assert said("--set", "corpus.window_rows=128") == []
 
 
 def test_more_epochs_are_allowed_in_the_words_of_the_refusal(

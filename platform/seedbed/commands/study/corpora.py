@@ -26,7 +26,7 @@ def opened_corpora(options: Options, shown: Sequence[TestPictures] = ()) -> Corp
     would train on what of other test sets is `shown` to them."""
     from seedbed.data.opening import open_corpora
     from seedbed.run.driver.launch import check_one_test
-    from seedbed.run.driver.preflight import check_epochs, check_names
+    from seedbed.run.driver.preflight import check_epochs, check_names, read_again
 
     chosen = options.plan
     stated = [trial.recipe.corpus for trial in chosen.trials]
@@ -36,7 +36,8 @@ def opened_corpora(options: Options, shown: Sequence[TestPictures] = ()) -> Corp
     check_one_test(corpora.values())
     check_names(corpora.values(), chosen.responses)
     pairs = {corpus: opened.train.num_samples for corpus, opened in corpora.items()}
-    for warning in check_epochs(chosen, pairs, options.max_epochs):
+    groups = {corpus: opened.train.group_rows for corpus, opened in corpora.items()}
+    for warning in [*check_epochs(chosen, pairs, options.max_epochs), *read_again(chosen, groups)]:
         print(warning, file=sys.stderr)
     return corpora
 

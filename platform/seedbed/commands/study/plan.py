@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def print_plan(options: Options) -> int:
     """Print trials, cohorts, pairs and cost; return the exit status: a plan that the lint refuses
     is shown. Raises where the study would be refused for the others."""
-    from seedbed.run.driver.preflight import check_epochs, check_workers
+    from seedbed.run.driver.preflight import check_epochs, check_workers, read_again
 
     known_so_far = as_tuned_before(options.plan, options.storage, options.folder)
     options = replace(options, plan=known_so_far)
@@ -52,6 +52,8 @@ def print_plan(options: Options) -> int:
     peeked = options.peeked
     known = {counted.corpus: counted.num_train for counted in peeked if counted.num_train}
     warnings = check_epochs(options.plan, known, options.max_epochs)
+    groups = {counted.corpus: counted.group_rows for counted in peeked}
+    warnings += read_again(options.plan, groups)
     price = Price(options, peeked)
     foreseen = Foreseen(options, price)
     if options.foresight.out:

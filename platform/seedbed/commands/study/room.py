@@ -102,13 +102,18 @@ def storage_words(
 
 def read_lines(plan: Plan, peeked: Sequence[Peeked]) -> list[str]:
     """A line for each address of which it is known how large its pairs are."""
+    groups = {one.corpus: one.group_rows for one in peeked}
     pairs: dict[str, int] = {}
+    read: dict[str, float] = {}  # as pairs: of whole groups, more than once
     for cohort in plan.cohorts:
-        uri = cohort.recipe.corpus.uri
-        pairs[uri] = pairs.get(uri, 0) + cohort.samples
+        corpus = cohort.recipe.corpus
+        times = corpus.times_read(groups.get(corpus, 0.0))
+        pairs[corpus.uri] = pairs.get(corpus.uri, 0) + cohort.samples
+        read[corpus.uri] = read.get(corpus.uri, 0.0) + cohort.samples * times
     each = {one.corpus.uri: one.pair_bytes for one in peeked if one.pair_bytes}
     return [
-        f"reads   {size(pairs[uri] * own)} of {uri}: {pairs[uri]:,} pairs of {size(own)}"
+        f"reads   {size(read[uri] * own)} of {uri}: {pairs[uri]:,} pairs of {size(own)}"
+        + (f", {read[uri] / pairs[uri]:.2g} times each" if read[uri] > pairs[uri] else "")
         for uri, own in each.items()
         if uri in pairs
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seedbed.data.provided import PREFIX, provider
 from seedbed.data.shards.formats import suffixes
+from seedbed.data.shards.groups import mean_group_of
 from seedbed.data.shards.index import (
     FOLDER,
     folder_of,
@@ -99,10 +100,15 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
 
 @dataclass(frozen=True)
 class Counted:
-    """How many pairs a source has by split, and bytes in all."""
+    """How many pairs a source has by split, and bytes in all.
+
+    `group_rows` are the rows of the group that one is read with, on average, as far as an index
+    knows them; 0 where rows are read one by one.
+    """
 
     rows: Mapping[str, int]
     num_bytes: int
+    group_rows: float = 0.0
 
 
 def counts_at(uri: str, home: Path) -> Counted | None:
@@ -121,11 +127,14 @@ def counts_at(uri: str, home: Path) -> Counted | None:
         described = parse_manifest(read_object(listed), listed).shards
         for shard in described:
             counts[shard.split] = counts.get(shard.split, 0) + shard.num_samples
-        return Counted(counts, sum(shard.num_bytes for shard in described))
+        groups = mean_group_of(described, index_places(folder, home))
+        return Counted(counts, sum(shard.num_bytes for shard in described), groups)
     for place in index_places(folder, home):
         if shards := read_shards(place):
             rows = {ALL: sum(shard.num_samples for shard in shards)}
-            return Counted(rows, sum(shard.num_bytes for shard in shards))
+            return Counted(
+                rows, sum(shard.num_bytes for shard in shards), mean_group_of(shards, [place])
+            )
     return None
 
 

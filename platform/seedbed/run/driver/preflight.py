@@ -25,6 +25,7 @@ from seedbed.plan.plan import Plan
 NAMES_ROWS = 128  # held-out pairs that are read at a time for their names
 # Above so many (the paper: 35) pairs are learned by heart, which may be the question.
 MANY_EPOCHS = 100
+MANY_READS = 1.5  # of the same bytes in an epoch, above which a word is said
 
 
 def check_workers(plan: Plan, asked: Asked, *, trains: bool = True) -> None:
@@ -93,6 +94,27 @@ def check_epochs(plan: Plan, pairs: Mapping[Corpus, int], most: int) -> list[str
                 "will know them by heart"
             )
     return said
+
+
+def read_again(plan: Plan, group_rows: Mapping[Corpus, float]) -> list[str]:
+    """Warnings where bytes are read far more than once: a window reads the groups that it cuts
+    whole. `group_rows` are of each corpus the rows of a group that are trained on, on average."""
+    said = []
+    steps = {t.recipe.corpus: t.recipe.budget.batch // t.recipe.corpus.lanes for t in plan.trials}
+    for corpus, group in group_rows.items():
+        times = corpus.times_read(group)
+        if times <= MANY_READS or corpus not in steps:
+            continue
+        step = max(1, steps[corpus])
+        window = -int(-group / (MANY_READS - 1) // step) * step
+        small = max(1, int(corpus.window_rows * (MANY_READS - 1)))
+        said.append(
+            f"groups  {corpus.uri} is read {times:.1f} times an epoch: of its parquet files no "
+            f"less than a group of rows can be, which has {group:,.0f} on average, and a window "
+            f"has {corpus.window_rows:,}. Write them again with row_group_size={small}, or --set "
+            f"corpus.window_rows={window} (another order of the samples, and more held in memory)"
+        )
+    return list(dict.fromkeys(said))
 
 
 def kept_bytes(

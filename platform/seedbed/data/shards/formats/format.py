@@ -22,7 +22,8 @@ class Range(NamedTuple):
     """Neighbouring rows of one shard: which of a `Reads`' shards, rows `first` to `last` - 1.
 
     They are the bytes `start` to `stop` - 1; in a format that is `grouped` they are group number
-    `group`, and the bytes are known when the file has been opened.
+    `group`, of about as many bytes, and `wanted` are the numbers of the rows that are asked for: ()
+    for all.
     """
 
     shard: int
@@ -31,6 +32,15 @@ class Range(NamedTuple):
     start: int
     stop: int
     group: int = -1
+    wanted: tuple[int, ...] = ()
+
+    @property
+    def num_rows(self) -> int:
+        return self.last - self.first
+
+    @property
+    def num_bytes(self) -> int:
+        return self.stop - self.start
 
 
 class Ranged(Protocol):
@@ -70,7 +80,10 @@ class ShardFormat(ABC):
 
     @abstractmethod
     def read(self, path: str, shard: Ranged, one: Range) -> list[RawSample]:
-        """The samples of one range. Raises DataError for one that is damaged."""
+        """The samples of one range, of a group those that are wanted.
+
+        Raises DataError for one that is damaged.
+        """
 
     def cut_short(self, path: str, why: str) -> DataError:
         """The error for a shard that does not end as one ends."""

@@ -36,7 +36,7 @@ class ParquetFormat(ShardFormat):
         Raises DataError for a file without a column of pictures.
         """
         table = self._opened(path, content).read(use_threads=False)
-        return (Indexed(sample, 0, 0) for sample in _samples(path, table, 0))
+        return (Indexed(sample, 0, 0) for sample in _samples(path, table, range(len(table))))
 
     def starts(self, path: str, content: bytes, bounds: Sequence[int]) -> Sequence[int]:
         metadata = self._opened(path, content).metadata
@@ -49,7 +49,11 @@ class ParquetFormat(ShardFormat):
             table = opened.read_row_group(one.group, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise self.cut_short(path, str(error)) from error
-        return _samples(path, table, one.first)
+        if not one.wanted or table.num_rows != one.num_rows:  # of another file: the caller says so
+            return _samples(path, table, range(one.first, one.first + table.num_rows))
+        # Copied: a part of a table would keep all of it in memory.
+        table = table.take(pa.array([row - one.first for row in one.wanted]))
+        return _samples(path, table, one.wanted)
 
     def _opened(self, path: str, content: bytes) -> pq.ParquetFile:
         try:
@@ -58,13 +62,13 @@ class ParquetFormat(ShardFormat):
             raise self.cut_short(path, str(error)) from error
 
 
-def _samples(path: str, table: pa.Table, first_row: int) -> list[RawSample]:
+def _samples(path: str, table: pa.Table, numbers: Sequence[int]) -> list[RawSample]:
     pictures = _pictures(path, table)
     plain = [f.name for f in table.schema if _is_plain(f.type)]
     rows = table.select(plain).to_pylist()
     key = next((name for name in KEYS if name in plain), None)
     found = []
-    for number, (row, picture) in enumerate(zip(rows, pictures, strict=True), first_row):
+    for number, row, picture in zip(numbers, rows, pictures, strict=True):
         members = {"json": json.dumps(row, default=str).encode()}
         if picture is not None:
             members[PARQUET_IMAGE] = picture
