@@ -11,7 +11,7 @@ import pytest
 from seedbed.errors import StudyError
 from seedbed.metric import KINDS, Metric, by_name
 
-TOP1 = Metric("zeroshot/top1", "Zero-shot top-1", "share", column="among_all")
+TOP1 = Metric("zeroshot/top1", "Caption retrieval top-1 among all", "share", column="among_all")
 
 
 def test_a_share_is_written_in_percent_and_everything_else_as_it_is() -> None:

@@ -41,7 +41,7 @@ def test_a_design_alone_says_what_each_response_is() -> None:
     design = Design.from_json(json.loads(text))
     found = [design.metric(name) for name in design.responses]
     assert [(m.label, m.kind, m.higher_is_better) for m in found] == [
-        ("Zero-shot top-1", "share", True),
+        ("Caption retrieval top-1 among all", "share", True),
         ("Final loss of simsiam", "loss", False),
         ("Final training loss", "loss", False),
         ("Device-hours", "cost", False),

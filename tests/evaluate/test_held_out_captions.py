@@ -1,4 +1,4 @@
-"""Zero-shot scores. Oracle: a plain loop over pictures and names, written out here."""
+"""Caption retrieval. Oracle: a plain loop over pictures and names, written out here."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_trial_s_own_score_is_what_evaluate_finds_of_its_weights(
     recall = record.metrics["hues/mean_per_class_recall"]
     assert recall == pytest.approx(record.metrics["hues/acc1"])
     kept = record_files(store, one.key())
-    assert kept.keys() == {"examples.parquet", "tests/hues.parquet"}
+    assert kept.keys() == {"examples.parquet", "retrieval.parquet", "tests/hues.parquet"}
     table = pq.read_table(str(kept["tests/hues.parquet"]))
     for name, column in scores.columns.items():
         assert (table.column(name).to_numpy() == column).all(), name

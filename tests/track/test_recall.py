@@ -79,5 +79,7 @@ def test_a_study_agrees_with_itself(told: World, capsys: pytest.CaptureFixture[s
     name = "text_depth"
     assert main(["compare", name, f"{name}:demo", "--tracking-uri", told.uri]) == 0
     told_of = capsys.readouterr().out
-    assert "Zero-shot top-1: differences from the baseline in text_depth" in told_of
+    assert (
+        "Caption retrieval top-1 among all: differences from the baseline in text_depth" in told_of
+    )
     assert recall(name, tracking_uri=told.uri).identity == told.entry().identity

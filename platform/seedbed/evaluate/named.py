@@ -13,7 +13,7 @@ from seedbed.errors import StudyError
 from seedbed.metric import Metric
 
 # What other numbers of a trial begin with.
-TAKEN = ("cost", "data", "final", "tasks", "train", "zeroshot")
+TAKEN = ("cost", "data", "final", "retrieval", "tasks", "train", "zeroshot")
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FOLDER = "tests"  # beside a trial's record: one file a test set
 

@@ -1,8 +1,9 @@
-"""Ranks captions for each picture by the model's similarity."""
+"""Ranks captions for each picture, and pictures for each caption, by the model's similarity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -59,6 +60,65 @@ def rank_captions(
     finally:
         model.train(training)
     return {name: _numpy(batches) for name, batches in parts.items()}, num_not_finite
+
+
+@dataclass(frozen=True)
+class BothRanks:
+    """`text_rank` [n] as `rank_captions` counts it; of every caption the score of the `best` of its
+    pictures [captions, 1] and those of the best `others` [captions, k]."""
+
+    text_rank: NDArray[np.int64]
+    best: NDArray[np.float32]
+    others: NDArray[np.float32]
+    num_not_finite: int
+
+
+@torch.inference_mode()
+def rank_both_ways(
+    model: Pretrainer,
+    images: NDArray[np.uint8],
+    captions: Sequence[str],
+    own: NDArray[np.int64],
+    *,
+    most: int,
+    context: int,
+) -> BothRanks | None:
+    """Pictures uint8 [n, S, S, 3] among `captions`, of which `own` [n] are theirs, and captions
+    among pictures, of which the `most` best are kept. A caption without a picture has -inf as its
+    best, and so have places that no other picture takes.
+
+    None for a model that was not trained to compare the two.
+    """
+    similarity = model.similarity()
+    if similarity is None:
+        return None
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    best = torch.full((len(captions), 1), -torch.inf, device=device)
+    others = torch.full((len(captions), most), -torch.inf, device=device)
+    ranks: list[Tensor] = []
+    num_not_finite = 0
+    try:
+        similarity.read_texts(_text_batches(captions, context, device))
+        for first in range(0, len(images), BATCH):
+            rows = slice(first, first + BATCH)
+            # A copy: the pictures may be mapped from a file, and are not for writing.
+            scores = similarity.scores(torch.tensor(images[rows], device=device)).float()
+            truth = torch.from_numpy(own[rows]).to(device)
+            ranks.append((~(scores < scores.gather(1, truth[:, None]))).sum(1) - 1)
+            num_not_finite += int((~torch.isfinite(scores)).any(1).sum())
+            mine = truth == torch.arange(len(captions), device=device)[:, None]
+            # No number: the worst of a caption's own pictures, and the best of the others.
+            right = torch.nan_to_num(scores.T, -torch.inf, torch.inf, -torch.inf)
+            wrong = torch.nan_to_num(scores.T, torch.inf, torch.inf, -torch.inf)
+            right = right.masked_fill(~mine, -torch.inf).amax(1, keepdim=True)
+            best = torch.maximum(best, right)
+            wrong = wrong.masked_fill(mine, -torch.inf)
+            others = torch.cat([others, wrong], dim=1).topk(most, dim=1).values
+    finally:
+        model.train(training)
+    return BothRanks(_numpy(ranks), best.cpu().numpy(), others.cpu().numpy(), num_not_finite)
 
 
 def _text_batches(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,15 @@ class Scores:
     An example is right by a metric where the metric's column is below its bound, so that NaN, which
     is below nothing, is never right. `num_names` is the number of different candidate captions, 0
     where there are none. `num_not_finite` examples have a score that is not finite; then the model
-    has diverged.
+    has diverged. `by_name` [num_names, k] is what of its part each rank has kept for each caption,
+    which all ranks' parts have in common: side by side once they are joined.
     """
 
     ids: NDArray[np.int64]
     columns: Mapping[str, NDArray[np.number]]
     num_names: int = 0
     num_not_finite: int = 0
+    by_name: Mapping[str, NDArray[np.number]] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[Scores]) -> Scores:
@@ -38,6 +40,10 @@ class Scores:
             },
             parts[0].num_names,
             sum(part.num_not_finite for part in parts),
+            {
+                name: np.concatenate([part.by_name[name] for part in parts], axis=1)
+                for name in parts[0].by_name
+            },
         )
 
     def share(self, column: str, below: float) -> float:

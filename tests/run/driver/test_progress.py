@@ -11,7 +11,11 @@ from seedbed.run.driver.progress import StudyProgress
 @pytest.mark.parametrize(
     ("metric", "value", "shown"),
     [
-        (Metric("zeroshot/top1", "Zero-shot top-1", "share"), 0.3125, "zeroshot/top1 31.25 %"),
+        (
+            Metric("zeroshot/top1", "Caption retrieval top-1 among all", "share"),
+            0.3125,
+            "zeroshot/top1 31.25 %",
+        ),
         (Metric("own/recall", "Recall", "share"), 0.5, "own/recall 50.00 %"),
         (Metric("zeroshot/num_images", "Pictures", "count"), 1900.0, "zeroshot/num_images 1900"),
         (Metric("final/loss", "Loss", "loss", higher_is_better=False), 2.5, "final/loss 2.5"),

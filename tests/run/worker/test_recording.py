@@ -107,7 +107,8 @@ def test_a_sound_variant_leaves_weights_examples_and_scores(
         corpus.test.num_samples,
     )
     names = set(Folder(str(tmp_path)).names("trials", one.key()))
-    assert names == {"record.json", "model.safetensors", "examples.parquet"}
+    tables = {"examples.parquet", "retrieval.parquet"}
+    assert names == {"record.json", "model.safetensors", *tables}
 
 
 @pytest.mark.slow
@@ -233,7 +234,7 @@ def test_a_new_task_is_one_file_and_is_run_recorded_and_kept(
         sys.modules.pop("seedbed.evaluate.tasks.brightness", None)
     found = record_of(tmp_path, one.key()).metrics
     assert 0 < found["brightness/bright"] < 1 and "zeroshot/top1" in found
-    assert kept.keys() == {"brightness.parquet", "examples.parquet"}
+    assert kept.keys() == {"brightness.parquet", "examples.parquet", "retrieval.parquet"}
     table = pq.read_table(str(kept["brightness.parquet"]))
     assert len(table) == corpus.test.num_samples
     bright = (table.column("darkness").to_numpy() < 128).mean()

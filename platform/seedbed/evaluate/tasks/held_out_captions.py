@@ -1,4 +1,7 @@
-"""Zero-shot classification: held-out pictures among the captions of their split."""
+"""Caption retrieval: held-out pictures, each among the different captions of their split.
+
+Metrics begin with `zeroshot/`, as records and designs of all versions have them.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,9 @@ def _share(name: str, label: str, column: str, below: int) -> Metric:
     )
 
 
-TOP1 = _share("zeroshot/top1", "Zero-shot top-1", "among_all", 1)
-TOP5 = _share("zeroshot/top5", "Zero-shot top-5", "among_all", 5)
-TOP1_OF_100 = _share("zeroshot/top1_of_100", "Zero-shot top-1 of 100", "among_100", 1)
+TOP1 = _share("zeroshot/top1", "Caption retrieval top-1 among all", "among_all", 1)
+TOP5 = _share("zeroshot/top5", "Caption retrieval top-5 among all", "among_all", 5)
+TOP1_OF_100 = _share("zeroshot/top1_of_100", "Caption retrieval top-1 among 100", "among_100", 1)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_cells_are_lines_and_seeds_are_thin_ones(
     assert all(f"depth {level}" in svg for level in (1, 3, 6, 12))
     assert "the mean of its seeds" in section and "diverged" in section
     # Only the final of the response is known: one point is no curve.
-    assert "Zero-shot" not in svg
+    assert "Caption retrieval" not in svg
     for line in lines(svg, "mean"):
         assert line[-1][0] == 1000 and line[0][1] < line[-1][1]  # a loss falls: y grows downwards
 
@@ -82,7 +82,7 @@ def test_a_metric_that_was_measured_on_the_way_has_a_panel_of_its_own(
 ) -> None:
     svg, _ = figure(depth_study, tmp_path, provenance, Reader(validated=True))
     assert len(lines(svg, "mean")) == 2 * 4
-    assert "Training loss" in svg and "Zero-shot top-1 (%)" in svg
+    assert "Training loss" in svg and "Caption retrieval top-1 among all (%)" in svg
 
 
 @pytest.mark.slow
