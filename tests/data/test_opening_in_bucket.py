@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,22 @@ import pytest
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.order import Order
+from seedbed.data.overlap import RowIndexes
 from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, render_span
 from seedbed.data.rounds import Span
 from seedbed.data.shards import shard_index
+from seedbed.data.shards.index import index_source
+from seedbed.data.shards.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ShardEntry,
+    digest,
+    fingerprint,
+    write_manifest,
+)
+from seedbed.data.shards.samples import read_shard
+from seedbed.data.shards.source import SPLIT, index_places, open_source
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
 from seedbed.storage.objects import write_object
@@ -83,3 +96,36 @@ def test_a_shard_cut_short_is_named(bucket: str, shapes: Path, home: Path) -> No
     write_object(f"{bucket}/00002.tar", (shapes / "00002.tar").read_bytes()[:-2000])
     with pytest.raises(DataError, match=r"00002\.tar is cut short"):
         open_corpus(Corpus(uri=bucket, caption="txt"), home)
+
+
+def described(bucket: str, shapes: Path, kind: str, tmp_path: Path) -> None:
+    """Put a manifest of `shapes`, with digests of one kind, beside the shards of `bucket`."""
+    shards = []
+    for path in sorted(shapes.glob("*.tar")):
+        content = path.read_bytes()
+        said = digest(content) if kind else hashlib.sha256(content).hexdigest()
+        size = len(read_shard(str(path)))
+        shards.append(ShardEntry(path.name, SPLIT, size, len(content), said))
+    found = tuple(shards)
+    write_manifest(Manifest("shapes", "1", (), found, (), fingerprint(found)), tmp_path)
+    write_object(f"{bucket}/{MANIFEST_NAME}", (tmp_path / MANIFEST_NAME).read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["", "xxh3_128"])
+def test_a_shard_of_equal_size_that_its_manifest_does_not_describe_is_refused(
+    bucket: str, shapes: Path, home: Path, tmp_path: Path, kind: str
+) -> None:
+    index_source(bucket, (), index_places(bucket, home))  # by nobody's manifest
+    described(bucket, shapes, kind, tmp_path)
+    assert len(RowIndexes().of(open_source(bucket, home))) == 8
+    changed = bytearray((shapes / "00003.tar").read_bytes())
+    changed[-1] ^= 1
+    write_object(f"{bucket}/00003.tar", bytes(changed))
+    refused = rf"00003\.tar is not the one that manifest\.json.*\n.*{kind or 'sha256'} is "
+    places = index_places(bucket, home)
+    for _ in range(2):
+        with pytest.raises(DataError, match=refused) as error:
+            RowIndexes().of(open_source(bucket, home))
+        assert f"remove manifest.json and run `seedbed index {bucket}`" in str(error.value)
+        with pytest.raises(DataError, match=refused):  # nor is it taken up by an index
+            index_source(bucket, places, places)

@@ -38,7 +38,7 @@ class RowIndexes:
         """By the shard's name, for every shard of `source`."""
         if source.uri not in self._by_uri:
             shards = [
-                Shard(s.name, source.places[s.name], source.etags[s.name], s.num_bytes)
+                Shard(s.name, source.places[s.name], source.etags[s.name], s.num_bytes, s.sha256)
                 for s in source.manifest.shards
             ]
             self._by_uri[source.uri] = row_indexes(shards, source.kept_in, spread=self.spread)

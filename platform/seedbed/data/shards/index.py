@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seedbed.data.shards.formats import all_formats, suffixes
+from seedbed.data.shards.manifest import MANIFEST_NAME, parse_manifest
 from seedbed.data.shards.row_index import Known, read_known, write_known
 from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, read_shard_index
 from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError
-from seedbed.storage.address import Object, has_braces, literal_prefix
-from seedbed.storage.objects import list_objects, read_object, write_object
+from seedbed.storage.address import Object, has_braces, has_glob, literal_prefix
+from seedbed.storage.objects import exists, list_objects, read_object, write_object
 from seedbed.storage.tables import read_table
 
 FORMAT, OLDER = "seedbed-index/3", ("seedbed-index/1", "seedbed-index/2")
@@ -94,13 +95,16 @@ def index_source(
             f"'{uri}' holds no .tar shards, and no .parquet of its own",
             mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
         )
+    said = _said(uri)
     same: dict[str, IndexedShard] = {}
     kept: list[Bad] = []
     for place in read_from:
         taken = {
             shard.name: shard
             for shard in read_shards(place)
-            if shard.name not in same and _is_same(shard, shards.get(shard.name))
+            if shard.name not in same
+            and _is_same(shard, shards.get(shard.name))
+            and not _contradicts(shard.digest, said.get(shard.name, ""))
         }
         same |= taken
         if any(shard.num_bad for shard in taken.values()):
@@ -124,7 +128,8 @@ def index_source(
     # Writing what is known tries the place, and shows the time by its disk's clock.
     place = next((place for place in write_to if _written(place, kept)), "")
     begun_ns = _clock_ns(place)
-    for read in spread(read_shard_index, [IndexJob(name, shards[name]) for name in left]):
+    jobs = [IndexJob(name, shards[name], said.get(name, "")) for name in left]
+    for read in spread(read_shard_index, jobs):
         same[read.shard.name] = read.shard
         kept += read.bad
         rows[read.shard.name, read.shard.etag] = read.rows
@@ -156,6 +161,20 @@ def read_bad(place: str) -> list[Bad]:
 
 def _is_same(known: IndexedShard, now: Object | None) -> bool:
     return now is not None and (known.etag, known.num_bytes) == (now.etag, now.num_bytes)
+
+
+def _said(uri: str) -> dict[str, str]:
+    """The digests of shards that a manifest beside them states, by name; none without one."""
+    listed = folder_of(uri) + MANIFEST_NAME
+    # A pattern's corpus is what it names, whatever a manifest says of the folder.
+    if has_glob(uri) or has_braces(uri) or uri.endswith(suffixes()) or not exists(listed):
+        return {}
+    return {s.name: s.sha256 for s in parse_manifest(read_object(listed), listed).shards}
+
+
+def _contradicts(known: str, said: str) -> bool:
+    """Whether two digests of one kind differ; of two kinds nothing is known."""
+    return known.rpartition(":")[0] == said.rpartition(":")[0] and known != said
 
 
 def _values(place: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from seedbed.storage import local
 MANIFEST_NAME = "manifest.json"
 FORMAT = "seedbed-corpus/1"
 # By the prefix before a digest's `:`; a manifest that another tool wrote has a bare sha256.
-DIGESTS: dict[str, Callable[[], Any]] = {
+DIGESTS: dict[str, Callable[..., Any]] = {
     "": hashlib.sha256,
     "sha256": hashlib.sha256,
     "xxh3_128": xxhash.xxh3_128,
@@ -75,6 +75,24 @@ def fingerprint(shards: Iterable[ShardEntry]) -> str:
     """sha256 over the shards' names, splits, counts and contents, wherever they lie."""
     parts = sorted((s.name, s.split, s.num_samples, s.sha256 or str(s.num_bytes)) for s in shards)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def check_digest(place: str, said: str, content: bytes) -> None:
+    """Raise DataError where the `content` of a shard is not what a manifest `said`; "" said none.
+
+    It would be trained on under the fingerprint of another corpus.
+    """
+    kind, _, wanted = said.rpartition(":")
+    if not said or (found := DIGESTS[kind](content).hexdigest()) == wanted:
+        return
+    raise DataError(
+        f"shard {place} is not the one that {MANIFEST_NAME} describes",
+        why=f"its {kind or 'sha256'} is {found[:12]}…; the manifest's field 'sha256' says "
+        f"{wanted[:12]}…",
+        mend=f"restore the shard or build the corpus anew; or, if the change was meant, remove "
+        f"{MANIFEST_NAME} and run `seedbed index {place.rpartition('/')[0]}`: it is another "
+        "corpus then",
+    )
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:

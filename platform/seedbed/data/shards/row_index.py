@@ -22,6 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from seedbed.data.shards.formats import format_of
+from seedbed.data.shards.manifest import check_digest
 from seedbed.data.shards.sample import RawSample
 from seedbed.data.shards.samples import indexed_samples
 from seedbed.data.shards.spread import Spread, in_threads
@@ -107,17 +108,25 @@ def write_known(place: str, known: Mapping[tuple[str, str], RowIndex]) -> None:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard as it was listed: its name in the source, where it lies, its etag and size."""
+    """A shard as it was listed: its name in the source, where it lies, its etag and size.
+
+    `said` is the digest of its content that a manifest states; "" where none does.
+    """
 
     name: str
     place: str
     etag: str
     num_bytes: int
+    said: str = ""
 
 
 def read_row_index(shard: Shard) -> RowIndex:
-    """The index of one shard, which is read whole. Raises DataError where it is damaged."""
+    """The index of one shard, which is read whole.
+
+    Raises DataError where it is damaged, and where it is another one than was `said`.
+    """
     content = read_object(shard.place, etag=shard.etag)
+    check_digest(shard.place, shard.said, content)
     indexed = list(indexed_samples(shard.place, content))
     bounds = [*(one.start for one in indexed), indexed[-1].stop if indexed else 0]
     return row_index_of(shard.place, content, (one.sample for one in indexed), bounds)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from seedbed.data.decode import decode
 from seedbed.data.shards.formats import format_of
-from seedbed.data.shards.manifest import digest
+from seedbed.data.shards.manifest import check_digest, digest
 from seedbed.data.shards.row_index import RowIndex, row_index_of
 from seedbed.data.shards.sample import MAX_CAPTION_BYTES, RawSample
 from seedbed.data.shards.samples import indexed_samples
@@ -37,10 +37,11 @@ class IndexedShard:
 
 @dataclass(frozen=True)
 class IndexJob:
-    """One shard to be read."""
+    """One shard to be read; `said` is the digest that a manifest states, "" for none."""
 
     name: str
     found: Object
+    said: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -56,9 +57,13 @@ class Read(NamedTuple):
 
 
 def read_shard_index(job: IndexJob) -> Read:
-    """Read one shard whole. Raises DataError where it is damaged, or holds nothing."""
+    """Read one shard whole.
+
+    Raises DataError where it is damaged or holds nothing, and where it is another than was `said`.
+    """
     uri = job.found.uri
     content = read_object(uri)
+    check_digest(uri, job.said, content)
     indexed = list(indexed_samples(uri, content))
     samples = [one.sample for one in indexed]
     if not samples:

@@ -64,8 +64,9 @@ def index_places(uri: str, home: Path) -> tuple[str, str]:
 def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSource:
     """Find and count the shards of `uri`. Raises DataError when they are not as stated.
 
-    Beside a manifest.json the shards need only be there, with its sizes. Others are read once,
-    and again only when they change.
+    Beside a manifest.json the shards need only be there, with its sizes; those that are read for
+    where their rows begin must have its digests. Others are read once, and again only when they
+    change.
     """
     remote = "://" in uri and not uri.startswith(PREFIX)
     folder = uri if remote else str(_folder(uri, home))
