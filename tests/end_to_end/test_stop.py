@@ -50,6 +50,7 @@ def read_until(driver: subprocess.Popen[str], words: str, seconds: float) -> str
     return said
 
 
+@pytest.mark.long
 def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_goes_on(
     tmp_path: Path, shapes: Path, head: Mapping[str, str]
 ) -> None:

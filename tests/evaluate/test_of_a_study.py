@@ -84,6 +84,7 @@ def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_two_actors_find_what_one_finds_to_the_last_bit(
     cluster: None, home: Path, classification: Path
 ) -> None:

@@ -212,7 +212,13 @@ def test_half_precision_gives_the_same_loss_within_five_percent(
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("tower", TOWERS.values(), ids=TOWERS)
+@pytest.mark.parametrize(
+    "tower",
+    [
+        pytest.param(tower, id=name, marks=[pytest.mark.long] if name == "vit" else [])
+        for name, tower in TOWERS.items()
+    ],
+)
 def test_compiled_towers_give_the_same_loss_within_1e_4(tower: ImageTower) -> None:
     plain, compiled = build(DEFILIP, tower), build(DEFILIP, tower)
     compiled.compile_towers()

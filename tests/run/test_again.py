@@ -68,6 +68,7 @@ def put_back(shards: Path) -> None:
     (shards.parent / LAST).rename(shards / LAST)
 
 
+@pytest.mark.long
 def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_only_once(
     what: Plan,
     fresh: Outcome,

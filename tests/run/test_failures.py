@@ -225,6 +225,7 @@ def test_one_cell_that_cannot_be_built_fails_alone_and_is_counted(
     assert again.records[bad].attempt == 2 * together + 1
 
 
+@pytest.mark.long
 def test_a_limit_on_failures_stops_the_study_and_keeps_what_was_done(
     cluster: None, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

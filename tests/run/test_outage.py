@@ -109,6 +109,7 @@ def check_order(outcome: Outcome, what: Plan, shapes: Path, home: Path) -> None:
         assert [p["samples"] for p in record.curve] == list(range(64, SAMPLES + 1, 64))
 
 
+@pytest.mark.long
 def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     flaky_s3: Any,
     place: str,

@@ -71,6 +71,7 @@ def test_stopped_with_two_workers_and_continued_with_one_it_reads_every_sample_o
     assert 0 < kept < len(whole.records[what.trials[0].key].curve)
 
 
+@pytest.mark.long
 def test_too_many_bad_samples_end_the_cohort_in_words(
     cluster: None, shapes: Path, tmp_path: Path
 ) -> None:

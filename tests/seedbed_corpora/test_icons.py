@@ -90,6 +90,7 @@ def test_the_planned_name_is_the_same_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_icons_corpus_has_its_53227_pairs_and_the_test_split_of_emoji() -> None:
     folder = prepare("icons", home_folder())
     manifest = read_manifest(folder)

@@ -52,6 +52,7 @@ def words(process: psutil.Process) -> str:
 @pytest.mark.ray
 @pytest.mark.s3
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_ctrl_c_ends_every_process_that_was_started(tmp_path: Path) -> None:
     config = yaml.safe_load((CHECKOUT / "clusters" / "local.yaml").read_text())
     for one in config["servers"].values():
