@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from seedbed.commands.seedbed import main
 from seedbed.data.render import tokenizer
 from seedbed.errors import DataError, StudyError, TrackingError
 from seedbed.interchange.described import Described
-from seedbed.interchange.found import find_trial, trials_of
+from seedbed.interchange.found import WEIGHTS, find_trial, trials_of
 from seedbed.recipe.recipe import AdamW, Recipe
+from seedbed.run.evaluation import weight_bytes
+from seedbed.storage.folder import Folder
 
 NAMES, TEMPLATES = ["cat", "red bar"], ["{}", "a photo of a {}."]
 
@@ -269,3 +272,25 @@ def test_a_studys_trials_are_found_by_their_keys_and_those_that_are_gone_left_ou
     found = trials_of([keys[1], "0" * 16, keys[0]], str(results), "s")
     assert [one.record.key for one in found] == [keys[1], keys[0]]
     assert found[0].state().keys() == find_trial(keys[1], str(results), "s").state().keys()
+
+
+def test_of_many_trials_several_are_asked_for_at_a_time(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [finished(results, recipe(seed=seed))[0] for seed in (0, 1)]
+    together = threading.Barrier(2, timeout=10)  # one after the other would never meet
+    read, sized = Folder.read_json, Folder.num_bytes
+
+    def met(ask: Any) -> Any:
+        def asked(store: Folder, *parts: str) -> Any:
+            together.wait()
+            return ask(store, *parts)
+
+        return asked
+
+    monkeypatch.setattr(Folder, "read_json", met(read))
+    monkeypatch.setattr(Folder, "num_bytes", met(sized))
+    found = trials_of(keys, str(results), "s")
+    assert [one.record.key for one in found] == keys
+    sizes = weight_bytes(found)
+    assert sizes == {k: (results / "s" / "trials" / k / WEIGHTS).stat().st_size for k in keys}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from seedbed.study.record import TrialRecord
 RECORD, WEIGHTS, OLD_WEIGHTS = "record.json", "model.safetensors", "model.pt"
 HEX = set("0123456789abcdef")
 MOST_NAMED = 8
+THREADS = 16  # records that are asked for at a time
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,11 @@ class Finished:
 
 
 def trials_of(keys: Iterable[str], results: str, study: str) -> list[Finished]:
-    """The completed trials of a study by their whole keys: a request for each, and no listing."""
+    """The completed trials of a study by their whole keys: a request for each, some at a time, and
+    no listing."""
     store = Folder(results).sub(study)
-    records = [store.read_json("trials", key, RECORD) for key in keys]
+    with ThreadPoolExecutor(THREADS) as pool:
+        records = list(pool.map(lambda key: store.read_json("trials", key, RECORD), keys))
     return [Finished(TrialRecord.from_json(one), store) for one in records if one is not None]
 
 

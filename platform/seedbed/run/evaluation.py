@@ -7,6 +7,7 @@ of some actors holds the models of a group, and scores the batches that come to 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from seedbed.errors import DataError, ResourceError, SampleFault, ours
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.test_set import TestSet
 from seedbed.interchange.described import Described
-from seedbed.interchange.found import OLD_WEIGHTS, WEIGHTS, Finished
+from seedbed.interchange.found import OLD_WEIGHTS, THREADS, WEIGHTS, Finished
 from seedbed.storage.objects import find_object
 
 if TYPE_CHECKING:
@@ -145,8 +146,9 @@ def classify_trials(
     groups = groups_of(trials, at_once)
     kinds = [_kinds(group) for group in groups]
     reader = _reader_bytes(test_set, kinds)
+    sizes, capacity = weight_bytes(trials), cluster_capacity()
     pools = [
-        actor_pool(cluster_capacity(), _actor_bytes(group, own), reader, actors, len(group))
+        actor_pool(capacity, _actor_bytes(group, own, sizes), reader, actors, len(group))
         for group, own in zip(groups, kinds, strict=True)
     ]
     for group, own, pool in zip(groups, kinds, pools, strict=True):
@@ -214,11 +216,22 @@ def _reader_bytes(test_set: TestSet, kinds: Sequence[Sequence[Kind]]) -> int:
     return int(PROCESS_BYTES + 2 * shard + TASK_CHUNKS * max(batch, BLOCK_BYTES))
 
 
-def _actor_bytes(group: Sequence[Finished], kinds: Sequence[Kind]) -> int:
-    """Of an actor that holds the models of `group`: on a GPU less, for they only pass through."""
-    weights = sum(map(_weight_bytes, group))
+def _actor_bytes(group: Sequence[Finished], kinds: Sequence[Kind], sizes: Mapping[str, int]) -> int:
+    """Of an actor that holds the models of `group`, whose weights have `sizes` by key: on a GPU
+    less, for they only pass through."""
+    weights = sum(sizes[trial.record.key] for trial in group)
     pixels = BATCH * 3 * 4 * max(size**2 for _, size in kinds)
     return int(ACTOR_BYTES + WEIGHT_COPIES * (weights + BLOCK_BYTES) + ACTIVATIONS * pixels)
+
+
+def weight_bytes(trials: Sequence[Finished]) -> dict[str, int]:
+    """The size of each trial's weights by its key: they are asked for, some at a time.
+
+    Raises StudyError for weights that were not kept.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        sizes = list(pool.map(_weight_bytes, trials))
+    return {trial.record.key: size for trial, size in zip(trials, sizes, strict=True)}
 
 
 def _weight_bytes(trial: Finished) -> int:
