@@ -66,12 +66,12 @@ def read(
     # The package's own spelling.
     truth = {s: json.loads(files[f"{s}_lables.json"]) for s in ("train", "test")}
     return CLASSES, {
-        "test": _pictures([strips["test_batch.png"]], truth["test"]),
-        "train": _pictures(trained, truth["train"]),
+        "test": pictures([strips["test_batch.png"]], truth["test"]),
+        "train": pictures(trained, truth["train"]),
     }
 
 
-def _pictures(strips: list[bytes], labels: list[int]) -> Iterator[tuple[bytes, str, int]]:
+def pictures(strips: list[bytes], labels: list[int]) -> Iterator[tuple[bytes, str, int]]:
     """Each row of a strip is one picture, pixel after pixel."""
     truth = iter(labels)
     for strip in strips:

@@ -39,8 +39,8 @@ def read(
 ) -> tuple[tuple[str, ...], dict[str, Labelled]]:
     folder = _folder(downloads)
     return CLASSES, {
-        "test": _pictures(folder, "t10k"),
-        "train": _pictures(folder, "train"),
+        "test": pictures(folder, "t10k"),
+        "train": pictures(folder, "train"),
     }
 
 
@@ -64,7 +64,7 @@ def _folder(downloads: Path) -> Path:
     return downloads / PLACE
 
 
-def _pictures(folder: Path, part: str) -> Iterator[tuple[bytes, str, int]]:
+def pictures(folder: Path, part: str) -> Iterator[tuple[bytes, str, int]]:
     """The IDX files' pictures; their headers are of 16 and 8 bytes."""
     pixels = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
     labels = gzip.decompress((folder / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
