@@ -97,3 +97,29 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
         return f"seedbed-tiny@{path}"
 
     return made
+
+
+@pytest.fixture(scope="session")
+def trained_tiny(tiny: Callable[[int], str], classification: Path) -> str:
+    """The small architecture with weights that have learnt something of the train split."""
+    import open_clip
+
+    from seedbed.evaluate.test_set import open_test_set
+
+    architecture, _, path = tiny(0).partition("@")
+    model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=path)
+    examples = list(open_test_set(str(classification), "train").examples())
+    pictures = torch.stack([preprocess(Image.open(io.BytesIO(e.picture))) for e in examples])
+    labels = torch.tensor([example.label for example in examples])
+    prompts = open_clip.get_tokenizer(architecture)([f"a photo of a {name}." for name in NAMES])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for step in range(12):
+        rows = slice(step % 3 * 56, step % 3 * 56 + 56)
+        image, text, scale = model(pictures[rows], prompts)[:3]
+        loss = torch.nn.functional.cross_entropy(scale * image @ text.T, labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    trained = Path(path).with_name("trained.pt")
+    torch.save(model.state_dict(), trained)
+    return f"{architecture}@{trained}"

@@ -48,18 +48,22 @@ def theirs(
     return metrics
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.fixture(params=["drawn", "drawn again", "trained"])
+def model(request: pytest.FixtureRequest, tiny: Callable[[int], str], trained_tiny: str) -> str:
+    """Random weights of two seeds, and trained ones."""
+    return {"drawn": tiny(0), "drawn again": tiny(1), "trained": trained_tiny}[request.param]
+
+
 def test_classification_is_theirs_to_the_last_digit(
-    seed: int,
+    model: str,
     classification: Path,
-    tiny: Callable[[int], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = theirs(
-        classification, tiny(seed), "zeroshot_classification", tmp_path / "out.json", monkeypatch
+        classification, model, "zeroshot_classification", tmp_path / "out.json", monkeypatch
     )
-    encoder, test_set = OpenClipEncoder.named(tiny(seed)), open_test_set(str(classification))
+    encoder, test_set = OpenClipEncoder.named(model), open_test_set(str(classification))
     (scores,) = classify([encoder], test_set, batch=50)
     ours = outcome(encoder, test_set, scores).values
     assert {name: ours[name] for name in ("acc1", "acc5")} == {
@@ -72,13 +76,13 @@ def test_classification_is_theirs_to_the_last_digit(
 
 
 def test_retrieval_is_theirs_to_the_last_digit(
-    captions: Path, tiny: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    captions: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = theirs(
-        captions, tiny(0), "zeroshot_retrieval", tmp_path / "out.json", monkeypatch,
+        captions, model, "zeroshot_retrieval", tmp_path / "out.json", monkeypatch,
         "--recall_k", "1", "5", "10",
     )  # fmt: skip
-    encoder = OpenClipEncoder.named(tiny(0))
+    encoder = OpenClipEncoder.named(model)
     (ours,) = retrieve([encoder], open_test_set(str(captions)), batch=7)
     assert set(ours.values) == set(expected)
     # They average in single precision.
