@@ -56,7 +56,7 @@ def run(main: Callable[[Sequence[str]], list[Row]], toy: Sequence[str]) -> None:
     """Run one benchmark by the command line's arguments, and print its rows."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--rows", type=Path, help="a file for the rows, as JSON")
+    parser.add_argument("--rows-to", type=Path, help="a file for the rows, as JSON")
     options, own = parser.parse_known_args()
     os.environ.setdefault("RAY_TMPDIR", tempfile.gettempdir())  # it ends after this process
     # Other libraries leave their caches, and what ends by a signal its own folders.
@@ -64,8 +64,8 @@ def run(main: Callable[[Sequence[str]], list[Row]], toy: Sequence[str]) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = scratch
         rows = main([*(toy if options.toy else ()), *own])
     print(table({Path(sys.argv[0]).stem.removeprefix("bench_"): rows}), flush=True)
-    if options.rows:
-        options.rows.write_text(json.dumps([asdict(row) for row in rows]))
+    if options.rows_to:
+        options.rows_to.write_text(json.dumps([asdict(row) for row in rows]))
 
 
 def table(found: dict[str, list[Row]]) -> str:
@@ -111,7 +111,7 @@ def main() -> int:
             name = path.stem.removeprefix("bench_")
             rows, began = Path(folder) / f"{name}.json", time.perf_counter()
             print(f"--- {name}", flush=True)
-            command = [sys.executable, str(path), "--rows", str(rows)]
+            command = [sys.executable, str(path), "--rows-to", str(rows)]
             done = subprocess.run([*command, *(["--toy"] if options.toy else [])], check=False)
             print(f"    {time.perf_counter() - began:.0f} s\n", flush=True)
             if done.returncode == 0:

@@ -39,7 +39,7 @@ def test_it_runs_at_toy_size_and_its_figures_have_goals(
 ) -> None:
     rows = tmp_path / "rows.json"
     done = subprocess.run(
-        [sys.executable, str(path), "--toy", "--rows", str(rows)],
+        [sys.executable, str(path), "--toy", "--rows-to", str(rows)],
         capture_output=True,
         text=True,
         check=False,
