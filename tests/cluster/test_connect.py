@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.cluster.connect import AUTH_MODE, IN_JOB, TOKEN, TOKEN_PATH, authenticate
+from seedbed.cluster.connect import AUTH_MODE, IN_JOB, TOKEN, TOKEN_PATH, authenticate, connect
 from seedbed.errors import ResourceError
 
 CONNECT = """
@@ -135,3 +135,13 @@ def test_a_submitted_job_keeps_what_its_cluster_gave_it(
     monkeypatch.setenv(IN_JOB, "{}")
     authenticate("10.0.0.1:6379")
     assert AUTH_MODE not in os.environ
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "https://ray.example.org"])
+def test_where_a_cluster_takes_jobs_is_not_joined(
+    bare: dict[str, str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv(AUTH_MODE, "disabled")
+    with pytest.raises(ResourceError, match="ray job submit"):
+        connect()

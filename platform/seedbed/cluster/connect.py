@@ -39,6 +39,7 @@ def connect() -> str:
     if ray.is_initialized():
         return "the Ray that is already connected"
     address = os.environ.get("RAY_ADDRESS")
+    _check(address or "")
     logging.getLogger("ray.tune").setLevel(logging.ERROR)  # silences Tune's own tables
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     authenticate(address)
@@ -60,6 +61,18 @@ def connect() -> str:
         logging_level=logging.WARNING,
     )
     return "a private Ray on this machine (RAY_ADDRESS joins another)"
+
+
+def _check(address: str) -> None:
+    """Raises ResourceError for the address of a cluster's dashboard: it takes jobs alone."""
+    if address.startswith(("http://", "https://")):
+        raise ResourceError(
+            f"RAY_ADDRESS={address} is where a cluster takes jobs, and cannot be joined from here",
+            why="this command would be a driver on this machine, and a driver joins at Ray's own "
+            "port",
+            mend="run it on the cluster, `ray job submit -- COMMAND`, or without RAY_ADDRESS on "
+            "this machine",
+        )
 
 
 def authenticate(address: str | None) -> None:
