@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.clusters.launcher import read, read_by_autoscaler
+from tests.clusters.launcher import launched_for, read, read_by_autoscaler
 
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import of_config
 from seedbed.cluster.capacity import Capacity, at_most
 from seedbed.cluster.limits import within
 from seedbed.cluster.prices import Prices
+from seedbed.cluster.spread import most_at_once
 from seedbed.errors import ResourceError
 
 
@@ -39,3 +40,24 @@ def test_what_no_node_type_has_is_refused_with_those_that_there_are(name: str) -
     with pytest.raises(ResourceError, match="B200") as refused:
         within(capacity_of(name), Asked(accelerator="B200"))
     assert "h100-8" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_a_thousand_jobs_of_an_index_start_no_node_with_a_gpu(name: str) -> None:
+    capacity, jobs = capacity_of(name), [{"CPU": 1.0}] * 1_000
+    assert set(launched_for(read(name), *jobs)) > {"data"}  # were all of them sent at once
+    data = next(one for one in capacity.node_types if one.name == "data")
+    most = most_at_once(capacity, Asked())
+    assert most == data.most * data.resources["CPU"]
+    assert launched_for(read(name), *jobs[:most]) == {"data": data.most}
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_an_index_keeps_to_what_its_study_can_pay_for(name: str) -> None:
+    capacity, prices = capacity_of(name), Prices.read()
+    price = {one.name: prices.node(one) or 0.0 for one in capacity.node_types}
+    cheapest = min(dollars for kind, dollars in price.items() if kind != "data")
+    for dollars in (cheapest + 0.01, cheapest + 1.5 * price["data"]):
+        jobs = [{"CPU": 1.0}] * most_at_once(capacity, Asked(max_price=dollars))
+        launched = launched_for(read(name), *jobs)
+        assert set(launched) <= {"data"} and launched["data"] * price["data"] <= dollars

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seedbed.home import home
 from seedbed.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from seedbed.cluster.asked import Asked
     from seedbed.commands.study.options import Options
     from seedbed.data.corpus import Corpus
     from seedbed.data.opening import OpenCorpus
@@ -32,7 +34,9 @@ def opened_corpora(options: Options, shown: Sequence[TestPictures] = ()) -> Corp
     stated = [trial.recipe.corpus for trial in chosen.trials]
     _prepare(stated)
     _prepare_assets(chosen)
-    corpora = open_corpora(stated, home(), spread=spread_by_size, others=shown)
+    corpora = open_corpora(
+        stated, home(), spread=partial(spread_by_size, options.asked), others=shown
+    )
     check_one_test(corpora.values())
     check_names(corpora.values(), chosen.responses)
     pairs = {corpus: opened.train.num_samples for corpus, opened in corpora.items()}
@@ -42,22 +46,36 @@ def opened_corpora(options: Options, shown: Sequence[TestPictures] = ()) -> Corp
     return corpora
 
 
-def spread_by_size(work: Callable[[Any], Any], jobs: Sequence[ShardJob]) -> Iterable[Any]:
-    """Shards that nobody has indexed are read here, or where they are many, on the cluster."""
+def spread_by_size(
+    asked: Asked, work: Callable[[Any], Any], jobs: Sequence[ShardJob]
+) -> Iterable[Any]:
+    """Shards that nobody has indexed are read here, or where they are many, on the cluster.
+
+    Here too where the limits of `asked` leave no node for it beside the study's own.
+    """
     from seedbed.data.shards.spread import in_threads
 
     num_bytes = sum(job.num_bytes for job in jobs)
     if num_bytes <= READ_HERE_BYTES:
         return in_threads(work, jobs)
+    from seedbed.cluster.capacity import cluster_capacity
     from seedbed.cluster.connect import connect
-    from seedbed.cluster.spread import over_ray
+    from seedbed.cluster.spread import most_at_once, over_ray
 
     print(f"ray     {connect()}", file=sys.stderr)
+    most = most_at_once(cluster_capacity(), asked)
+    if not most:
+        print(
+            f"index   {len(jobs):,} shards of {num_bytes / 1e9:,.1f} GB are read here: --max-price "
+            "pays for no node beside those with GPUs",
+            file=sys.stderr,
+        )
+        return in_threads(work, jobs)
     print(
         f"index   {len(jobs):,} shards of {num_bytes / 1e9:,.1f} GB are read once, on the cluster",
         file=sys.stderr,
     )
-    return over_ray(work, jobs)
+    return over_ray(work, jobs, most)
 
 
 def _prepare_assets(chosen: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.test_sets import folder_of, opened
@@ -25,13 +26,14 @@ def with_open_tests(options: Options) -> tuple[Options, list[TestPictures]]:
     from seedbed.data.provided import provider
     from seedbed.evaluate.prompted import OpenTest
 
+    spread = partial(spread_by_size, options.asked)
     tests, pictures = [], []
     for named in options.plan.study.tests:
         uri = folder_of(named)
         if not named.uri:
             provider().prepare(named.name, home())
         test_set = opened(named, uri)
-        one = pictures_of(test_set, spread_by_size)
+        one = pictures_of(test_set, spread)
         num_pictures = sum(len(digests) for digests in one.by_place.values())
         tests.append(OpenTest(test_set, test_set.mark, num_pictures))
         pictures.append(one)
