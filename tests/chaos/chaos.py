@@ -53,9 +53,19 @@ class Found:
     planned: int = 0
     again: dict[str, list[float]] = field(default_factory=dict)  # seconds to the next step, by kind
     differing: list[str] = field(default_factory=list)
+    asked: Sequence[str] = ()  # the kinds that were to be killed
 
     def of(self, kind: str) -> int:
         return sum(one == kind for _, one in self.kills)
+
+    @property
+    def spared(self) -> list[str]:
+        """The kinds that were to be killed and never were: nothing was proven of them."""
+        return [kind for kind in self.asked if not self.of(kind)]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.differing or self.spared)
 
     def table(self) -> str:
         lines = [f"{'killed':<12}{'times':>6}{'to the next step: median':>26}{'most':>8}"]
@@ -72,6 +82,8 @@ class Found:
             f"checkpoint every {CHECKPOINT_SECONDS} s",
             "equal bit for bit" if not self.differing else f"DIFFERENT: {self.differing}",
         ]
+        if self.spared:
+            lines.append(f"NEVER KILLED: {', '.join(self.spared)}")
         return "\n".join(lines)
 
 
@@ -98,7 +110,7 @@ class Chaos:
 
     def run(self, seconds: float, pause: float, kinds: Sequence[str]) -> Found:
         """Disturb for `seconds`, about every `pause`, and compare with the same left alone."""
-        found = Found(planned=NUM_CELLS * self.seeds * NUM_STEPS)
+        found = Found(planned=NUM_CELLS * self.seeds * NUM_STEPS, asked=kinds)
         self._disturbed(found, seconds, pause, kinds)
         processes = [times for _, times in notes(self.steps)]
         found.lost = sum(map(len, processes)) - found.planned
@@ -132,7 +144,9 @@ class Chaos:
                 deck = deck or self.rng.sample(list(kinds), len(kinds))
                 # Where there is none of the first kind at the moment, the next one is taken.
                 kind = next((kind for kind in deck if self._killed(kind)), None)
-                if kind is not None:
+                if kind is None:
+                    deck = []  # of those that are left there is none: the others have their turn
+                else:
                     deck.remove(kind)
                     found.kills.append((now, kind))
                     print(f"{now - began:6.0f} s  {kind}", flush=True)
@@ -226,7 +240,7 @@ def main(arguments: Sequence[str]) -> int:
     with chaos(options.seeds, options.seed) as one:
         found = one.run(options.seconds, options.pause, options.kinds)
     print(found.table())
-    return bool(found.differing)
+    return found.failed
 
 
 if __name__ == "__main__":

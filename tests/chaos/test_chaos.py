@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.chaos.chaos import waits
+from tests.chaos.chaos import Found, waits
 from tests.chaos.counted import FOLDER, Counted, note, notes
 
 from seedbed.data.views import IMAGE, TEXT
@@ -20,6 +20,15 @@ def test_a_wait_is_until_a_new_process_steps_where_one_was_ended() -> None:
     other = [1.5, 4.0, 6.0]  # which goes on beside them
     kills = [(3.5, "worker"), (5.0, "mlflow"), (20.0, "s3")]
     assert waits(kills, [first, second, other]) == {"worker": [5.5], "mlflow": [1.0]}
+
+
+def test_a_kind_that_was_never_killed_fails_and_is_named() -> None:
+    kills = [(1.0, "worker"), (2.0, "raylet")]
+    assert not Found(kills=kills, asked=("worker", "raylet")).failed
+    spared = Found(kills=kills, asked=("worker", "holder", "raylet"))
+    assert spared.failed and spared.spared == ["holder"]
+    assert "NEVER KILLED: holder" in spared.table()
+    assert Found(kills=kills, asked=("worker",), differing=["steps"]).failed
 
 
 def test_every_step_is_noted_and_the_loss_is_the_same(
