@@ -47,7 +47,7 @@ class UnequalVariances:
         """The standard error of `loadings` [n] @ response."""
         if self.seen.block is not None:
             return self._by_block(loadings)
-        return _by_trial(self.seen, self.basis, self.residuals, loadings)
+        return self._by_trial(loadings)
 
     @cached_property
     def _blocks(self) -> list[tuple[Ints, Floats, Floats]]:
@@ -90,30 +90,39 @@ class UnequalVariances:
         overlap = np.diag(sizes) - np.array(reach) @ np.array(reach).T
         return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
 
+    def _by_trial(self, loadings: Floats) -> Spread:
+        left = 1 - (self.basis**2).sum(axis=1)
+        counts = np.abs(loadings) > 1e-9 * np.linalg.norm(loadings)
+        if (left[counts] < _FULL_LEVERAGE).any():
+            return _refused("unequal variances: a cell of this comparison has a single trial")
+        left = np.maximum(left, _FULL_LEVERAGE)
+        shares = np.where(counts, loadings**2 / left, 0.0)
+        variance = float(shares @ self.residuals**2)
+        first, squares, rows = self._of_cells
+        own = shares[rows]  # trials of a cell have one row of `basis`, and so one share
+        return _spread(variance, float(own @ first) ** 2 / float(own @ squares @ own))
 
-def _by_trial(seen: Observations, basis: Floats, residuals: Floats, loadings: Floats) -> Spread:
-    left = 1 - (basis**2).sum(axis=1)
-    counts = np.abs(loadings) > 1e-9 * np.linalg.norm(loadings)
-    if (left[counts] < _FULL_LEVERAGE).any():
-        return _refused("unequal variances: a cell of this comparison has a single trial")
-    left = np.maximum(left, _FULL_LEVERAGE)
-    shares = np.where(counts, loadings**2 / left, 0.0)
-    variance = float(shares @ residuals**2)
-    # Welch's degrees of freedom, from the variances estimated in the cells.
-    cells = seen.cell_numbers
-    sums = np.bincount(cells, weights=residuals**2)
-    var = (sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE))[cells]
-    # The variance is residuals' D residuals. With H = basis basis', its matrix (I - H) D (I - H)
-    # is D + P K P': traces of its products with the variances V need p columns, not n x n.
-    weighted = shares[:, None] * basis
-    size = basis.shape[1]
-    p = np.hstack([basis, weighted])
-    k = np.block([[basis.T @ weighted, -np.eye(size)], [-np.eye(size), np.zeros((size, size))]])
-    kp = k @ (p.T @ (var[:, None] * p))
-    cross = k @ (p.T @ ((var**2 * shares)[:, None] * p))
-    first = float(shares @ var) + float(np.trace(kp))
-    second = float((shares * var) @ (shares * var)) + float(np.trace(2 * cross + kp @ kp))
-    return _spread(variance, first**2 / second)
+    @cached_property
+    def _of_cells(self) -> tuple[Floats, Floats, Ints]:
+        """Welch's degrees of freedom, from the variances V estimated in the cells.
+
+        The variance is residuals' D residuals, and W = (I - H) V (I - H) their covariance: its mean
+        and variance are the traces of D W and of 2 D W D W. Between cells c and d the entries of W
+        are (HVH)[c, d] - (V[c] + V[d]) H[c, d], and V[c] more for a trial with itself. Of each cell
+        the sum of W's diagonal [C], of each two that of its squares [C, C], and a trial [C].
+        """
+        _, rows, cells, num = np.unique(
+            self.seen.cell_numbers, return_index=True, return_inverse=True, return_counts=True
+        )
+        left = np.maximum(1 - (self.basis**2).sum(axis=1), _FULL_LEVERAGE)
+        sums = np.bincount(cells, weights=self.residuals**2)
+        var = sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE)
+        basis = self.basis[rows]
+        inner = basis.T @ ((num * var)[:, None] * basis)
+        between = basis @ inner @ basis.T - (var[:, None] + var) * (basis @ basis.T)
+        own = between.diagonal()
+        squares = np.outer(num, num) * between**2 + np.diag(num * var * (var + 2 * own))
+        return num * (var + own), squares, rows
 
 
 def _spread(variance: float, df: float) -> Spread:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from seedbed.analyze.trials.chance import check_chance, means_of, with_means
 from seedbed.analyze.trials.foreign_rows import labels_of, numbers_of
+from seedbed.analyze.trials.foreign_size import check_size
 from seedbed.analyze.trials.observations import AnalysisError, label_text, require_column
 from seedbed.analyze.trials.outcomes import outcomes
 from seedbed.errors import nearest
@@ -85,6 +86,10 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
     ]
     seeds = _seeds(rows, cells, stated)
     factors = {name: _factor(name, labels[name], stated) for name in stated.factors}
+    order = min(2, len(factors))
+    if stated.error == HIGHEST_ORDER:
+        order = max(1, len(factors) - 1)
+    check_size({name: len(factor.levels) for name, factor in factors.items()}, order)
     metrics = tuple(
         Metric(
             name,
@@ -110,7 +115,7 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         claims=tuple(StatedClaim(claim=claim) for claim in stated.claims),
         error=StatedError(kind="residual") if highest else StatedError(),
         cells=_cells(cells, factors),
-        order=max(1, len(factors) - 1) if highest else min(2, len(factors)),
+        order=order,
         paired=bool(stated.block),
         seeds=tuple(sorted(set(seeds))),
         trials=tuple(
