@@ -4,13 +4,17 @@ and the files that it speaks of."""
 from __future__ import annotations
 
 import argparse
+import configparser
 import functools
 import itertools
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -204,3 +208,34 @@ def test_every_file_here_is_in_the_table() -> None:
     linked = set(re.findall(r"\]\(([\w.-]+?)/?\)", README.partition("## ")[0]))
     there = {path.name for path in CLUSTERS.iterdir()} - {"README.md", "Dockerfile.dockerignore"}
     assert linked == there
+
+
+NOTES = """#!{python}
+import json, sys
+from pathlib import Path
+print(json.dumps([a if "=" not in a or "-file=" not in a else Path(a.split("=")[2]).read_text()
+                  for a in sys.argv[1:]]))
+"""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_the_login_that_studies_have_is_that_of_the_server(tmp_path: Path) -> None:
+    """Oracle: the shell that runs the lines, and the form in which MLflow reads a login."""
+    (block,) = (block for block in BLOCKS if "mlflow-login" in block)
+    lines = [line for line in block.splitlines() if "mlflow" in line]
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / "kubectl").write_text(NOTES.format(python=sys.executable))
+    (tmp_path / "kubectl").chmod(0o700)
+    done = subprocess.run(
+        ["sh", "-euc", "\n".join(lines)],
+        env={"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    made = {words[5]: words[6:] for words in map(json.loads, done.stdout.splitlines())}
+    login = configparser.ConfigParser()
+    login.read_string(made["mlflow-login"][0])
+    password = login["mlflow"]["mlflow_tracking_password"]
+    assert len(password) == 48
+    assert f"--from-literal=admin-password={password}" in made["mlflow-server"]
+    server = (FOLDER / "mlflow.yaml").read_text()
+    assert f"admin_username = {login['mlflow']['mlflow_tracking_username']}\n" in server

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from seedbed.errors import UnavailableError
-from seedbed.run.driver.outcome import record_files
+from seedbed.run.driver.outcome import files_of_records, record_files
 from seedbed.storage.folder import Folder
 from seedbed.storage.local import write
 from seedbed.track.ledger import Remote
@@ -87,12 +87,20 @@ def test_the_files_of_a_record_are_listed_at_once_and_read_when_they_are_wanted(
     flaky_s3: Any,
 ) -> None:
     store = filled(f"s3://corpus/{uuid.uuid4().hex}")
+    # One whose name begins as another's does, and one that has nothing beside it.
+    store.write_bytes(b"more", "trials", "k2", "examples.parquet")
     before = len(flaky_s3.requests)
-    sizes = store.sizes("trials")
+    store.sizes("trials")
     listed = len(flaky_s3.requests) - before
-    files = record_files(store, "k", sizes)
-    assert len(flaky_s3.requests) - before == listed
-    assert record_files(store, "k").keys() == files.keys() == {"examples.parquet"}
+    found = dict(files_of_records(store, ["k", "k2", "k3"]))
+    assert len(flaky_s3.requests) - before == 2 * listed
+    assert {key: set(them) for key, them in found.items()} == {
+        "k": {"examples.parquet"},
+        "k2": {"examples.parquet"},
+        "k3": set(),
+    }
+    files = found["k"]
+    assert record_files(store, "k").keys() == files.keys()
     file = files["examples.parquet"]
     assert isinstance(file, Remote)
     assert file.num_bytes == 9

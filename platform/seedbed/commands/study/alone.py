@@ -153,11 +153,10 @@ def _join(options: Options, *, needs_ray: bool) -> str:
 
 def _tell_again(tracking: Tracking, store: Folder, before: Outcome) -> None:
     """Tell MLflow what an earlier start missed (a server that was down); it is idempotent."""
-    from seedbed.run.driver.outcome import record_files
+    from seedbed.run.driver.outcome import files_of_records
 
-    sizes = {} if store.local or not before.records else store.sizes("trials")
-    for key, record in before.records.items():
-        tracking.ledger.finish(record, record_files(store, key, sizes))
+    for key, files in files_of_records(store, before.records):
+        tracking.ledger.finish(before.records[key], files)
 
 
 def _open_ledger(

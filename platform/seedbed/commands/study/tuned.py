@@ -142,7 +142,7 @@ class _Searching:
     def measure(self, chosen: Plan, number: int) -> dict[str, TrialRecord]:
         """The records of a round's trials, which are trained where they have none."""
         from seedbed.run.driver.failures import GivenUp, note_given_up
-        from seedbed.run.driver.outcome import record_files
+        from seedbed.run.driver.outcome import files_of_records
 
         wanted = chosen.of_trials([t for t in chosen.trials if t.key not in self.given_up])
         if not wanted.trials:
@@ -155,10 +155,8 @@ class _Searching:
             ended = len(outcome.records) + len(outcome.stale)
             self.stated = stated_claims(self.store, self.options.plan, ended)
             self.ledger = self._opened(wanted)
-        there = bool(outcome.records) and not self.store.local
-        sizes = self.store.sizes("trials") if there else {}
-        for key, record in outcome.records.items():  # as for those that are compared
-            self.ledger.finish(record, record_files(self.store, key, sizes))
+        for key, files in files_of_records(self.store, outcome.records):
+            self.ledger.finish(outcome.records[key], files)  # as for those that are compared
         for _ in range(ATTEMPTS):
             if len(outcome.records) == len(wanted.trials):
                 break

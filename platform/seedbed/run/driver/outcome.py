@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -127,23 +127,33 @@ def _is_kept(name: str) -> bool:
     )
 
 
-def record_files(
-    store: Folder, key: str, sizes: Mapping[str, int] | None = None
-) -> dict[str, File]:
+def record_files(store: Folder, key: str) -> dict[str, File]:
     """The small files beside a record that the ledger keeps.
 
-    In a bucket they are read only when the ledger wants them; `sizes`, those of `trials/`, spares
-    a listing for each of many records.
+    In a bucket they are read only when the ledger wants them.
     """
     if store.local:
         names = [*kept_files(), *(f"{TESTS}/{name}" for name in store.names("trials", key, TESTS))]
         paths = {name: Path(store.path("trials", key, name)) for name in names if _is_kept(name)}
         return {name: path for name, path in paths.items() if path.exists()}
-    if sizes is None:
-        sizes = {f"{key}/{name}": n for name, n in store.sizes("trials", key).items()}
-    own = {name.removeprefix(f"{key}/"): n for name, n in sizes.items() if name.startswith(key)}
-    kept = {name: num_bytes for name, num_bytes in own.items() if _is_kept(name)}
+    return _remote_files(store, key, store.sizes("trials", key))
+
+
+def files_of_records(store: Folder, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, File]]]:
+    """Each of `keys` with its `record_files`. A bucket is listed once for all of them."""
+    of_key: dict[str, dict[str, int]] = {key: {} for key in keys}
+    if of_key and not store.local:
+        for name, num_bytes in store.sizes("trials").items():
+            key, _, rest = name.partition("/")
+            if key in of_key:
+                of_key[key][rest] = num_bytes
+    for key, sizes in of_key.items():
+        yield key, record_files(store, key) if store.local else _remote_files(store, key, sizes)
+
+
+def _remote_files(store: Folder, key: str, sizes: Mapping[str, int]) -> dict[str, File]:
     return {
         name: Remote(num_bytes, partial(store.read_bytes, "trials", key, name))
-        for name, num_bytes in kept.items()
+        for name, num_bytes in sizes.items()
+        if _is_kept(name)
     }
