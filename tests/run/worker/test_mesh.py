@@ -92,6 +92,7 @@ def work(rank: int, world: int, num_parts: int, shapes: Path, folder: Path) -> d
         "faults": training.num_faults,
         "losses": {point.key: point.metrics["train/loss"] for point in points},
         "first": mesh.is_first,
+        "counted": {k: (v.image_views, v.text_tokens) for k, v in training.variants.items()},
     }
     if mesh.num_parts == 1:
         np.savez(
@@ -162,6 +163,8 @@ def test_two_to_a_variant_and_two_shares_of_variants_train_what_one_does(
     assert all((part["hash"], part["faults"]) == (one["hash"], 1) for part in told)
     for part in told:
         for key, weights in part["weights"].items():
+            # Of the whole batch, so that it may go on from a checkpoint on another number of ranks.
+            assert part["counted"][key] == one["counted"][key]
             assert part["losses"][key] == pytest.approx(one["losses"][key], rel=1e-5)
             for name, tensor in weights.items():
                 # A key's bias has no gradient but rounding, and Adam makes steps of that.

@@ -44,7 +44,7 @@ class Recorder:
         held_out: HeldOutPairs | None = None,
     ) -> None:
         self.assignment, self.training = assignment, training
-        self.rank, self.world = rank, world
+        self.rank = rank
         self.store = Folder(assignment.storage)
         self.held_out = held_out or read_held_out(assignment, rank, world)
 
@@ -146,8 +146,8 @@ class Recorder:
             recorded.STARTUP_SECONDS.name: clock.startup_seconds,
             recorded.SHARED_SECONDS.name: training.shared_seconds,
             recorded.SAMPLES.name: float(variant.samples_seen),
-            recorded.IMAGE_VIEWS.name: float(variant.image_views * self.world),
-            recorded.TEXT_TOKENS.name: float(variant.text_tokens * self.world),
+            recorded.IMAGE_VIEWS.name: float(variant.image_views),
+            recorded.TEXT_TOKENS.name: float(variant.text_tokens),
             recorded.NUM_PARAMS.name: float(sum(p.numel() for p in variant.model.parameters())),
             recorded.BAD_SAMPLES.name: float(training.num_faults),
             recorded.BAD_TEST_SAMPLES.name: float(len(self.held_out.faults)),

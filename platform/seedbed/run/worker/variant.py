@@ -111,10 +111,13 @@ class Variant:
         self._pending.append({name: loss.detach() for name, loss in losses.items()})
         self.step_number += 1
         for view in self.recipe.objective.views:
+            column = batch[view.name]
+            # Of all ranks: it may go on from here on fewer or more.
+            rows = sum(gather.sizes) or len(column)
             if view.modality == "image":
-                self.image_views += len(batch[view.name])
+                self.image_views += rows
             else:
-                self.text_tokens += batch[view.name].numel()
+                self.text_tokens += rows * column.shape[1:].numel()
         self._seen.append((self.image_views, self.text_tokens))
 
     def lost(self) -> Tensor | None:
