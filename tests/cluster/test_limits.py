@@ -59,7 +59,7 @@ def test_gpus_of_another_kind_are_not_counted() -> None:
         (Asked(accelerator="A10"), "GPUs of the kind A10", "Did you mean 'A10G'?"),
         (Asked(accelerator="H100"), "GPUs of the kind H100", "{accelerator_type:H100: 1}"),
         (Asked(gpus_per_node=8), "8 GPUs a node", "ask for what a node has"),
-        (Asked(worker_memory=1e12), "1000 GB of memory for a worker", "ask for what a node has"),
+        (Asked(worker_memory=1e12), "1000 GB of memory for a worker", "--worker-memory 170,"),
         (Asked(accelerator="T4", gpus_per_node=2), "the kind T4 and 2 GPUs a node", "what a node"),
     ],
 )
@@ -70,6 +70,27 @@ def test_what_no_node_can_ever_give_is_refused_with_the_nodes_that_there_are(
         within(ALL, asked)
     assert "up to 10 x t4 of 4 CPUs and 1 GPU; up to 3 x a10g" in caught.value.why
     assert mend in caught.value.mend
+
+
+A100 = NodeType("a100", {"CPU": 96.0, "GPU": 8.0, "memory": 866e9, "accelerator_type:A100": 1.0}, 2)
+
+
+def test_a_node_has_no_more_workers_than_its_memory_holds(tmp_path: Path) -> None:
+    asked = Asked(accelerator="A100", gpus_per_node=8, worker_memory=200e9)
+    with pytest.raises(ResourceError, match="8 GPUs a node and 200 GB of memory") as caught:
+        within(cluster(A100, CORES), asked)
+    assert "8 x 200 GB = 1600 GB, and a node has 866 GB" in caught.value.why
+    assert caught.value.mend == "--worker-memory 108.2, or --gpus-per-node 4"
+    for mended in (replace(asked, worker_memory=108.2e9), replace(asked, gpus_per_node=4)):
+        assert within(cluster(A100, CORES), mended).most["GPU"] in (16, 8)
+    there = cluster(CORES, present=(("", A100.resources), ("", T4.resources)))
+    assert within(there, Asked(worker_memory=200e9)).most["GPU"] == 4
+    with pytest.raises(ResourceError, match="50 GB"):  # not trained on cores in silence
+        within(cluster(T4, CORES), Asked(worker_memory=50e9))
+    # A node costs the same with half of its GPUs in use.
+    (tmp_path / "p.toml").write_text("[accelerators]\nA100 = { on_demand = 1 }\n")
+    paid = replace(asked, gpus_per_node=4, max_price=8, prices=str(tmp_path / "p.toml"))
+    assert within(cluster(A100), paid).most["GPU"] == 4
 
 
 def test_no_more_gpus_than_said_and_no_more_nodes_than_hold_them() -> None:

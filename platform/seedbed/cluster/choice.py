@@ -41,7 +41,7 @@ def choose(
     shares = Shares(why="a rehearsal trains nothing")
     if trains:
         shares = shares_of(plan, cohorts, asked.data_parallel or 1)
-    has = "may use" if asked.max_gpus or asked.max_price else allowed.has
+    has = "may use" if asked.max_gpus or asked.max_price or asked.worker_memory else allowed.has
     layout = lay_out(
         allowed.most,
         asked,
@@ -103,6 +103,9 @@ def _limits(asked: Asked) -> str:
     said = [
         f"GPUs of the kind {asked.accelerator}" if asked.accelerator else "",
         f"{asked.gpus_per_node} or more a node" if asked.gpus_per_node else "",
+        f"{asked.worker_memory / 1e9:g} GB of its node's memory for each worker"
+        if asked.worker_memory
+        else "",
         f"at most {asked.max_gpus} GPUs" if asked.max_gpus else "",
         f"at most ${asked.max_price:g} an hour" if asked.max_price else "",
     ]

@@ -114,10 +114,12 @@ def lay_out(
             mend="add CPUs, or lower --workers" if num_workers > 1 else "add CPUs",
         )
     if use_gpu and num_workers > gpus:
+        each = asked.worker_memory / 1e9
         raise ResourceError(
             f"a cohort needs {num_workers} GPUs and the cluster {has} {gpus}",
-            why=f"{num_workers} workers x 1 GPU = {num_workers}",
-            mend="add GPUs, or lower --workers",
+            why=f"{num_workers} workers x 1 GPU = {num_workers}"
+            + (f", and no node takes more than its memory / {each:g} GB of them" if each else ""),
+            mend="add GPUs, or lower --workers" + (" or --worker-memory" if each else ""),
         )
     concurrent = min(cpus // need, gpus // num_workers if use_gpu else cpus, num_cohorts)
     concurrent = max(1, concurrent)

@@ -37,7 +37,7 @@ def within(capacity: Capacity, asked: Asked) -> Capacity:
             asked.max_gpus,
         )
     if asked.max_price:
-        allowed = _priced(allowed, asked)
+        allowed = _priced(allowed, asked, capacity)
     return allowed
 
 
@@ -47,20 +47,35 @@ def suits(resources: Mapping[str, float], asked: Asked) -> bool:
     return kind and resources.get("GPU", 0) >= max(1, asked.gpus_per_node)
 
 
+def usable(resources: Mapping[str, float], asked: Asked) -> Mapping[str, float]:
+    """Of a node with no more GPUs than workers that its memory holds: each has one of them."""
+    if not (asked.worker_memory and resources.get("GPU")):
+        return resources
+    places = resources.get("memory", 0) // asked.worker_memory
+    return {**resources, "GPU": float(min(resources["GPU"], places))}
+
+
 def _suited(capacity: Capacity, asked: Asked) -> Capacity:
     """Without GPUs of another kind, and nodes with too few or too little memory."""
     if not (asked.accelerator or asked.gpus_per_node or asked.worker_memory):
         return capacity
-    wants_gpus = bool(asked.accelerator or asked.gpus_per_node)
-    types = [one for one in capacity.node_types if not _has(one) or suits(one.resources, asked)]
+    kinds = [replace(one, resources=usable(one.resources, asked)) for one in capacity.node_types]
+    types = [
+        one
+        for one, whole in zip(kinds, capacity.node_types, strict=True)
+        if not _has(whole) or suits(one.resources, asked)
+    ]
+    nodes = [(name, usable(node, asked)) for name, node in capacity.present]
     present = tuple(
-        (name, node if suits(node, asked) or not node.get("GPU") else {**node, "GPU": 0.0})
-        for name, node in capacity.present
+        (name, node if suits(node, asked) else {**node, "GPU": 0.0})
+        if node.get("GPU")
+        else (name, node)
+        for name, node in nodes
     )
-    nodes = [*(one.resources for one in types), *(node for _, node in present)]
+    wants_gpus = bool(asked.accelerator or asked.gpus_per_node or capacity.most.get("GPU"))
     able = [
         node
-        for node in nodes
+        for node in [*(one.resources for one in types), *(node for _, node in present)]
         if (node.get("GPU") or not wants_gpus) and node.get("memory", 0) >= asked.worker_memory
     ]
     if not able and not capacity.unknown:
@@ -80,20 +95,34 @@ def _never(capacity: Capacity, asked: Asked) -> ResourceError:
     if asked.accelerator and asked.accelerator not in there:
         near = nearest(asked.accelerator, there or CARDS)
         mend = f"{near} A node type says its kind as a resource: {{{LABEL}{asked.accelerator}: 1}}"
+    largest = max((n.get("memory", 0) for n in seen if suits(n, asked)), default=0)
+    places, count = int(largest // (asked.worker_memory or 1)), max(1, asked.gpus_per_node)
+    why = ""
+    if largest and places < count:
+        why = (
+            f"{count} x {asked.worker_memory / 1e9:g} GB = "
+            f"{count * asked.worker_memory / 1e9:g} GB, and a node has {largest / 1e9:.4g} GB; "
+        )
+        mend = f"--worker-memory {math.floor(largest / count / 1e8) / 10:g}, or " + (
+            f"--gpus-per-node {places}" if places else mend
+        )
     return ResourceError(
         f"no node of the cluster has {' and '.join(filter(None, wanted))}",
-        why=f"{capacity.words}; its autoscaler would start nothing, and the study wait for ever",
+        why=f"{why}{capacity.words}; its autoscaler would start nothing, and the study wait for "
+        "ever",
         mend=mend,
     )
 
 
-def _priced(capacity: Capacity, asked: Asked) -> Capacity:
-    """As many nodes as `asked.max_price` dollars an hour pay for.
+def _priced(capacity: Capacity, asked: Asked, whole: Capacity) -> Capacity:
+    """As many nodes as `asked.max_price` dollars an hour pay for, each with all that it has in
+    `whole`, also where not all its GPUs may be used.
 
     The head, and what was joined by hand, run without the study, and do not count.
     """
     prices = Prices.read(asked.prices)
-    price = {one.name: prices.node(one) for one in capacity.node_types}
+    kept = {one.name for one in capacity.node_types}
+    price = {one.name: prices.node(one) for one in whole.node_types if one.name in kept}
     unknown = [one for one in capacity.node_types if price[one.name] is None]
     if unknown:
         one = unknown[0]
