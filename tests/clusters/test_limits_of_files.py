@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from tests.clusters.launcher import launched_for, read, read_by_autoscaler
 
 from seedbed.cluster.asked import Asked
@@ -32,6 +35,27 @@ def test_a_study_keeps_to_what_it_can_pay_for(name: str, cheapest: str) -> None:
     assert allowed.labels == (("type", f"in({cheapest})"),)
     with pytest.raises(ResourceError, match="pays for no node with a GPU"):
         within(capacity, Asked(max_price=0.5 * each))
+
+
+@pytest.mark.parametrize(
+    ("name", "cheapest", "machine"),
+    [("aws.yaml", "a10g-1", "g5.4xlarge"), ("gcp.yaml", "l4-1", "g2-standard-16")],
+)
+def test_a_price_of_spot_counts_only_where_nothing_is_launched_on_demand(
+    tmp_path: Path, name: str, cheapest: str, machine: str
+) -> None:
+    (tmp_path / "p.toml").write_text(
+        f'[instances]\n"{machine}" = {{ on_demand = 2, spot = 0.5 }}\n'
+    )
+    asked = Asked(max_price=4.5, prices=str(tmp_path / "p.toml"))
+    allowed = within(capacity_of(name), asked)
+    assert (allowed.labels, allowed.most["GPU"]) == ((("type", f"in({cheapest})"),), 2)
+    config = read(name)
+    config["provider"]["type"] = name.removesuffix(".yaml")  # Ray's own: spot or nothing
+    del config["provider"]["module"]
+    own = of_config(AutoscalingConfig(config, skip_content_hash=True))
+    prices = Prices.read(asked.prices)
+    assert {prices.node(one) for one in own.node_types if one.name == cheapest} == {0.5}
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])

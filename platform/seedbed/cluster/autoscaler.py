@@ -28,7 +28,8 @@ class NodeType:
     """Nodes that an autoscaler may start: what each has, and how many there can be at a time.
 
     `instance` is the provider's name of such a machine, where the autoscaler's file says it, and
-    `spot` whether it is one that the provider may take back. `labels` are those of its nodes.
+    `spot` whether it is never launched but as one that the provider may take back, at that price.
+    `labels` are those of its nodes.
     """
 
     name: str
@@ -105,6 +106,8 @@ def of_config(config: Any) -> Scaling:
     """Of Ray's own AutoscalingConfig, whichever of its readers has made it."""
     head = config.get_head_node_type()
     node_types = []
+    # Others than Ray's own, such as `aws_nodes`, may launch on demand what is not there as spot.
+    falls_back = config.get_provider_config().get("type") == "external"
     store = _stated_store(config.get_worker_start_ray_commands())
     for name, one in (config.get_node_type_configs() or {}).items():
         # Ray adds the head itself to how many there may be of its type.
@@ -113,7 +116,9 @@ def of_config(config: Any) -> Scaling:
             instance, spot = _machine(config.get_node_type_specific_config(name, "node_config"))
             labels = tuple(sorted((one.labels or {}).items()))
             resources = store | dict(one.resources)
-            node_types.append(NodeType(name, resources, most, instance, spot, labels))
+            node_types.append(
+                NodeType(name, resources, most, instance, spot and not falls_back, labels)
+            )
     limit = config.get_max_num_worker_nodes()
     return Scaling(tuple(node_types), sum(t.most for t in node_types) if limit is None else limit)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # which imports Ray: a plan does not wait for it
 
 KNOWN = Path(__file__).with_name("prices.toml")
 SECTIONS = ("node_types", "instances", "accelerators")
-FORM = '[instances]\n"g5.xlarge" = { on_demand = 1.006, spot = 0.4 }'
+FORM = '[instances]\n"g5.xlarge" = { on_demand = 1.006 }'
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def _parsed(path: Path) -> Prices:
         if wrong:
             raise ResourceError(
                 f"'{path}' says of a price: {wrong}",
-                why="a price is dollars an hour, more than 0, on_demand and where it differs spot, "
-                f"in one of {', '.join(SECTIONS)}; gpus, where it is there, says "
+                why="a price is dollars an hour, more than 0, on_demand and where it differs spot "
+                "(--max-price counts it where nodes are never launched on demand), in one of "
+                f"{', '.join(SECTIONS)}; gpus, where it is there, says "
                 "how many of which kind the machine has",
                 mend=f"for example\n{FORM}",
             )
