@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,20 +217,3 @@ def test_the_environment_has_no_name_that_the_code_does_not_read() -> None:
     assert "MLFLOW_TRACKING_URI" in names
     code = "".join(path.read_text() for path in (ROOT / "platform" / "seedbed").rglob("*.py"))
     assert [name for name in names if f'"{name}"' not in code] == []
-
-
-@pytest.mark.slow
-def test_a_worker_is_shut_down_when_its_ray_is_gone_and_not_before(tmp_path: Path) -> None:
-    # A name of its own: other Rays may run on this machine.
-    ray = tmp_path / f"sb{os.getpid()}"
-    shutil.copy(shutil.which("sleep") or "", ray)
-    with subprocess.Popen([ray, "60"]) as running:
-        alone = subprocess.Popen(
-            ["bash", CLUSTERS / "alone.sh", ray.name, "2", f"touch {tmp_path}/down"],
-            stdout=subprocess.DEVNULL,
-        )
-        time.sleep(4)
-        assert not (tmp_path / "down").exists()
-        running.kill()
-    assert alone.wait(30) == 0
-    assert (tmp_path / "down").exists()
