@@ -1,16 +1,17 @@
 """Zero-shot classification and retrieval. Oracle: clip_benchmark's own program, run on the same
-shards with the same models of open_clip; scikit-learn for its top-k."""
+shards with the same models of open_clip."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.metrics import top_k_accuracy_score
 
 from seedbed.commands import seedbed as command
 from seedbed.evaluate.pretrained import OpenClipEncoder
@@ -21,13 +22,17 @@ from seedbed.evaluate.zeroshot import classify, outcome
 pytestmark = pytest.mark.slow
 
 
-def top_k(output: Any, target: Any, topk: tuple[int, ...]) -> list[float]:
-    """scikit-learn's."""
-    labels = range(output.shape[1])
-    return [
-        float(top_k_accuracy_score(target.numpy(), output.numpy(), k=k, labels=labels))
-        for k in topk
-    ]
+def their_accuracy() -> Callable[..., list[float]]:
+    """Their own lines but for one word: they ask NumPy for a scalar of an array of one, which
+    NumPy 2.4 refuses."""
+    from clip_benchmark.metrics import zeroshot_classification
+
+    lines = inspect.getsource(zeroshot_classification.accuracy)
+    assert lines.count("keepdim=True") == 1
+    names: dict[str, Any] = {}
+    exec(lines.replace("keepdim=True", "keepdim=False"), names)
+    found: Callable[..., list[float]] = names["accuracy"]
+    return found
 
 
 def theirs(
@@ -36,8 +41,7 @@ def theirs(
     from clip_benchmark import cli
     from clip_benchmark.metrics import zeroshot_classification
 
-    # Its own sum asks NumPy for a scalar of an array of one, which NumPy 2.4 refuses.
-    monkeypatch.setattr(zeroshot_classification, "accuracy", top_k)
+    monkeypatch.setattr(zeroshot_classification, "accuracy", their_accuracy())
     architecture, _, weights = model.partition("@")
     line = ["clip_benchmark", "eval", "--dataset", f"wds/{folder.name}", "--dataset_root"]
     line += [str(folder), "--model", architecture, "--pretrained", weights, "--task", task]
@@ -73,6 +77,30 @@ def test_classification_is_theirs_to_the_last_digit(
         expected["mean_per_class_recall"], abs=1e-12
     )
     assert 0 < ours["acc1"] < 1  # something was told apart, and not all
+
+
+def test_of_two_classes_with_one_name_the_first_is_predicted_as_theirs_is(
+    classification: Path,
+    tiny: Callable[[int], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = Path(shutil.copytree(classification, tmp_path / "named"))
+    names = (folder / "classnames.txt").read_text().splitlines()
+    names[5] = names[2]
+    (folder / "classnames.txt").write_text("\n".join(names) + "\n")
+    task, out = "zeroshot_classification", tmp_path / "out.json"
+    expected = theirs(folder, tiny(0), task, out, monkeypatch)
+    encoder, test_set = OpenClipEncoder.named(tiny(0)), open_test_set(str(folder))
+    (scores,) = classify([encoder], test_set, batch=50)
+    ours = outcome(encoder, test_set, scores)
+    assert ours.values == pytest.approx(expected, abs=1e-12)
+    label, above = scores.columns["label"], scores.columns["above"]
+    assert ((scores.columns["predicted"] == label) == (above == 0)).all()
+    assert (above[label == 2] == 0).any() and not (above[label == 5] == 0).any()
+    assert ours.protocol["namesakes"] == "the first is predicted"
+    plain = outcome(encoder, open_test_set(str(classification)), scores)
+    assert "namesakes" not in plain.protocol
 
 
 def test_retrieval_is_theirs_to_the_last_digit(

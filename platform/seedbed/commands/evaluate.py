@@ -98,11 +98,14 @@ def _of_models(
     apart = Apart(tests)
     encoders = [_encoder(said, args, apart) for said in args.models]
     for test_set in tests:
+        # A model of pictures alone has its probe only, and is refused where none is asked for.
+        able = [one for one in encoders if one.compares] if args.probe else encoders
         if test_set.kind == "retrieval":
             yield from retrieve(encoders, test_set)
             continue
-        for encoder, scores in zip(encoders, classify(encoders, test_set, templates), strict=True):
-            yield outcome(encoder, test_set, scores, templates)
+        if able:
+            for encoder, scores in zip(able, classify(able, test_set, templates), strict=True):
+                yield outcome(encoder, test_set, scores, templates)
         if args.probe:
             yield from probe(encoders, test_set)
 

@@ -18,7 +18,7 @@ from seedbed.model.similarity import Cosines, Similarity
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from seedbed.evaluate.encoder import Classifier
+    from seedbed.evaluate.encoder import Classifier, Read, Rows
 
 TEXTS = 256  # encoded at a time
 
@@ -37,14 +37,11 @@ class TrainedEncoder(Encoder):
         self.name, self.model, self.crop, self.size = name, model.eval(), crop, size
         self.context = context
         self.device = next(model.parameters()).device
-        similarity = model.similarity()
-        if similarity is None:
-            raise DataError(
-                f"{name} was not trained to compare pictures with texts",
-                why="none of its terms draws the two together",
-                mend="evaluate it with a probe, which reads its pictures' embeddings only",
-            )
-        self._by_embedding = isinstance(similarity, Cosines)
+        self._similarity = model.similarity()
+        self.compares = self._similarity is not None
+        if "image" not in model.projections and "image" in model.towers:
+            pooled = getattr(model.towers["image"], "pooled", True)
+            self.features = "pooled features" if pooled else "means of token features"
         self.protocol = protocol_of(crop, size, model.precision)
 
     @property
@@ -56,36 +53,89 @@ class TrainedEncoder(Encoder):
 
     @torch.inference_mode()
     def embed_images(self, pictures: Tensor) -> Tensor:
-        return self.model.embed_image(pictures.to(self.device)).cpu()
+        """Of a model without embeddings what its tower pools, or else the mean of its tokens."""
+        sent = pictures.to(self.device)
+        if "image" in self.model.projections:
+            return self.model.embed_image(sent).cpu()
+        encoded = self.model.towers["image"](sent)
+        found: Tensor = encoded.tokens.mean(1) if encoded.pooled is None else encoded.pooled
+        return found.float().cpu()
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         parts = [self.model.embed_text(ids, lengths) for ids, lengths in self._batches(texts)]
         return torch.cat(parts).cpu()
 
-    def classifier(self, prompts: Sequence[Sequence[str]]) -> Classifier:
+    @property
+    def similarity(self) -> Similarity:
+        """Raises DataError for a model that was not trained to compare."""
+        if self._similarity is None:
+            raise DataError(
+                f"{self.name} was not trained to compare pictures with texts",
+                why="none of its terms draws the two together",
+                mend="evaluate it with --probe, which reads its pictures' features only",
+            )
+        return self._similarity
+
+    @property
+    def _by_token(self) -> bool:
+        return not isinstance(self.similarity, Cosines)
+
+    def blocks(self, prompts: Sequence[Sequence[str]]) -> list[Sequence[Sequence[str]]]:
+        """Of a model that compares tokens by template: its classes are compared together."""
+        if not self._by_token:
+            return super().blocks(prompts)
+        by_template = [[[text] for text in texts] for texts in zip(*prompts, strict=True)]
+        return [own[n : n + TEXTS] for own in by_template for n in range(0, len(own), TEXTS)]
+
+    @torch.inference_mode()
+    def read_block(self, block: Sequence[Sequence[str]]) -> tuple[Tensor, ...]:
+        if not self._by_token:
+            return super().read_block(block)
+        (columns,) = self._batches([text for own in block for text in own])
+        return tuple(one.cpu() for one in self.similarity.read_text(*columns))
+
+    def classifier_of(self, read: Read) -> Classifier:
         """By embeddings; for a model that compares tokens the mean of the prompts' similarities.
 
         That is how FILIP's prompts are averaged: tokens of two prompts have no common mean (Yao et
         al. 2022, arXiv:2111.07783, section 3.3).
         """
-        if self._by_embedding:
-            return super().classifier(prompts)
-        by_template = [self._read(texts) for texts in zip(*prompts, strict=True)]
+        if not self._by_token:
+            return super().classifier_of(read)
+        texts = [tuple(one.to(self.device) for one in block) for block in read.blocks]
+        num_classes = max(read.places) + 1
 
         @torch.inference_mode()
         def scores(pictures: Tensor) -> Tensor:
-            sent = pictures.to(self.device)
-            return torch.stack([one.scores(sent).float() for one in by_template]).mean(0).cpu()
+            image = self.similarity.read_image(pictures.to(self.device))
+            found = torch.cat([self.similarity.by_image(image, one).float() for one in texts], 1)
+            return read.every(torch.stack(torch.split(found, num_classes, dim=1)).mean(0).cpu())
 
         return scores
 
     @torch.inference_mode()
-    def _read(self, texts: Sequence[str]) -> Similarity:
-        similarity = self.model.similarity()
-        assert similarity is not None
-        similarity.read_texts(self._batches(texts))
-        return similarity
+    def rows(self, pictures: Tensor) -> Tensor:
+        """Normalised embeddings [n, d], or for a model that compares tokens those [n, P, d]."""
+        if not self._by_token:
+            return super().rows(pictures)
+        return self.similarity.read_image(pictures.to(self.device)).float().cpu()
+
+    @torch.inference_mode()
+    def compared(self, rows: Tensor, captions: Sequence[str]) -> tuple[Rows, Rows]:
+        """For a model that compares tokens two tables of all pictures and all captions, each by
+        its own tokens: a picture finds captions by the first, a caption pictures by the other."""
+        if not self._by_token:
+            return super().compared(rows, captions)
+        texts = [self.similarity.read_text(*columns) for columns in self._batches(captions)]
+        tables: list[tuple[Tensor, Tensor]] = []
+        for some in torch.split(rows, TEXTS):
+            image = some.to(self.device)
+            both = [self.similarity.both(image, text) for text in texts]
+            to_text, to_image = (torch.cat(one, 1).float().cpu() for one in zip(*both, strict=True))
+            tables.append((to_text, to_image))
+        to_text, to_image = (torch.cat(one) for one in zip(*tables, strict=True))
+        return lambda part: to_text[part], lambda part: to_image.T[part]
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
         ids, lengths = tokenizer.encode(texts, self.context)

@@ -74,7 +74,7 @@ def _outcome(
         {
             **encoder.protocol,
             "split": test_set.split,
-            "features": "normalised",
+            "features": f"{encoder.features}, normalised",
             "fit": "logistic regression by L-BFGS; C by the accuracy on a part of train, then all",
             "validation_part": VALIDATION,
             "c": c,

@@ -121,21 +121,21 @@ class Prompted(Task[Part]):
         import torch
 
         from seedbed.evaluate.pretrained import TrainedEncoder
-        from seedbed.evaluate.zeroshot import counted, prompts_of
+        from seedbed.evaluate.zeroshot import counted, namesakes_after, prompts_of
 
         if model.similarity() is None:
             return None
         test_set, training = self.one.test_set, model.training
         encoder = TrainedEncoder(test_set.name, model, self.crop, self.size, part.context)
         found: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
-        num_not_finite = 0
+        num_not_finite, after = 0, namesakes_after(test_set.classes)
         try:
             classifier = encoder.classifier(prompts_of(test_set.classes, test_set.templates))
             for first in range(0, len(part.images), BATCH):
                 rows = slice(first, first + BATCH)
                 # A copy: the pictures may be mapped from a file, and are not for writing.
                 scores = classifier(torch.tensor(part.images[rows])).float().cpu()
-                *both, bad = counted(scores, torch.from_numpy(part.labels[rows]))
+                *both, bad = counted(scores, torch.from_numpy(part.labels[rows]), after)
                 found.append(np.stack(both))
                 num_not_finite += bad
         finally:

@@ -6,10 +6,10 @@ Recall at k as papers state it: the share of queries for which a true partner is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +19,9 @@ from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import TestSet
+
+if TYPE_CHECKING:
+    from seedbed.evaluate.encoder import Rows
 
 TASK = "zeroshot_retrieval"
 KS = (1, 5, 10)
@@ -39,7 +42,7 @@ def retrieve(
             owner += [number] * len(example.captions)
             number += 1
         for place, encoder in enumerate(encoders):
-            pictures[place].append(encoder.embed_images(part.pictures[place]).float())
+            pictures[place].append(encoder.rows(part.pictures[place]))
     truth = np.array(owner)
     return [
         _outcome(encoder, test_set, torch.cat(own), captions, truth)
@@ -54,23 +57,23 @@ def _outcome(
     captions: Sequence[str],
     owner: NDArray[np.int64],
 ) -> Outcome:
-    images = F.normalize(pictures, dim=-1)
-    texts = F.normalize(encoder.embed_texts(captions).float(), dim=-1)
-    if not bool(torch.isfinite(images).all() and torch.isfinite(texts).all()):
-        raise DataError(
-            f"{encoder.name} on {test_set.name}: an embedding is no number",
-            why="its weights or its features are not finite",
-            mend="evaluate an earlier checkpoint: this one has diverged",
-        )
-    by_text = best_ranks(texts, images, [[int(one)] for one in owner])
-    partners: list[list[int]] = [[] for _ in range(len(images))]
+    of_pictures, of_captions = encoder.compared(pictures, captions)
+    partners: list[list[int]] = [[] for _ in range(len(pictures))]
     for caption, picture in enumerate(owner):
         partners[picture].append(caption)
-    by_image = best_ranks(images, texts, partners)
+    try:
+        by_text = best_ranks(of_captions, [[int(one)] for one in owner])
+        by_image = best_ranks(of_pictures, partners)
+    except FloatingPointError:
+        raise DataError(
+            f"{encoder.name} on {test_set.name}: a score is no number",
+            why="its weights or its features are not finite",
+            mend="evaluate an earlier checkpoint: this one has diverged",
+        ) from None
     values = {f"image_retrieval_recall@{k}": float((by_text < k).mean()) for k in KS}
     values |= {f"text_retrieval_recall@{k}": float((by_image < k).mean()) for k in KS}
-    chance = {f"image_retrieval_recall@{k}": min(1.0, k / len(images)) for k in KS}
-    scores = Scores(np.arange(len(images)), {"caption_rank": by_image}, len(captions))
+    chance = {f"image_retrieval_recall@{k}": min(1.0, k / len(pictures)) for k in KS}
+    scores = Scores(np.arange(len(pictures)), {"caption_rank": by_image}, len(captions))
     return Outcome(
         encoder.name,
         test_set.name,
@@ -83,13 +86,17 @@ def _outcome(
     )  # fmt: skip
 
 
-def best_ranks(
-    queries: Tensor, candidates: Tensor, partners: Sequence[Sequence[int]]
-) -> NDArray[np.int64]:
-    """Of each query, how many candidates that are no partner score as high as its best one [n]."""
-    ranks = np.empty(len(queries), np.int64)
-    for first in range(0, len(queries), QUERIES):
-        scores = queries[first : first + QUERIES] @ candidates.T
+def best_ranks(scores_of: Rows, partners: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Of each query, how many candidates that are no partner score as high as its best one [n].
+
+    `scores_of` a part of the queries are [part, candidates]. Raises FloatingPointError where one is
+    no number.
+    """
+    ranks = np.empty(len(partners), np.int64)
+    for first in range(0, len(partners), QUERIES):
+        scores = scores_of(slice(first, first + QUERIES))
+        if not bool(torch.isfinite(scores).all()):
+            raise FloatingPointError
         for row, own in enumerate(scores):
             mine = torch.tensor(partners[first + row])
             best = own[mine].max()

@@ -36,12 +36,14 @@ def classify(
 
     Columns: `label`, `predicted`, and `above`, the number of other classes that did not score less
     than the true one: 0 is right. A class that scores the same counts against it, so that a model
-    whose embeddings have collapsed is right nowhere. All models read one stream of pictures. Raises
-    DataError where no template is given, or a score is no number.
+    whose embeddings have collapsed is right nowhere; of classes with one name the first is before
+    the others, as argmax has it. All models read one stream of pictures. Raises DataError where no
+    template is given, or a score is no number.
     """
     chosen = checked_templates(list(templates or test_set.templates), f"{test_set.uri}/{TEMPLATES}")
     prompts = prompts_of(test_set.classes, chosen)
     classifiers = [encoder.classifier(prompts) for encoder in encoders]
+    after = namesakes_after(test_set.classes)
     labels: list[int] = []
     found: list[list[torch.Tensor]] = [[] for _ in encoders]
     for part in parts(test_set, encoders, batch=batch, rank=rank, of=of):
@@ -50,7 +52,7 @@ def classify(
         for place, (classifier, pictures) in enumerate(
             zip(classifiers, part.pictures, strict=True)
         ):
-            both = classified(encoders[place].name, classifier(pictures), truth)
+            both = classified(encoders[place].name, classifier(pictures), truth, after)
             found[place].append(torch.from_numpy(np.stack(both)))
     ids = np.arange(len(labels), dtype=np.int64) * of + rank
     return [_scores(ids, labels, columns, len(test_set.classes)) for columns in found]
@@ -61,12 +63,25 @@ def prompts_of(classes: Sequence[str], templates: Sequence[str]) -> list[list[st
     return [[template.replace(NAME, name) for template in templates] for name in classes]
 
 
-def classified(name: str, scores: torch.Tensor, truth: torch.Tensor) -> Classified:
+def namesakes_after(classes: Sequence[str]) -> torch.Tensor:
+    """For each class, how many of the later ones have its name [classes]: ImageNet has two called
+    missile, which no model can tell apart."""
+    seen: dict[str, int] = {}
+    after = []
+    for name in reversed(classes):
+        after.append(seen.get(name, 0))
+        seen[name] = after[-1] + 1
+    return torch.tensor(after[::-1])
+
+
+def classified(
+    name: str, scores: torch.Tensor, truth: torch.Tensor, after: torch.Tensor
+) -> Classified:
     """Of scores [n, classes] the best class, and how many others reach the true one's.
 
     Raises DataError where a score is no number.
     """
-    predicted, above, num_not_finite = counted(scores, truth)
+    predicted, above, num_not_finite = counted(scores, truth, after)
     if num_not_finite:
         raise DataError(
             f"{name}: a score is no number",
@@ -77,13 +92,14 @@ def classified(name: str, scores: torch.Tensor, truth: torch.Tensor) -> Classifi
 
 
 def counted(
-    scores: torch.Tensor, truth: torch.Tensor
+    scores: torch.Tensor, truth: torch.Tensor, after: torch.Tensor
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """`classified` where scores may be no numbers, which count against the true class; and of how
-    many pictures some are."""
+    many pictures some are. `after` are the `namesakes_after` of each class."""
     own = scores.gather(1, truth[:, None])
     # Not `>=`: NaN is neither more nor less.
     above = (~(scores < own)).sum(1) - 1
+    above -= torch.where(torch.isfinite(own[:, 0]), after[truth], 0)
     num_not_finite = int((~torch.isfinite(scores)).any(1).sum())
     return scores.argmax(1).numpy(), above.numpy(), num_not_finite
 
@@ -156,7 +172,9 @@ def mean_per_class(scores: Scores) -> float:
 def protocol_of(test_set: TestSet, mark: str, templates: Sequence[str] = ()) -> dict[str, Any]:
     """What of a test set decides the numbers, beside the model."""
     chosen = list(templates or test_set.templates)
+    repeated = len(set(test_set.classes)) < len(test_set.classes)
     return {
+        **({"namesakes": "the first is predicted"} if repeated else {}),
         "split": test_set.split,
         "num_templates": len(chosen),
         "templates": digest(chosen),

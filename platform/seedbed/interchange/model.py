@@ -102,7 +102,7 @@ class Model:
         return self._numbers([(scale * one).softmax(-1) for one in scores], "picture")
 
     def encoder(self, name: str) -> TrainedEncoder:
-        """As evaluations ask for it. Raises DataError for a model that compares no texts."""
+        """As evaluations ask for it."""
         crop, size = self.described.crop, self.described.image.size
         return TrainedEncoder(name, self.pretrainer, crop, size, self._context)
 

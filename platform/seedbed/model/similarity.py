@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,30 +22,59 @@ class Encoders(Protocol):
         """Token ids [n, L] and lengths [n] to [n, embed_dim]."""
 
 
-class Similarity(Protocol):
+class Similarity(ABC):
     """Encodes captions once, then compares pictures with all of them."""
+
+    @abstractmethod
+    def read_text(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Token ids [m, L] and lengths [m] to what is compared of these captions, [m, ...] each."""
+
+    @abstractmethod
+    def read_image(self, images: Tensor) -> Tensor:
+        """uint8 [n, S, S, 3] to what is compared of these pictures [n, ...]."""
+
+    @abstractmethod
+    def both(self, image: Tensor, text: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """How alike they are [n, m], by the picture and by the caption; the same for cosines."""
+
+    def by_image(self, image: Tensor, text: tuple[Tensor, ...]) -> Tensor:
+        """The first of `both`, by which pictures are classified."""
+        return self.both(image, text)[0]
 
     def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
         """Encode the captions, given as batches of token ids [m, L] and lengths [m]."""
+        self.texts = [self.read_text(ids, lengths) for ids, lengths in batches]
 
     def scores(self, images: Tensor) -> Tensor:
         """uint8 [n, S, S, 3] to [n, number of captions]: the more alike, the higher."""
+        import torch
+
+        image = self.read_image(images)
+        return torch.cat([self.by_image(image, text) for text in self.texts], dim=1)
 
 
-class Cosines:
+class Cosines(Similarity):
     """The cosine of embeddings."""
 
     def __init__(self, encoders: Encoders) -> None:
         self.encoders = encoders
 
+    def read_text(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        import torch.nn.functional as F
+
+        return (F.normalize(self.encoders.embed_text(ids, lengths).float(), dim=-1),)
+
+    def read_image(self, images: Tensor) -> Tensor:
+        import torch.nn.functional as F
+
+        return F.normalize(self.encoders.embed_image(images).float(), dim=-1)
+
+    def both(self, image: Tensor, text: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        cosines = image @ text[0].T
+        return cosines, cosines
+
     def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
         import torch
-        import torch.nn.functional as F
 
-        parts = [self.encoders.embed_text(ids, lengths).float() for ids, lengths in batches]
-        self.texts = F.normalize(torch.cat(parts), dim=-1)
-
-    def scores(self, images: Tensor) -> Tensor:
-        import torch.nn.functional as F
-
-        return F.normalize(self.encoders.embed_image(images).float(), dim=-1) @ self.texts.T
+        # One product for all: its parts could differ in a last bit.
+        self.texts = [(torch.cat([self.read_text(ids, lengths)[0] for ids, lengths in batches]),)]

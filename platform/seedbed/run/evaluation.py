@@ -93,11 +93,11 @@ class Scoring:
     ) -> None:
         import torch
 
-        from seedbed.evaluate.zeroshot import prompts_of
+        from seedbed.evaluate.zeroshot import namesakes_after, prompts_of
         from seedbed.interchange.loading import model_of_trial
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        prompts = prompts_of(classes, templates)
+        prompts, self.after = prompts_of(classes, templates), namesakes_after(classes)
         self.models: list[tuple[str, int, Callable[[Tensor], Tensor]]] = []
         for trial in trials:
             model = model_of_trial(trial).to(device)
@@ -120,7 +120,7 @@ class Scoring:
                 for first in range(0, len(truth), BATCH)
             ]
             scores = torch.cat(parts).float().cpu()
-            out[f"{name}/predicted"], out[f"{name}/above"], _ = counted(scores, truth)
+            out[f"{name}/predicted"], out[f"{name}/above"], _ = counted(scores, truth, self.after)
             out[f"{name}/bad"] = (~torch.isfinite(scores)).any(1).numpy()
         return out
 

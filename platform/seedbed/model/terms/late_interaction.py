@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -178,7 +178,7 @@ class LateInteraction(Term):
         return TokenSimilarity(layers, encoders)
 
 
-class TokenSimilarity:
+class TokenSimilarity(Similarity):
     """Over a picture's tokens, the mean of the best cosine with a caption's.
 
     From picture to caption as in the paper's code (Sense-GVT/DeCLIP), but over the caption's own
@@ -188,19 +188,22 @@ class TokenSimilarity:
 
     def __init__(self, maps: nn.ModuleDict, encoders: Encoders) -> None:
         self.maps, self.encoders = maps, encoders
-        self.texts: list[tuple[Tensor, Tensor]] = []
 
-    def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        self.texts = []
-        for ids, lengths in batches:
-            text = self.encoders.towers["text"](ids, lengths)
-            self.texts.append((self._mapped("text_map", text.tokens), text.mask))
+    def read_text(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Normalised tokens [m, L, dim], and which of them are the caption's own [m, L]."""
+        text = self.encoders.towers["text"](ids, lengths)
+        return self._mapped("text_map", text.tokens), text.mask
 
-    def scores(self, images: Tensor) -> Tensor:
-        import torch
+    def read_image(self, images: Tensor) -> Tensor:
+        """Normalised tokens [n, P, dim]."""
+        return self._mapped("image_map", self.encoders.towers["image"](images).tokens)
 
-        tokens = self._mapped("image_map", self.encoders.towers["image"](images).tokens)
-        return torch.cat([token_scores(tokens, text, mask) for text, mask in self.texts], dim=1)
+    def both(self, image: Tensor, text: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        to_text, to_image = both_scores(image, *text)
+        return to_text, to_image.T
+
+    def by_image(self, image: Tensor, text: tuple[Tensor, ...]) -> Tensor:
+        return token_scores(image, *text)
 
     def _mapped(self, side: str, tokens: Tensor) -> Tensor:
         """[n, L, width] to normalised [n, L, dim]."""
