@@ -368,9 +368,13 @@ def test_only_shards_newer_than_the_manifest_are_read(
 ) -> None:
     """A shard spoiled behind its time is let through, so it was not read."""
     with_manifest(folder, tmp_path)
+    corpus = Corpus(uri=str(folder), split="all", caption="txt")
+    open_corpus(corpus, home)  # which keeps what is known of its rows
     path = folder / "00001.tar"
     recolour(path, path.stat().st_mtime_ns)
-    open_corpus(Corpus(uri=str(folder), split="all", caption="txt"), home)
+    open_corpus(corpus, home)
+    with pytest.raises(DataError, match=r"00001\.tar is not the one that manifest\.json describes"):
+        open_corpus(corpus, tmp_path / "where its rows are read")
 
 
 def test_a_split_that_is_not_there_is_refused_with_the_nearest(

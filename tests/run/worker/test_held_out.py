@@ -16,6 +16,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.shards.index import read_bad
 from seedbed.errors import DataError, StudyError
+from seedbed.evaluate.tasks.held_out_captions import Part
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
@@ -24,7 +25,7 @@ from seedbed.recall import check_scored_alike
 from seedbed.recipe.recipe import Budget, Recipe
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.cohort import CohortTraining
-from seedbed.run.worker.held_out import read_held_out
+from seedbed.run.worker.held_out import HeldOutPairs, read_held_out
 from seedbed.run.worker.recording import Recorder
 from seedbed.storage.folder import Folder
 from seedbed.study.cell import Cell
@@ -162,6 +163,12 @@ def test_a_study_whose_trials_were_scored_on_different_pictures_is_refused() -> 
     check_scored_alike([row for row in rows if row.key != "k2"] + [failed])
 
 
+def of_captions(pairs: HeldOutPairs) -> Part:
+    """What the retrieval of captions made of them."""
+    (made,) = (made for _, made in pairs.asked if isinstance(made, Part))
+    return made
+
+
 def test_a_second_cohort_reads_no_held_out_row_of_the_corpus(
     folder: Path, home: Path, tmp_path: Path, spoil: Spoil
 ) -> None:
@@ -173,12 +180,11 @@ def test_a_second_cohort_reads_no_held_out_row_of_the_corpus(
     parts = [read_held_out(what, rank, 2) for rank in range(2)]
     for other in (second, *parts):
         assert (other.digest, other.faults) == (first.digest, first.faults)
-    ((_, whole),) = first.asked
-    ((_, again),) = second.asked
+    whole, again = of_captions(first), of_captions(second)
     assert np.array_equal(whole.pairs.images, again.pairs.images)
     assert np.array_equal(whole.candidates.of_100, again.candidates.of_100)
     for rank, part in enumerate(parts):
-        ((_, mine),) = part.asked
+        mine = of_captions(part)
         assert mine.candidates.names == whole.candidates.names
         assert np.array_equal(mine.pairs.ids, whole.pairs.ids[rank::2])
         assert np.array_equal(mine.pairs.images, whole.pairs.images[rank::2])
