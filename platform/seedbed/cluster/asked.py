@@ -14,7 +14,8 @@ class Asked:
     `workers` of a cohort, `data_parallel` of them to one variant. Their GPUs are of the kind
     `accelerator`, by Ray's name, on nodes of at least `gpus_per_node`; each worker has `data_cpus`
     data tasks at a time and `worker_memory` bytes of a node's, and its variants may take
-    `device_memory` bytes of its device. The study holds at most `max_gpus` GPUs at a time, and the
+    `device_memory` bytes of its device; a data task beside them has `task_memory` bytes of the
+    node's, as far as that is known. The study holds at most `max_gpus` GPUs at a time, and the
     nodes that it makes a cluster start cost at most `max_price` dollars an hour, by the file
     `prices`.
     """
@@ -26,6 +27,7 @@ class Asked:
     data_cpus: int = 0
     worker_memory: float = 0.0
     device_memory: float = 0.0
+    task_memory: float = 0.0
     max_gpus: int = 0
     max_price: float = 0.0
     prices: str = ""

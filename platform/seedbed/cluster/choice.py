@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from seedbed.cluster.cards import room
 from seedbed.cluster.layout import CORES_A_GPU, Layout, Shares, lay_out, shares_of
 from seedbed.cluster.limits import within
 from seedbed.cluster.memory import check_gpus, parts_for, variants_for
+from seedbed.cluster.node_memory import check_tasks, task_memory, within_memory, worker_places
 from seedbed.cluster.store import within_store
 from seedbed.plan.cohort import Cohort
 from seedbed.plan.plan import Plan
@@ -26,12 +28,19 @@ def choose(
     capacity: Capacity,
     *,
     trains: bool = True,
+    pair_bytes: float = 0.0,
 ) -> Layout:
     """The layout of `cohorts`, some of `plan`'s, on what of `capacity` they may use.
 
-    Raises ResourceError where they can never fit. Cohorts that do not train need no memory.
+    Of their corpora a pair has `pair_bytes` on average, where that is known. Raises ResourceError
+    where they can never fit. Cohorts that do not train need no memory.
     """
+    if trains:
+        needed = task_memory(cohorts, asked.least_workers, pair_bytes)
+        asked = replace(asked, task_memory=needed)
     allowed = within(capacity, asked)
+    if trains:
+        check_tasks(allowed, asked.task_memory)
     num_gpus = int(allowed.most.get("GPU", 0))
     memory = room(allowed, asked.device_memory) if trains and num_gpus else None
     why = ""
@@ -49,13 +58,15 @@ def choose(
         shares=shares,
         has=has,
         nodes=allowed.nodes,
+        places=math.inf if num_gpus or not asked.worker_memory else worker_places(allowed, asked),
     )
     if layout.use_gpu:
         layout = _with_data(layout, allowed, asked)
     if asked.data_cpus:
         layout = replace(layout, data_tasks=asked.data_cpus)
+    layout = replace(layout, worker_memory=asked.worker_memory)
     if trains:
-        layout = within_store(layout, cohorts, allowed)
+        layout = within_store(within_memory(layout, allowed, asked), cohorts, allowed)
     if memory is not None:
         for cohort in cohorts:  # one variant that fits no card is refused
             for trial in cohort.trials:
@@ -66,7 +77,6 @@ def choose(
         accelerator=asked.accelerator,
         labels=allowed.labels,
         one_node=1 < layout.num_workers <= asked.gpus_per_node,
-        worker_memory=asked.worker_memory,
         device_memory=asked.device_memory,
         on_cpu=layout.use_gpu and os.environ.get(DEVICE) == "cpu",
         words=f"{layout.words}{why}; {_limits(asked)}{allowed.words}",

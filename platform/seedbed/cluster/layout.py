@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,11 +94,13 @@ def lay_out(
     shares: Shares = Shares(),
     has: str = "has",
     nodes: Sequence[Mapping[str, float]] = (),
+    places: float = math.inf,
 ) -> Layout:
     """Fit cohorts on `cluster` (Ray's resources: CPU, GPU), with the workers that were asked for.
 
     Those that it has, or `has` says "can have". `nodes` are the kinds of its nodes, where they are
-    known: a worker computes on one of them, and so does a task that reads its data.
+    known: a worker computes on one of them, and so does a task that reads its data. Their memory
+    has room for `places` workers in all.
 
     Where none were, as many as `shares` and the cluster allow, each with some of a cohort's
     variants: small models gain more by that than by threads. Raises ResourceError with the
@@ -107,26 +110,14 @@ def lay_out(
     use_gpu = gpus > 0
     num_workers, data_parallel = asked.least_workers, asked.data_parallel or 1
     need = num_workers + DATA_CPUS
-    if need > cpus:
-        raise ResourceError(
-            f"a cohort needs {need} CPUs and the cluster {has} {cpus}",
-            why=f"{num_workers} workers x 1 CPU + {DATA_CPUS} CPU for its data tasks = {need}",
-            mend="add CPUs, or lower --workers" if num_workers > 1 else "add CPUs",
-        )
-    if use_gpu and num_workers > gpus:
-        each = asked.worker_memory / 1e9
-        raise ResourceError(
-            f"a cohort needs {num_workers} GPUs and the cluster {has} {gpus}",
-            why=f"{num_workers} workers x 1 GPU = {num_workers}"
-            + (f", and no node takes more than its memory / {each:g} GB of them" if each else ""),
-            mend="add GPUs, or lower --workers" + (" or --worker-memory" if each else ""),
-        )
+    _check_one(cpus, gpus, places, asked, has)
     concurrent = min(cpus // need, gpus // num_workers if use_gpu else cpus, num_cohorts)
-    concurrent = max(1, concurrent)
+    concurrent = max(1, int(min(concurrent, places / num_workers)))
     share = cpus // concurrent
     why = "asked for"
     if not asked.workers:
-        room = (gpus // concurrent if use_gpu else share) // data_parallel
+        room = gpus // concurrent if use_gpu else share
+        room = int(min(room, places / concurrent)) // data_parallel
         num_shares = max((n for n in shares.allowed if n <= room), default=1)
         num_workers = num_shares * data_parallel
         why = f"{shares.why}, and there is room for {_plural(room, 'worker')}"
@@ -147,6 +138,34 @@ def lay_out(
         f"{_plural(num_workers, 'worker')} of {_plural(threads, 'thread')}, "
         f"{data_parallel} to a variant ({why})",
     )
+
+
+def _check_one(cpus: int, gpus: int, places: float, asked: Asked, has: str) -> None:
+    """Raise ResourceError where not even one cohort fits, of as few workers as were asked for."""
+    num_workers = asked.least_workers
+    need = num_workers + DATA_CPUS
+    if need > cpus:
+        raise ResourceError(
+            f"a cohort needs {need} CPUs and the cluster {has} {cpus}",
+            why=f"{num_workers} workers x 1 CPU + {DATA_CPUS} CPU for its data tasks = {need}",
+            mend="add CPUs, or lower --workers" if num_workers > 1 else "add CPUs",
+        )
+    if 0 < gpus < num_workers:
+        each = asked.worker_memory / 1e9
+        raise ResourceError(
+            f"a cohort needs {num_workers} GPUs and the cluster {has} {gpus}",
+            why=f"{num_workers} workers x 1 GPU = {num_workers}"
+            + (f", and no node takes more than its memory / {each:g} GB of them" if each else ""),
+            mend="add GPUs, or lower --workers" + (" or --worker-memory" if each else ""),
+        )
+    if num_workers > places:
+        raise ResourceError(
+            f"a cohort needs {num_workers} workers, and the memory of the cluster is enough for "
+            f"{places:g}",
+            why=f"each has {asked.worker_memory / 1e9:g} GB of one node's, beside a data task of "
+            f"{asked.task_memory / 1e9:.2g} GB on each node",
+            mend="add nodes, or lower --workers or --worker-memory",
+        )
 
 
 def check_batch(plan: Plan, num_workers: int) -> None:

@@ -15,6 +15,8 @@ from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity, at_most
 from seedbed.cluster.cards import CARDS, LABEL
+from seedbed.cluster.memory import gigabytes
+from seedbed.cluster.node_memory import places
 from seedbed.cluster.prices import KNOWN, Prices
 from seedbed.errors import ResourceError, nearest
 
@@ -51,8 +53,7 @@ def usable(resources: Mapping[str, float], asked: Asked) -> Mapping[str, float]:
     """Of a node with no more GPUs than workers that its memory holds: each has one of them."""
     if not (asked.worker_memory and resources.get("GPU")):
         return resources
-    places = resources.get("memory", 0) // asked.worker_memory
-    return {**resources, "GPU": float(min(resources["GPU"], places))}
+    return {**resources, "GPU": float(min(resources["GPU"], places(resources, asked)))}
 
 
 def _suited(capacity: Capacity, asked: Asked) -> Capacity:
@@ -76,7 +77,7 @@ def _suited(capacity: Capacity, asked: Asked) -> Capacity:
     able = [
         node
         for node in [*(one.resources for one in types), *(node for _, node in present)]
-        if (node.get("GPU") or not wants_gpus) and node.get("memory", 0) >= asked.worker_memory
+        if (node.get("GPU") or not wants_gpus) and (not asked.worker_memory or places(node, asked))
     ]
     if not able and not capacity.unknown:
         raise _never(capacity, asked)
@@ -95,16 +96,22 @@ def _never(capacity: Capacity, asked: Asked) -> ResourceError:
     if asked.accelerator and asked.accelerator not in there:
         near = nearest(asked.accelerator, there or CARDS)
         mend = f"{near} A node type says its kind as a resource: {{{LABEL}{asked.accelerator}: 1}}"
-    largest = max((n.get("memory", 0) for n in seen if suits(n, asked)), default=0)
-    places, count = int(largest // (asked.worker_memory or 1)), max(1, asked.gpus_per_node)
+    wants_gpus = asked.accelerator or asked.gpus_per_node or capacity.most.get("GPU")
+    able = [n for n in seen if suits(n, asked)] if wants_gpus else seen
+    largest = max(able, key=lambda node: node.get("memory", 0), default={})
+    count = max(1, asked.gpus_per_node)
+    fitting = places(largest, asked) if asked.worker_memory else count
     why = ""
-    if largest and places < count:
+    if largest.get("memory") and fitting < count:
+        left = largest["memory"] - asked.task_memory
+        task = f" beside the {gigabytes(asked.task_memory)} of a data task"
         why = (
             f"{count} x {asked.worker_memory / 1e9:g} GB = "
-            f"{count * asked.worker_memory / 1e9:g} GB, and a node has {largest / 1e9:.4g} GB; "
+            f"{count * asked.worker_memory / 1e9:g} GB, and a node has {left / 1e9:.4g} GB"
+            f"{task if asked.task_memory else ''}; "
         )
-        mend = f"--worker-memory {math.floor(largest / count / 1e8) / 10:g}, or " + (
-            f"--gpus-per-node {places}" if places else mend
+        mend = f"--worker-memory {math.floor(left / count / 1e8) / 10:g}, or " + (
+            f"--gpus-per-node {fitting}" if fitting else mend
         )
     return ResourceError(
         f"no node of the cluster has {' and '.join(filter(None, wanted))}",
@@ -167,7 +174,7 @@ def _affordable(
     best: tuple[int, Sequence[NodeType], tuple[tuple[str, str], ...]] = (0, (), ())
     for count in range(1, len(suited) + 1):
         used = suited[:count]
-        labels = _telling(used, [one for one in capacity.node_types if one not in used])
+        labels = telling(used, [one for one in capacity.node_types if one not in used])
         if labels is None and count < len(suited):
             continue
         room = int(at_most([], used, capacity.max_workers).get("GPU", 0))
@@ -177,7 +184,7 @@ def _affordable(
     return best
 
 
-def _telling(
+def telling(
     used: Sequence[NodeType], others: Sequence[NodeType]
 ) -> tuple[tuple[str, str], ...] | None:
     """A label that all of `used` have, with values that none of `others` has, as Ray selects by it;

@@ -123,16 +123,23 @@ def store_of(resources: Mapping[str, float]) -> float:
     return stated or min(MOST_STORE, STORE_SHARE * resources.get("memory", 0.0))
 
 
+def workers_on(node: Mapping[str, float], layout: Layout) -> int:
+    """How many workers may come to a node, at most."""
+    if layout.use_gpu:
+        room = int(node.get("GPU", 0))
+    else:
+        room = int(node.get("CPU", 0) / layout.cpus_per_worker)
+    if layout.worker_memory:
+        room = min(room, int(node.get("memory", 0) // layout.worker_memory))
+    return min(room, layout.concurrent * layout.num_workers)
+
+
 def _places(layout: Layout, capacity: Capacity) -> Iterator[Place]:
     """The nodes that workers may come to, and whose store is known."""
     nodes = [(one.name, one.resources) for one in capacity.node_types]
     nodes += [(name or "a node that is there", node) for name, node in capacity.present]
     for name, node in nodes:
-        if layout.use_gpu:
-            room = int(node.get("GPU", 0))
-        else:
-            room = int(node.get("CPU", 0) / layout.cpus_per_worker)
-        num_workers = min(room, layout.concurrent * layout.num_workers)
+        num_workers = workers_on(node, layout)
         if num_workers and (store := store_of(node)):
             yield Place(name, store, num_workers)
 

@@ -18,6 +18,7 @@ from seedbed.cluster.autoscaler import Scaling
 from seedbed.cluster.capacity import cluster_capacity
 from seedbed.cluster.choice import choose
 from seedbed.cluster.layout import Layout
+from seedbed.cluster.node_memory import pair_bytes
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.render.augmentation import all_assets
@@ -80,7 +81,9 @@ def run_plan(
     if not chosen:
         progress.close()
         return outcome
-    chosen, layout, scaling = _laid_out(plan, chosen, asked, store, trains=surface is None)
+    chosen, layout, scaling = _laid_out(
+        plan, chosen, asked, store, trains=surface is None, pair_bytes=pair_bytes(corpora)
+    )
     progress.say(f"layout  {layout.words}")
     forget(store, plan, outcome, chosen)
     forgive(store, [trial.key for start in chosen for trial in start.cohort.trials])
@@ -118,13 +121,19 @@ def _of(cohort: Cohort, attempts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _laid_out(
-    plan: Plan, chosen: Sequence[Start], asked: Asked, store: Folder, *, trains: bool
+    plan: Plan,
+    chosen: Sequence[Start],
+    asked: Asked,
+    store: Folder,
+    *,
+    trains: bool,
+    pair_bytes: float,
 ) -> tuple[list[Start], Layout, Scaling | None]:
     """`chosen` as its devices hold them, and how they are laid out, which is kept in `store`; and
     what the cluster's autoscaler may start."""
     capacity = cluster_capacity()
     cohorts = [start.cohort for start in chosen]
-    layout = choose(plan, cohorts, asked, capacity, trains=trains)
+    layout = choose(plan, cohorts, asked, capacity, trains=trains, pair_bytes=pair_bytes)
     found, said = fitted(chosen, layout)
     layout = replace(layout, words=f"{layout.words}{said}")
     note_layout(store, plan, layout, capacity)
