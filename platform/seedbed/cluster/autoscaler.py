@@ -82,18 +82,27 @@ def scaling() -> Scaling | None:
 
 def present_nodes() -> list[tuple[str, Mapping[str, float]]]:
     """The nodes that are there: each one's type ("" for the head), and its resources."""
-    from ray.autoscaler.v2.sdk import get_cluster_resource_state
-    from ray.core.generated.autoscaler_pb2 import NodeStatus
-
-    client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
     nodes: list[tuple[str, Mapping[str, float]]] = []
-    for node in get_cluster_resource_state(client).node_states:
-        if node.status == NodeStatus.DEAD:
-            continue
+    for node in _alive():
         resources = dict(node.total_resources)
         is_head = "node:__internal_head__" in resources
         nodes.append(("" if is_head else node.ray_node_type_name, resources))
     return nodes
+
+
+def node_type_of(node: str) -> str:
+    """The type of the node of this id, as Ray prints it; "" of one that is not there."""
+    return next((str(one.ray_node_type_name) for one in _alive() if one.node_id.hex() == node), "")
+
+
+def _alive() -> list[Any]:
+    """What Ray says of each node that is there."""
+    from ray.autoscaler.v2.sdk import get_cluster_resource_state
+    from ray.core.generated.autoscaler_pb2 import NodeStatus
+
+    client = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
+    states = get_cluster_resource_state(client).node_states
+    return [node for node in states if node.status != NodeStatus.DEAD]
 
 
 def of_monitor(gcs_address: str) -> Scaling | None:

@@ -16,13 +16,15 @@ Status = Literal["ok", "caution", "bad", "skipped"]
 class Asked:
     """What a person wants examined: the addresses of results, corpus and MLflow, "" for none.
 
-    `address` is the Ray cluster's, "" where this machine is examined alone.
+    `address` is the Ray cluster's, "" where this machine is examined alone; `prices` a file of
+    what nodes cost, "" for ours.
     """
 
     storage: str = ""
     data: str = ""
     tracking_uri: str = ""
     address: str = ""
+    prices: str = ""
 
 
 @dataclass(frozen=True)

@@ -127,16 +127,23 @@ def nodes_of_cluster() -> list[Node]:
     free = ray._private.state.available_resources_per_node()
     alive = [node for node in ray.nodes() if node["Alive"]]
     alive.sort(key=lambda node: "node:__internal_head__" not in node["Resources"])
+    marks = short([node["NodeID"] for node in alive])
     return [
         Node(
             id=node["NodeID"],
-            name=f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})",
+            name=f"{node['NodeManagerAddress']} ({mark})",
             address=node["NodeManagerAddress"],
             resources=node["Resources"],
             free=free.get(node["NodeID"], {}),
         )
-        for node in alive
+        for node, mark in zip(alive, marks, strict=True)
     ]
+
+
+def short(ids: Sequence[str]) -> list[str]:
+    """The first digits of each, or the last ones where those tell them apart and these do not."""
+    first, last = [id[:6] for id in ids], [id[-6:] for id in ids]
+    return last if len(set(first)) < len(set(last)) else first
 
 
 def this_machine() -> Node:

@@ -59,7 +59,7 @@ def measured(number: int) -> dict[str, object]:
 
 def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not answers:
-        return skipped("no node has a GPU")
+        return skipped("no node that is there has a GPU")
     findings: list[Finding] = []
     for answer in answers:
         seen, counted = len(answer.facts["gpus"]), answer.node.gpus
