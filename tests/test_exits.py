@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from ray.train.v2._internal.exceptions import (
 
 from seedbed import errors
 from seedbed.cluster.losses import is_loss as is_loss_of_cluster
-from seedbed.cluster.own_job import RETRIED
+from seedbed.cluster.own_job import is_final
 from seedbed.errors import (
     BAD_DATA,
     INFRASTRUCTURE,
@@ -63,11 +64,63 @@ def test_errors_of_a_person_are_2_and_those_that_pass_are_75(name: str, status: 
     assert exit_status(getattr(errors, name)("it")) == status
 
 
-def test_what_starts_studies_again_does_so_for_the_infrastructure_alone() -> None:
-    sky = yaml.safe_load((CLUSTERS / "skypilot.yaml").read_text())["resources"]["job_recovery"]
-    assert sky["recover_on_exit_codes"] == [PASSING] and not sky.get("max_restarts_on_errors")
-    job = yaml.safe_load((CLUSTERS / "kuberay" / "rayjob.yaml").read_text())["spec"]
-    assert job["backoffLimit"] > 0 and f"{RETRIED}=1" in job["entrypoint"]
+TABLE = r"^\| (\d+) \| (.*?) \| (.*?) \| (.*?) \|$"
+
+
+def test_the_clusters_readme_has_the_table_and_says_how_often_each_tries_again() -> None:
+    rows = re.findall(TABLE, (CLUSTERS / "README.md").read_text(), flags=re.MULTILINE)
+    assert {int(status): words for status, words, _, _ in rows} == MEANINGS
+    for status, _, sky, job in rows:
+        again = int(status) == PASSING
+        assert ("3 more times" in sky and "3 more times" in job) == again
+        # What is not tried again is no job that failed, for KubeRay would try it.
+        assert job == ("done" if int(status) == COMPLETE else "stopped") or again
+        assert is_final(int(status)) == (int(status) not in (COMPLETE, PASSING))
+    assert not is_final(128 + 9)  # killed, as by the kernel
+
+
+def test_what_starts_studies_again_does_so_a_stated_number_of_times() -> None:
+    for name in ("rayjob.yaml", "kueue.yaml"):
+        job = next(
+            one["spec"]
+            for one in yaml.safe_load_all((CLUSTERS / "kuberay" / name).read_text())
+            if one["kind"] == "RayJob"
+        )
+        assert job["backoffLimit"] == 3
+        assert job["entrypoint"].startswith("python -m seedbed.cluster.own_job python studies/")
+    sky = yaml.safe_load((CLUSTERS / "skypilot.yaml").read_text())
+    # By these SkyPilot would try again for ever, or whatever the error is.
+    assert sky["resources"]["job_recovery"].keys() == {"strategy"}
+    assert sky["run"].startswith("bash clusters/again.sh ~/venv/bin/python studies/")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ends", "starts"),
+    [
+        ([COMPLETE], COMPLETE, 1),
+        ([WRONG], WRONG, 1),
+        ([PASSING, PASSING, COMPLETE], COMPLETE, 3),
+        ([PASSING, MISSING], MISSING, 2),
+        ([PASSING] * 9, PASSING, 4),
+    ],
+)
+def test_a_command_is_tried_again_where_the_infrastructure_failed_and_not_for_ever(
+    statuses: list[int], ends: int, starts: int, tmp_path: Path
+) -> None:
+    left = tmp_path / "left"
+    left.write_text("".join(f"{status}\n" for status in statuses))
+    take = f'read -r status < {left}; sed -i 1d {left}; exit "$status"'
+    done = subprocess.run(
+        ["bash", CLUSTERS / "again.sh", "bash", "-c", take],
+        env={**os.environ, "AGAIN_SECONDS": "0 0 0"}, check=False, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == ends
+    assert len(left.read_text().splitlines()) == len(statuses) - starts
+
+
+def test_the_pauses_between_tries_are_three() -> None:
+    (pauses,) = re.findall(r"AGAIN_SECONDS-([\d ]+)}", (CLUSTERS / "again.sh").read_text())
+    assert len(pauses.split()) == 3
 
 
 def raised(error: Exception) -> UserExceptionWithTraceback:

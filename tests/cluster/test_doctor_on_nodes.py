@@ -16,8 +16,7 @@ from ray.job_submission import JobSubmissionClient
 from seedbed.cluster.doctor.check import Answer, Asked, Finding
 from seedbed.cluster.doctor.examine import examine
 from seedbed.cluster.doctor.probing import nodes_of_cluster, on_nodes
-from seedbed.cluster.own_job import RETRIED
-from seedbed.exits import WRONG
+from seedbed.exits import COMPLETE, PASSING, WRONG
 from seedbed_local.service import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -105,26 +104,31 @@ def test_a_node_without_the_module_says_so(nodes: Cluster) -> None:
     assert all(isinstance(one, Finding) and "no_such_module" in one.what for one in found)
 
 
-def test_where_failed_jobs_are_retried_one_that_would_fail_again_ends_as_stopped(
-    nodes: Cluster,
+def test_as_a_job_what_would_fail_again_ends_as_stopped_and_what_may_pass_as_failed(
+    nodes: Cluster, tmp_path: Path
 ) -> None:
     client = JobSubmissionClient(f"http://127.0.0.1:{PORT}")
-    code = f"from seedbed.cluster.own_job import end_for_good; end_for_good(); exit({WRONG})"
-    ended = {}
-    for retried in ("", "1"):
-        environment = {"env_vars": {RETRIED: retried}}
-        until = time.monotonic() + 180
-        job = None
-        while job is None:
-            try:
-                job = client.submit_job(
-                    entrypoint=f'{sys.executable} -c "{code}"', runtime_env=environment
-                )
-            except RuntimeError as error:  # an agent starts after its node
-                assert "No available agent" in str(error) and time.monotonic() < until
-                time.sleep(1)
-        while not (status := client.get_job_status(job)).is_terminal():
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        ended[retried] = status.value
-    assert ended == {"": "FAILED", "1": "STOPPED"}
+    (tmp_path / "broken.py").write_text("import no_such_module")
+    commands = {
+        "wrong": f'{sys.executable} -c "exit({WRONG})"',
+        "broken": f"{sys.executable} {tmp_path / 'broken.py'}",  # before ours is imported
+        "passing": f'{sys.executable} -c "exit({PASSING})"',
+        "done": f'{sys.executable} -c "exit({COMPLETE})"',
+    }
+    jobs: dict[str, str] = {}
+    until = time.monotonic() + 180
+    while len(jobs) < len(commands):
+        name = next(name for name in commands if name not in jobs)
+        line = f"{sys.executable} -m seedbed.cluster.own_job {commands[name]}"
+        try:
+            jobs[name] = client.submit_job(entrypoint=line)
+        except RuntimeError as error:  # an agent starts after its node
+            assert "No available agent" in str(error) and time.monotonic() < until
+            time.sleep(1)
+    while not all(client.get_job_status(job).is_terminal() for job in jobs.values()):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    ended = {name: client.get_job_status(job).value for name, job in jobs.items()}
+    assert ended == {
+        "wrong": "STOPPED", "broken": "STOPPED", "passing": "FAILED", "done": "SUCCEEDED"
+    }  # fmt: skip

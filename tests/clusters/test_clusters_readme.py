@@ -73,7 +73,8 @@ def check_seedbed(words: list[str]) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     (command,) = (one for one in commands() if words[0] == one.NAME)
     command.arguments(parser)
-    parser.parse_args(words[1:])
+    if words[1:]:  # else it is only spoken of
+        parser.parse_args(words[1:])
 
 
 def check_aws(words: list[str]) -> None:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from seedbed.cluster.own_job import end_for_good
 from seedbed.commands.study.faults import study_is_defined
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
@@ -37,8 +36,6 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
         print(f"error: the cluster was lost ({error}); the same command goes on", file=sys.stderr)
         code = PASSING
     sys.stdout.flush()
-    if code not in (COMPLETE, PASSING):
-        end_for_good()
     sys.exit(code)
 
 
