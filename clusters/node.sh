@@ -6,6 +6,7 @@ export RAY_AUTH_MODE=token
 # Ray's launcher says 1, and every training process would inherit that.
 unset OMP_NUM_THREADS
 chmod 600 ~/.ray/auth_token ~/.seedbed/cluster.env ~/.mlflow/credentials
+if [ -e ~/.aws/credentials ]; then chmod 600 ~/.aws/credentials; fi  # of gcp.yaml
 set -a
 . ~/.seedbed/cluster.env
 set +a

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import googleapiclient
-import httplib2
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google_auth_httplib2 import AuthorizedHttp
-from googleapiclient import discovery
-from ray.autoscaler._private.gcp.node import GCPCompute, GCPNodeType
 from tests.clusters.launcher import read, workers
-
-from seedbed.cluster.gcp_nodes import GcpNodes
 
 DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
 DOCUMENT = json.loads((DOCUMENTS / "compute.v1.json").read_text())
@@ -130,89 +121,7 @@ def test_workers_are_spot_and_gone_when_they_end_and_the_head_is_on_demand() -> 
         assert scheduling["instanceTerminationAction"] == "DELETE"
 
 
-def test_no_node_has_the_account_that_ray_would_make() -> None:
+def test_no_disk_outlives_its_instance() -> None:
     for node in read("gcp.yaml")["available_node_types"].values():
-        (account,) = node["node_config"]["serviceAccounts"]
-        assert account["email"].startswith("seedbed-")
-
-
-class Zone(BaseHTTPRequestHandler):
-    """As much of Compute Engine as launches instances, by its reference of the REST interface."""
-
-    asked: list[dict[str, Any]]
-    failing: str  # the code of an error of instances that are spot; "" for none
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(body)
-        self.answer({"name": f"operation-{len(self.asked) - 1}"})
-
-    def do_GET(self) -> None:
-        body = self.asked[int(self.path.split("?")[0].rsplit("-", 1)[1])]
-        done: dict[str, Any] = {"status": "DONE"}
-        if self.failing and body.get("scheduling", {}).get("provisioningModel") == "SPOT":
-            done["error"] = {"errors": [{"code": self.failing, "message": "in words"}]}
-        self.answer(done)
-
-    def answer(self, value: dict[str, Any]) -> None:
-        text = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def zone() -> Iterator[tuple[type[Zone], GcpNodes]]:
-    """A zone, and the provider as Ray's autoscaler has it there."""
-    handler = type("OneZone", (Zone,), {"asked": [], "failing": ""})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        http = AuthorizedHttp(AnonymousCredentials(), http=httplib2.Http())
-        compute = discovery.build_from_document(
-            DOCUMENT,
-            http=http,
-            client_options={"api_endpoint": f"http://127.0.0.1:{server.server_port}"},
-        )
-        provider = GcpNodes.__new__(GcpNodes)
-        provider.lock = threading.RLock()
-        provider.cache_stopped_nodes = False
-        provider.resources = {
-            GCPNodeType.COMPUTE: GCPCompute(compute, "my-project", "us-central1-a", "seedbed")
-        }
-        yield handler, provider
-        server.shutdown()
-
-
-def launched(zone: type[Zone], provider: GcpNodes, count: int) -> list[bool]:
-    """Of each instance that was asked for, whether as spot."""
-    node = read("gcp.yaml")["available_node_types"]["l4-1"]["node_config"]
-    tags = {"ray-node-name": "ray-seedbed-worker", "ray-node-type": "worker"}
-    provider.create_node(node, tags, count)
-    return [body.get("scheduling", {}).get("provisioningModel") == "SPOT" for body in zone.asked]
-
-
-def test_what_can_be_had_as_spot_is_spot(zone: tuple[type[Zone], GcpNodes]) -> None:
-    assert launched(*zone, count=2) == [True, True]
-
-
-def test_what_cannot_be_had_as_spot_is_launched_on_demand(
-    zone: tuple[type[Zone], GcpNodes],
-) -> None:
-    zone[0].failing = "ZONE_RESOURCE_POOL_EXHAUSTED"
-    assert launched(*zone, count=2) == [True, False, True, False]
-    spot, on_demand = zone[0].asked[:2]
-    assert wrong(on_demand, DOCUMENT["schemas"]["Instance"]) == []
-    assert on_demand["scheduling"] == {"onHostMaintenance": "TERMINATE", "automaticRestart": False}
-    assert spot["serviceAccounts"] == on_demand["serviceAccounts"]
-
-
-def test_what_is_wrong_is_not_launched_on_demand(zone: tuple[type[Zone], GcpNodes]) -> None:
-    zone[0].failing = "RESOURCE_NOT_FOUND"
-    with pytest.raises(Exception, match="RESOURCE_NOT_FOUND"):
-        launched(*zone, count=1)
-    assert len(zone[0].asked) == 1
+        disks = node["node_config"]["disks"]
+        assert disks and all(disk["autoDelete"] is True for disk in disks)

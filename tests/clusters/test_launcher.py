@@ -194,7 +194,7 @@ def test_ray_starts_in_the_checkout_with_a_token_and_a_private_dashboard(name: s
 
 
 def test_a_node_s_environment_has_the_token_on_and_its_files_private(tmp_path: Path) -> None:
-    files = [".ray/auth_token", ".seedbed/cluster.env", ".mlflow/credentials"]
+    files = [".ray/auth_token", ".seedbed/cluster.env", ".mlflow/credentials", ".aws/credentials"]
     for name in files:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch(0o644)

@@ -12,6 +12,7 @@ from typing import Any
 
 from googleapiclient.errors import HttpError
 from ray.autoscaler._private.gcp import config as gcp
+from ray.autoscaler._private.gcp.node import GCPNodeType
 from ray.autoscaler._private.gcp.node_provider import GCPNodeProvider
 
 # https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-vm-creation
@@ -46,6 +47,7 @@ class GcpNodes(GCPNodeProvider):
 
         One after another: of several at once, an error would not say which of them are there.
         """
+        self._delete_stopped()
         nodes: dict[str, Any] = {}
         for _ in range(count):
             try:
@@ -60,6 +62,19 @@ class GcpNodes(GCPNodeProvider):
                 kept = {name: value for name, value in scheduling.items() if name not in OF_SPOT}
                 nodes |= super().create_node({**base_config, "scheduling": kept}, tags, 1)
         return nodes
+
+    def _delete_stopped(self) -> None:
+        """Delete what has shut itself down, as a worker does that has lost its head.
+
+        Google keeps such an instance, and it is paid for by its disk; Ray looks at none that is
+        stopped.
+        """
+        if self.cache_stopped_nodes:
+            return
+        instances = self.resources[GCPNodeType.COMPUTE]
+        for node in instances.list_instances({}, is_terminated=True):
+            logger.warning(f"{node['name']} has shut itself down, and is deleted with its disk")
+            instances.delete_instance(node["name"], wait_for_operation=False)
 
 
 def codes(error: Exception) -> set[str]:
