@@ -77,7 +77,7 @@ def test_tokens_are_compared_prompt_by_prompt(results: Path) -> None:
     assert similarity is not None
     with torch.inference_mode():
         columns = [torch.from_numpy(c) for c in tokenizer.encode(prompts, 12)]
-        similarity.read_texts(iter([(columns[0], columns[1])]))
+        similarity.hold([similarity.read_text(columns[0], columns[1])])
         scores = similarity.scores(torch.tensor(np.asarray(picture()))[None])
         scores = by_hand.thetas["dense"].exp() * scores.view(1, 2, 2).mean(-1)
     np.testing.assert_allclose(found, scores.softmax(-1).numpy(), atol=1e-5)

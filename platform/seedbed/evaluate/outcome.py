@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ Z = 1.959963984540054  # of a 95 % interval
 class Outcome:
     """`values` by clip_benchmark's names of metrics; `chance` is what guessing gives of them.
 
-    `scores` has the examples one by one, and `protocol` what else decides the numbers.
+    `scores` has the examples one by one, and `protocol` what else decides the numbers. A value is a
+    share of the examples, or of so many as `queries` says of it; `intervals` are of those that are
+    no plain share.
     """
 
     model: str
@@ -26,6 +28,8 @@ class Outcome:
     chance: Mapping[str, float]
     scores: Scores
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    queries: Mapping[str, int] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def num_examples(self) -> int:
@@ -37,11 +41,15 @@ class Outcome:
         return {name: value for name, value in self.values.items() if not math.isnan(value)}
 
     def interval(self, metric: str) -> tuple[float, float]:
-        """The 95 % interval of a share of the examples, over other test sets of this size.
+        """The 95 % interval of a value, over other test sets of this size.
 
-        Wilson 1927 (JASA 22:209). It says nothing of other seeds of training.
+        Of a share Wilson's (1927, JASA 22:209). It says nothing of other seeds of training.
         """
-        return wilson(self.values[metric], self.num_examples)
+        return self.intervals.get(metric) or wilson(self.values[metric], self.n_of(metric))
+
+    def n_of(self, metric: str) -> int:
+        """Of how many examples, or queries, it is a share."""
+        return self.queries.get(metric, self.num_examples)
 
     def to_json(self) -> dict[str, Any]:
         """In the form of clip_benchmark's results, with what they leave out beside it."""
@@ -52,8 +60,9 @@ class Outcome:
             "metrics": self.known,
             "language": "en",
             "n": self.num_examples,
-            "chance": dict(self.chance),
-            "interval": {name: self.interval(name) for name in self.known if name in self.chance},
+            "n_of": {name: self.n_of(name) for name in self.known},
+            "chance": {name: self.chance[name] for name in self.known},
+            "interval": {name: self.interval(name) for name in self.known},
             "protocol": dict(self.protocol),
         }
 
@@ -63,3 +72,15 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def wilson_of_mean(shares: Sequence[float], ns: Sequence[int]) -> tuple[float, float]:
+    """The 95 % interval of the mean of independent `shares`, each of so many examples: their own
+    intervals, put together (Zou and Donner 2008, Statistics in Medicine 27:1693)."""
+    below = above = 0.0
+    for share, n in zip(shares, ns, strict=True):
+        low, high = wilson(share, n)
+        below += (share - low) ** 2
+        above += (high - share) ** 2
+    mean = sum(shares) / len(shares)
+    return mean - math.sqrt(below) / len(shares), mean + math.sqrt(above) / len(shares)

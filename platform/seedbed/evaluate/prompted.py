@@ -120,8 +120,10 @@ class Prompted(Task[Part]):
     def run(self, model: Pretrainer, part: Part) -> Scores | None:
         import torch
 
+        from seedbed.evaluate.encoder import Read
         from seedbed.evaluate.pretrained import TrainedEncoder
         from seedbed.evaluate.zeroshot import counted, namesakes_after, prompts_of
+        from seedbed.model.gather import of_every_rank, own_rank, world_size
 
         if model.similarity() is None:
             return None
@@ -130,7 +132,10 @@ class Prompted(Task[Part]):
         found: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
         num_not_finite, after = 0, namesakes_after(test_set.classes)
         try:
-            classifier = encoder.classifier(prompts_of(test_set.classes, test_set.templates))
+            prompts = prompts_of(test_set.classes, test_set.templates)
+            # Most of the work, where templates are many: of several ranks each reads its part.
+            read = of_every_rank(encoder.read(prompts, own_rank(), world_size()))
+            classifier = encoder.classifier_of(Read.joined(read))
             for first in range(0, len(part.images), BATCH):
                 rows = slice(first, first + BATCH)
                 # A copy: the pictures may be mapped from a file, and are not for writing.

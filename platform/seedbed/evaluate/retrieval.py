@@ -5,6 +5,7 @@ Recall at k as papers state it: the share of queries for which a true partner is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,16 @@ def _outcome(
             why="its weights or its features are not finite",
             mend="evaluate an earlier checkpoint: this one has diverged",
         ) from None
-    values = {f"image_retrieval_recall@{k}": float((by_text < k).mean()) for k in KS}
-    values |= {f"text_retrieval_recall@{k}": float((by_image < k).mean()) for k in KS}
-    chance = {f"image_retrieval_recall@{k}": min(1.0, k / len(pictures)) for k in KS}
-    scores = Scores(np.arange(len(pictures)), {"caption_rank": by_image}, len(captions))
+    values = {_image(k): float((by_text < k).mean()) for k in KS}
+    values |= {_text(k): float((by_image < k).mean()) for k in KS}
+    chance = {_image(k): min(1.0, k / len(pictures)) for k in KS}
+    chance |= {_text(k): found_by_chance(k, [len(own) for own in partners], len(captions)) for k in KS}
+    scores = Scores(
+        np.arange(len(pictures)),
+        {"caption_rank": by_image},
+        len(captions),
+        by_name={"picture": owner[:, None], "picture_rank": by_text[:, None]},
+    )
     return Outcome(
         encoder.name,
         test_set.name,
@@ -83,7 +90,23 @@ def _outcome(
         scores,
         {**encoder.protocol, "split": test_set.split, "num_captions": len(captions),
          "test_set": test_set.mark},
+        queries={_image(k): len(captions) for k in KS},
     )  # fmt: skip
+
+
+def _image(k: int) -> str:
+    return f"image_retrieval_recall@{k}"
+
+
+def _text(k: int) -> str:
+    return f"text_retrieval_recall@{k}"
+
+
+def found_by_chance(k: int, partners: Sequence[int], num_captions: int) -> float:
+    """How often `k` captions at random have one of a picture's own, of which it has `partners`."""
+    drawn = math.comb(num_captions, min(k, num_captions))
+    missed = [math.comb(num_captions - own, min(k, num_captions)) / drawn for own in partners]
+    return 1 - sum(missed) / len(missed)
 
 
 def best_ranks(scores_of: Rows, partners: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from seedbed.metric import Metric
 
 if TYPE_CHECKING:
     from seedbed.data.render.render import TestSet
+    from seedbed.evaluate.ranking import Counter
     from seedbed.model.pretrainer import Pretrainer
 
 
@@ -92,3 +93,44 @@ class Task(ABC, Generic[Part]):
             for metric in self.metrics
             if metric.column and scores.num_names >= self.names_needed.get(metric.name, 0)
         }
+
+
+class Ranking(Task[Part]):
+    """A task that counts in the scores of pictures and the captions of all.
+
+    Tasks of this kind on the same pictures share one pass of a model over them: `run_together`.
+    """
+
+    needs_alignment = True
+
+    @abstractmethod
+    def pairs(self, part: Part) -> Pairs:
+        """The pictures of a part, ranked among its `names`."""
+
+    @abstractmethod
+    def counter(self, part: Part) -> Counter:
+        """A new one, which is shown the scores of all these pictures."""
+
+    @abstractmethod
+    def counted(self, part: Part, counter: Any, num_not_finite: int) -> Scores:
+        """What `counter` made of them; so many have a score that is not finite."""
+
+    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+        return run_together(model, [(self, part)])[0]
+
+
+def run_together(
+    model: Pretrainer, asked: Sequence[tuple[Ranking[Any], Any]]
+) -> list[Scores | None]:
+    """Each task's scores of its part, of parts that have the same pictures, as its own `run`."""
+    from seedbed.evaluate.ranking import count
+
+    counters = [task.counter(part) for task, part in asked]
+    pairs = asked[0][0].pairs(asked[0][1])
+    bad = count(model, pairs.images, pairs.names, pairs.context, counters)
+    if bad is None:
+        return [None] * len(asked)
+    return [
+        task.counted(part, counter, bad)
+        for (task, part), counter in zip(asked, counters, strict=True)
+    ]

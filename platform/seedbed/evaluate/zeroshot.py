@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seedbed.errors import DataError
 from seedbed.evaluate.encoder import Encoder
-from seedbed.evaluate.outcome import Outcome
+from seedbed.evaluate.outcome import Outcome, wilson_of_mean
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import NAME, TEMPLATES, TestSet, checked_templates
@@ -137,14 +137,16 @@ def outcome_of(
         "acc5": float((above < TOP).mean()) if len(counts) > TOP else math.nan,
         "mean_per_class_recall": mean_per_class(scores),
     }
+    guessed = 1 / len(counts)
     return Outcome(
         name,
         test_set.name,
         TASK,
         values,
-        {"acc1": 1 / len(counts), "acc5": min(1.0, TOP / len(counts))},
+        {"acc1": guessed, "acc5": min(1.0, TOP * guessed), "mean_per_class_recall": guessed},
         scores,
         {**protocol, **protocol_of(test_set, test_set.mark, templates)},
+        intervals={"mean_per_class_recall": wilson_of_mean(per_class(scores), counts.tolist())},
     )
 
 
@@ -164,9 +166,14 @@ def counts_of(test_set: TestSet, labels: NDArray[Any]) -> NDArray[np.int64]:
 
 def mean_per_class(scores: Scores) -> float:
     """The mean of the classes' top-1; every class has a picture."""
+    return float(np.mean(per_class(scores)))
+
+
+def per_class(scores: Scores) -> list[float]:
+    """Of each class the share of its pictures that are right [classes]."""
     labels = scores.columns["label"]
-    right = np.bincount(labels, weights=scores.columns["above"] == 0) / np.bincount(labels)
-    return float(right.mean())
+    right = np.bincount(labels, weights=scores.columns["above"] == 0)
+    return [float(share) for share in right / np.bincount(labels)]
 
 
 def protocol_of(test_set: TestSet, mark: str, templates: Sequence[str] = ()) -> dict[str, Any]:

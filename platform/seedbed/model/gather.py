@@ -7,6 +7,7 @@ number of ranks (the paper's code divides by W and sums instead; the two agree).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
 
 
@@ -135,6 +138,25 @@ def of_every_rank(mine: T) -> list[T]:
     every: list[Any] = [None] * world_size()
     dist.all_gather_object(every, mine, group=_together.group)
     return every
+
+
+def in_turns(items: Sequence[A], act: Callable[[A], B]) -> list[B]:
+    """`act` of each of `items`, in their order: of several ranks each does every W-th.
+
+    All ranks must have the same items. What others did comes by the processor's memory.
+    """
+    world, rank = world_size(), own_rank()
+    if world == 1:
+        return [act(item) for item in items]
+    parts = of_every_rank([_on_cpu(act(item)) for item in items[rank::world]])
+    return [parts[number % world][number // world] for number in range(len(items))]
+
+
+def _on_cpu(value: Any) -> Any:
+    """Tensors of it: a rank cannot take what lies on another's device."""
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    return tuple(map(_on_cpu, value)) if isinstance(value, tuple) else value
 
 
 class _AllReduce(torch.autograd.Function):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Encoders(Protocol):
 
 
 class Similarity(ABC):
-    """Encodes captions once, then compares pictures with all of them."""
+    """Encodes captions and pictures, and compares each picture with the captions it holds."""
 
     @abstractmethod
     def read_text(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
@@ -41,9 +41,9 @@ class Similarity(ABC):
         """The first of `both`, by which pictures are classified."""
         return self.both(image, text)[0]
 
-    def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-        """Encode the captions, given as batches of token ids [m, L] and lengths [m]."""
-        self.texts = [self.read_text(ids, lengths) for ids, lengths in batches]
+    def hold(self, texts: Sequence[tuple[Tensor, ...]]) -> None:
+        """Compare pictures with these captions from now on: what `read_text` made of some each."""
+        self.texts = list(texts)
 
     def scores(self, images: Tensor) -> Tensor:
         """uint8 [n, S, S, 3] to [n, number of captions]: the more alike, the higher."""
@@ -73,8 +73,8 @@ class Cosines(Similarity):
         cosines = image @ text[0].T
         return cosines, cosines
 
-    def read_texts(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+    def hold(self, texts: Sequence[tuple[Tensor, ...]]) -> None:
         import torch
 
         # One product for all: its parts could differ in a last bit.
-        self.texts = [(torch.cat([self.read_text(ids, lengths)[0] for ids, lengths in batches]),)]
+        self.texts = [(torch.cat([embedded for (embedded,) in texts]),)]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seedbed.evaluate.scores import Scores
-from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.task import Pairs, Ranking
 from seedbed.metric import Metric
 
 if TYPE_CHECKING:
-    from seedbed.model.pretrainer import Pretrainer
+    from seedbed.evaluate.ranking import BothRanks
 
 KS = (1, 5, 10)
 NUM_IMAGES = Metric("retrieval/num_images", "Pictures to be retrieved", "count")
@@ -42,7 +42,7 @@ def _text(k: int) -> Metric:
 IMAGE, TEXT = tuple(map(_image, KS)), tuple(map(_text, KS))
 
 
-class BothWays(Task[Pairs]):
+class BothWays(Ranking[Pairs]):
     """Pictures among captions and captions among pictures; a caption that several pictures have is
     one, and each of them is right.
 
@@ -62,19 +62,20 @@ class BothWays(Task[Pairs]):
     def prepare(self, pairs: Pairs) -> Pairs:
         return pairs
 
-    def run(self, model: Pretrainer, part: Pairs) -> Scores | None:
-        from seedbed.evaluate.ranking import rank_both_ways
+    def pairs(self, part: Pairs) -> Pairs:
+        return part
+
+    def counter(self, part: Pairs) -> BothRanks:
+        from seedbed.evaluate.ranking import BothRanks
 
         number = {name: n for n, name in enumerate(part.names)}
         own = np.array([number[caption] for caption in part.captions], np.int64)
-        ranked = rank_both_ways(
-            model, part.images, part.names, own, most=max(KS), context=part.context
-        )
-        if ranked is None:
-            return None
-        columns = {"text_rank": ranked.text_rank}
-        by_name = {"best": ranked.best, "others": ranked.others}
-        return Scores(part.ids, columns, len(part.names), ranked.num_not_finite, by_name)
+        return BothRanks(own, len(part.names), max(KS))
+
+    def counted(self, part: Pairs, counter: BothRanks, num_not_finite: int) -> Scores:
+        columns = {"text_rank": counter.above_own.counts["among_all"]}
+        by_name = {"best": counter.best.cpu().numpy(), "others": counter.others.cpu().numpy()}
+        return Scores(part.ids, columns, len(part.names), num_not_finite, by_name)
 
     def values(self, scores: Scores) -> dict[str, float]:
         counts = {

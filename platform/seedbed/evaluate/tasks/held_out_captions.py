@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from seedbed.data.order import derive
 from seedbed.evaluate.scores import Scores
-from seedbed.evaluate.task import Pairs, Task
+from seedbed.evaluate.task import Pairs, Ranking
 from seedbed.metric import Metric
 
 if TYPE_CHECKING:
-    from seedbed.model.pretrainer import Pretrainer
+    from seedbed.evaluate.ranking import AboveOwn
 
 NUM_CANDIDATES = 100
 
@@ -74,7 +74,7 @@ class Part:
     candidates: Candidates
 
 
-class HeldOutCaptions(Task[Part]):
+class HeldOutCaptions(Ranking[Part]):
     """How often a picture's own caption scores highest: among all names, and among 100.
 
     `among_all` counts, for each picture, the names that did not score less than its own, and
@@ -93,22 +93,17 @@ class HeldOutCaptions(Task[Part]):
     def prepare(self, pairs: Pairs) -> Part:
         return Part(pairs, Candidates.draw(pairs.captions, pairs.names, pairs.ids))
 
-    def run(self, model: Pretrainer, part: Part) -> Scores | None:
-        from seedbed.evaluate.ranking import rank_captions
+    def pairs(self, part: Part) -> Pairs:
+        return part.pairs
 
-        candidates, pairs = part.candidates, part.pairs
-        ranked = rank_captions(
-            model,
-            pairs.images,
-            candidates.names,
-            candidates.truth,
-            among={"among_100": candidates.of_100},
-            context=pairs.context,
-        )
-        if ranked is None:
-            return None
-        counts, num_not_finite = ranked
-        return Scores(pairs.ids, counts, len(candidates.names), num_not_finite)
+    def counter(self, part: Part) -> AboveOwn:
+        from seedbed.evaluate.ranking import AboveOwn
+
+        return AboveOwn(part.candidates.truth, {"among_100": part.candidates.of_100})
+
+    def counted(self, part: Part, counter: AboveOwn, num_not_finite: int) -> Scores:
+        names = part.candidates.names
+        return Scores(part.pairs.ids, counter.counts, len(names), num_not_finite)
 
     def values(self, scores: Scores) -> dict[str, float]:
         return super().values(scores) | {

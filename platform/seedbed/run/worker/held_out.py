@@ -56,12 +56,16 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     recipe = assignment.cohort.recipe
     taken = recipe.augment.test, recipe.image.size
     tasks: list[Task[Any]] = [*all_tasks(), *(Prompted(t, *taken) for t in assignment.tests)]
-    asked = []
-    for task in tasks:
-        scored = test if task.own is None else _kept(assignment, task.own, rank, world)
+
+    def mine(scored: TestSet) -> Pairs:
         part, names = scored.part(rank, world), tuple(sorted(set(scored.captions)))
-        mine = Pairs(part.images, part.captions, part.ids, names, rendering.context)
-        asked.append((task, task.prepare(mine)))
+        return Pairs(part.images, part.captions, part.ids, names, rendering.context)
+
+    held_out, asked = mine(test), []  # the same for all: they share a pass over its pictures
+    for task in tasks:
+        own = task.own
+        given = held_out if own is None else mine(_kept(assignment, own, rank, world))
+        asked.append((task, task.prepare(given)))
     return HeldOutPairs(tuple(asked), faults, digest)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from seedbed.evaluate.scores import Scores
-from seedbed.evaluate.task import Task
+from seedbed.evaluate.task import Ranking, Task, run_together
 from seedbed.model.gather import of_every_rank
+from seedbed.model.pretrainer import Pretrainer
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.variant import Variant
@@ -22,10 +23,25 @@ def scored(variant: Variant, asked: Asked) -> Iterator[tuple[Task[Any], Scores]]
     were, and running statistics of several ranks are agreed on, which training never reads.
     """
     variant.agree()
-    for task, part in asked:
-        mine = task.run(variant.model, part)
+    for task, mine in _found(variant.model, tuple(asked)):
         if mine is not None:
             yield task, Scores.joined(of_every_rank(mine))
+
+
+def _found(
+    model: Pretrainer, asked: Sequence[tuple[Task[Any], Any]]
+) -> Iterator[tuple[Task[Any], Scores | None]]:
+    """This rank's scores: first by the tasks that share a pass over the same pictures."""
+    together: dict[int, list[tuple[Ranking[Any], Any]]] = {}
+    for task, part in asked:
+        if isinstance(task, Ranking):
+            together.setdefault(id(task.pairs(part).images), []).append((task, part))
+    for group in together.values():
+        for (task, _), scores in zip(group, run_together(model, group), strict=True):
+            yield task, scores
+    for task, part in asked:
+        if not isinstance(task, Ranking):
+            yield task, task.run(model, part)
 
 
 class Validation:
