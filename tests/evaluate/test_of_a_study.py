@@ -26,6 +26,7 @@ from seedbed.interchange.found import Finished, find_trial
 from seedbed.plan.design import Design
 from seedbed.recall import Recalled
 from seedbed.recipe.recipe import Recipe
+from seedbed.run import evaluation
 from seedbed.run.driver.outcome import record_files
 from seedbed.run.evaluation import actor_pool, classify_trials, groups_of
 from seedbed.storage.folder import Folder
@@ -85,9 +86,15 @@ def test_trials_of_several_sizes_score_on_one_stream_as_each_does_alone(
 
 @pytest.mark.ray
 @pytest.mark.long
+@pytest.mark.parametrize("worth_sharing", [0, 10**6], ids=["prompts shared", "by each"])
 def test_two_actors_find_what_one_finds_to_the_last_bit(
-    cluster: None, home: Path, classification: Path
+    cluster: None,
+    home: Path,
+    classification: Path,
+    worth_sharing: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(evaluation, "WORTH_SHARING", worth_sharing)
     trials = [find_trial(key, str(home / "results"), "s") for key in three(home)]
     test_set = open_test_set(str(classification))
     found = [

@@ -74,7 +74,9 @@ def _outcome(
     values = {_image(k): float((by_text < k).mean()) for k in KS}
     values |= {_text(k): float((by_image < k).mean()) for k in KS}
     chance = {_image(k): min(1.0, k / len(pictures)) for k in KS}
-    chance |= {_text(k): found_by_chance(k, [len(own) for own in partners], len(captions)) for k in KS}
+    chance |= {
+        _text(k): found_by_chance(k, [len(own) for own in partners], len(captions)) for k in KS
+    }
     scores = Scores(
         np.arange(len(pictures)),
         {"caption_rank": by_image},

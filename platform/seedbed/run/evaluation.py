@@ -2,127 +2,36 @@
 
 Ray Data reads a shard a task, decodes its pictures and prepares them as the models take them; each
 of some actors holds the models of a group, and scores the batches that come to it with all of them.
+Many prompts are read before, by as many tasks as there are actors, a part by each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import ray
 import ray.data
 
 from seedbed.cluster.capacity import Capacity, cluster_capacity
-from seedbed.data.decode import decode
 from seedbed.data.footprint import PROCESS_BYTES, TASK_CHUNKS
-from seedbed.data.render.image import CenterCrop
-from seedbed.errors import DataError, ResourceError, SampleFault, ours
+from seedbed.errors import ResourceError, ours
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.test_set import TestSet
 from seedbed.interchange.described import Described
 from seedbed.interchange.found import OLD_WEIGHTS, THREADS, WEIGHTS, Finished
+from seedbed.run.scorers import BATCH, Kind, Reading, Scoring, texts_of
 from seedbed.storage.objects import find_object
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-BATCH = 256
-SHARD_IDS = 100_000_000  # an example's id is its shard's number times this, and its place in it
 BLOCK_BYTES = 128 << 20  # of what a task hands on at a time: Ray Data's own target
 ACTOR_BYTES = 700_000_000  # of a process with torch, before it holds a model
 WEIGHT_COPIES = 2  # as a file's bytes, and as a model
 # Times a batch's pixels in fp32: a ResNet's first layers keep most, five times them and copies.
 ACTIVATIONS = 16
-
-Kind = tuple[CenterCrop, int]  # how a picture is cropped, and to how many pixels
-Batch = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Reads shards into prepared pictures: a column `pictures-N` for each of `kinds`."""
-
-    test_set: TestSet
-    kinds: tuple[Kind, ...]
-
-    def __call__(self, shards: Batch) -> Iterator[Batch]:
-        for number in shards["item"].tolist():
-            one = replace(self.test_set, shards=(self.test_set.shards[number],))
-            rows: list[tuple[int, int, list[Any]]] = []
-            for place, example in enumerate(one.examples()):
-                try:
-                    picture = decode(example.picture)
-                except SampleFault as fault:
-                    raise DataError(
-                        f"{self.test_set.uri}: the picture {example.key}: {fault}",
-                        why="a result on the others would be of another test set",
-                        mend="repair it, or take it out of the shard",
-                    ) from None
-                made = [crop(picture, size) for crop, size in self.kinds]
-                rows.append((number * SHARD_IDS + place, example.label, made))
-                if len(rows) == BATCH:
-                    yield self._batch(rows)
-                    rows = []
-            if rows:
-                yield self._batch(rows)
-
-    def _batch(self, rows: Sequence[tuple[int, int, list[Any]]]) -> Batch:
-        out: Batch = {
-            "id": np.array([row[0] for row in rows]),
-            "label": np.array([row[1] for row in rows]),
-        }
-        for n in range(len(self.kinds)):
-            out[f"pictures-{n}"] = np.stack([row[2][n] for row in rows])
-        return out
-
-
-class Scoring:
-    """Holds the models of some trials, and scores batches with each of them."""
-
-    def __init__(
-        self,
-        trials: Sequence[Finished],
-        kinds: Sequence[Kind],
-        classes: Sequence[str],
-        templates: Sequence[str],
-    ) -> None:
-        import torch
-
-        from seedbed.evaluate.zeroshot import namesakes_after, prompts_of
-        from seedbed.interchange.loading import model_of_trial
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        prompts, self.after = prompts_of(classes, templates), namesakes_after(classes)
-        self.models: list[tuple[str, int, Callable[[Tensor], Tensor]]] = []
-        for trial in trials:
-            model = model_of_trial(trial).to(device)
-            kind = (model.described.crop, model.described.image.size)
-            encoder = model.encoder(trial.record.key)
-            self.models.append((encoder.name, list(kinds).index(kind), encoder.classifier(prompts)))
-
-    def __call__(self, block: Batch) -> Batch:
-        import torch
-
-        from seedbed.evaluate.zeroshot import counted
-
-        truth = torch.from_numpy(np.asarray(block["label"]).copy())
-        out: Batch = {"id": block["id"], "label": block["label"]}
-        for name, kind, classifier in self.models:
-            pictures = block[f"pictures-{kind}"]
-            # Copies, and in parts: a block lies in Ray's store, and is as large as Ray likes.
-            parts = [
-                classifier(torch.from_numpy(pictures[first : first + BATCH].copy()))
-                for first in range(0, len(truth), BATCH)
-            ]
-            scores = torch.cat(parts).float().cpu()
-            out[f"{name}/predicted"], out[f"{name}/above"], _ = counted(scores, truth, self.after)
-            out[f"{name}/bad"] = (~torch.isfinite(scores)).any(1).numpy()
-        return out
+# Fewer each actor reads itself: to share them models are loaded once more.
+WORTH_SHARING = 2_048
 
 
 def classify_trials(
@@ -179,7 +88,8 @@ def _scored(
     pictures = shards.map_batches(
         Reading(test_set, tuple(kinds)), batch_size=1, num_cpus=1, memory=reader
     )
-    arguments = (group, kinds, test_set.classes, tuple(templates))
+    texts = _shared_texts(group, test_set.classes, templates, pool)
+    arguments = (group, kinds, test_set.classes, tuple(templates), texts)
     scored = pictures.map_batches(Scoring, fn_constructor_args=arguments, batch_size=None, **pool)
     try:
         return scored.to_pandas()
@@ -188,6 +98,25 @@ def _scored(
         if known is None:
             raise
         raise known from None
+
+
+def _shared_texts(
+    group: Sequence[Finished],
+    classes: Sequence[str],
+    templates: Sequence[str],
+    pool: Mapping[str, Any],
+) -> list[Any]:
+    """References to what tasks like the pool's actors make of the prompts, a part by each; none
+    where each actor reads them itself."""
+    number = pool["compute"].max_size
+    if number == 1 or len(classes) * len(templates) < WORTH_SHARING:
+        return []
+    asked = {name: amount for name, amount in pool.items() if name != "compute"}
+    task = ray.remote(num_returns=2, **asked)(texts_of)
+    parts = [task.remote(group, classes, tuple(templates), n, number) for n in range(number)]
+    # To their end: an actor that waits for them would hold the device that they wait for.
+    ray.get([done for _, done in parts])
+    return [texts for texts, _ in parts]
 
 
 def groups_of(trials: Sequence[Finished], at_once: int) -> list[list[Finished]]:
