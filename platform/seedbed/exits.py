@@ -19,7 +19,7 @@ COMPLETE, MISSING, WRONG, FAILING, PASSING, STOPPED = (
 MEANINGS = {
     COMPLETE: "all is done: the study is complete, the cluster is well",
     MISSING: "it ended with trials missing, by errors of their own, which are named; or "
-    "`seedbed doctor` found something to mend",
+    "`seedbed doctor` found something to mend, or `seedbed evaluate` has no result of a model",
     WRONG: "the study or the arguments are wrong: nothing was started",
     FAILING: "too many trials failed (`--max-failures`): the study stopped, and what was done is "
     "kept",

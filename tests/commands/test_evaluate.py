@@ -26,3 +26,25 @@ def test_either_models_are_evaluated_or_a_study(models: tuple[str, ...], said: s
     with pytest.raises(DataError, match=said) as refused:
         run(parser().parse_args(["evaluate", *models, "--tests", "cifar10"]))
     assert "--study NAME" in refused.value.mend
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--study", "depths", "--probe"), "--probe is given beside --study"),
+        (("--study", "depths", "--device", "cuda:0"), "--device is given beside --study"),
+        (("--study", "depths", "--untracked"), "--untracked is given beside --study"),
+        (("KEY", "--at-once", "4"), "--at-once is given beside models"),
+        (("KEY", "--actors", "2"), "--actors is given beside models"),
+    ],
+)
+def test_an_option_that_would_say_nothing_is_refused(options: tuple[str, ...], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        run(parser().parse_args(["evaluate", *options, "--tests", "cifar10"]))
+
+
+def test_prompts_that_are_not_known_are_answered_with_the_nearest() -> None:
+    line = ["evaluate", "KEY", "--tests", "cifar10", "--templates", "promt80"]
+    with pytest.raises(DataError, match="promt80 cannot be read") as refused:
+        run(parser().parse_args(line))
+    assert "prompt80" in refused.value.mend

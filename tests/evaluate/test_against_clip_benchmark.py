@@ -3,18 +3,24 @@ shards with the same models of open_clip."""
 
 from __future__ import annotations
 
+import importlib.resources
 import inspect
+import io
 import json
 import shutil
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from tests.evaluate.conftest import write_shard
 
 from seedbed.commands import seedbed as command
 from seedbed.evaluate.pretrained import OpenClipEncoder
+from seedbed.evaluate.prompt_sets import PROMPT_SETS
 from seedbed.evaluate.retrieval import retrieve
 from seedbed.evaluate.test_set import open_test_set
 from seedbed.evaluate.zeroshot import classify, outcome
@@ -79,6 +85,78 @@ def test_classification_is_theirs_to_the_last_digit(
     assert 0 < ours["acc1"] < 1  # something was told apart, and not all
 
 
+def rewritten(folder: Path, change: Callable[[int, Image.Image], bytes]) -> None:
+    """The pictures of the first test shard, each changed by its place."""
+    path = folder / "test" / "0.tar"
+    with tarfile.open(path) as tar:
+        members = []
+        for number, member in enumerate(tar.getmembers()):
+            file = tar.extractfile(member)
+            assert file is not None
+            content = file.read()
+            if member.name.endswith("png"):
+                content = change(number // 2, Image.open(io.BytesIO(content)))
+            members.append((member.name, content))
+    write_shard(path, members)
+
+
+def unusual(number: int, picture: Image.Image) -> bytes:
+    """Half transparent, of few colours, grey, or turned by what its file says."""
+    out = io.BytesIO()
+    if number % 4 == 0:
+        alpha = Image.linear_gradient("L").resize(picture.size)
+        picture.putalpha(alpha)
+        picture.save(out, "PNG")
+    elif number % 4 == 1:
+        picture.quantize(8).save(out, "PNG")
+    elif number % 4 == 2:
+        picture.convert("L").save(out, "PNG")
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(out, "PNG", exif=exif)
+    return out.getvalue()
+
+
+def test_pictures_of_every_kind_are_seen_as_theirs_are(
+    classification: Path, tiny: Callable[[int], str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = Path(shutil.copytree(classification, tmp_path / "unusual"))
+    rewritten(folder, unusual)
+    out = tmp_path / "out.json"
+    expected = theirs(folder, tiny(0), "zeroshot_classification", out, monkeypatch)
+    encoder, test_set = OpenClipEncoder.named(tiny(0)), open_test_set(str(folder))
+    (scores,) = classify([encoder], test_set, batch=50)
+    assert outcome(encoder, test_set, scores).values == pytest.approx(expected, abs=1e-12)
+    (usual,) = classify([encoder], open_test_set(str(classification)), batch=50)
+    assert (usual.columns["above"] != scores.columns["above"]).any()
+
+
+@pytest.mark.parametrize(("name", "number"), [("prompt1", 1), ("prompt6", 6), ("prompt8", 8)])
+def test_prompt_sets_score_as_theirs_with_the_same_lines(
+    name: str, number: int, classification: Path, tiny: Callable[[int], str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    templates = PROMPT_SETS[name]()
+    assert len(set(templates)) == number
+    folder = Path(shutil.copytree(classification, tmp_path / "prompted"))
+    (folder / "zeroshot_classification_templates.txt").write_text("\n".join(templates))
+    out = tmp_path / "out.json"
+    expected = theirs(folder, tiny(1), "zeroshot_classification", out, monkeypatch)
+    encoder, test_set = OpenClipEncoder.named(tiny(1)), open_test_set(str(classification))
+    (scores,) = classify([encoder], test_set, templates, batch=50)
+    assert outcome(encoder, test_set, scores, templates).values == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_eighty_prompts_are_those_that_theirs_has_of_imagenet() -> None:
+    place = importlib.resources.files("clip_benchmark.datasets")
+    said = json.loads((place / "en_zeroshot_classification_templates.json").read_text())
+    assert list(PROMPT_SETS["prompt80"]()) == said["imagenet1k"]
+
+
 def test_of_two_classes_with_one_name_the_first_is_predicted_as_theirs_is(
     classification: Path,
     tiny: Callable[[int], str],
@@ -120,7 +198,8 @@ def test_retrieval_is_theirs_to_the_last_digit(
 def test_the_command_writes_their_form_with_what_decides_the_numbers(
     classification: Path, tiny: Callable[[int], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["evaluate", f"open_clip:{tiny(0)}", f"open_clip:{tiny(1)}", "--json", "--tests"]
+    line = ["evaluate", f"open_clip:{tiny(0)}", f"open_clip:{tiny(1)}", "--json", "--untracked"]
+    line += ["--tests"]
     assert command.main([*line, str(classification)]) == 0
     first, second = (json.loads(one) for one in capsys.readouterr().out.splitlines())
     assert {"dataset", "model", "task", "metrics", "language"} <= set(first)

@@ -117,7 +117,8 @@ def test_a_result_says_whether_its_pictures_were_compared(
 ) -> None:
     # What is held out for testing is trained on by nobody.
     folder = colours_and(tmp_path / "hues", pictures_of(corpus, slice(2), held_out=True))
-    line = ["evaluate", trial(corpus, home), f"open_clip:{tiny(0)}", "--json", "--tests"]
+    line = ["evaluate", trial(corpus, home), f"open_clip:{tiny(0)}", "--json", "--untracked"]
+    line += ["--tests"]
     assert command.main([*line, str(folder)]) == 0
     ours, theirs = (json.loads(one) for one in capsys.readouterr().out.splitlines())
     assert ours["protocol"]["overlap"] == "none"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from seedbed.errors import DataError
 from seedbed.evaluate.pretrained import OpenClipEncoder
@@ -89,13 +92,46 @@ def test_embeddings_that_are_no_number_give_none(
     encoder = OpenClipEncoder.named(tiny(0))
     with torch.no_grad():
         encoder.model.visual.proj.fill_(float("nan"))
+    test_set = open_test_set(str(classification))
+    (scores,) = classify([encoder], test_set)
+    assert scores.num_not_finite == 168
     with pytest.raises(DataError, match="a score is no number"):
-        classify([encoder], open_test_set(str(classification)))
+        outcome(encoder, test_set, scores)
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     with pytest.raises(DataError, match="ViT-B-32"):
         OpenClipEncoder.named("ViT-B32")
+
+
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+@pytest.mark.parametrize("left", [0, 0.5], ids=["nothing", "half"])
+def test_a_file_of_weights_that_is_cut_off_is_named(
+    ending: str, left: float, tiny: Callable[[int], str], tmp_path: Path
+) -> None:
+    architecture, _, path = tiny(0).partition("@")
+    whole = tmp_path / f"whole.{ending}"
+    if ending == "pt":
+        shutil.copy(path, whole)
+    else:
+        save_file(torch.load(path), whole)
+    OpenClipEncoder.named(f"{architecture}@{whole}")
+    content, cut = whole.read_bytes(), tmp_path / f"cut.{ending}"
+    cut.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(DataError, match=f"open_clip cannot make {architecture}@{cut}"):
+        OpenClipEncoder.named(f"{architecture}@{cut}")
+
+
+def test_shards_without_a_picture_give_no_number(folder: Path, tiny: Callable[[int], str]) -> None:
+    for number in (0, 1):
+        with tarfile.open(folder / "test" / f"{number}.tar", "w"):
+            pass
+    test_set = open_test_set(str(folder))
+    with pytest.raises(DataError, match="has no picture in its 2 shards"):
+        classify([OpenClipEncoder.named(tiny(0))], test_set)
+    (folder / "test" / "0.tar").write_bytes(b"")
+    with pytest.raises(DataError, match=r"0\.tar cannot be read"):
+        list(test_set.examples())
 
 
 @pytest.mark.slow
@@ -115,16 +151,19 @@ def test_several_ranks_have_the_scores_of_one_and_each_example_once(
 def test_models_on_one_stream_score_as_each_alone_and_a_picture_is_decoded_once(
     classification: Path, tiny: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seedbed.evaluate import stream
-
     encoders, test_set = (
         [OpenClipEncoder.named(tiny(n)) for n in (0, 1)],
         open_test_set(str(classification)),
     )
     alone = [classify([encoder], test_set)[0] for encoder in encoders]
     decoded = []
-    decode = stream.decode
-    monkeypatch.setattr(stream, "decode", lambda content: decoded.append(1) or decode(content))
+    decode = OpenClipEncoder.decode
+
+    def counting(self: OpenClipEncoder, content: bytes) -> Image.Image:
+        decoded.append(1)
+        return decode(self, content)
+
+    monkeypatch.setattr(OpenClipEncoder, "decode", counting)
     together = classify(encoders, test_set)
     assert len(decoded) == 168
     for one, other in zip(alone, together, strict=True):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from seedbed.commands.study.apart import Apart
+    from seedbed.errors import DataError
     from seedbed.evaluate.encoder import Encoder
     from seedbed.evaluate.outcome import Outcome
     from seedbed.evaluate.test_set import TestSet
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 HELP = "classification, retrieval and probes of trained models on test sets"
 OPEN_CLIP = "open_clip:"
+AT_ONCE = 8
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +52,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="folders in clip_benchmark's layout, or what `seedbed prepare` built: cifar10",
     )
     parser.add_argument(
-        "--templates", metavar="FILE", help="prompts, one a line, instead of the test set's"
+        "--templates",
+        metavar="FILE|SET",
+        help="prompts, one a line, instead of the test set's; or prompt1, prompt6, prompt8, "
+        "prompt80, as the paper's code calls ImageNet's",
     )
     parser.add_argument(
         "--probe", action="store_true", help="linear, k-NN and few-shot probes on the train split"
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON a result")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (%(default)s)")
     parser.add_argument(
-        "--at-once", type=int, default=8, help="models of a study on one stream (%(default)s)"
+        "--out",
+        metavar="DIR",
+        help="keep results here too, each with its examples one by one; `clip_benchmark build DIR` "
+        "makes a table of them",
+    )
+    parser.add_argument("--device", default="", help="of the models named: cpu, or cuda:0 (cpu)")
+    parser.add_argument(
+        "--at-once", type=int, default=0, help=f"models of a study on one stream ({AT_ONCE})"
     )
     parser.add_argument(
         "--actors",
@@ -64,36 +79,100 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--storage", default="", metavar="URI", help="where results are")
     parser.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI", ""))
+    parser.add_argument(
+        "--untracked", action="store_true", help="keep results of the models named out of MLflow"
+    )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print each model's result on each test set. Raises DataError for what cannot be read."""
+def run(args: argparse.Namespace) -> int:
+    """Print each model's result on each test set; 0 where all have one. Raises DataError for what
+    cannot be read, and for options that say nothing."""
     from seedbed.errors import DataError
-    from seedbed.evaluate.test_set import checked_templates
 
-    templates: Sequence[str] = ()
-    if args.templates:
-        lines = Path(args.templates).read_text(encoding="utf-8").splitlines()
-        templates = checked_templates([line.strip() for line in lines], args.templates)
+    _check(args)
+    templates = _templates(args.templates) if args.templates else ()
+    tests = [_opened(said) for said in args.tests]
+    found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
+    status = COMPLETE
+    for one in found:
+        if isinstance(one, DataError):  # the others have their results
+            print(f"error: {one}", file=sys.stderr, flush=True)
+            status = MISSING
+            continue
+        print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
+        _keep(one, args)
+    return status
+
+
+def _check(args: argparse.Namespace) -> None:
+    from seedbed.errors import DataError
+
     if bool(args.models) == bool(args.study):
         raise DataError(
             "no model is named" if not args.study else f"models and --study {args.study} are named",
             why="either some models are evaluated, or every finished trial of a study",
             mend="name models, or give --study NAME",
         )
-    tests = [_opened(said) for said in args.tests]
-    found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
-    for one in found:
-        print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
+    of_models = {"--probe": args.probe, "--device": args.device, "--untracked": args.untracked}
+    of_studies = {"--at-once": args.at_once, "--actors": args.actors}
+    other, kind = (of_models, "models") if args.study else (of_studies, "a study")
+    for option, given in other.items():
+        if given:
+            raise DataError(
+                f"{option} is given beside {'--study' if args.study else 'models'}",
+                why=f"it is for {kind}",
+                mend=f"leave it out, or evaluate {'trials by their keys' if args.study else kind}",
+            )
+
+
+def _templates(said: str) -> tuple[str, ...]:
+    """Of a file, or of a set that is known by name."""
+    from seedbed.errors import DataError, nearest
+    from seedbed.evaluate.prompt_sets import PROMPT_SETS
+    from seedbed.evaluate.test_set import checked_templates
+
+    if said in PROMPT_SETS:
+        return PROMPT_SETS[said]()
+    try:
+        lines = Path(said).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(
+            f"the templates {said} cannot be read",
+            why=f"{error.strerror}: it is no file, and no set of prompts that is known by name",
+            mend=nearest(said, PROMPT_SETS),
+        ) from None
+    return checked_templates([line.strip() for line in lines], said)
+
+
+def _keep(one: Outcome, args: argparse.Namespace) -> None:
+    """In the folder that was asked for, and in MLflow: a study's are in its trials' runs."""
+    from seedbed.errors import TrackingError
+    from seedbed.evaluate.written import RESULT, write
+
+    with tempfile.TemporaryDirectory() as scratch:
+        files = write(one, Path(args.out or scratch))
+        if args.study or args.untracked:
+            return
+        from seedbed.home import home
+        from seedbed.track.mlflow.address import default_tracking_uri
+        from seedbed.track.mlflow.evaluations import keep_result
+
+        uri = args.tracking_uri or default_tracking_uri(home())
+        tables = {name: file for name, file in files.items() if name != RESULT}
+        try:
+            keep_result(uri, one.to_json(), tables)
+        except TrackingError as error:  # the result has been printed
+            print(f"caution {error}", file=sys.stderr, flush=True)
 
 
 def _of_models(
     args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome | DataError]:
     from seedbed.commands.study.apart import Apart
+    from seedbed.errors import DataError
     from seedbed.evaluate.probes import probe
     from seedbed.evaluate.retrieval import retrieve
-    from seedbed.evaluate.zeroshot import classify, outcome
+    from seedbed.evaluate.zeroshot import classify, counts_of, outcome
 
     apart = Apart(tests)
     encoders = [_encoder(said, args, apart) for said in args.models]
@@ -105,7 +184,11 @@ def _of_models(
             continue
         if able:
             for encoder, scores in zip(able, classify(able, test_set, templates), strict=True):
-                yield outcome(encoder, test_set, scores, templates)
+                counts_of(test_set, scores.columns["label"])  # which is no model's fault
+                try:
+                    yield outcome(encoder, test_set, scores, templates)
+                except DataError as error:
+                    yield error
         if args.probe:
             yield from probe(encoders, test_set)
 
@@ -117,9 +200,9 @@ def _of_study(
     from seedbed.recall import recall, results_folder
 
     recalled = recall(args.study, tracking_uri=args.tracking_uri)
-    results = args.storage or results_folder()
+    results, at_once = args.storage or results_folder(), args.at_once or AT_ONCE
     yield from score_finished(
-        recalled, results, tests, templates, at_once=args.at_once, actors=args.actors
+        recalled, results, tests, templates, at_once=at_once, actors=args.actors
     )
 
 
@@ -143,12 +226,12 @@ def _encoder(said: str, args: argparse.Namespace, apart: Apart) -> Encoder:
     from seedbed.recall import load
 
     if said.startswith(OPEN_CLIP):
-        peer = OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device)
+        peer = OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device or "cpu")
         peer.protocol["overlap"] = UNKNOWN
         return peer
     model = load(said, storage=args.storage, tracking_uri=args.tracking_uri)
     overlap = apart.of(model.recipe, model.data_fingerprint)
-    encoder = model.to(args.device).encoder(said)
+    encoder = model.to(args.device or "cpu").encoder(said)
     encoder.protocol["overlap"] = overlap
     return encoder
 
@@ -156,12 +239,13 @@ def _encoder(said: str, args: argparse.Namespace, apart: Apart) -> Encoder:
 def _words(one: Outcome) -> str:
     lines = [f"{one.model} on {one.test_set}, {one.task}, n = {one.num_examples:,}"]
     for name, value in one.known.items():
-        line = f"  {name:<24} {100 * value:6.2f} %"
-        if name in one.chance:
-            low, high = one.interval(name)
-            line += (
-                f"  [{100 * low:.2f} to {100 * high:.2f}], chance {100 * one.chance[name]:.2f} %"
-            )
+        low, high = one.interval(name)
+        line = (
+            f"  {name:<24} {100 * value:6.2f} %  [{100 * low:.2f} to {100 * high:.2f}], "
+            f"chance {100 * one.chance[name]:.2f} %"
+        )
+        if one.n_of(name) != one.num_examples:
+            line += f", n = {one.n_of(name):,}"
         lines.append(line)
     if "overlap" in one.protocol:
         lines.append(f"  pictures that it was trained on: {one.protocol['overlap']}")

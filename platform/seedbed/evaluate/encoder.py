@@ -25,6 +25,7 @@ class Encoder(ABC):
     """
 
     name: str
+    pretrained = ""  # the weights, where `name` is an architecture
     protocol: dict[str, Any]
     features = "embeddings"  # what probes read of pictures
     compares = True  # pictures with texts, which it was trained to
@@ -33,6 +34,12 @@ class Encoder(ABC):
     @abstractmethod
     def pixels(self) -> tuple[object, ...]:
         """What `prepare` depends on: encoders with equal ones share prepared pictures."""
+
+    def decode(self, content: bytes) -> Image:
+        """A picture's bytes as the model's training saw them. Raises SampleFault."""
+        from seedbed.data.decode import decode
+
+        return decode(content)
 
     @abstractmethod
     def prepare(self, picture: Image) -> Tensor:

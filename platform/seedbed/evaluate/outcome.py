@@ -30,6 +30,7 @@ class Outcome:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     queries: Mapping[str, int] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    pretrained: str = ""  # the weights of `model`, where that is an architecture
 
     @property
     def num_examples(self) -> int:
@@ -56,6 +57,7 @@ class Outcome:
         return {
             "dataset": self.test_set,
             "model": self.model,
+            "pretrained": self.pretrained,
             "task": self.task,
             "metrics": self.known,
             "language": "en",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import PIL.Image
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from seedbed.data.render import tokenizer
 from seedbed.data.render.image import CenterCrop
-from seedbed.errors import DataError
+from seedbed.errors import DataError, SampleFault
 from seedbed.evaluate.encoder import Encoder
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.similarity import Cosines, Similarity
@@ -21,11 +25,22 @@ if TYPE_CHECKING:
     from seedbed.evaluate.encoder import Classifier, Read, Rows
 
 TEXTS = 256  # encoded at a time
+# What a file of weights that is cut off, or is none, makes its readers raise.
+BROKEN = (
+    *(RuntimeError, OSError, ValueError, KeyError, EOFError),
+    *(pickle.UnpicklingError, SafetensorError),
+)
 
 
 def protocol_of(crop: CenterCrop, size: int, precision: str = "fp32") -> dict[str, Any]:
     """What of a `Pretrainer` changes a result beside its weights."""
-    return {"precision": precision, "size": size, "crop": repr(crop)}
+    return {
+        "precision": precision,
+        "size": size,
+        "crop": repr(crop),
+        "interpolation": crop.interpolation.name.lower(),
+        "decoding": "upright, transparency on white",
+    }
 
 
 class TrainedEncoder(Encoder):
@@ -151,11 +166,21 @@ class TrainedEncoder(Encoder):
 class OpenClipEncoder(Encoder):
     """A model of open_clip, with its own preprocessing and tokenizer, in single precision."""
 
-    def __init__(self, name: str, model: Any, preprocess: Any, tokenize: Any) -> None:
-        self.name, self.model, self._preprocess = name, model.eval(), preprocess
+    def __init__(
+        self, name: str, pretrained: str, model: Any, preprocess: Any, tokenize: Any
+    ) -> None:
+        self.name, self.pretrained = name, pretrained
+        self.model, self._preprocess = model.eval(), preprocess
         self._tokenize = tokenize
         self.device = next(model.parameters()).device
-        self.protocol = {"precision": "fp32", "preprocess": repr(preprocess)}
+        steps = getattr(preprocess, "transforms", ())
+        resizes = [step.interpolation for step in steps if hasattr(step, "interpolation")]
+        self.protocol = {
+            "precision": "fp32",
+            "preprocess": repr(preprocess),
+            "interpolation": ", ".join(how.value for how in resizes),
+            "decoding": "not turned, transparency left out",
+        }
 
     @classmethod
     def named(cls, said: str, device: str = "cpu") -> OpenClipEncoder:
@@ -176,18 +201,26 @@ class OpenClipEncoder(Encoder):
             model, _, preprocess = open_clip.create_model_and_transforms(
                 architecture, pretrained=weights or None, device=device
             )
-        except (RuntimeError, FileNotFoundError, OSError) as error:
+        except BROKEN as error:
             raise DataError(
                 f"open_clip cannot make {said}",
-                why=str(error),
+                why=f"{type(error).__name__}: {error}",
                 mend="give MODEL@PRETRAINED with a name of `open_clip.list_pretrained()`, or "
                 "MODEL@PATH with a file of this architecture",
             ) from None
-        return cls(f"open_clip:{said}", model, preprocess, open_clip.get_tokenizer(architecture))
+        tokenize = open_clip.get_tokenizer(architecture)
+        return cls(f"open_clip:{said}", weights, model, preprocess, tokenize)
 
     @property
     def pixels(self) -> tuple[object, ...]:
         return ("open_clip", repr(self._preprocess))
+
+    def decode(self, content: bytes) -> Image:
+        """As clip_benchmark does: colours as they are, however transparent, and not turned."""
+        try:
+            return PIL.Image.open(io.BytesIO(content)).convert("RGB")
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+            raise SampleFault(f"picture does not decode: {error}") from None
 
     def prepare(self, picture: Image) -> Tensor:
         prepared: Tensor = self._preprocess(picture)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seedbed.errors import DataError
 from seedbed.evaluate.encoder import Encoder
 from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.probe import (
@@ -23,20 +24,25 @@ from seedbed.evaluate.probe import (
 )
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.test_set import TestSet, open_test_set
+from seedbed.evaluate.zeroshot import no_number
 
 TASK = "linear_probe"
 SHOTS = (1, 4, 16)
 DRAWS = 3  # of the shots: their mean is the result
 
 
-def probe(encoders: Sequence[Encoder], test_set: TestSet, seed: int = 0) -> list[Outcome]:
-    """Linear, nearest-neighbour and few-shot probes of each model: fitted on `train`, judged on
-    the test set's split. Raises DataError where there is no train split."""
+def probe(
+    encoders: Sequence[Encoder], test_set: TestSet, seed: int = 0
+) -> list[Outcome | DataError]:
+    """Linear, nearest-neighbour and few-shot probes of each model, or why it has none: fitted on
+    `train`, judged on the test set's split. Raises DataError where there is no train split."""
     training = open_test_set(test_set.uri, "train")
     trained = embedded(encoders, training)
     tested = embedded(encoders, test_set)
     return [
         _outcome(encoder, test_set, training, train, test, seed)
+        if train.is_finite and test.is_finite
+        else no_number(encoder.name, test_set)
         for encoder, train, test in zip(encoders, trained, tested, strict=True)
     ]
 
@@ -86,4 +92,5 @@ def _outcome(
             "train": training.mark,
             "test_set": test_set.mark,
         },
+        pretrained=encoder.pretrained,
     )

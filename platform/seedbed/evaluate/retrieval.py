@@ -20,6 +20,7 @@ from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import TestSet
+from seedbed.evaluate.zeroshot import no_number
 
 if TYPE_CHECKING:
     from seedbed.evaluate.encoder import Rows
@@ -31,8 +32,8 @@ QUERIES = 512  # compared with everything at a time
 
 def retrieve(
     encoders: Sequence[Encoder], test_set: TestSet, *, batch: int = BATCH
-) -> list[Outcome]:
-    """Each model's recalls; all read one stream of pictures. Raises DataError for no number."""
+) -> list[Outcome | DataError]:
+    """Each model's recalls, or why it has none; all read one stream of pictures."""
     captions: list[str] = []
     owner: list[int] = []  # of each caption, the number of its picture
     pictures: list[list[Tensor]] = [[] for _ in encoders]
@@ -57,7 +58,7 @@ def _outcome(
     pictures: Tensor,
     captions: Sequence[str],
     owner: NDArray[np.int64],
-) -> Outcome:
+) -> Outcome | DataError:
     of_pictures, of_captions = encoder.compared(pictures, captions)
     partners: list[list[int]] = [[] for _ in range(len(pictures))]
     for caption, picture in enumerate(owner):
@@ -66,11 +67,7 @@ def _outcome(
         by_text = best_ranks(of_captions, [[int(one)] for one in owner])
         by_image = best_ranks(of_pictures, partners)
     except FloatingPointError:
-        raise DataError(
-            f"{encoder.name} on {test_set.name}: a score is no number",
-            why="its weights or its features are not finite",
-            mend="evaluate an earlier checkpoint: this one has diverged",
-        ) from None
+        return no_number(encoder.name, test_set)
     values = {_image(k): float((by_text < k).mean()) for k in KS}
     values |= {_text(k): float((by_image < k).mean()) for k in KS}
     chance = {_image(k): min(1.0, k / len(pictures)) for k in KS}
@@ -93,6 +90,7 @@ def _outcome(
         {**encoder.protocol, "split": test_set.split, "num_captions": len(captions),
          "test_set": test_set.mark},
         queries={_image(k): len(captions) for k in KS},
+        pretrained=encoder.pretrained,
     )  # fmt: skip
 
 

@@ -58,3 +58,12 @@ class Scores:
         out = io.BytesIO()
         pq.write_table(pa.table({"id": self.ids, **self.columns}), out)
         return out.getvalue()
+
+    def captions_table(self) -> bytes:
+        """As a Parquet file: for each caption a row, and a column for each one of `by_name`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        out = io.BytesIO()
+        pq.write_table(pa.table({name: rows[:, 0] for name, rows in self.by_name.items()}), out)
+        return out.getvalue()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seedbed.data.decode import decode
 from seedbed.errors import DataError, SampleFault
 from seedbed.evaluate.encoder import Encoder
 from seedbed.evaluate.test_set import Example, TestSet
@@ -42,22 +41,27 @@ def parts(
 ) -> Iterator[Part]:
     """The examples numbered `rank` modulo `of`, in batches.
 
-    The parts of all ranks are the test set, each example once. Raises DataError for a picture that
-    does not decode: a result on fewer pictures would be another number.
+    The parts of all ranks are the test set, each example once. Raises DataError for shards without
+    an example, and for a picture that does not decode: a result on fewer pictures would be another
+    number.
     """
     kinds = list(dict.fromkeys(encoder.pixels for encoder in encoders))
     makers = {encoder.pixels: encoder for encoder in reversed(encoders)}
 
     def prepared(example: Example) -> list[Tensor]:
+        decoded: dict[object, Image] = {}  # once for all that decode alike
         try:
-            picture: Image = decode(example.picture)
+            for kind in kinds:
+                how = type(makers[kind]).decode
+                if how not in decoded:
+                    decoded[how] = makers[kind].decode(example.picture)
         except SampleFault as fault:
             raise DataError(
                 f"{test_set.uri}: the picture {example.key}: {fault}",
                 why="a result on the others would be of another test set",
                 mend="repair it, or take it out of the shard",
             ) from None
-        return [makers[kind].prepare(picture) for kind in kinds]
+        return [makers[kind].prepare(decoded[type(makers[kind]).decode]) for kind in kinds]
 
     mine = itertools.islice(test_set.examples(), rank, None, of)
 
@@ -74,6 +78,12 @@ def parts(
                 ahead.append((some, [pool.submit(prepared, example) for example in some]))
                 if len(ahead) > 1:
                     yield part(*ahead.popleft())
+            if not ahead and not rank:  # the first batch stays here until there is a second
+                raise DataError(
+                    f"{test_set.uri} has no picture in its {len(test_set.shards)} shards",
+                    why=f"{test_set.shards[0]} and those after it hold no member with an example",
+                    mend="copy them again: a copy that was cut off may be empty",
+                )
             while ahead:
                 yield part(*ahead.popleft())
         finally:

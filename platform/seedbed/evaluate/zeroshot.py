@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import NAME, TEMPLATES, TestSet, checked_templates
 
 TASK = "zeroshot_classification"
-Classified = tuple[NDArray[np.int64], NDArray[np.int64]]
 TOP = 5
 
 
@@ -38,7 +38,7 @@ def classify(
     than the true one: 0 is right. A class that scores the same counts against it, so that a model
     whose embeddings have collapsed is right nowhere; of classes with one name the first is before
     the others, as argmax has it. All models read one stream of pictures. Raises DataError where no
-    template is given, or a score is no number.
+    template is given.
     """
     chosen = checked_templates(list(templates or test_set.templates), f"{test_set.uri}/{TEMPLATES}")
     prompts = prompts_of(test_set.classes, chosen)
@@ -46,16 +46,21 @@ def classify(
     after = namesakes_after(test_set.classes)
     labels: list[int] = []
     found: list[list[torch.Tensor]] = [[] for _ in encoders]
+    bad = [0] * len(encoders)
     for part in parts(test_set, encoders, batch=batch, rank=rank, of=of):
         truth = torch.tensor([example.label for example in part.examples])
         labels += truth.tolist()
         for place, (classifier, pictures) in enumerate(
             zip(classifiers, part.pictures, strict=True)
         ):
-            both = classified(encoders[place].name, classifier(pictures), truth, after)
+            *both, not_finite = counted(classifier(pictures), truth, after)
             found[place].append(torch.from_numpy(np.stack(both)))
+            bad[place] += not_finite
     ids = np.arange(len(labels), dtype=np.int64) * of + rank
-    return [_scores(ids, labels, columns, len(test_set.classes)) for columns in found]
+    return [
+        _scores(ids, labels, columns, len(test_set.classes), not_finite)
+        for columns, not_finite in zip(found, bad, strict=True)
+    ]
 
 
 def prompts_of(classes: Sequence[str], templates: Sequence[str]) -> list[list[str]]:
@@ -74,28 +79,12 @@ def namesakes_after(classes: Sequence[str]) -> torch.Tensor:
     return torch.tensor(after[::-1])
 
 
-def classified(
-    name: str, scores: torch.Tensor, truth: torch.Tensor, after: torch.Tensor
-) -> Classified:
-    """Of scores [n, classes] the best class, and how many others reach the true one's.
-
-    Raises DataError where a score is no number.
-    """
-    predicted, above, num_not_finite = counted(scores, truth, after)
-    if num_not_finite:
-        raise DataError(
-            f"{name}: a score is no number",
-            why="its embeddings of pictures or texts are not finite",
-            mend="evaluate an earlier checkpoint: this one has diverged",
-        )
-    return predicted, above
-
-
 def counted(
     scores: torch.Tensor, truth: torch.Tensor, after: torch.Tensor
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """`classified` where scores may be no numbers, which count against the true class; and of how
-    many pictures some are. `after` are the `namesakes_after` of each class."""
+    """Of scores [n, classes] the best class, how many others reach the true one's, and of how many
+    pictures some are no numbers, which count against the true class. `after` are the
+    `namesakes_after` of each class."""
     own = scores.gather(1, truth[:, None])
     # Not `>=`: NaN is neither more nor less.
     above = (~(scores < own)).sum(1) - 1
@@ -105,18 +94,24 @@ def counted(
 
 
 def _scores(
-    ids: np.ndarray, labels: Sequence[int], columns: Sequence[torch.Tensor], num_classes: int
+    ids: np.ndarray,
+    labels: Sequence[int],
+    columns: Sequence[torch.Tensor],
+    num_classes: int,
+    num_not_finite: int,
 ) -> Scores:
-    both = torch.cat(list(columns), dim=1).numpy()
+    none = torch.empty(2, 0, dtype=torch.int64)  # of a rank that there is no example for
+    both = torch.cat([none, *columns], dim=1).numpy()
     table = {"label": np.array(labels), "predicted": both[0], "above": both[1]}
-    return Scores(ids, table, num_classes)
+    return Scores(ids, table, num_classes, num_not_finite)
 
 
 def outcome(
     encoder: Encoder, test_set: TestSet, scores: Scores, templates: Sequence[str] = ()
 ) -> Outcome:
     """`outcome_of` an encoder."""
-    return outcome_of(encoder.name, encoder.protocol, test_set, scores, templates)
+    found = outcome_of(encoder.name, encoder.protocol, test_set, scores, templates)
+    return replace(found, pretrained=encoder.pretrained)
 
 
 def outcome_of(
@@ -128,8 +123,11 @@ def outcome_of(
 ) -> Outcome:
     """The metrics of all ranks' scores: acc1, acc5 (NaN below 6 classes), mean per class.
 
-    Raises DataError for a class without a picture, whose recall nobody knows.
+    Raises DataError for scores that are no numbers, and for a class without a picture, whose recall
+    nobody knows.
     """
+    if scores.num_not_finite:
+        raise no_number(name, test_set)
     above = scores.columns["above"]
     counts = counts_of(test_set, scores.columns["label"])
     values = {
@@ -147,6 +145,15 @@ def outcome_of(
         scores,
         {**protocol, **protocol_of(test_set, test_set.mark, templates)},
         intervals={"mean_per_class_recall": wilson_of_mean(per_class(scores), counts.tolist())},
+    )
+
+
+def no_number(name: str, test_set: TestSet) -> DataError:
+    """Of a model whose scores, or embeddings, are not all numbers."""
+    return DataError(
+        f"{name} on {test_set.name}: a score is no number",
+        why="its weights or its embeddings of pictures or texts are not finite, or all zero",
+        mend="evaluate an earlier checkpoint: this one has diverged",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,6 +183,7 @@ class CenterCrop(Augmentation):
     """
 
     ratio: float = 256 / 224
+    interpolation: ClassVar[Image.Resampling] = Image.Resampling.BILINEAR
 
     def __post_init__(self) -> None:
         numbers(self, "ratio", least=1, why="the square lies within the picture")
@@ -193,7 +194,7 @@ class CenterCrop(Augmentation):
         side = min(picture.width, picture.height) / self.ratio
         left, top = (picture.width - side) / 2, (picture.height - side) / 2
         box = (left, top, left + side, top + side)
-        return pixels(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+        return pixels(picture.resize((size, size), self.interpolation, box=box))
 
     def needed_side(self, size: int) -> int:
         return math.ceil(size * self.ratio)

@@ -1,0 +1,31 @@
+"""Results as files: of each one in clip_benchmark's form, and its examples one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from seedbed.evaluate.outcome import Outcome
+
+RESULT, EXAMPLES, CAPTIONS = "result.json", "examples.parquet", "captions.parquet"
+
+
+def write(outcome: Outcome, folder: Path) -> dict[str, Path]:
+    """Write them into `folder`, under names of their own; return the files by what they hold.
+
+    `clip_benchmark build FOLDER` makes a table of all results in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    said = f"{outcome.test_set}_{outcome.model}_{outcome.task}"
+    name = re.sub(r"[^\w.@-]+", "_", said)
+    contents = {RESULT: json.dumps(outcome.to_json(), indent=1).encode()}
+    contents[EXAMPLES] = outcome.scores.table()
+    if outcome.scores.by_name:
+        contents[CAPTIONS] = outcome.scores.captions_table()
+    files = {}
+    for what, content in contents.items():
+        ending = ".json" if what == RESULT else f".{what}"
+        files[what] = folder / f"{name}{ending}"
+        files[what].write_bytes(content)
+    return files
