@@ -14,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.evaluate.conftest import write_shard
 
 from seedbed.commands import seedbed as command
+from seedbed.evaluate.outcome import Outcome
 from seedbed.evaluate.pretrained import OpenClipEncoder
+from seedbed.evaluate.probes import probe
 from seedbed.evaluate.prompt_sets import PROMPT_SETS
 from seedbed.evaluate.retrieval import retrieve
 from seedbed.evaluate.test_set import open_test_set
@@ -208,3 +211,67 @@ def test_the_command_writes_their_form_with_what_decides_the_numbers(
     assert first["metrics"] != second["metrics"]
     low, high = first["interval"]["acc1"]
     assert low < first["metrics"]["acc1"] < high
+
+
+def their_probe() -> Callable[..., dict[str, Any]]:
+    """Their own lines but for the device: they ask for a GPU, and refuse to be slow without one."""
+    from clip_benchmark.metrics import linear_probe
+
+    lines = inspect.getsource(linear_probe)
+    for old, new in (
+        ("from .zeroshot_classification import accuracy\n", ""),
+        ("    assert device == 'cuda' # need to use cuda for this else too slow\n", ""),
+        (".cuda()", ""),
+        ("pin_memory=True", "pin_memory=False"),
+    ):
+        assert old in lines
+        lines = lines.replace(old, new)
+    names: dict[str, Any] = {"accuracy": their_accuracy()}
+    exec(lines, names)
+    found: Callable[..., dict[str, Any]] = names["evaluate"]
+    return found
+
+
+def hues(folder: Path, per_class: int) -> Path:
+    """Pictures whose colour says the class of most of them: the rest no probe can know."""
+    for split, seed in (("test", 0), ("train", 1)):
+        rng, members = np.random.default_rng(seed), []
+        for n, label in enumerate(rng.permutation(np.repeat(np.arange(7), per_class)).tolist()):
+            colour = np.random.default_rng(label).integers(90, 165, 3) + rng.normal(0, 8, 3)
+            pixels = (colour + rng.normal(0, 60, (32, 32, 3))).clip(0, 255).astype(np.uint8)
+            out = io.BytesIO()
+            Image.fromarray(pixels).save(out, "PNG")
+            members += [(f"s{n:05d}.png", out.getvalue()), (f"s{n:05d}.cls", str(label).encode())]
+        write_shard(folder / split / "0.tar", members)
+        (folder / split / "nshards.txt").write_text("1")
+    (folder / "classnames.txt").write_text("\n".join("abcdefg"))
+    (folder / "zeroshot_classification_templates.txt").write_text("{c}")
+    return folder
+
+
+@pytest.mark.long
+def test_a_linear_probe_is_theirs_to_a_fifth_of_a_point(trained_tiny: str, tmp_path: Path) -> None:
+    import open_clip
+    from clip_benchmark.datasets.builder import build_dataset
+    from torch.utils.data import DataLoader
+
+    folder = hues(tmp_path / "hues", 200)
+    (ours,) = probe([OpenClipEncoder.named(trained_tiny)], open_test_set(str(folder)))
+    assert isinstance(ours, Outcome)
+    architecture, _, weights = trained_tiny.partition("@")
+    model, _, transform = open_clip.create_model_and_transforms(architecture, pretrained=weights)
+
+    def read(split: str) -> DataLoader[Any]:
+        given = {"root": str(folder), "transform": transform, "split": split, "download": False}
+        pictures = build_dataset("wds/hues", task="linear_probe", **given)
+        return DataLoader(pictures.batched(64), batch_size=None)
+
+    # All training pictures, their defaults: 20 epochs of AdamW at 0.1, features normalised.
+    theirs = their_probe()(
+        *(model.eval(), read("train"), read("test"), -1, 64, 0, 0.1, 20, "tiny", 0),
+        *(str(tmp_path / "features"), "cpu"),
+        normalize=True,
+        amp=False,
+    )
+    assert 0.7 < theirs["lp_acc1"] < 0.99
+    assert ours.values["lp_acc1"] == pytest.approx(theirs["lp_acc1"], abs=0.002)
