@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+import tarfile
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from seedbed.evaluate.test_set import open_test_set
+from seedbed_corpora import prepare as prepare_corpus
 from seedbed_corpora.test_sets import cifar10, fashion_mnist, prepare
 
 RNG = np.random.default_rng(0)
@@ -64,6 +67,32 @@ def test_a_set_has_its_published_labels_and_a_thousand_pictures_of_each(
     labels = [example.label for example in test_set.examples()]
     assert list(islice(labels, 10)) == first
     assert np.bincount(labels).tolist() == [1_000] * 10
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_held_out_vendors_emoji_are_each_of_the_class_of_its_name(
+    home: Path, tmp_path: Path
+) -> None:
+    built = prepare_corpus(
+        "emoji", Path.home() / ".seedbed"
+    )  # which tests share: it takes a minute
+    home.mkdir()
+    (home / "corpora").symlink_to(built.parent)
+    test_set = open_test_set(str(prepare("emoji-test", home)))
+    expected = []
+    for path in sorted(built.glob("test-[0-9]*.tar")):
+        with tarfile.open(path) as tar:
+            content = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        for name in (name for name in content if name.endswith(".json")):
+            said = json.loads(content[name])
+            assert said["source"] == "twitter"
+            expected.append((content[name.replace(".json", ".png")], said["clean"]))
+    found = [(one.picture, test_set.classes[one.label]) for one in test_set.examples()]
+    assert len(found) == 1_911 and found == expected
+    # No class without a picture, and none twice.
+    assert set(test_set.classes) == {name for _, name in expected}
+    assert len(set(test_set.classes)) == len(test_set.classes) > 1_800
 
 
 def test_cifars_classes_stand_in_its_authors_order() -> None:
