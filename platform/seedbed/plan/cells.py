@@ -11,12 +11,13 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seedbed.plan.design import ORDER, PlannedFactor
 from seedbed.plan.plan import Plan
+from seedbed.plan.weighing import Columns, Crossed, Floats, Weights
 from seedbed.study.arguments import ERRORS
 from seedbed.study.cell import Cell
 from seedbed.study.claim import Claim
@@ -24,26 +25,24 @@ from seedbed.study.contrast import Contrast
 from seedbed.study.fold import FoldedOver
 from seedbed.study.label import Label, label_text
 
-Floats = NDArray[np.float64]
 # With two seeds a pooled error of fewer degrees of freedom is not used: see `analyze/stats/fit.py`.
 LEAST_POOLED_DF, FEWEST_SEEDS_BY_CELL = 6, 3
 _MOST_CELLS = 200  # above which degrees of freedom are many, whatever the model
-_INESTIMABLE = 1e-6
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference of cells' means: `weights` on them [num_cells], None where the cells cannot tell
-    it apart. `term` names what it is a part of, `depth` or `depth:supervision`."""
+    """A difference of cells' means: `weights` on them, None where the cells cannot tell it apart.
+    `term` names what it is a part of, `depth` or `depth:supervision`."""
 
     term: str
     words: str
-    weights: Floats | None
+    weights: Weights | None
 
     @property
     def variance(self) -> float:
         """Of its estimate at one seed, in variances of a trial."""
-        return math.nan if self.weights is None else float(self.weights @ self.weights)
+        return math.nan if self.weights is None else self.weights.variance()
 
 
 class Cells:
@@ -61,54 +60,27 @@ class Cells:
         """`halves` [num_cells]: of a fraction that is folded over, blocks within each seed."""
         self.factors, self.cells, self.order, self.error = factors, tuple(cells), order, error
         self.seed_is_unit, self.halves = seed_is_unit, tuple(halves)
-        number = np.array(self.halves or [0] * len(self.cells))
-        self._same_half = (number[:, None] == number).astype(np.float64)
-        self.terms = [
-            term
-            for size in range(1, min(order, len(factors)) + 1)
-            for term in itertools.combinations(factors, size)
-        ]
-        self._codings = {name: _coding(factor) for name, factor in factors.items()}
-        self._model = self._rows(self.cells)
-        if len(set(self.halves)) > 1:
-            # What the halves differ by is estimated, and is no effect.
-            self._model[:, -1] = np.where(number == number[0], 1.0, -1.0)
-        squares, right = np.linalg.eigh(self._model.T @ self._model)
-        kept = squares > 1e-11 * squares[-1]
-        self._right, self._squares = right[:, kept], squares[kept]
+        blocked = len(set(self.halves)) > 1
+        self._crossed = None if blocked else Crossed.of(factors, self.cells, order)
         self._inverses: dict[int, Floats] = {}
+
+    @cached_property
+    def _columns(self) -> Columns:
+        # Not where the closed form holds: of 50 x 50 levels they take minutes.
+        return Columns(self.factors, self.cells, self.order, self.halves)
 
     @property
     def rank(self) -> int:
-        return len(self._squares)
-
-    def _rows(self, cells: Sequence[Mapping[str, Label]]) -> Floats:
-        """The model's sum-coded columns for cells, 1 for the mean first, 0 for the halves last. A
-        factor that a cell does not name counts its levels equally: its columns are 0."""
-        coded = {name: self._coded(name, cells) for name in self.factors}
-        parts = [np.ones((len(cells), 1))]
-        for term in self.terms:
-            columns = np.ones((len(cells), 1))
-            for name in term:
-                columns = (columns[:, :, None] * coded[name][:, None, :]).reshape(len(cells), -1)
-            parts.append(columns)
-        return np.hstack([*parts, np.zeros((len(cells), 1))])
-
-    def _coded(self, name: str, cells: Sequence[Mapping[str, Label]]) -> Floats:
-        coding = self._codings[name]
-        none = np.zeros(len(coding) - 1)
-        return np.array([coding[label_text(c[name])] if name in c else none for c in cells])
+        return (self._crossed or self._columns).rank
 
     def weights(
         self, plus: Iterable[Mapping[str, Label]], less: Iterable[Mapping[str, Label]]
-    ) -> Floats | None:
+    ) -> Weights | None:
         """Of the sum of marginal means `plus` less those of `less`, on the cells' means."""
-        wanted = self._rows(list(plus)).sum(axis=0) - self._rows(list(less)).sum(axis=0)
-        along = self._right.T @ wanted
-        if np.linalg.norm(wanted - self._right @ along) > _INESTIMABLE * np.linalg.norm(wanted):
-            return None
-        found: Floats = self._model @ (self._right @ (along / self._squares))
-        return found
+        plus, less = list(plus), list(less)
+        if self._crossed is not None and self._crossed.holds([*plus, *less]):
+            return self._crossed.weights(plus, less)
+        return self._columns.weights(plus, less)
 
     def main_effects(self) -> list[Comparison]:
         """Every level against its factor's baseline."""
@@ -122,7 +94,7 @@ class Cells:
             for level in _others(factor)
         ]
 
-    def _main_effect(self, name: str, level: Label, baseline: Label) -> Floats | None:
+    def _main_effect(self, name: str, level: Label, baseline: Label) -> Weights | None:
         """Where cells are missing, over the others that have both levels, as in the report."""
         found = self.weights([{name: level}], [{name: baseline}])
         if found is not None:
@@ -135,7 +107,7 @@ class Cells:
         if not both:
             return None
         found = self.weights(*([side[rest] for rest in both] for side in sides))
-        return None if found is None else found / len(both)
+        return None if found is None else found.over(len(both))
 
     def interactions(self) -> list[Comparison]:
         """Of every pair of factors, how much a difference changes with the other one's level."""
@@ -201,35 +173,37 @@ class Cells:
             return by_seed
         return min(float(pooled), max(by_seed, self._satterthwaite(one.weights, num_seeds)))
 
-    def _satterthwaite(self, weights: Floats, num_seeds: int) -> float:
+    def _satterthwaite(self, weights: Weights, num_seeds: int) -> float:
         """Of an error with a variance for each cell, where these are in truth the same.
 
         The report finds fewer, since it puts estimated variances in: for the squares of two sums of
         squares with f degrees of freedom each, their expectations are 1 + 2 / f times as large.
         """
-        true = self._true_satterthwaite(weights**2, num_seeds)
+        true = self._true_satterthwaite(weights, num_seeds)
         return (true + 2) / (1 + 2 / (num_seeds - 1))
 
-    def _true_satterthwaite(self, squares: Floats, num_seeds: int) -> float:
+    def _true_satterthwaite(self, weights: Weights, num_seeds: int) -> float:
         """The number with the variances as they are."""
+        squares = weights.values**2
         if len(self.cells) > _MOST_CELLS:
             return (num_seeds - 1) * float(squares.sum() ** 2 / (squares @ squares))
         if num_seeds not in self._inverses:
             summed = self._residual_squares(num_seeds)
             inverse = np.linalg.pinv(summed, rcond=1e-8, hermitian=True)
             self._inverses[num_seeds] = np.asarray(inverse, dtype=np.float64)
-        return float(squares.sum() ** 2 / (squares @ self._inverses[num_seeds] @ squares))
+        own = self._inverses[num_seeds][np.ix_(weights.cells, weights.cells)]
+        return float(squares.sum() ** 2 / (squares @ own @ squares))
 
     def _residual_squares(self, num_seeds: int) -> Floats:
         """Squares of the residuals' projection, summed over the seeds of pairs of cells.
 
         Its entry for cells c, d and seeds s, t is a[c, d] where s = t, and b[c, d] everywhere.
         """
-        basis = self._model @ self._right
-        hat = (basis / self._squares) @ basis.T
-        mean = self._same_half / self._same_half.sum(axis=0)  # of a block
+        number = np.array(self.halves or [0] * len(self.cells))
+        same_half = (number[:, None] == number).astype(np.float64)
+        mean = same_half / same_half.sum(axis=0)  # of a block
         a = np.eye(len(self.cells)) - mean
-        b = (mean - hat) / num_seeds
+        b = (mean - self._columns.hat()) / num_seeds
         return np.asarray(num_seeds * a**2 + 2 * num_seeds * a * b + num_seeds**2 * b**2)
 
 
@@ -257,10 +231,3 @@ def _shares_streams(plan: Plan) -> bool:
 def _others(factor: PlannedFactor) -> list[Label]:
     base = label_text(factor.baseline)
     return [level for level in factor.levels if label_text(level) != base]
-
-
-def _coding(factor: PlannedFactor) -> dict[str, Floats]:
-    """The sum-coded row of each level, by its text: the last is less all others."""
-    levels = [label_text(level) for level in factor.levels]
-    num = len(levels) - 1
-    return dict(zip(levels, np.vstack([np.eye(num), -np.ones((1, num))]), strict=True))

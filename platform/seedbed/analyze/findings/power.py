@@ -143,8 +143,8 @@ class Power:
             return math.nan, math.nan, 0.0
         values = np.array([surface.value(cell) for cell in self.cells.cells])
         spreads = np.array([surface.spread(cell) for cell in self.cells.cells])
-        se = math.sqrt(float(one.weights**2 @ spreads**2) / self.num_seeds)
-        return float(one.weights @ values), se, self.cells.df(one, self.num_seeds)
+        se = math.sqrt(one.weights.variance(spreads**2) / self.num_seeds)
+        return one.weights.total(values), se, self.cells.df(one, self.num_seeds)
 
 
 def _supported(claim: Claim, truths: Sequence[tuple[float, float, float]]) -> float:
