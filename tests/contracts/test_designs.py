@@ -1,4 +1,5 @@
-"""What every design promises, found by walking the folder. Oracle: itertools' own product."""
+"""What every design promises, found by walking the folder. Oracles: itertools' own product, and of
+designs around a cell the tables below, written by hand."""
 
 from __future__ import annotations
 
@@ -91,6 +92,38 @@ def test_what_it_cannot_read_is_refused(name: str) -> None:
     for given in (object(), ("nobody * nothing * never",)):
         with pytest.raises(StudyError):
             study(**{name: given})
+
+
+DEPTH = Factor("depth", at="text.layers", levels=(1, 3, 12), baseline=3)
+RATE = Factor("rate", at="optimizer.lr", levels=(1e-3, 2e-3))
+DECAY = Factor("decay", at="optimizer.weight_decay", levels=(0.1, 0.2), baseline=0.2)
+# By design and what is stated: depth, rate and decay of every cell, the centre first. The baseline
+# is 3, 1e-3 and 0.2.
+TABLES: list[tuple[str, Any, str]] = [
+    ("one_at_a_time", True, "3 1e-3 0.2, 1 1e-3 0.2, 12 1e-3 0.2, 3 2e-3 0.2, 3 1e-3 0.1"),
+    (
+        "one_at_a_time",
+        {"depth": 12, "decay": 0.1},
+        "12 1e-3 0.1, 1 1e-3 0.1, 3 1e-3 0.1, 12 2e-3 0.1, 12 1e-3 0.2",
+    ),
+    (
+        "leave_one_out",
+        {"depth": 12, "rate": 2e-3, "decay": 0.1},
+        "12 2e-3 0.1, 3 2e-3 0.1, 12 1e-3 0.1, 12 2e-3 0.2, 3 1e-3 0.2",
+    ),
+    # What it does not name stays at its baseline, and nothing is left out of that.
+    ("leave_one_out", {"depth": 1, "rate": 2e-3}, "1 2e-3 0.2, 3 2e-3 0.2, 1 1e-3 0.2, 3 1e-3 0.2"),
+    ("leave_one_out", {"depth": 1}, "1 1e-3 0.2, 3 1e-3 0.2"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "table"), TABLES)
+def test_cells_around_a_cell_are_those_of_the_table(name: str, given: Any, table: str) -> None:
+    base = Recipe.paper(objective=CLIP)
+    one = Study(name="a", question="?", base=base, factors=(DEPTH, RATE, DECAY), **{name: given})
+    rows = [tuple(map(float, row.split())) for row in table.split(", ")]
+    assert [tuple(map(float, cell.values())) for cell in one.cells()] == rows
+    assert [list(cell) for cell in one.cells()] == [["depth", "rate", "decay"]] * len(rows)
 
 
 NEW = """
