@@ -28,6 +28,12 @@ def draft(*factors: Factor, stops_early: str = "", **fields: Any) -> Draft:
     return Draft(plan(study, SMOKE), stops_early=stops_early)
 
 
+def second(factor: Factor) -> Factor:
+    """The factor with its second level as the baseline."""
+    last = list(factor.levels)[-1]
+    return Factor(factor.name, at=factor.at, levels=list(factor.levels), baseline=last)
+
+
 def bundle(field: str, *values: Any, **fields: Any) -> Factor:
     objectives = {"clip": CLIP, "half": CLIP.weighted("clip", 0.5)}
     levels = {
@@ -49,6 +55,14 @@ STATED: dict[str, list[tuple[str, Made]]] = {
             lambda: draft(RATE, DECAY, constraints=(forbid(rate=1e-3, decay=0.1),)),
         ),
         ("error", lambda: draft(RATE, DECAY, listed=({"rate": 2e-3}, {"decay": 0.2}))),
+        ("caution", lambda: draft(RATE, DECAY, second(BETA), fraction=("rate * decay * beta",))),
+        ("caution", lambda: draft(RATE, DECAY, second(BETA), screening="plackett_burman")),
+        (
+            "caution",
+            lambda: draft(
+                RATE, DECAY, BETA, optimal=5, constraints=(forbid(rate=1e-3, decay=0.1),)
+            ),
+        ),
     ],
     "budgets": [
         ("error", lambda: draft(bundle("budget.samples", 640, 1280))),
