@@ -184,7 +184,7 @@ def test_public_names_are_these_and_come() -> None:
         "Search",
         "Study",
         "Tuning",
-    } | {"forbid", "load", "main", "results"}
+    } | {"best", "forbid", "load", "main", "results"}
     assert set(seedbed.__all__) == expected
     assert all(getattr(seedbed, name) is not None for name in expected)
     assert isinstance(variants.CLIP, seedbed.Objective)

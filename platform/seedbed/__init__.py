@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from seedbed.model.objective import Objective
     from seedbed.recall import load, results
     from seedbed.recipe.recipe import Budget, Recipe
+    from seedbed.study.best import best
     from seedbed.study.claim import Claim
     from seedbed.study.constraint import forbid
     from seedbed.study.contrast import Contrast
@@ -37,6 +38,7 @@ _HOMES = {
     "Search": "seedbed.study.nuisance",
     "Study": "seedbed.study.study",
     "Tuning": "seedbed.study.nuisance",
+    "best": "seedbed.study.best",
     "forbid": "seedbed.study.constraint",
     "load": "seedbed.recall",
     "main": "seedbed.commands.study.main",
@@ -55,6 +57,7 @@ __all__ = [
     "Search",
     "Study",
     "Tuning",
+    "best",
     "forbid",
     "load",
     "main",

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedbed.errors import StudyError, nearest
 from seedbed.study.cell import Cell
+from seedbed.study.cell_design import CellDesign
 from seedbed.study.factor import Factor
 from seedbed.study.label import label_text, same_label
+
+
+class Centred(CellDesign):
+    """A design that is drawn around a cell: of another study, the best one, where `of` names it."""
+
+    of: str
+
+    @property
+    @abstractmethod
+    def around(self) -> Cell:
+        """The cell."""
+
+    @abstractmethod
+    def best_of(self, study: str) -> CellDesign:
+        """The same design, which says of its cell that it is the best one of `study`."""
+
+    @property
+    def of_words(self) -> str:
+        return f", the best of {self.of}" if self.of else ""
 
 
 def stated_centre(

@@ -22,6 +22,7 @@ from seedbed.study.arguments import (
     checked_seeds,
     several,
 )
+from seedbed.study.best import AroundBest
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
 from seedbed.study.claim import Claim, check_claims
@@ -182,8 +183,12 @@ class Study:
         Its cells, and as many new ones. Raises StudyError for a study without a fraction, and where
         no cell would be new.
         """
+        return self.of_design(folded(self.design, self.factors, factor))
+
+    def of_design(self, design: CellDesign) -> Study:
+        """This study with the cells of another design. Raises StudyError where they cannot be."""
         study = copy.copy(self)
-        study.design = folded(self.design, self.factors, factor)
+        study.design = design
         study.__dict__.pop("_cells", None)
         study._check()
         return study
@@ -211,6 +216,8 @@ class Study:
         seeds: Sequence[int] | None = None,
     ) -> tuple[Trial, ...]:
         """Every trial at `scale`, seed by seed; `overrides` are patches that come last."""
+        if isinstance(self.design, AroundBest):
+            raise self.design.unknown()
         check_overrides(overrides or {}, self.factors)
         looked = looked_seeds(self.looks)
         chosen = seeds or self.seeds or looked or tuple(range(scale.num_seeds))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seedbed.cluster.asked import Asked
+from seedbed.commands.study.around import around_best
 from seedbed.commands.study.foresight import Foresight, foresight_of
 from seedbed.commands.study.limit import most_failures
 from seedbed.commands.study.needs import asked_of
@@ -124,6 +125,8 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
     if args.fold_over is not None:
         study = study.folded_over(args.fold_over)
     study = study.scored_on(named_tests(args.test))
+    storage, _ = _chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))
+    study = around_best(study, storage)
     scale_name, reason = _chosen(args.scale, "--scale", "SEEDBED_SCALE", "demo")
     scale = scale_named(scale_name)
     data, _ = _chosen(args.data, "--data", "SEEDBED_DATA", "")
@@ -154,7 +157,7 @@ def options_of(study: Study, argv: Sequence[str]) -> Options:
         check_weights(chosen)
     return Options(
         plan=chosen,
-        storage=_chosen(args.storage, "", "SEEDBED_STORAGE", str(home() / "results"))[0],
+        storage=storage,
         tracking_uri=_chosen(args.tracking_uri, "", "MLFLOW_TRACKING_URI", "")[0],
         asked=asked_of(args),
         mode=_mode(args),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seedbed.commands.study.alone import run_alone
+from seedbed.commands.study.around import record_centre
 from seedbed.commands.study.corpora import opened_corpora
 from seedbed.commands.study.named import check_name
 from seedbed.commands.study.settings import tracking_uri
@@ -47,6 +48,8 @@ def run(options: Options) -> int:
     check_tracking(tracking_uri(options))
     check_name(store, options.plan.study)
     with study_lock(store):  # before the ledger is opened: that ends what still runs in it
+        if options.surface is None:
+            record_centre(options.plan.study, store)
         from seedbed.run.driver.heartbeat import heartbeat  # which imports Ray
 
         with heartbeat(store, options.plan) as live:

@@ -8,8 +8,10 @@ from typing import Any
 
 from seedbed.errors import StudyError
 from seedbed.found import classes_in
+from seedbed.study.best import AroundBest, Best
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
+from seedbed.study.centre import Centred
 from seedbed.study.factor import Factor
 
 
@@ -29,7 +31,7 @@ def stated_design(
     stated = [
         (name, design)
         for name, value in given.items()
-        if (design := all_designs()[name].parse(value, factors, baseline)) is not None
+        if (design := _parsed(name, value, factors, baseline)) is not None
     ]
     if len(stated) > 1:
         names = " and ".join(name for name, _ in stated)
@@ -39,3 +41,17 @@ def stated_design(
             mend="keep one of them",
         )
     return stated[0][1] if stated else None
+
+
+def _parsed(name: str, value: Any, factors: Sequence[Factor], baseline: Cell) -> CellDesign | None:
+    kind = all_designs()[name]
+    if not isinstance(value, Best):
+        return kind.parse(value, factors, baseline)
+    if not issubclass(kind, Centred):
+        around = [other for other, design in all_designs().items() if issubclass(design, Centred)]
+        raise StudyError(
+            f"{name} is the best cell of '{value.study}'",
+            why="it is drawn around no cell",
+            mend=f"give best(...) to {' or '.join(around)}",
+        )
+    return AroundBest(name, kind, value.study, baseline)

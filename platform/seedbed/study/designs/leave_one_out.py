@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from seedbed.errors import StudyError
 from seedbed.study.cell import Cell
-from seedbed.study.cell_design import CellDesign
-from seedbed.study.centre import stated_centre
+from seedbed.study.centre import Centred, stated_centre
 from seedbed.study.factor import Factor
 
 
 @dataclass(frozen=True)
-class LeaveOneOut(CellDesign):
+class LeaveOneOut(Centred):
     """The cell `full`, and for each factor the cell that has its `baseline` level instead.
 
-    `Study(leave_one_out={"text_aug": "on", "queue": "on"})` states the full recipe, such as the
-    best cell of an earlier study; a factor that it does not name stays at its baseline and is not
-    left out. The baseline itself is trained as well, so that the whole can be compared with it.
+    `Study(leave_one_out={"text_aug": "on", "queue": "on"})` states the full recipe, which may be
+    the best cell of an earlier study: `leave_one_out=best("signals")`. A factor that it does not
+    name stays at its baseline and is not left out. The baseline itself is trained as well, so that
+    the whole can be compared with it.
     """
 
     order = 1
 
     full: Cell
     baseline: Cell
+    of: str = ""  # the study whose best cell it is
 
     @classmethod
     def parse(cls, given: Any, factors: Sequence[Factor], baseline: Cell) -> Self | None:
@@ -54,5 +55,12 @@ class LeaveOneOut(CellDesign):
             "is in the difference to the baseline only",
         )
 
+    @property
+    def around(self) -> Cell:
+        return self.full
+
+    def best_of(self, study: str) -> Self:
+        return replace(self, of=study)
+
     def __str__(self) -> str:
-        return f"one factor left out of {self.full}"
+        return f"one factor left out of {self.full}{self.of_words}"
