@@ -22,10 +22,10 @@ DECAY = Factor("decay", at="optimizer.weight_decay", levels=(0.1, 0.2), baseline
 BETA = Factor("beta", at="optimizer.beta2", levels=(0.9, 0.98), baseline=0.9)
 
 
-def draft(*factors: Factor, stops_early: str = "", **fields: Any) -> Draft:
+def draft(*factors: Factor, **fields: Any) -> Draft:
     given = {"base": Recipe.paper(objective=CLIP), "seeds": 2} | fields
     study = Study(name="s", question="?", factors=factors, **given)
-    return Draft(plan(study, SMOKE), stops_early=stops_early)
+    return Draft(plan(study, SMOKE))
 
 
 def second(factor: Factor) -> Factor:
@@ -81,7 +81,6 @@ STATED: dict[str, list[tuple[str, Made]]] = {
         )
     ],
     "corpus_size": [("caution", lambda: draft(Factor("data", at="corpus", levels=SHARDS)))],
-    "early_stopping": [("error", lambda: draft(RATE, stops_early="ASHA"))],
     "empty_cells": [
         ("caution", lambda: draft(RATE, DECAY, constraints=(forbid(rate=2e-3, decay=0.2),)))
     ],

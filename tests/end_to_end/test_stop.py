@@ -72,6 +72,9 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
     rows = list(csv.DictReader(table.open()))
     ended = {row["status"] for row in rows if "stopped" in row["reason"]}
     assert ended == {"interrupted"}
+    # What it had measured by then is compared with nothing.
+    response = next(name for name in rows[0] if name.startswith("zeroshot/"))
+    assert not [row for row in rows if row["status"] == "interrupted" and row[response]]
 
     # That it ends with the same numbers is shown where drivers are killed.
     again = start(folder, shapes, joins=head)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.fixtures.studies import opened, small_plan
 
@@ -22,6 +23,7 @@ from seedbed.run.driver.resume import starts
 from seedbed.run.driver.reuse import reuse
 from seedbed.storage.folder import Folder
 from seedbed.study.record import TrialRecord
+from seedbed.study.screening import to_rung
 from seedbed.study.trial import Trial
 from seedbed.track.finished import note_finished
 from seedbed.variants import CLIP
@@ -137,6 +139,34 @@ def test_a_record_of_other_data_or_order_stands_for_no_trial(
     trained(top, "first", first, corpora, **other)
     assert reuse(top, top.sub("second"), first, Outcome(), corpora) == {}
     assert top.sub("second").sizes() == {}
+
+
+@pytest.mark.parametrize("status", ["completed", "interrupted"])
+def test_nothing_that_was_stopped_before_its_budget_stands_for_a_trial_that_is_compared(
+    shapes: Path, tmp_path: Path, status: str
+) -> None:
+    """The rungs of a screening, a candidate that got the whole budget, and trials that were stopped
+    by hand: why the lint need not ask whether anything ends early."""
+    top, own = Folder(str(tmp_path / "results")), small_plan(shapes)
+    corpora = opened(own, tmp_path)
+    screened = [
+        Trial(trial.cell, to_rung(trial.recipe, share), searched=("optimizer.lr",))
+        for trial in own.trials
+        for share in (1 / 3, 1.0)
+    ]
+    if status == "completed":
+        trained(top, "search", own.of_trials(screened), corpora, role="search")
+        # Under the keys of trials that are compared, too.
+        trained(top, "other", own, corpora, role="search")
+    else:
+        trained(top, "stopped", own, corpora, status=status)
+    outcome = Outcome()
+    assert reuse(top, top.sub("second"), own, outcome, corpora) == {} == outcome.records
+    assert not {trial.key for trial in screened} & {trial.key for trial in own.trials}
+    # What a trial had measured until it was stopped is no value of its cell.
+    known = [record(own, trial, corpora, status=status) for trial in own.trials]
+    values = table_of(own.design(), known).get("zeroshot/top1_of_100", pd.Series(dtype=float))
+    assert values.notna().sum() == (len(own.trials) if status == "completed" else 0)
 
 
 def test_those_that_were_scored_on_other_pictures_than_the_study_s_own_are_left(

@@ -43,13 +43,11 @@ class Finding:
 class Draft:
     """A plan to be judged, and what is known beside it before anything starts.
 
-    `pairs` counts the pairs of a corpus, where they are counted. `stops_early` says in words what
-    may end a trial of the study before its budget, "" for nothing.
+    `pairs` counts the pairs of a corpus, where they are counted.
     """
 
     plan: Plan
     pairs: Mapping[Corpus, int] = field(default_factory=dict)
-    stops_early: str = ""
 
     @property
     def study(self) -> Study:
