@@ -38,6 +38,23 @@ def test_a_table_whose_runs_share_no_seed_speaks_of_none(tmp_path: Path) -> None
     assert "seed s1" not in report.paths["figures/contrasts_arch.svg"].read_text()
 
 
+@pytest.mark.parametrize(("runs", "said"), [(1, "one run a cell"), (2, "two runs a cell")])
+def test_few_runs_a_cell_are_called_so_in_every_file(tmp_path: Path, runs: int, said: str) -> None:
+    rows = [
+        {"arch": arch, "data": data, "acc": 0.4 + 0.03 * (arch == "vit") + 0.004 * (n * n % 7)}
+        for n, (arch, data) in enumerate(
+            runs * [("vit", "a"), ("vit", "b"), ("cnn", "a"), ("cnn", "b")]
+        )
+    ]
+    design, records = study_of(pd.DataFrame(rows), Stated(["acc"], ["arch", "data"], kind="share"))
+    write_report(design, trials_table(design, records), tmp_path, {"table": "runs.csv"})
+    assert not re.findall(r"[^.|\n]*\bseeds?\b[^.|\n]*", words(tmp_path), flags=re.IGNORECASE)
+    tables = [pd.read_csv(path, keep_default_na=False) for path in tmp_path.glob("*.csv")]
+    notes = [note for own in tables if "note" in own for note in own["note"]]
+    assert any(note.startswith(f"{said}: ") for note in notes)
+    assert not [note for note in notes if "seed" in note]
+
+
 def test_a_folded_fraction_says_that_its_halves_are_blocks(tmp_path: Path) -> None:
     design = folded()
     write_report(design, table_of(design, 0.03), tmp_path, {})

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from seedbed.analyze.stats.comparison import Comparison
-from seedbed.analyze.stats.fit import MIN_POOLED_DF, Fit
+from seedbed.analyze.stats.error_term import MIN_POOLED_DF
+from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.trials.observations import AnalysisError, completed, observe
 from seedbed.plan.power import detectable_difference
 
@@ -77,7 +78,8 @@ def look_ahead(
             rows.append((effect, seeds, new_df, new_se, half, least, price, ""))
     if not rows:
         nan = math.nan
-        words = "one seed: no error to plan with" if num_seeds < 2 else "the error is not known"
+        one = "one run a cell" if block is None else "one seed"
+        words = f"{one}: no error to plan with" if num_seeds < 2 else "the error is not known"
         rows = [(name, num_seeds, nan, nan, nan, nan, nan, words) for name in factors]
     return Outlook(pd.DataFrame(rows, columns=list(COLUMNS)), num_seeds, per_cell, missing)
 

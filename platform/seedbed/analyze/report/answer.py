@@ -113,10 +113,10 @@ def _two_seeds(findings: Findings) -> list[str]:
     contrasts = findings.primary.contrasts
     if not contrasts:
         return []
+    two = "two seeds" if findings.design.paired else "two runs a cell"
     if any(one.has_interval for one in contrasts):
-        two = "Two seeds" if findings.design.paired else "Two runs a cell"
-        return [f"{two}: intervals rest on the error pooled over all cells."]
-    why = next((one.note for one in contrasts if one.note), "two seeds: no error to judge by")
+        return [f"{sentence(two)[:-1]}: intervals rest on the error pooled over all cells."]
+    why = next((one.note for one in contrasts if one.note), f"{two}: no error to judge by")
     return [sentence(f"{why}: no interval and no p is given")]
 
 

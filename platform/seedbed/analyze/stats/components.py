@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from seedbed.analyze.stats.fit import judged_error
+from seedbed.analyze.stats.error_term import judged_error
 from seedbed.analyze.stats.shared_columns import with_shared
 from seedbed.analyze.stats.space import added_basis
 from seedbed.analyze.trials.observations import Floats, Ints, observe

@@ -16,7 +16,7 @@ from scipy import linalg, stats
 
 from seedbed.analyze.stats.cell_variances import CellVariances
 from seedbed.analyze.stats.comparison import Estimate
-from seedbed.analyze.stats.error_term import ErrorTerm
+from seedbed.analyze.stats.error_term import judged_error
 from seedbed.analyze.stats.random_seeds import RandomSeeds
 from seedbed.analyze.stats.space import RANK_TOLERANCE, Space
 from seedbed.analyze.stats.standard_errors import Spread, UnequalVariances
@@ -32,10 +32,7 @@ from seedbed.errors import nearest
 Term = tuple[str, ...]
 ERRORS = ("pooled", "cells", "unequal", "residual")
 
-_ZERO_RESIDUAL = 1e-22  # of the total sum of squares: what rounding leaves of an exact fit
 _CONFIDENCE = 0.95
-# With two seeds a contrast has so few degrees of freedom that only a pooled error is usable.
-MIN_POOLED_DF = 6
 
 
 def model_terms(seen: Observations, order: int) -> list[Term]:
@@ -60,31 +57,6 @@ def term_columns(seen: Observations, term: Term, codes: Mapping[str, Ints]) -> F
 def full_df(seen: Observations, term: Term) -> int:
     """The degrees of freedom a term has when every cell is filled."""
     return int(np.prod([len(seen.levels[name]) - 1 for name in term]))
-
-
-def judged_error(
-    seen: Observations, sum_sq: float, df: int, *, any_residual: bool = False
-) -> ErrorTerm:
-    """A residual, and whether tests and intervals may use it.
-
-    With `any_residual` also one that is not of repetitions, but of terms left out of the model.
-    """
-    refusal = ""
-    if seen.is_constant:
-        sum_sq, refusal = 0.0, "the response is the same in every completed trial"
-    elif df == 0:
-        refusal = "no test: no error degrees of freedom"
-        if seen.num_seeds < 2:
-            refusal = f"one seed: no interval and no p; {refusal}"
-    elif any_residual:
-        pass
-    elif seen.num_seeds < 2:
-        refusal = "one seed: no interval and no p"
-    elif seen.num_seeds == 2 and df < MIN_POOLED_DF:
-        refusal = f"two seeds: the pooled error has {df} degrees of freedom, {MIN_POOLED_DF} needed"
-    elif sum_sq <= _ZERO_RESIDUAL * float(seen.y @ seen.y):
-        refusal = "the seeds agree exactly: there is no error to test against"
-    return ErrorTerm(sum_sq, df, refusal)
 
 
 class Fit:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from seedbed.analyze.stats.error_term import ErrorTerm
-from seedbed.analyze.stats.fit import Term, judged_error, term_columns
+from seedbed.analyze.stats.error_term import ErrorTerm, judged_error
+from seedbed.analyze.stats.fit import Term, term_columns
 from seedbed.analyze.stats.space import Space, added_basis
 from seedbed.analyze.trials.observations import (
     AnalysisError,

@@ -33,7 +33,7 @@ def effects_by_budget(findings: Findings) -> list[Section]:
             [_budgets(found), *_known(found), *_crossed(found)],
             [f"effects_by_budget_{name}" for name in factors],
             [*tables, *_crossings(found)],
-            _remarks(found),
+            _remarks(found, "seeds" if findings.design.paired else "runs of a cell"),
         )
     ]
 
@@ -142,7 +142,7 @@ def _crossing(one: Crossing) -> Sequence[str]:
     return [one.factor, before, after, one.smaller, one.larger, likely]
 
 
-def _remarks(found: AgainstBudget) -> list[str]:
+def _remarks(found: AgainstBudget, repeats: str) -> list[str]:
     own = (
         "Intervals at a budget are of 95 %, by its own trials."
         if found.own_error
@@ -152,9 +152,9 @@ def _remarks(found: AgainstBudget) -> list[str]:
     return [
         own,
         "The interval at the next budget is one of prediction, of what as many runs there would "
-        f"show: by what the lines leave ({counted(found.df, 'degree')} of freedom) and how seeds "
-        "differ. A trend that bends beyond the largest budget is in it only as far as it bends "
-        "below, and what is known at the next budget is not known beyond it.",
+        f"show: by what the lines leave ({counted(found.df, 'degree')} of freedom) and how "
+        f"{repeats} differ. A trend that bends beyond the largest budget is in it only as far as "
+        "it bends below, and what is known at the next budget is not known beyond it.",
         "The probability that two levels really change places takes the errors of two budgets for "
         "independent; 50 % says that nothing is known of it.",
     ]

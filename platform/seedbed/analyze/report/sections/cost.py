@@ -33,9 +33,11 @@ def cost(findings: Findings) -> Section:
     header = [*names, "Trials", f"{unit.label}{suffix}", price.label, last]
     first = len(names)
     table = Table(header, rows, frozenset(range(first, first + 3 + is_sure)), tones)
+    repeats = "seeds" if findings.design.paired else "runs"
     words = (
-        "Each cell's mean over its seeds, the seeds as small dots. Cells on the Pareto front are "
-        "filled and joined: no other cell is both better and cheaper. Hollow ones are beaten."
+        f"Each cell's mean over its {repeats}, the {repeats} as small dots. Cells on the "
+        "Pareto front are filled and joined: no other cell is both better and cheaper. Hollow ones "
+        "are beaten."
     )
     remarks = ["The front is drawn from means: cells closer than their intervals may swap."]
     if is_sure:

@@ -50,8 +50,9 @@ def _judged_words(findings: Findings, table: pd.DataFrame) -> str:
     """What effects of two-level factors are judged by."""
     known = int(table["effect"].notna().sum())
     if table.attrs["judged_by"] != "Lenth":
+        several = "on several seeds" if findings.design.paired else "several times"
         return (
-            "Every cell was run on several seeds, and effects are judged by what these say: the "
+            f"Every cell was run {several}, and effects are judged by what these say: the "
             f"first margin holds for one effect, the second for all {known} together."
         )
     if table.attrs["note"]:
