@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seedbed.analyze.findings.budget_cells import Asked, weights_in
 from seedbed.analyze.findings.budget_effects import AgainstBudget, BudgetEffect, Crossing
 from seedbed.analyze.stats.chosen_error import block_of, chosen_error
 from seedbed.analyze.stats.comparison import Estimate
@@ -206,31 +207,9 @@ class _Seen:
     def _parts(
         self, factor: str, level: Any, base: Any, within: str, levels: tuple[Any, Any]
     ) -> dict[Cell, float]:
-        """The weights of cells in an effect: over those combinations of the other factors that all
-        its levels have."""
         assert self.trend is not None
-        names, there = list(self.factors), set(self.trend.cells)
-        signs = {(level, None): 1.0, (base, None): -1.0}
-        if within:
-            upper, lower = levels
-            signs = {(level, upper): 1.0, (base, upper): -1.0}
-            signs |= {(level, lower): -1.0, (base, lower): 1.0}
-        free = [n for n in names if n not in (factor, within)]
-        weights: dict[Cell, float] = {}
-        num = 0
-        for rest in itertools.product(*(range(len(self.factors[n])) for n in free)):
-            cells = {}
-            for (own, held), sign in signs.items():
-                codes = dict(zip(free, rest, strict=True)) | {factor: self._code(factor, own)}
-                codes |= {within: self._code(within, held)} if within else {}
-                cells[tuple(codes[n] for n in names)] = sign
-            if cells.keys() <= there:
-                num += 1
-                weights |= cells
-        return {cell: weight / num for cell, weight in weights.items()}
-
-    def _code(self, factor: str, level: Any) -> int:
-        return self.factors[factor].index(level)
+        asked = Asked(factor, level, base, within, levels)
+        return weights_in(asked, self.factors, frozenset(self.trend.cells))
 
     def _of_seeds(self, parts: Mapping[Cell, float]) -> tuple[float, float]:
         """The variance over seeds of the effect that each seed's own line has at the next budget,

@@ -15,6 +15,7 @@ from seedbed.analyze.findings.budget import against_budget
 from seedbed.analyze.findings.budget_effects import AgainstBudget
 from seedbed.analyze.findings.cells import find_cells
 from seedbed.analyze.findings.judged import Judged
+from seedbed.analyze.findings.levels import baseline_first, baseline_of, paths_of
 from seedbed.analyze.findings.looks import LookTaken, looked_at, looks_taken
 from seedbed.analyze.findings.outlook import Outlook, look_ahead
 from seedbed.analyze.findings.response import BLOCK as BLOCK
@@ -31,10 +32,9 @@ from seedbed.analyze.stats.looked import Looked
 from seedbed.analyze.stats.missing import missing_trials
 from seedbed.analyze.stats.two_level import effects_two_level
 from seedbed.analyze.trials.confounds import Alias, hidden_aliases
-from seedbed.analyze.trials.observations import AnalysisError, completed, label_text
-from seedbed.errors import nearest
+from seedbed.analyze.trials.observations import AnalysisError, completed
 from seedbed.plan.about import scale_of
-from seedbed.plan.design import Design, PlannedFactor
+from seedbed.plan.design import Design
 from seedbed.study.recorded import DEVICE_HOURS
 
 COST = DEVICE_HOURS.name
@@ -98,8 +98,8 @@ def find(
         raise AnalysisError(
             "The design names no response or no factor.", mend="Name at least one of each."
         )
-    baselines = {name: _baseline(factor) for name, factor in design.factors.items()}
-    ordered = _baseline_first(trials, baselines)
+    baselines = {name: baseline_of(factor) for name, factor in design.factors.items()}
+    ordered = baseline_first(trials, baselines)
     factors = {name: list(ordered[name].cat.categories) for name in baselines}
     looked = looked_at(design, ordered)
     responses = [
@@ -111,7 +111,7 @@ def find(
     cost = costs[0] if costs and costs[0] != design.responses[0] else None
     # A nuisance field is where each cell does best: what it moves with is no accident.
     tuned = design.tuned.nuisance.paths if design.tuned is not None else ()
-    found = hidden_aliases(ordered, _paths(design))
+    found = hidden_aliases(ordered, paths_of(design))
     aliases = [alias for alias in found if alias.field not in tuned]
     tests = scored_tests(design, ordered)
     block, level = block_of(design), levelled(design, ordered, primary.unit.name)
@@ -220,40 +220,9 @@ def _two_level(
         return None
 
 
-def _paths(design: Design) -> dict[str, tuple[str, ...]]:
-    """What each factor sets, and what is known to move with it: said of it in its own sentence."""
-    paths = {}
-    for name, factor in design.factors.items():
-        # A design that does not say what moves together leaves a bundle's fields to be found.
-        moved = factor.also_moves
-        paths[name] = (factor.at,) if moved is None else (*factor.at.split(", "), *moved)
-    return paths
-
-
 def _costs(design: Design, trials: pd.DataFrame) -> list[str]:
     names = [str(name) for name in trials.columns]
     return [name for name in names if design.metric(name).is_cost]
-
-
-def _baseline(factor: PlannedFactor) -> Any:
-    """The baseline as it stands among the levels; they may differ as 12 and "12" do."""
-    levels = {label_text(level): level for level in factor.levels}
-    wanted = label_text(factor.baseline)
-    if wanted not in levels:
-        raise AnalysisError(
-            f"The baseline {factor.baseline!r} is no level of factor '{factor.name}'.",
-            mend=nearest(wanted, levels),
-        )
-    return levels[wanted]
-
-
-def _baseline_first(trials: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:
-    """The table with every factor categorical, its baseline first, then the design's order."""
-    ordered = trials.copy()
-    for name, baseline in baselines.items():
-        levels = sorted(ordered[name].cat.categories, key=lambda level: level != baseline)
-        ordered[name] = pd.Categorical(ordered[name], categories=levels)
-    return ordered
 
 
 def _adjusted_together(responses: list[ResponseFindings]) -> list[ResponseFindings]:

@@ -6,7 +6,8 @@ import textwrap
 
 from seedbed.analyze.findings.study import Findings
 from seedbed.analyze.numbers import p_value, plain, significant
-from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.report.answer import answer
+from seedbed.analyze.report.caveats import caveats
 from seedbed.analyze.report.shared import shared
 from seedbed.analyze.stats.comparison import of_term
 from seedbed.analyze.trials.observations import label_text

@@ -19,7 +19,8 @@ from seedbed.analyze.figures.study import figures_of
 from seedbed.analyze.findings.effects import effect_table, share_table
 from seedbed.analyze.findings.looks import LookTaken
 from seedbed.analyze.findings.study import Findings, ResponseFindings, find
-from seedbed.analyze.report.answer import answer, caveats
+from seedbed.analyze.report.answer import answer
+from seedbed.analyze.report.caveats import caveats
 from seedbed.analyze.report.page import Section
 from seedbed.analyze.report.sections.anova import variance
 from seedbed.analyze.report.sections.bad_samples import bad_samples_section
