@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from seedbed.analyze.figures.marks import Figure
 from seedbed.analyze.figures.study import figures_of
-from seedbed.analyze.findings.effects import effect_table, share_table
 from seedbed.analyze.findings.looks import LookTaken
-from seedbed.analyze.findings.study import Findings, ResponseFindings, find
+from seedbed.analyze.findings.study import Findings, find
 from seedbed.analyze.report.answer import answer
 from seedbed.analyze.report.caveats import caveats
 from seedbed.analyze.report.page import Section
@@ -47,12 +46,9 @@ from seedbed.analyze.report.sections.tuning import candidate_table, tuning, tuni
 from seedbed.analyze.report.sections.two_errors import two_errors
 from seedbed.analyze.report.sections.what_next import what_next
 from seedbed.analyze.report.shared import shared
+from seedbed.analyze.report.tables import as_csv, tables_of
 from seedbed.analyze.report.terminal import summary
-from seedbed.analyze.stats.comparison import comparison_table
 from seedbed.plan.design import Design
-
-# Ten digits: machines round differently only beyond them.
-_FLOATS = "%.10g"
 
 
 @dataclass(frozen=True)
@@ -97,17 +93,17 @@ def write_report(
         "trials.csv": trials.to_csv(index=False, lineterminator="\n"),
         "aliases.json": _json([{**vars(alias), "term": alias.term} for alias in findings.aliases]),
         "design.json": _json(design.to_json()),
-        "missing_cells.csv": _csv(findings.missing),
-        "pareto.csv": _csv(findings.cells),
-        "two_errors.csv": _csv(findings.test_errors) if len(findings.test_errors) else "factor\n",
-        **({"test_sets.csv": _csv(findings.by_test.reset_index())} if findings.tests else {}),
+        "missing_cells.csv": as_csv(findings.missing),
+        "pareto.csv": as_csv(findings.cells),
+        "two_errors.csv": as_csv(findings.test_errors) if len(findings.test_errors) else "factor\n",
+        **({"test_sets.csv": as_csv(findings.by_test.reset_index())} if findings.tests else {}),
         "claims.json": _json(claims_as_json(findings)),
         "diagnostics.json": _json(as_json(findings)),
         "variance_components.json": _json(components_as_json(findings)),
-        "power.csv": _csv(findings.outlook.table) if findings.outlook else "effect\n",
-        **({"budget.csv": _csv(budget_table(findings))} if findings.budget else {}),
-        **({"tuning.csv": _csv(candidate_table(design))} if design.tuned else {}),
-        **_tables(findings),
+        "power.csv": as_csv(findings.outlook.table) if findings.outlook else "effect\n",
+        **({"budget.csv": as_csv(budget_table(findings))} if findings.budget else {}),
+        **({"tuning.csv": as_csv(candidate_table(design))} if design.tuned else {}),
+        **tables_of(findings),
         **{f"figures/{name}.svg": one.standalone(style) for name, one in drawn.items()},
         "report.html": _environment().get_template("report.html.j2").render(page),
         "report.md": _environment().get_template("report.md.j2").render(page),
@@ -121,47 +117,8 @@ def write_report(
     return Report(paths, summary(findings), tuple(findings.looks))
 
 
-def _tables(findings: Findings) -> dict[str, str]:
-    """The numbers of every response in long form."""
-    responses = [findings.primary, *findings.secondary]
-    return {
-        "means.csv": _stacked(responses, lambda response: response.means),
-        "contrasts.csv": _stacked(responses, _contrasts),
-        "anova.csv": _stacked(responses, lambda response: response.anova.reset_index()),
-        "effects.csv": _stacked(responses, effect_table),
-        "effect_sizes.csv": _stacked(responses, share_table),
-        "interactions.csv": _stacked(responses, _interactions),
-    }
-
-
-def _contrasts(response: ResponseFindings) -> pd.DataFrame:
-    by_seed = () if response.error == "unequal" else ("by_seed_low", "by_seed_high")
-    return comparison_table(response.contrasts, ["factor", "baseline", "level"], by_seed)
-
-
-def _interactions(response: ResponseFindings) -> pd.DataFrame:
-    """Of every pair of factors the interactions, then the simple effects."""
-    pairs = list(dict.fromkeys(one.term for one in response.interactions))
-    both = [*response.interactions, *response.simple_effects]
-    both.sort(key=lambda one: pairs.index(one.term))
-    return comparison_table(both, ["a", "b", "kind", "a_level", "b_level"])
-
-
-def _stacked(
-    responses: list[ResponseFindings], table_of: Callable[[ResponseFindings], pd.DataFrame]
-) -> str:
-    tables = {one.unit.name: table for one in responses if len(table := table_of(one))}
-    if not tables:
-        return "response\n"
-    return _csv(pd.concat(tables, names=["response"]).reset_index("response"))
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, float_format=_FLOATS, lineterminator="\n")
 
 
 def figure_style() -> str:
