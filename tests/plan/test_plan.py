@@ -14,6 +14,8 @@ import pytest
 
 from seedbed.commands.study.main import main
 from seedbed.home import COUNTS
+from seedbed.model.objective import Objective
+from seedbed.model.terms.nearest_text import NearestText
 from seedbed.plan.cohort import cohorts_of
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
@@ -22,6 +24,7 @@ from seedbed.study.factor import Factor
 from seedbed.study.study import Study
 from seedbed.variants import CLIP
 
+QUEUES = {"long": NearestText().size, "short": 100}
 ROOT = Path(__file__).parents[2]
 STUDY = Study(
     name="depth",
@@ -186,3 +189,34 @@ def test_a_plan_says_which_factors_are_bundles(
     towers = "caution embed_dim moves with model: vit = 512, resnet = 1024 (declared)"
     assert towers in plan_of("supervision")
     assert "moves with depth" not in plan_of("text_encoder_depth")
+
+
+def test_what_a_whole_has_as_the_baseline_has_it_is_constant_and_nothing_compares_it() -> None:
+    lr = Factor("lr", at="optimizer.lr", levels=(1e-3, 2e-3))
+    depth = Factor("depth", at="text.layers", levels=(1, 3, 6), baseline=3)
+    base = Recipe.paper(objective=CLIP)
+    whole = {"factors": (depth, lr), "leave_one_out": {"depth": 6}}
+    chosen = plan(Study(name="whole", question="?", base=base, **whole), scale_named("smoke"))
+    design = chosen.design()
+    assert {name: one.levels for name, one in design.factors.items()} == {"depth": (3, 6)}
+    assert {(t.cell["depth"], t.cell["lr"]) for t in design.trials} == {(3, 1e-3), (6, 1e-3)}
+    assert list(chosen.to_json()["factors"]) == ["depth"]
+    # Cells and seeds are those that a study of all combinations has, under the same keys.
+    every = plan(
+        Study(name="all", question="?", base=base, factors=(depth, lr)), scale_named("smoke")
+    )
+    assert {t.key for t in chosen.trials} < {t.key for t in every.trials}
+
+
+def test_levels_that_a_whole_leaves_untrained_still_say_what_the_others_differ_in() -> None:
+    """A queue's size is one of the factor's levels, so that no scale shrinks it: as with them."""
+    near = {name: CLIP + Objective(near=NearestText(size=n)) for name, n in QUEUES.items()}
+    queue = Factor("queue", at="objective", levels={"none": CLIP, **near})
+    base, scale = Recipe.paper(objective=CLIP), scale_named("smoke")
+    every = plan(Study(name="all", question="?", base=base, factors=(queue,)), scale)
+    whole = Study(
+        name="whole", question="?", base=base, factors=(queue,), leave_one_out={"queue": "long"}
+    )
+    chosen = plan(whole, scale)
+    assert {t.key for t in chosen.trials} < {t.key for t in every.trials}
+    assert chosen.trials[0].flat["objective.near.size"] == QUEUES["long"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from seedbed.plan.confounded import moved_together, views_read
+from seedbed.metric import Metric
+from seedbed.plan.cohort import Cohort
+from seedbed.plan.confounded import Planned, moved_together, views_read
 from seedbed.plan.design import (
     ORDER,
     Design,
@@ -14,15 +16,43 @@ from seedbed.plan.design import (
     StatedClaim,
     StatedError,
 )
+from seedbed.plan.tuned import Tuned
+from seedbed.recipe.scale import Scale
 from seedbed.study.cell import Cell
 from seedbed.study.fold import FoldedOver
+from seedbed.study.nuisance import Nuisance
 from seedbed.study.study import Study
 
-if TYPE_CHECKING:
-    from seedbed.plan.plan import Plan
+
+class Undesigned(Planned, Protocol):
+    """A plan, as far as its design is made of it."""
+
+    @property
+    def scale(self) -> Scale: ...
+
+    @property
+    def scale_reason(self) -> str: ...
+
+    @property
+    def overrides(self) -> tuple[tuple[str, Any], ...]: ...
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]: ...
+
+    @property
+    def nuisance(self) -> Nuisance | None: ...
+
+    @property
+    def tuned(self) -> Tuned | None: ...
+
+    @property
+    def responses(self) -> tuple[str, ...]: ...
+
+    @property
+    def metrics(self) -> dict[str, Metric]: ...
 
 
-def design_of(plan: Plan) -> Design:
+def design_of(plan: Undesigned) -> Design:
     """The design of `plan`, as long as nothing has run.
 
     A trial's `recipe` holds the fields that vary in the study, so that the analysis finds what a
@@ -68,7 +98,7 @@ def _half(study: Study, cell: Cell) -> int:
     return design.half(cell, study.factors) if isinstance(design, FoldedOver) else 0
 
 
-def _set_by_hand(plan: Plan) -> dict[str, str]:
+def _set_by_hand(plan: Undesigned) -> dict[str, str]:
     """What tells this run of a study from others: with another search it is another run."""
     values = {path: str(value) for path, value in plan.overrides}
     if plan.nuisance is not None:
@@ -78,7 +108,7 @@ def _set_by_hand(plan: Plan) -> dict[str, str]:
     return values
 
 
-def factors_of(plan: Plan) -> dict[str, PlannedFactor]:
+def factors_of(plan: Undesigned) -> dict[str, PlannedFactor]:
     views = views_read(plan)
     also = moved_together(plan, views)
     return {
@@ -93,6 +123,7 @@ def factors_of(plan: Plan) -> dict[str, PlannedFactor]:
             else (),
         )
         for factor in plan.study.factors
+        if len(factor.levels) > 1  # of a constant one nothing is compared
     }
 
 

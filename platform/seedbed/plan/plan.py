@@ -137,7 +137,9 @@ class Plan:
         design = self.design().to_json()
         for factor in self.study.factors:
             values = resolved(factor, self.trials)
-            design["factors"][factor.name]["resolved"] = [values[label] for label in factor.levels]
+            if factor.name in design["factors"]:  # and is no constant
+                own = design["factors"][factor.name]
+                own["resolved"] = [values[label] for label in factor.levels]
         for trial, entry in zip(self.trials, design["trials"], strict=True):
             entry["name"] = trial.name
             entry["recipe"] = dict(trial.flat)

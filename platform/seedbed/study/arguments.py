@@ -40,6 +40,22 @@ def check_called(name: Any, said: str) -> None:
         )
 
 
+def check_something(name: str, factors: Sequence[object], responses: Sequence[str]) -> None:
+    """Raise StudyError for a study of nothing, or by nothing."""
+    if not factors:
+        raise StudyError(
+            f"study '{name}' has no factors",
+            why="there is nothing to compare",
+            mend="give it at least one Factor",
+        )
+    if not responses:
+        raise StudyError(
+            f"study '{name}' has no responses",
+            why="there is nothing to compare by",
+            mend='give at least one metric, like "zeroshot/top1"',
+        )
+
+
 def several(value: Any, kind: type[Item], name: str) -> tuple[Item, ...]:
     """`value` as a tuple. Raises StudyError for a single one."""
     shown = kind.__name__ if kind is not str else "text"

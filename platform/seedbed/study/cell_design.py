@@ -38,6 +38,10 @@ class CellDesign(ABC):
         whose effects could no longer be told apart.
         """
 
+    def used(self, factors: Sequence[Factor]) -> tuple[Factor, ...]:
+        """The factors with those of their levels that it trains: all, unless it says otherwise."""
+        return tuple(factors)
+
     def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
         """What the cells cannot tell apart, in lines for the plan; none where nothing is mixed."""
         return ()

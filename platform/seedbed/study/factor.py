@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -123,6 +124,13 @@ class Factor:
             if all(base.get(path) == value for path, value in patch.items()):
                 return label
         return next(iter(self.levels))
+
+    def only(self, labels: Collection[Label]) -> Factor:
+        """The factor without its other levels: a recipe is what it was with them."""
+        fewer = copy.copy(self)
+        fewer.varied = self.varied
+        fewer.levels = {label: patch for label, patch in self.levels.items() if label in labels}
+        return fewer
 
     @cached_property
     def varied(self) -> frozenset[str]:

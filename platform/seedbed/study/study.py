@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from seedbed.errors import StudyError
 from seedbed.evaluate.means import MEANS
 from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
@@ -18,6 +17,7 @@ from seedbed.study.arguments import (
     check_base,
     check_called,
     check_names,
+    check_something,
     checked_error,
     checked_seeds,
     several,
@@ -96,7 +96,7 @@ class Study:
         self.responses = self._with_means(several(responses, str, "responses"))
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
-        self.design = self._stated(design)
+        self._take(self._stated(design))
         self.constraints = several(constraints, Forbidden, "constraints")
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.published, self.claims = published, several(claims, Claim, "claims")
@@ -111,20 +111,13 @@ class Study:
         baseline = Cell((factor.name, factor.baseline(self.base)) for factor in self.factors)
         return stated_design(design, self.factors, baseline)
 
+    def _take(self, design: CellDesign | None) -> None:
+        self.design = design
+        self.factors = self.factors if design is None else design.used(self.factors)
+
     def _check(self) -> None:
         check_called(self.name, "a study is named")
-        if not self.factors:
-            raise StudyError(
-                f"study '{self.name}' has no factors",
-                why="there is nothing to compare",
-                mend="give it at least one Factor",
-            )
-        if not self.responses:
-            raise StudyError(
-                f"study '{self.name}' has no responses",
-                why="there is nothing to compare by",
-                mend='give at least one metric, like "zeroshot/top1"',
-            )
+        check_something(self.name, self.factors, self.responses)
         check_crossing(self.name, self.factors)
         check_constraints(self.constraints, self.factors)
         for scale in self.scales:
@@ -188,7 +181,7 @@ class Study:
     def of_design(self, design: CellDesign) -> Study:
         """This study with the cells of another design. Raises StudyError where they cannot be."""
         study = copy.copy(self)
-        study.design = design
+        study._take(design)
         study.__dict__.pop("_cells", None)
         study._check()
         return study

@@ -77,7 +77,7 @@ def test_one_seed_has_no_interval() -> None:
     ):
         assert found[["se", "p", "p_adjusted", "ci_low", "ci_high"]].isna().all(axis=None)
         assert found["difference"].notna().all()
-        assert found["note"].str.contains("one seed").all()
+        assert found["note"].str.contains("one run a cell").all()
 
 
 def test_further_factors_are_averaged_over_and_stay_out_of_the_error() -> None:

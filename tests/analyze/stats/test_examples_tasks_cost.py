@@ -76,7 +76,7 @@ def test_the_test_error_is_that_of_drawing_the_test_set_again() -> None:
 def test_one_seed_has_a_test_error_and_no_seed_error() -> None:
     trials, correct = judged(1)
     found = two_errors(trials, correct, ["A", "B"], of="A", baseline="a").iloc[0]
-    assert math.isnan(found["seed_se"]) and "one seed" in found["note"]
+    assert math.isnan(found["seed_se"]) and "one run a cell" in found["note"]
     assert found["test_ci_low"] < found["difference"] < found["test_ci_high"]
     found = two_errors(trials, correct[:, :9], ["A", "B"], of="A", baseline="a").iloc[0]
     assert math.isnan(found["test_ci_low"]) and "9 examples are too few" in found["note"]

@@ -131,7 +131,9 @@ def test_whole_plots_that_are_none_are_refused() -> None:
         anova(trials.assign(cohort=None), "top1", ["order"], whole_plot="cohort")
     once = trials[trials["day"] == 0]
     found = anova(once, "top1", ["order", "depth"], order=1, whole_plot="cohort")
-    assert found[["F", "p"]].isna().all(axis=None) and "one seed" in found.loc["order", "note"]
+    assert (
+        found[["F", "p"]].isna().all(axis=None) and "one run a cell" in found.loc["order", "note"]
+    )
 
 
 def test_components_of_ergo_stool_are_lmer_s_and_mixedlm_s() -> None:

@@ -115,12 +115,12 @@ def test_a_cell_that_lost_a_seed_is_not_the_best_for_that(tmp_path: Path, home: 
         (None, {}, "no study 'depths' has written down", "run 'depths' first, into the same"),
         ({"phase": "running"}, {}, "around the best of 'depths', which is running", "wait for it"),
         ({"status": "failed"}, {}, "which has no completed trial with zeroshot/top1", "finish"),
-        ({}, {"factors": (DEPTH,)}, "of 'depths', which has rate=0.0005", "Known: depth"),
+        ({}, {"factors": (DEPTH,)}, "of 'depths', which has rate=0.001", "Known: depth"),
         (
             {},
-            {"factors": (Factor("depth", at="text.layers", levels=(1, 4)), RATE)},
-            "one_at_a_time is around the best of 'depths', which has depth=2",
-            "The nearest that it has is 1.",
+            {"factors": (Factor("depth", at="text.layers", levels=(2, 4)), RATE)},
+            "one_at_a_time is around the best of 'depths', which has depth=1",
+            "The nearest that it has is 2.",
         ),
     ],
 )

@@ -18,8 +18,8 @@ class LeaveOneOut(Centred):
 
     `Study(leave_one_out={"text_aug": "on", "queue": "on"})` states the full recipe, which may be
     the best cell of an earlier study: `leave_one_out=best("signals")`. A factor that it does not
-    name stays at its baseline and is not left out. The baseline itself is trained as well, so that
-    the whole can be compared with it.
+    name stays at its baseline and is not left out; levels beside these two are not trained. The
+    baseline itself is trained as well, so that the whole can be compared with it.
     """
 
     order = 1
@@ -48,6 +48,10 @@ class LeaveOneOut(Centred):
             Cell({**self.full, factor.name: self.baseline[factor.name]}) for factor in factors
         ]
         return list(dict.fromkeys([self.full, *without, self.baseline]))
+
+    def used(self, factors: Sequence[Factor]) -> tuple[Factor, ...]:
+        """The level of the whole, and the baseline: where they are one, the factor is constant."""
+        return tuple(f.only({self.full[f.name], self.baseline[f.name]}) for f in factors)
 
     def aliases(self, factors: Sequence[Factor]) -> tuple[str, ...]:
         return (

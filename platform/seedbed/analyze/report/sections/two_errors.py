@@ -18,7 +18,8 @@ def two_errors(findings: Findings) -> Section:
     residual = findings.primary.anova.loc["Residual"].to_dict()
     words = []
     if residual["note"]:
-        words.append(f"Training seeds: their error cannot be given ({residual['note']}).")
+        of = "Training seeds" if findings.design.paired else "Training"
+        words.append(f"{of}: the error cannot be given ({residual['note']}).")
     else:
         spread = unit.difference(math.sqrt(float(residual["mean_sq"]))).lstrip("+")
         suffix = f" {unit.difference_unit}" if unit.difference_unit else ""
