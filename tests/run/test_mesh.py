@@ -129,7 +129,7 @@ def test_a_checkpoint_that_was_tampered_with_is_left_for_the_one_before_it(
     assert len(cut.missing(what.trials)) == 4 and len(steps_kept(tmp_path)) > 1
     places = (tmp_path / "results" / "cohorts").glob("*/checkpoint_*/place.json")
     last = max(places, key=lambda path: int(json.loads(path.read_text())["step_number"])).parent
-    file = next(last.glob("variant-*.pt"))
+    file = next(last.glob("variant-*.safetensors"))
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)

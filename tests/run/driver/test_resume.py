@@ -32,6 +32,7 @@ from seedbed.run.worker.checkpoint import (
     read_part,
     variant_file,
 )
+from seedbed.run.worker.state_file import write_state
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
@@ -261,23 +262,25 @@ def test_before_the_chosen_checkpoint_come_those_that_its_run_had_saved_earlier(
 def test_a_checkpoint_that_was_tampered_with_is_not_read(
     store: Folder, how: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "cohort.pt"
-    torch.save({"step_number": 3, "weights": torch.arange(1000.0)}, file)
+    file = tmp_path / CHECKPOINT_FILE
+    write_state({"step_number": 3, "weights": torch.arange(1000.0)}, file)
     content, place = file.read_bytes(), ("cohorts", "r", "checkpoint_a")
-    digests = {"cohort.pt": digest_of(file)} if how != "changed and not said" else {}
+    digests = {CHECKPOINT_FILE: digest_of(file)} if how != "changed and not said" else {}
     kept = Kept(place, 3, frozenset())
     store.write_json({"digests": digests}, *place, PLACE_FILE)
-    store.write_bytes(content, *place, "cohort.pt")
-    (state,) = read_part(store, kept, ["cohort.pt"], "cpu").values()
+    store.write_bytes(content, *place, CHECKPOINT_FILE)
+    (state,) = read_part(store, kept, [CHECKPOINT_FILE], "cpu").values()
     assert torch.equal(state["weights"], torch.arange(1000.0))
     if how == "gone":
-        store.remove(*place, "cohort.pt")
+        store.remove(*place, CHECKPOINT_FILE)
     else:
         middle = len(content) // 2
         changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         if how != "changed":
             changed = b"x" * len(content)
-        store.write_bytes(changed, *place, "cohort.pt")
-    with pytest.raises(DataError, match=r"cohort\.pt is (not what was written|gone)") as error:
-        read_part(store, kept, ["cohort.pt"], "cpu")
+        store.write_bytes(changed, *place, CHECKPOINT_FILE)
+    with pytest.raises(
+        DataError, match=r"cohort\.safetensors is (not what was written|gone)"
+    ) as error:
+        read_part(store, kept, [CHECKPOINT_FILE], "cpu")
     assert error.value.mend

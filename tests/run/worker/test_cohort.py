@@ -27,6 +27,7 @@ from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import CohortTraining, roll
 from seedbed.run.worker.reading import order_of
+from seedbed.run.worker.state_file import read_state, write_state
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 
@@ -185,9 +186,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     for _, columns in zip(range(3), batches(corpus, members), strict=False):
         first.step(first.prepare(columns))
     first.collect()
-    torch.save(first.state_dict(), tmp_path / "state.pt")
+    write_state(first.state_dict(), tmp_path / "state")
     second = CohortTraining(members, CPU)
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.load_state_dict(read_state(tmp_path / "state"))
     for columns in batches(corpus, members, start=3):
         second.step(second.prepare(columns))
     second.collect()
@@ -205,10 +206,10 @@ def test_some_variants_of_a_checkpoint_go_on_without_the_others_bit_for_bit(
     for _, columns in zip(range(3), batches(corpus, cohort(*recipes)), strict=False):
         first.step(first.prepare(columns))
     first.collect()
-    torch.save(first.state_dict(), tmp_path / "state.pt")
+    write_state(first.state_dict(), tmp_path / "state")
     one = cohort(recipes[1])
     second = CohortTraining(one, CPU)
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.load_state_dict(read_state(tmp_path / "state"))
     # What was nobody's own step is still the cohort's, and the steps of the two others are not.
     own = sum(variant.clock.total_seconds for variant in first.variants.values())
     assert second.shared_seconds == pytest.approx(first.seconds - own)

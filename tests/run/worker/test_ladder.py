@@ -23,6 +23,7 @@ from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.reading import order_of
+from seedbed.run.worker.state_file import read_state, write_state
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP, DECLIP
 
@@ -140,10 +141,10 @@ def test_a_ladder_goes_on_from_a_checkpoint_with_or_without_its_trunk(
 ) -> None:
     first = CohortTraining(Cohort(LADDER), CPU)
     train(first, columns, stop)
-    torch.save(first.state_dict(), tmp_path / "state.pt")
+    write_state(first.state_dict(), tmp_path / "state")
     left = [t for t in LADDER if t.recipe.budget.steps > stop][: None if trunk else -1]
     second = CohortTraining(Cohort(tuple(left)), CPU)
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    second.load_state_dict(read_state(tmp_path / "state"))
     found = train(second, columns, max(trial.recipe.budget.steps for trial in left))
     for trial in left:
         assert_same(found[trial.key], each_alone[trial.key])

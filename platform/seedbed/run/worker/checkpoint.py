@@ -14,7 +14,9 @@ from seedbed.errors import DataError
 from seedbed.plan.cohort import Cohort
 from seedbed.storage.folder import Folder
 
-CHECKPOINT_FILE = "cohort.pt"  # what all variants share; each has a file of its own beside it
+CHECKPOINT_FILE = (
+    "cohort.safetensors"  # what all variants share; each has a file of its own beside it
+)
 PLACE_FILE = "place.json"  # beside it: what it holds, for who does not want to read all of it
 
 
@@ -90,10 +92,10 @@ def choices(store: Folder, cohort: Cohort, since: str, chosen: Kept | None = Non
 def read_part(store: Folder, kept: Kept, names: Iterable[str], device: Any) -> dict[str, Any]:
     """The files `names` of a checkpoint, read onto `device`.
 
-    Raises DataError, naming the file, where one is not what was written: no code is run that it may
-    hold, and a changed number would pass for a trained one.
+    Raises DataError, naming the file, where one is not what was written: a changed number would
+    pass for a trained one.
     """
-    import torch
+    from seedbed.run.worker.state_file import read_state  # which imports torch
 
     digests = (store.read_json(*kept.path, PLACE_FILE) or {}).get("digests", {})
     read: dict[str, Any] = {}
@@ -102,8 +104,8 @@ def read_part(store: Folder, kept: Kept, names: Iterable[str], device: Any) -> d
             try:
                 if name in digests and digest_of(file) != digests[name]:
                     raise ValueError("its digest is another than when it was written")
-                read[name] = torch.load(file, map_location=device, weights_only=True)
-            except Exception as error:  # whatever a broken archive makes of torch's reader
+                read[name] = read_state(file, device)
+            except Exception as error:  # whatever its reader makes of a broken file
                 raise DataError(
                     f"the checkpoint {store.place(*kept.path, name)} is not what was written",
                     why=str(error).splitlines()[0],
@@ -141,7 +143,7 @@ def check_same_data(state: Mapping[str, Any], fingerprint: str) -> None:
 
 def variant_file(key: str) -> str:
     """Where the state of one trial is."""
-    return f"variant-{key}.pt"
+    return f"variant-{key}.safetensors"
 
 
 def place_of(

@@ -9,7 +9,6 @@ from typing import Any
 
 import ray
 import ray.train
-import torch
 
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.checkpoint import (
@@ -23,6 +22,7 @@ from seedbed.run.worker.checkpoint import (
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.interval import Interval
 from seedbed.run.worker.mesh import Mesh
+from seedbed.run.worker.state_file import write_state
 from seedbed.storage.folder import Folder
 from seedbed.storage.scratch import scratch_folder
 
@@ -71,10 +71,10 @@ class Saver:
         state = self.training.state_dict() | data_mark(fingerprint)
         variants = state.pop("variants")
         if self.mesh.rank == 0:
-            torch.save(state, folder / CHECKPOINT_FILE)
+            write_state(state, folder / CHECKPOINT_FILE)
         if self.mesh.is_first:
             for key, variant in variants.items():
-                torch.save(variant, folder / variant_file(key))
+                write_state(variant, folder / variant_file(key))
         files = {path.name: (path.stat().st_size, digest_of(path)) for path in folder.iterdir()}
         written = self.mesh.of_every_worker((files, self.training.sound))
         every = {name: told for part, _ in written for name, told in part.items()}
