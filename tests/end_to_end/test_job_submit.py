@@ -77,10 +77,10 @@ def _wait(environment: dict[str, str]) -> None:
     raise AssertionError("the head did not come up")
 
 
-def submit(environment: dict[str, str], *arguments: str) -> str:
+def submit(environment: dict[str, str], *arguments: str, checkout: Path = ROOT) -> str:
     done = subprocess.run(
         [BIN / "ray", "job", "submit", *arguments, "--", "python", "studies/text_encoder_depth.py"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=800,
+        cwd=checkout, env=environment, capture_output=True, text=True, check=False, timeout=800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     return done.stdout
@@ -108,3 +108,32 @@ def test_submitted_with_a_working_dir_it_finds_the_same_trials(cluster: dict[str
     environment = {"env_vars": {"PYTHONPATH": "platform"}}
     out = submit(cluster, "--working-dir", ".", "--runtime-env-json", json.dumps(environment))
     assert "16 done already" in out
+
+
+# A study of a name and a budget that only the copy has.
+CHANGES = {
+    'name="text_encoder_depth"': 'name="changed_here"',
+    "levels=(1, 3, 6, 12)": "levels=(3, 12)",
+    '"smoke": {': '"smoke": {"budget.samples": 640, ',
+}
+
+
+@pytest.mark.long
+def test_a_working_dir_with_changes_is_sent_and_what_it_says_is_trained(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    file = clone / "studies" / "text_encoder_depth.py"
+    text = file.read_text()
+    for old, new in CHANGES.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file.write_text(text)
+    out = submit(cluster, "--working-dir", ".", checkout=clone)
+    assert "[8/8]" in out and "0 done already" in out
+    trials = Path(cluster["SEEDBED_HOME"]) / "results" / "changed_here" / "trials"
+    records = [json.loads(path.read_text()) for path in trials.glob("*/record.json")]
+    assert [record["status"] for record in records] == ["completed"] * 8
+    assert {record["curve"][-1]["samples"] for record in records} == {640}
+    assert all(record["curve"][0]["train/loss"] > 0 for record in records)
