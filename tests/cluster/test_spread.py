@@ -25,8 +25,10 @@ def test_an_index_over_ray_is_that_of_threads(cluster: None, shapes: Path, tmp_p
     ours = index_source(str(shapes), (), (str(tmp_path / "a"),), spread=over_ray)
     theirs = index_source(str(shapes), (), (str(tmp_path / "b"),), spread=in_threads)
     assert ours.shards == theirs.shards
-    for path in (tmp_path / "b").rglob("*.parquet"):
-        assert (tmp_path / "a" / path.relative_to(tmp_path / "b")).read_bytes() == path.read_bytes()
+    names = [path.relative_to(tmp_path / "b") for path in (tmp_path / "b").rglob("*.*")]
+    assert {name.suffix for name in names} == {".arrow", ".json", ".parquet"}
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_a_selection_over_ray_is_that_of_threads(
@@ -72,12 +74,22 @@ def test_a_selection_over_ray_is_that_of_threads(
         assert place.read_bytes() == path.read_bytes()
 
 
-def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_were(cluster: None) -> None:
-    def work(job: int) -> int:
-        if job == 70:
-            raise DataError("job 70 is bad", mend="leave it out")
-        return job * job
+@dataclass(frozen=True)
+class Numbered:
+    """A job that reads nothing."""
 
-    assert list(over_ray(work, range(50))) == [n * n for n in range(50)]
+    number: int
+    num_bytes: int = 0
+    held_bytes: int = 0
+
+
+def test_results_come_in_the_order_of_the_jobs_and_errors_as_they_were(cluster: None) -> None:
+    def work(job: Numbered) -> int:
+        if job.number == 70:
+            raise DataError("job 70 is bad", mend="leave it out")
+        return job.number**2
+
+    jobs = [Numbered(number) for number in range(100)]
+    assert list(over_ray(work, jobs[:50])) == [n * n for n in range(50)]
     with pytest.raises(DataError, match=r"^job 70 is bad\n  mend: leave it out$"):
-        list(over_ray(work, range(100)))
+        list(over_ray(work, jobs))

@@ -13,8 +13,12 @@ from seedbed.cluster.autoscaler import of_config
 from seedbed.cluster.capacity import Capacity, at_most
 from seedbed.cluster.limits import within
 from seedbed.cluster.prices import Prices
-from seedbed.cluster.spread import most_at_once
+from seedbed.cluster.spread import most_at_once, task_memory
+from seedbed.data.shards.shard_index import IndexJob
 from seedbed.errors import ResourceError
+from seedbed.storage.address import Object
+
+SMALL = 500_000_000  # bytes of a task: a node's CPUs are the fewer
 
 
 def capacity_of(name: str) -> Capacity:
@@ -71,9 +75,25 @@ def test_a_thousand_jobs_of_an_index_start_no_node_with_a_gpu(name: str) -> None
     capacity, jobs = capacity_of(name), [{"CPU": 1.0}] * 1_000
     assert set(launched_for(read(name), *jobs)) > {"data"}  # were all of them sent at once
     data = next(one for one in capacity.node_types if one.name == "data")
-    most = most_at_once(capacity, Asked())
+    most = most_at_once(capacity, Asked(), SMALL)
     assert most == data.most * data.resources["CPU"]
     assert launched_for(read(name), *jobs[:most]) == {"data": data.most}
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
+def test_a_node_has_no_more_jobs_of_an_index_than_its_memory_holds(name: str) -> None:
+    capacity = capacity_of(name)
+    data = next(one for one in capacity.node_types if one.name == "data")
+    jobs = [IndexJob("0.parquet", Object("0.parquet", 2_000_000_000, ""))] * 3
+    memory = task_memory(jobs, capacity)
+    assert memory == 10_250_000_000  # five times, and the process: 9 of them in 96 GB, not 32
+    most = most_at_once(capacity, Asked(), memory)
+    assert most == 9 * data.most
+    asked = [{"CPU": 1.0, "memory": float(memory)}] * (most + 1)
+    assert launched_for(read(name), *asked[:most]) == {"data": data.most}
+    assert set(launched_for(read(name), *asked)) > {"data"}  # one more and a GPU is started
+    vast = [IndexJob("0.parquet", Object("0.parquet", 10**15, ""))]
+    assert task_memory(vast, capacity) == max(one["memory"] for one in capacity.nodes)
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])
@@ -82,6 +102,6 @@ def test_an_index_keeps_to_what_its_study_can_pay_for(name: str) -> None:
     price = {one.name: prices.node(one) or 0.0 for one in capacity.node_types}
     cheapest = min(dollars for kind, dollars in price.items() if kind != "data")
     for dollars in (cheapest + 0.01, cheapest + 1.5 * price["data"]):
-        jobs = [{"CPU": 1.0}] * most_at_once(capacity, Asked(max_price=dollars))
+        jobs = [{"CPU": 1.0}] * most_at_once(capacity, Asked(max_price=dollars), SMALL)
         launched = launched_for(read(name), *jobs)
         assert set(launched) <= {"data"} and launched["data"] * price["data"] <= dollars

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
             members = {"png": out.getvalue(), "json": json.dumps(fields).encode()}
             samples.append((f"{row:06}", members))
         write_tar(tmp_path / "pairs" / f"{shard}.tar", samples)
+    time.sleep(0.02)  # past the tick of the disk's clock in which they were written
     return tmp_path / "pairs"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from seedbed.data.render.image import STANDARD_SLIP
 from seedbed.data.render.render import Rendering, render_span
 from seedbed.data.rounds import Span
 from seedbed.data.shards import shard_index
-from seedbed.data.shards.index import index_source
+from seedbed.data.shards.index import index_source, shards_of
 from seedbed.data.shards.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -26,6 +27,7 @@ from seedbed.data.shards.manifest import (
     write_manifest,
 )
 from seedbed.data.shards.samples import read_shard
+from seedbed.data.shards.shard_index import IndexJob
 from seedbed.data.shards.source import SPLIT, index_places, open_source
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
@@ -71,10 +73,10 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     read: list[str] = []
     whole = shard_index.read_object
 
-    def noted(uri: str) -> bytes:
+    def noted(uri: str, **asked: Any) -> bytes:
         if uri.endswith(".tar"):
             read.append(uri)
-        return whole(uri)
+        return whole(uri, **asked)
 
     monkeypatch.setattr(shard_index, "read_object", noted)
     corpus = Corpus(uri=bucket, caption="txt")
@@ -129,3 +131,12 @@ def test_a_shard_of_equal_size_that_its_manifest_does_not_describe_is_refused(
         assert f"remove manifest.json and run `seedbed index {bucket}`" in str(error.value)
         with pytest.raises(DataError, match=refused):  # nor is it taken up by an index
             index_source(bucket, places, places)
+
+
+def test_a_shard_replaced_after_it_was_listed_is_refused(bucket: str, shapes: Path) -> None:
+    job = IndexJob("00003.tar", shards_of(bucket)["00003.tar"])
+    changed = bytearray((shapes / "00003.tar").read_bytes())
+    changed[-1] ^= 1  # of equal size
+    write_object(f"{bucket}/00003.tar", bytes(changed))
+    with pytest.raises(DataError, match=r"00003\.tar has changed since the corpus was indexed"):
+        shard_index.read_shard_index(job)

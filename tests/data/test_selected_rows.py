@@ -15,7 +15,8 @@ from seedbed.data import reads as reading
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.rounds import Round, Span, rounds
-from seedbed.data.rows import Chosen, Rows, SourceStarts, Starts
+from seedbed.data.rows import Chosen, Rows
+from seedbed.data.shards.starts import SourceStarts, Starts
 
 NUM_EPOCHS, BLOCK, GROUP = 2, 512, 7
 Row = tuple[int, int]  # shard, and the row's number there

@@ -75,7 +75,7 @@ def _with_bar(spread: Callable[..., Any], words: str) -> Callable[..., Any]:
 
 
 def _say(uri: str, index: Index, places: Sequence[str]) -> None:
-    from seedbed.data.shards.index import BAD_NAME, read_bad
+    from seedbed.data.shards.kept.bad import BAD_NAME, read_bad
     from seedbed.data.shards.manifest import ShardEntry, fingerprint
     from seedbed.data.shards.source import SPLIT
 
@@ -106,21 +106,19 @@ def _large_groups(index: Index, places: Sequence[str]) -> str:
     """What to say of parquet shards of which a window reads far more than its rows; "" for none."""
     from seedbed.data.corpus import Corpus
     from seedbed.data.order import BLOCK_ROWS
-    from seedbed.data.shards.row_index import Known, read_known
+    from seedbed.data.shards.kept.table import RowTable
     from seedbed.recipe.scale import SCALES
 
     files = [shard for shard in index.shards if shard.name.endswith(".parquet")]
-    known = Known()
-    for place in places if files else ():
-        known |= read_known(place)
+    known = RowTable.in_places(places if files else ())
     usual = Corpus().window_rows
     window = min(scale.patches.get("corpus.window_rows", usual) for scale in SCALES.values())
     largest: dict[str, int] = {}  # rows of a file's largest group
     num_bytes = 0
     for shard in files:
-        if (shard.name, shard.etag) not in known:  # there was nowhere to keep it
+        if shard.name not in known:  # there was nowhere to keep it
             continue
-        starts = known[shard.name, shard.etag].starts.tolist()
+        starts = known.starts(shard.name).tolist()
         rows = max(b - a for a, b in pairwise(starts))
         if rows > window:
             largest[shard.name] = rows

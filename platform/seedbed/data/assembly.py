@@ -15,15 +15,17 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, TestPictures, refusal
 from seedbed.data.parts import Part, Shards
-from seedbed.data.rows import EVERY, NONE, Chosen, Rows, Starts, held_out
+from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.choice import Choice
 from seedbed.data.select.columns import ShardColumns, shard_columns
 from seedbed.data.select.filters.filter import Mask
 from seedbed.data.select.judge import Asked
 from seedbed.data.select.removed import COPIES_STEP
 from seedbed.data.select.selection import Removal, copies
+from seedbed.data.shards.row_index import Digests
 from seedbed.data.shards.source import SPLIT
 from seedbed.data.shards.spread import Spread
+from seedbed.data.shards.starts import Starts
 from seedbed.data.shards.usable import check_caption, check_usable
 from seedbed.errors import DataError
 
@@ -74,14 +76,15 @@ class Assembly:
 
     def check_apart(self, train: Rows, test: TestPictures, indexes: RowIndexes) -> None:
         """Raise DataError where `train` has pictures of `test`."""
-        seen = []
-        for shard, (number, name) in enumerate(self.shards):
-            source = self.parts[number].source
-            rows = test.among(indexes.of(source)[name].digests)
+        seen: dict[int, Seen] = {}
+        for shard, digests in self._digests(indexes):
+            rows = test.among(digests)
             if len(rows) and len(rows := np.intersect1d(train.of_shard(shard), rows)):
-                seen.append(Seen(source, name, rows))
+                number, name = self.shards[shard]
+                seen[shard] = Seen(self.parts[number].source, name, rows)
         if seen:
-            raise refusal(self.corpus.uri, seen, test, len(test.digests), indexes)
+            found = [seen[shard] for shard in sorted(seen)]
+            raise refusal(self.corpus.uri, found, test, len(test.digests), indexes)
 
     def fingerprint(self, train: Rows, test: Rows) -> str:
         """Of the content that is trained on, and of what is tested where another corpus is."""
@@ -157,13 +160,20 @@ class Assembly:
     def _seen(self, held: HeldOutPictures, indexes: RowIndexes) -> dict[int, Seen]:
         """By the shard's number, rows that are not held out, of pictures that are."""
         seen: dict[int, Seen] = {}
-        for shard, (number, name) in enumerate(self.shards):
-            source = self.parts[number].source
-            rows = held.among(indexes.of(source)[name].digests)
+        for shard, digests in self._digests(indexes):
+            number, name = self.shards[shard]
+            rows = held.among(digests)
             rows = rows[~held_out(name, rows, self.limits[shard])]
             if len(rows):
-                seen[shard] = Seen(source, name, rows)
-        return seen
+                seen[shard] = Seen(self.parts[number].source, name, rows)
+        return dict(sorted(seen.items()))
+
+    def _digests(self, indexes: RowIndexes) -> Iterator[tuple[int, Digests]]:
+        """Each shard's number and the digests of its pictures, in the order of the index."""
+        for number, part in enumerate(self.parts):
+            mine = {name: n for n, (own, name) in enumerate(self.shards) if own == number}
+            for name, digests in indexes.of(part.source).all_digests(mine):
+                yield mine[name], digests
 
     def _chosen(self, train: Rows, spread: Spread) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""

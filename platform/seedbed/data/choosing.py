@@ -31,6 +31,10 @@ class JudgeJob:
     def num_bytes(self) -> int:
         return self.columns.num_bytes
 
+    @property
+    def held_bytes(self) -> int:
+        return self.columns.held_bytes
+
 
 def judge_shard(job: JudgeJob) -> tuple[Judged, Mapping[str, bytes]]:
     """What was found of a shard's rows, and the columns that are not kept yet."""

@@ -10,17 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.holdout import HeldOut
-from seedbed.data.rows import SourceStarts, held_out
-from seedbed.data.shards.row_index import (
-    NO_PICTURE,
-    Digests,
-    RowIndex,
-    Shard,
-    row_indexes,
-)
+from seedbed.data.rows import held_out
+from seedbed.data.shards.kept.table import RowTable
+from seedbed.data.shards.known_rows import Shard, row_indexes
+from seedbed.data.shards.row_index import NO_PICTURE, Digests
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.source import OpenSource
 from seedbed.data.shards.spread import Spread, in_threads
+from seedbed.data.shards.starts import SourceStarts
 from seedbed.errors import DataError
 
 MAX_NAMED = 3  # examples in a message
@@ -31,10 +28,10 @@ class RowIndexes:
     """What is known of the rows of a study's sources, each read once; `spread` reads the rest."""
 
     spread: Spread = in_threads
-    _by_uri: dict[str, dict[str, RowIndex]] = field(default_factory=dict)
+    _by_uri: dict[str, RowTable] = field(default_factory=dict)
     _starts: dict[str, SourceStarts] = field(default_factory=dict)
 
-    def of(self, source: OpenSource) -> dict[str, RowIndex]:
+    def of(self, source: OpenSource) -> RowTable:
         """By the shard's name, for every shard of `source`."""
         if source.uri not in self._by_uri:
             shards = [
@@ -45,10 +42,9 @@ class RowIndexes:
         return self._by_uri[source.uri]
 
     def starts(self, source: OpenSource) -> SourceStarts:
-        """Where the rows of `source` begin: one array for all corpora that it is part of."""
+        """Where the rows of `source` begin: the same for all corpora that it is part of."""
         if source.uri not in self._starts:
-            known = self.of(source)
-            self._starts[source.uri] = SourceStarts.of({n: known[n].starts for n in known})
+            self._starts[source.uri] = SourceStarts.of_table(self.of(source))
         return self._starts[source.uri]
 
 
@@ -72,9 +68,12 @@ class HeldOutPictures:
         tested = [np.empty(0, np.uint64)]
         for one in tests:
             known = indexes.of(one.source)
-            for name, limit in one.limits.items():
-                digests = known[name].digests
-                tested.append(digests[held_out(name, np.arange(len(digests)), limit)])
+            rows = {
+                name: np.flatnonzero(held_out(name, np.arange(known.num_rows(name)), limit))
+                for name, limit in one.limits.items()
+            }
+            some = [name for name in rows if len(rows[name])]
+            tested += [digests[rows[name]] for name, digests in known.all_digests(some)]
         unique = np.unique(np.concatenate(tested))
         return cls(tests, unique[unique != NO_PICTURE])
 
@@ -86,9 +85,9 @@ class HeldOutPictures:
         """Shard and key of one tested picture."""
         for one in self.tests:
             known = indexes.of(one.source)
-            for name, limit in one.limits.items():
-                for row in np.flatnonzero(known[name].digests == digest).tolist():
-                    if held_out(name, np.array([row]), limit)[0]:
+            for name, digests in known.all_digests(one.limits):
+                for row in np.flatnonzero(digests == digest).tolist():
+                    if held_out(name, np.array([row]), one.limits[name])[0]:
                         return named(one.source, name, row)
         raise LookupError(f"no tested picture has the digest {digest}")
 
@@ -160,7 +159,7 @@ def refusal(
     indexes: RowIndexes,
 ) -> SharedError:
     """The error for a corpus `uri` that trains on rows `seen`."""
-    by_part = [indexes.of(one.source)[one.shard].digests[one.rows] for one in seen]
+    by_part = [indexes.of(one.source).digests(one.shard)[one.rows] for one in seen]
     digests = np.concatenate(by_part)
     examples: dict[int, str] = {}
     for one, part in zip(seen, by_part, strict=True):

@@ -6,13 +6,11 @@ it, anywhere.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from seedbed.data.shards.formats import format_of
 from seedbed.data.shards.formats.format import Range
 from seedbed.data.shards.sample import RawSample
 from seedbed.errors import DataError
-from seedbed.storage.objects import find_object, read_object
+from seedbed.storage.ranged import RangedFile
 
 # Fewer bytes between two rows are read and dropped: a bucket takes as long to answer once more.
 GAP_BYTES = 65_536
@@ -95,14 +93,16 @@ def plan_reads(rows: Rows, picks: Picks) -> Reads:
     shards: list[ShardAt] = []
     ranges: list[Range] = []
     first = 0
-    for which, (number, end) in enumerate(zip(numbers.tolist(), ends.tolist(), strict=True)):
+    begins = rows.starts.of_shards(numbers.tolist())
+    known = zip(numbers.tolist(), ends.tolist(), begins, strict=True)
+    for which, (number, end, starts) in enumerate(known):
         mine, first = line[first:end], end
         kept = rows.of_shard(number)
         row = kept[picks.position[mine]]
         planned[mine, 2] = row
         planned[mine, 3] = picks.position[mine] - np.searchsorted(kept, row)
         shards.append(ShardAt(number, rows.paths[number], rows.etag(number)))
-        kind, starts = format_of(rows.paths[number]), rows.starts.of_shard(number)
+        kind = format_of(rows.paths[number])
         if kind.grouped:
             ranges += _groups(which, np.unique(row), starts, rows.bytes_of(number))
         else:
@@ -161,7 +161,7 @@ def read_range(shard: ShardAt, one: Range) -> list[RawSample]:
 
     Raises DataError for a shard that is gone, or has changed.
     """
-    opened = _RangeFile(shard.path, shard.etag)
+    opened = RangedFile(shard.path, shard.etag)
     samples = format_of(shard.path).read(shard.path, opened, one)
     if len(samples) != (len(one.wanted) or one.num_rows):
         raise DataError(
@@ -170,44 +170,3 @@ def read_range(shard: ShardAt, one: Range) -> list[RawSample]:
             mend="remove the index (`_seedbed` beside the shards, or in SEEDBED_HOME/indexes)",
         )
     return samples
-
-
-class _RangeFile(io.RawIOBase):
-    """An object as a file that can seek, of which only what is asked for is read."""
-
-    def __init__(self, path: str, etag: str) -> None:
-        super().__init__()
-        self._path, self._etag, self._place = path, etag, 0
-
-    @cached_property
-    def _size(self) -> int:
-        return find_object(self._path).num_bytes
-
-    def as_file(self) -> Any:
-        return self
-
-    def bytes_at(self, start: int, stop: int) -> bytes:
-        return read_object(self._path, start=start, stop=stop, etag=self._etag)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = base + offset
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        most = self._size - self._place
-        length = most if size is None or size < 0 else min(size, most)
-        if length <= 0:
-            return b""
-        content = self.bytes_at(self._place, self._place + length)
-        self._place += len(content)
-        return content

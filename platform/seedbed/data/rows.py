@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seedbed.data.order import BLOCK_ROWS, Blocks
 from seedbed.data.shards.formats import format_of
 from seedbed.data.shards.groups import mean_group
+from seedbed.data.shards.starts import Starts
 
 NONE, EVERY = -1, (1 << 64) - 1  # limits below and above every row's hash
 
@@ -42,55 +43,6 @@ class Chosen:
     @property
     def counts(self) -> tuple[int, ...]:
         return tuple(np.diff(self.stops, prepend=0).tolist())
-
-
-@dataclass(frozen=True)
-class SourceStarts:
-    """Where the rows of all shards of a source begin, end to end, as `RowIndex` has it.
-
-    `parts` are the shards' first value and the one past their last, by name.
-    """
-
-    values: NDArray[np.uint32]
-    parts: Mapping[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, starts: Mapping[str, NDArray[np.uint32]]) -> SourceStarts:
-        stops = np.cumsum([len(part) for part in starts.values()], dtype=np.int64).tolist()
-        firsts = [0, *stops[:-1]]
-        parts = dict(zip(starts, zip(firsts, stops, strict=True), strict=True))
-        return cls(np.concatenate([*starts.values(), np.empty(0, np.uint32)]), parts)
-
-
-@dataclass(frozen=True)
-class Starts:
-    """Where the rows of each shard of a corpus begin.
-
-    Those of shard n are values first[n] to stop[n] - 1 of `sources[source[n]]`, which all corpora
-    on one source have in common: of 400 million rows they are 1.6 GB.
-    """
-
-    sources: tuple[NDArray[np.uint32], ...]
-    source: NDArray[np.int32]
-    first: NDArray[np.int64]
-    stop: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, shards: Sequence[tuple[SourceStarts, str]]) -> Starts:
-        """Of shards, each the one of that name in its source."""
-        known = {id(source): source.values for source, _ in shards}
-        number = {which: n for n, which in enumerate(known)}
-        places = [source.parts[name] for source, name in shards]
-        return cls(
-            tuple(known.values()),
-            np.array([number[id(source)] for source, _ in shards], np.int32),
-            np.array([first for first, _ in places], np.int64),
-            np.array([stop for _, stop in places], np.int64),
-        )
-
-    def of_shard(self, shard: int) -> NDArray[np.int64]:
-        values = self.sources[int(self.source[shard])]
-        return values[int(self.first[shard]) : int(self.stop[shard])].astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 import time
 from pathlib import Path
@@ -12,13 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.data.shards.kept import before
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.shards import index as indexing
-from seedbed.data.shards.index import BAD_NAME, FOLDER, INDEX_NAME, Index, index_source
+from seedbed.data.shards.index import FOLDER, Index, index_source, read_shards, shards_of
+from seedbed.data.shards.kept import stock
+from seedbed.data.shards.kept.bad import BAD_NAME
+from seedbed.data.shards.kept.stock import INDEX_NAME
+from seedbed.data.shards.kept.table import RowTable
 from seedbed.data.shards.samples import read_shard
-from seedbed.data.shards.shard_index import IndexJob, Read
+from seedbed.data.shards.shard_index import IndexJob, Read, read_shard_index
 from seedbed.data.shards.source import index_places, open_source
 from seedbed.errors import DataError
 
@@ -84,14 +90,14 @@ def test_a_study_uses_the_index_beside_its_corpus(
 def test_a_folder_that_cannot_be_written_has_its_index_at_home(
     folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = indexing.write_object
+    write = stock.write_object
 
     def refuse(uri: str, content: bytes) -> None:
         if uri.startswith(str(folder)):
             raise DataError(f"{uri} cannot be written")
         write(uri, content)
 
-    monkeypatch.setattr(indexing, "write_object", refuse)
+    monkeypatch.setattr(stock, "write_object", refuse)
     assert indexed(str(folder), home).kept.startswith(str(home))
     assert not (folder / FOLDER).exists()
     assert indexed(str(folder), home).num_read == 0
@@ -147,10 +153,53 @@ def test_any_changed_byte_is_another_fingerprint(folder: Path, home: Path) -> No
     assert open_source(str(folder), home).manifest.fingerprint == sound
 
 
+def as_before(folder: Path, home: Path) -> Index:
+    """An index of `folder` beside it, as it was kept before there were parts."""
+    new = indexed(str(folder), home)
+    table = RowTable.in_places([str(folder / FOLDER)])
+    known = {(shard.name, shard.etag): table[shard.name] for shard in new.shards}
+    shutil.rmtree(folder / FOLDER / "rows")
+    before.write_rows(folder / FOLDER, known)
+    before.write_index(folder / FOLDER, new.shards, time.time_ns())
+    return new
+
+
+def test_an_index_of_the_format_before_is_taken_up_without_reading_a_shard(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tar(folder / "00007.tar", [("a", {"txt": b"no picture"}), ("b", {"png": picture(1)})])
+    time.sleep(0.02)
+    fingerprint = open_source(str(folder), home).manifest.fingerprint
+    shutil.rmtree(home)
+    new = as_before(folder, home)
+    oracle = before.read_rows(folder / FOLDER)
+
+    def read(job: IndexJob) -> Read:
+        raise AssertionError(f"{job.name} was read again")
+
+    monkeypatch.setattr(indexing, "read_shard_index", read)
+    assert read_shards(str(folder / FOLDER)) == list(new.shards)  # as it is, by whoever plans
+    source = open_source(str(folder), home)  # a study writes to its home alone
+    assert source.manifest.fingerprint == fingerprint and source.num_bad == 2
+    again = indexed(str(folder), home)
+    assert again.num_read == 0 and again.shards == new.shards
+    for place in source.kept_in:
+        table = RowTable.in_places([place])
+        assert len(table) == 5 if place == source.kept_in[1] else not len(table)
+    for (name, _), rows in oracle.items():
+        assert (RowTable.in_places([source.kept_in[1]]).starts(name) == rows.starts).all()
+        assert (RowTable.in_places([source.kept_in[1]]).digests(name) == rows.digests).all()
+    assert pq.read_table(Path(source.kept_in[1]) / BAD_NAME).num_rows == 2
+    shutil.rmtree(home)
+    assert indexed(str(folder), home).num_read == 0  # `seedbed index` writes beside the shards
+    assert len(RowTable.in_places([str(folder / FOLDER)])) == 5
+    assert not (folder / FOLDER / "rows.parquet").exists()
+
+
 def test_an_index_of_an_older_format_is_read_anew_and_says_so(
     folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    new = indexed(str(folder), home)
+    new = as_before(folder, home)
     path = folder / FOLDER / INDEX_NAME
     text = path.read_text()
     path.write_text(
@@ -163,6 +212,17 @@ def test_an_index_of_an_older_format_is_read_anew_and_says_so(
     assert f"{path} is of an older version of seedbed and is not used: 4 shards are read" in told
     assert indexed(str(folder), home).num_read == 0
     assert not capsys.readouterr().err
+
+
+def test_a_shard_that_is_replaced_after_it_was_listed_is_refused(folder: Path) -> None:
+    path = folder / "00002.tar"
+    job = IndexJob("00002.tar", shards_of(str(folder))["00002.tar"])
+    assert read_shard_index(job).shard.num_samples == 30
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # of equal size
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"00002\.tar has changed since the corpus was indexed"):
+        read_shard_index(job)
 
 
 def test_two_patterns_of_one_folder_have_an_index_each(folder: Path, home: Path) -> None:

@@ -14,7 +14,8 @@ from tests.fixtures.studies import opened, small_plan
 from seedbed.cluster.layout import Layout
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
-from seedbed.data.rows import Rows, SourceStarts, Starts
+from seedbed.data.rows import Rows
+from seedbed.data.shards.starts import SourceStarts, Starts
 from seedbed.plan.plan import Plan
 from seedbed.run.driver import launch
 from seedbed.run.driver.resume import Start

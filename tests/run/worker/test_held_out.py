@@ -14,7 +14,7 @@ import torch
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
-from seedbed.data.shards.index import read_bad
+from seedbed.data.shards.kept.bad import read_bad
 from seedbed.errors import DataError, StudyError
 from seedbed.evaluate.tasks.held_out_captions import Part
 from seedbed.model.towers.image import ImageTower

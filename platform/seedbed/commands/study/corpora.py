@@ -60,10 +60,11 @@ def spread_by_size(
         return in_threads(work, jobs)
     from seedbed.cluster.capacity import cluster_capacity
     from seedbed.cluster.connect import connect
-    from seedbed.cluster.spread import most_at_once, over_ray
+    from seedbed.cluster.spread import most_at_once, over_ray, task_memory
 
     print(f"ray     {connect()}", file=sys.stderr)
-    most = most_at_once(cluster_capacity(), asked)
+    capacity = cluster_capacity()
+    most = most_at_once(capacity, asked, task_memory(jobs, capacity))
     if not most:
         print(
             f"index   {len(jobs):,} shards of {num_bytes / 1e9:,.1f} GB are read here: --max-price "

@@ -20,7 +20,8 @@ def known_tests(study: Study) -> tuple[list[OpenTest], list[str]]:
 
     No shard is read and nothing is built. Raises DataError and StudyError where one is none.
     """
-    from seedbed.data.shards.row_index import read_known
+    from seedbed.data.shards.kept.stock import parts_in
+    from seedbed.data.shards.kept.table import RowTable
     from seedbed.data.shards.source import index_places
     from seedbed.evaluate.prompted import OpenTest
     from seedbed.storage.objects import find_object
@@ -32,13 +33,13 @@ def known_tests(study: Study) -> tuple[list[OpenTest], list[str]]:
             others.append(named.name)
             continue
         test_set = opened(named, uri)
-        known = read_known(index_places(f"{test_set.uri}/{test_set.split}", home())[1])
-        found = [known.get((place, find_object(place).etag)) for place in test_set.shards]
-        numbers = [len(one.digests) for one in found if one is not None]
-        if len(numbers) < len(found):
+        kept = index_places(f"{test_set.uri}/{test_set.split}", home())[1]
+        etags = {place: find_object(place).etag for place in test_set.shards}
+        known = RowTable(parts_in(kept), etags)
+        if len(known) < len(etags):
             others.append(named.name)
         else:
-            counted.append(OpenTest(test_set, test_set.mark, sum(numbers)))
+            counted.append(OpenTest(test_set, test_set.mark, sum(map(known.num_rows, etags))))
     return counted, others
 
 

@@ -43,7 +43,7 @@ def with_open_tests(options: Options) -> tuple[Options, list[TestPictures]]:
 def pictures_of(test_set: TestSet, spread: Spread) -> TestPictures:
     """The digests of its pictures. A shard is read once, and again only when it has changed."""
     from seedbed.data.overlap import TestPictures
-    from seedbed.data.shards.row_index import Shard, row_indexes
+    from seedbed.data.shards.known_rows import Shard, row_indexes
     from seedbed.data.shards.source import index_places
     from seedbed.storage.objects import find_object
 
@@ -51,4 +51,4 @@ def pictures_of(test_set: TestSet, spread: Spread) -> TestPictures:
     shards = [Shard(p, p, one.etag, one.num_bytes) for p, one in found.items()]
     kept = index_places(f"{test_set.uri}/{test_set.split}", home())[1]
     indexes = row_indexes(shards, [kept], spread=spread)
-    return TestPictures(test_set.name, {place: indexes[place].digests for place in found})
+    return TestPictures(test_set.name, dict(indexes.all_digests(found)))

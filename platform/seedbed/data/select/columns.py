@@ -34,6 +34,7 @@ from seedbed.storage.tables import read_table
 COLUMNS, HASHES = "columns", "phash"  # kinds of what is kept of a shard
 HASH_SIDE = 8  # of a dHash: 8 x 8 comparisons of neighbouring pixels
 NO_HASH = 0
+TABLE_COPIES = 10  # of what is kept: as a compressed table, a table, and columns
 # What corpora call a pair's CLIP similarity (img2dataset, LAION, DataComp).
 SCORES = ("clip_score", "similarity", "clip_l14_similarity_score", "clip_b32_similarity_score")
 SCHEMA = pa.schema(
@@ -73,6 +74,11 @@ class ShardColumns:
         if not self.is_kept:
             return self.shard_bytes
         return sum(Path(place).stat().st_size for place in self.kept.values())
+
+    @property
+    def held_bytes(self) -> int:
+        copies = TABLE_COPIES if self.is_kept else format_of(self.path).copies
+        return copies * self.num_bytes
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "content": self._known()}

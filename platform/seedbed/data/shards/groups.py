@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.data.shards.formats import format_of
-from seedbed.data.shards.row_index import Known, read_known
+from seedbed.data.shards.kept.table import RowTable
 
 
 class Listed(Protocol):
@@ -33,8 +33,6 @@ def mean_group_of(shards: Sequence[Listed], places: Sequence[str]) -> float:
     """The same of `shards`, as far as the indexes in `places` know them: which only those of
     formats with groups are looked for."""
     grouped = {shard.name for shard in shards if format_of(shard.name).grouped}
-    known = Known()
-    for place in places if grouped else ():
-        known |= read_known(place)
-    starts = {name: rows.starts for (name, _), rows in known.items() if name in grouped}
-    return mean_group(starts.values(), sum(shard.num_samples for shard in shards))
+    known = RowTable.in_places(places if grouped else ())
+    starts = (known.starts(name) for name in known.number if name in grouped)
+    return mean_group(starts, sum(shard.num_samples for shard in shards))

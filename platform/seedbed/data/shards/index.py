@@ -1,37 +1,48 @@
 """What one pass over a source's shards finds: counts, contents, rows, and bad samples.
 
-Kept as `index.json` (a list of shards), `bad_samples.parquet` and `rows.parquet` (where each row
-begins, and a digest of its picture), in `_seedbed/` beside the shards or under SEEDBED_HOME. A
-shard is read again only when its etag has changed.
+Kept as parts (`rows/`), a manifest that names them (`index.json`) and `bad_samples.parquet`, in
+`_seedbed/` beside the shards or under SEEDBED_HOME. Parts are written while shards are read, so
+that an index that is interrupted goes on where it was. A shard is read again only when its etag has
+changed.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from seedbed.data.shards.formats import all_formats, suffixes
+from seedbed.data.shards.kept.bad import write_bad
+from seedbed.data.shards.kept.older import (
+    UNUSED,
+    forget,
+    is_settled,
+    older_reads,
+    older_shards,
+)
+from seedbed.data.shards.kept.stock import (
+    BEGUN,
+    INDEX_NAME,
+    begin,
+    extended,
+    finish,
+    known_of,
+    lines_in,
+    loose_parts,
+    parts_in,
+    values_in,
+)
 from seedbed.data.shards.manifest import MANIFEST_NAME, parse_manifest
-from seedbed.data.shards.row_index import Known, read_known, write_known
-from seedbed.data.shards.shard_index import Bad, IndexedShard, IndexJob, read_shard_index
+from seedbed.data.shards.shard_index import IndexedShard, IndexJob, Read, read_shard_index
 from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError
 from seedbed.storage.address import Object, has_braces, has_glob, literal_prefix
-from seedbed.storage.objects import exists, list_objects, read_object, write_object
-from seedbed.storage.tables import read_table
+from seedbed.storage.objects import exists, list_objects, read_object
 
-FORMAT, OLDER = "seedbed-index/3", ("seedbed-index/1", "seedbed-index/2")
-FOLDER, INDEX_NAME, BAD_NAME = "_seedbed", "index.json", "bad_samples.parquet"
-BAD_SCHEMA = pa.schema([("shard", pa.string()), ("key", pa.string()), ("reason", pa.string())])
+FOLDER = "_seedbed"
 
 
 @dataclass(frozen=True)
@@ -96,71 +107,76 @@ def index_source(
             mend="give a folder of webdataset tars (KEY.jpg|png|webp, KEY.txt, KEY.json)",
         )
     said = _said(uri)
-    same: dict[str, IndexedShard] = {}
-    kept: list[Bad] = []
-    for place in read_from:
-        taken = {
-            shard.name: shard
-            for shard in read_shards(place)
-            if shard.name not in same
-            and _is_same(shard, shards.get(shard.name))
-            and not _contradicts(shard.digest, said.get(shard.name, ""))
-        }
-        same |= taken
-        if any(shard.num_bad for shard in taken.values()):
-            kept += [fault for fault in read_bad(place) if fault[0] in taken]
-    rows: Known = {}
-    if len(same) < len(shards):  # what is known is written again with the rest
-        for known in map(read_known, read_from):
-            rows |= {k: known[k] for k in known if k[0] in same and same[k[0]].etag == k[1]}
-        same = {name: shard for name, shard in same.items() if (name, shard.etag) in rows}
-        kept = [fault for fault in kept if fault[0] in same]
-    left = [name for name in shards if name not in same]
-    if not left:
-        return Index(tuple(same[name] for name in sorted(shards)))
-    for place in read_from:
-        if _values(place).get("format") in OLDER:
+
+    def wanted(shard: IndexedShard) -> bool:
+        return _is_same(shard, shards.get(shard.name)) and not _contradicts(
+            shard.digest, said.get(shard.name, "")
+        )
+
+    parts = [part for place in read_from for part in parts_in(place)]
+    known = known_of(parts, wanted)
+    if len(known.found) == len(shards):
+        return Index(tuple(known.found[name] for name in sorted(shards)))
+    parts += [part for place in read_from for part in loose_parts(place, parts)]
+    known = known_of(parts, wanted)
+    same = dict(known.found)
+    place = next((place for place in write_to if begin(place)), "")
+    begun_ns = _clock_ns(place)
+    num_read = 0
+
+    def reads() -> Iterator[Read]:
+        nonlocal num_read
+        for older in read_from if len(same) < len(shards) else ():
+            for read in older_reads(older, lambda one: one.name not in same and wanted(one)):
+                same[read.shard.name] = read.shard
+                yield read
+        jobs = [IndexJob(n, shards[n], said.get(n, "")) for n in shards if n not in same]
+        _tell_of_unused(read_from, len(jobs))
+        for read in spread(read_shard_index, jobs):
+            num_read += 1
+            same[read.shard.name] = read.shard
+            yield read if is_settled(read.shard.etag, begun_ns) else _unsettled(read)
+
+    if place:
+        made = extended(place, known, reads())
+        write_bad(place, made)
+        finish(place, known, made)
+        forget(place)
+    else:  # nobody could find it again
+        for _ in reads():
+            pass
+    return Index(tuple(same[name] for name in sorted(shards)), place, num_read)
+
+
+def read_shards(place: str) -> list[IndexedShard]:
+    """The shards that the index in `place` knows; none where it cannot be believed."""
+    lines = [line for _, found in lines_in(parts_in(place)) for line in found]
+    known = [line.shard for line in lines] or older_shards(place)
+    return [shard for shard in known if shard.digest]
+
+
+def _tell_of_unused(places: Sequence[str], num_left: int) -> None:
+    for place in places:
+        if num_left and values_in(place).get("format") in UNUSED:
             print(
                 f"index   {place}/{INDEX_NAME} is of an older version of seedbed and is not used: "
-                f"{len(left):,} shards are read",
+                f"{num_left:,} shards are read",
                 file=sys.stderr,
             )
-    # Writing what is known tries the place, and shows the time by its disk's clock.
-    place = next((place for place in write_to if _written(place, kept)), "")
-    begun_ns = _clock_ns(place)
-    jobs = [IndexJob(name, shards[name], said.get(name, "")) for name in left]
-    for read in spread(read_shard_index, jobs):
-        same[read.shard.name] = read.shard
-        kept += read.bad
-        rows[read.shard.name, read.shard.etag] = read.rows
-    index = Index(tuple(same[name] for name in sorted(shards)), place, len(left))
-    if place:
-        _written(place, sorted(kept))
-        write_known(place, rows)
-        write_index(index, begun_ns)
-    return index
 
 
-def bad_samples(bad: Iterable[Bad]) -> bytes:
-    """The parquet file of bad samples: shard, key, reason."""
-    rows = list(bad)
-    columns = [[row[n] for row in rows] for n in range(3)]
-    out = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=BAD_SCHEMA), out)
-    return out.getvalue()
-
-
-def read_bad(place: str) -> list[Bad]:
-    """The bad samples that the index in `place` names."""
-    try:
-        table = read_table(read_object(f"{place}/{BAD_NAME}"))
-        return [(row["shard"], row["key"], row["reason"]) for row in table.to_pylist()]
-    except (DataError, pa.ArrowInvalid, KeyError):
-        return []
+def _unsettled(read: Read) -> Read:
+    """A shard that may have changed while it was read is read again next time."""
+    return read._replace(shard=replace(read.shard, digest=""))
 
 
 def _is_same(known: IndexedShard, now: Object | None) -> bool:
-    return now is not None and (known.etag, known.num_bytes) == (now.etag, now.num_bytes)
+    """Whether all is known of a shard as it is now."""
+    return (
+        bool(known.digest)
+        and now is not None
+        and ((known.etag, known.num_bytes) == (now.etag, now.num_bytes))
+    )
 
 
 def _said(uri: str) -> dict[str, str]:
@@ -177,59 +193,7 @@ def _contradicts(known: str, said: str) -> bool:
     return known.rpartition(":")[0] == said.rpartition(":")[0] and known != said
 
 
-def _values(place: str) -> dict[str, Any]:
-    """What stands in the index in `place`; nothing where there is none."""
-    try:
-        values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
-    except (DataError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def read_shards(place: str) -> list[IndexedShard]:
-    """The shards that the index in `place` knows; none where it cannot be believed."""
-    try:
-        values = _values(place)
-        if values["format"] != FORMAT:
-            return []
-        listed = values["shards"]
-        shards = [
-            IndexedShard(**dict(zip(listed, row, strict=True)))
-            for row in zip(*listed.values(), strict=True)
-        ]
-        # A disk's clock is coarse: a change in the tick of the reading does not show in the time.
-        # A bucket's etag is no time, and does not begin with one of 19 digits.
-        return [
-            replace(shard, captions=tuple(shard.captions))
-            for shard in shards
-            if not (time_ns := _time_ns(shard.etag)) or time_ns < int(values["begun_ns"])
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-
-
-def _time_ns(etag: str) -> int:
-    first, dash, _ = etag.partition("-")
-    return int(first) if dash and first.isdigit() and len(first) == 19 else 0
-
-
-def write_index(index: Index, begun_ns: int) -> None:
-    """Keep `index` in its folder, whole or not at all; it was begun at `begun_ns` unix time."""
-    rows = [asdict(shard) for shard in index.shards]
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    values = {"format": FORMAT, "begun_ns": begun_ns, "shards": columns}
-    write_object(f"{index.kept}/{INDEX_NAME}", json.dumps(values).encode())
-
-
 def _clock_ns(place: str) -> int:
-    written = Path(place) / BAD_NAME
+    """The time of the disk that holds the mark of an index under way, or else of this machine."""
+    written = Path(place) / BEGUN
     return written.stat().st_mtime_ns if place and written.exists() else time.time_ns()
-
-
-def _written(place: str, bad: Sequence[Bad]) -> bool:
-    """Whether the bad samples could be written to `place`: rights are not told beforehand."""
-    try:
-        write_object(f"{place}/{BAD_NAME}", bad_samples(bad))
-    except DataError:
-        return False
-    return True

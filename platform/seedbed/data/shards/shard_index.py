@@ -47,6 +47,10 @@ class IndexJob:
     def num_bytes(self) -> int:
         return self.found.num_bytes
 
+    @property
+    def held_bytes(self) -> int:
+        return format_of(self.name).copies * self.num_bytes
+
 
 class Read(NamedTuple):
     """What was found in a shard."""
@@ -59,10 +63,11 @@ class Read(NamedTuple):
 def read_shard_index(job: IndexJob) -> Read:
     """Read one shard whole.
 
-    Raises DataError where it is damaged or holds nothing, and where it is another than was `said`.
+    Raises DataError where it is damaged or holds nothing, and where it is another than was `found`
+    or `said`.
     """
     uri = job.found.uri
-    content = read_object(uri)
+    content = read_object(uri, etag=job.found.etag)
     check_digest(uri, job.said, content)
     indexed = list(indexed_samples(uri, content))
     samples = [one.sample for one in indexed]

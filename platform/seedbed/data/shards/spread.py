@@ -14,7 +14,14 @@ class ShardJob(Protocol):
     """A shard to be read, whatever for."""
 
     @property
-    def num_bytes(self) -> int: ...
+    def num_bytes(self) -> int:
+        """To be read."""
+        ...
+
+    @property
+    def held_bytes(self) -> int:
+        """In memory while it is read, at most, beside what every process needs."""
+        ...
 
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seedbed.data.shards.index import read_bad
+from seedbed.data.shards.kept.bad import read_bad
 from seedbed.data.shards.source import OpenSource
 from seedbed.errors import DataError, nearest
 

@@ -10,7 +10,7 @@ import torch
 from seedbed.data.fault import Fault
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.data.select.removed import removed
-from seedbed.data.shards.index import bad_samples
+from seedbed.data.shards.kept.bad import bad_samples
 from seedbed.evaluate.means import means_over
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.task import Task

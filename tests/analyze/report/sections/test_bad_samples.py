@@ -10,7 +10,7 @@ import pytest
 
 from seedbed.analyze import trials_table, write_report
 from seedbed.analyze.report.sections.bad_samples import MOST_NAMED, lines, with_bad_samples
-from seedbed.data.shards.index import bad_samples
+from seedbed.data.shards.kept.bad import bad_samples
 from seedbed.plan.design import Design
 from seedbed.study.record import TrialRecord
 

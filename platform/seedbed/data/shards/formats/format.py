@@ -57,6 +57,7 @@ class ShardFormat(ABC):
     Where rows begin is kept in an index as 32 bits each: in a format that is not `grouped`, each
     row's first byte and the last one's end, in units of `unit` bytes; in one that is, no less than
     a group of rows can be read, and the first row of each group is kept, and the number of rows.
+    A shard that is read whole takes `copies` times its bytes of memory.
     `sidecar` is the end of a file beside a shard, of its name, which holds a table about it and is
     no shard.
     """
@@ -66,6 +67,7 @@ class ShardFormat(ABC):
     grouped: ClassVar[bool] = False
     unit: ClassVar[int] = 1
     sidecar: ClassVar[str] = ""
+    copies: ClassVar[int] = 2
 
     @abstractmethod
     def indexed(self, path: str, content: bytes) -> Iterator[Indexed]:

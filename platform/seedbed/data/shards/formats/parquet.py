@@ -29,6 +29,7 @@ class ParquetFormat(ShardFormat):
     suffix = ".parquet"
     name = "parquet file"
     grouped = True
+    copies = 5  # as a file, a table and samples: 4.8 (measured)
 
     def indexed(self, path: str, content: bytes) -> Iterator[Indexed]:
         """A sample's members are `img`, its picture, where it has one, and `json`, the rest.
