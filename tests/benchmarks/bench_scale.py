@@ -1,9 +1,11 @@
 """On paper: 100,000 shards of 4,000 pairs, read by 64 workers. No shard exists; the plan does.
 
-What the index weighs, what opening it and planning an epoch takes, what a driver holds in memory,
-and how long a rank needs to find its place in the middle of an epoch. Absolute figures of one
-process, with the same for a tenth of the shards beside them: what does not grow tenfold does not
-depend on the corpus. To reach: memory that grows no faster than the corpus.
+What the index weighs, what opening it and planning an epoch takes, what a driver and a rank hold in
+memory, and how long a rank needs to know its first bytes, and its place in the middle of an epoch.
+Absolute figures of processes of their own, with the same for a tenth of the shards beside them:
+what does not grow tenfold does not depend on the corpus. And the same tenth as it was kept before:
+in one file, read as a whole. To reach: memory that grows no faster than the corpus, a quarter of
+what it was.
 
 And a selection of 15 million pairs, by simulated hashes: what the driver holds of each, at most and
 in the end, and what a task takes to judge a shard of real captions.
@@ -14,9 +16,7 @@ in the end, and what a task takes to judge a shard of real captions.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import pickle
 import resource
 import subprocess
 import sys
@@ -26,75 +26,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import simulated_index
 from table import Row, run
 
 TOY = ("--shards", "500", "--pairs", "200000")
 NEEDS = ()
-EACH, WORLD, BATCH = 4_000, 64, 32_768
 JUDGED = 10_000  # pairs of a shard of img2dataset's
-
-
-def measure(num_shards: int) -> dict[str, float]:
-    from seedbed.data.holdout import HOLDOUT_MAX
-    from seedbed.data.order import Order
-    from seedbed.data.reads import plan_reads
-    from seedbed.data.rounds import Span, rounds
-    from seedbed.data.rows import Rows, SourceStarts, Starts
-    from seedbed.data.shards.index import Index, read_shards, write_index
-    from seedbed.data.shards.shard_index import IndexedShard
-
-    found: dict[str, float] = {"samples": num_shards * EACH}
-    before = _peak()
-    shards = tuple(
-        IndexedShard(
-            f"{n:06}.tar",
-            EACH,
-            80_000_000 + n,
-            hashlib.md5(b"%d" % n).hexdigest(),
-            hashlib.sha256(b"%d" % n).hexdigest(),
-            0,
-            ("caption", "txt"),
-        )
-        for n in range(num_shards)
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        write_index(Index(shards, folder), 0)
-        found["write the index, s"] = time.perf_counter() - began
-        found["index, MB"] = (Path(folder) / "index.json").stat().st_size / 1e6
-        began = time.perf_counter()
-        read = read_shards(folder)
-        found["read the index, s"] = time.perf_counter() - began
-    began = time.perf_counter()
-    starts = np.arange(EACH + 1, dtype=np.uint32) * 40
-    source = SourceStarts.of({s.name: starts for s in read})
-    rows = Rows(
-        tuple(f"s3://bucket/prefix/{s.name}" for s in read),
-        tuple(s.num_samples for s in read),
-        "fingerprint",
-        Starts.of([(source, s.name) for s in read]),
-        holdout=False,
-        limits=(int(HOLDOUT_MAX / (num_shards * EACH) * 2.0**64),) * num_shards,
-        etags=tuple(s.etag for s in read),
-    )
-    blocks = rows.blocks
-    found["count the rows to train on, s"] = time.perf_counter() - began
-    began = time.perf_counter()
-    order = Order(blocks, fingerprint="f", seed=0, lanes=WORLD, window_rows=1_024)
-    span = (2**40 // BATCH * BATCH, BATCH, 17, WORLD)
-    next(rounds(order, Span(0, *span)))
-    found["plan an epoch, s"] = time.perf_counter() - began
-    start = int(1.9 * order.num_samples) // BATCH * BATCH
-    began = time.perf_counter()
-    first = next(rounds(order, Span(start, *span)))
-    found["find a rank's place at 90 % of the next epoch, s"] = time.perf_counter() - began
-    began = time.perf_counter()
-    reads = plan_reads(rows, first.picks)
-    found["say which bytes a round is, s"] = time.perf_counter() - began
-    found["a round, MB"] = reads.num_bytes / 1e6
-    found["a round as it is sent, MB"] = len(pickle.dumps(reads)) / 1e6
-    found["memory of the driver, MB"] = _peak() - before
-    return found
 
 
 def select(num_pairs: int) -> dict[str, float]:
@@ -155,19 +92,28 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
+STEPS = {
+    "shards": ("write", "plan", "work"),
+    "before": ("write_before", "plan_before", "work"),
+    "pairs": ("select",),
+}
+
+
 def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=15_000_000)
-    parser.add_argument("--measure", choices=("shards", "pairs"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.measure:
-        pairs = options.measure == "pairs"
-        print(json.dumps(select(options.pairs) if pairs else measure(options.shards)))
+    if options.step:
+        name, folder, size = options.step
+        print(json.dumps(_step(name, Path(folder), int(size))))
         sys.exit()
-    few, many = _compared("shards", options.shards)
-    _, chosen = _compared("pairs", options.pairs)
-    memory, each = "memory of the driver, MB", "memory of a pair, bytes"
+    tenth = options.shards // 10
+    old, few, many = _compared(("before", tenth), ("shards", tenth), ("shards", options.shards))
+    _, chosen = _compared(("pairs", options.pairs // 10), ("pairs", options.pairs))
+    each = "memory of a pair, bytes"
+    before, tenth_now, now = (max(1.0, one["driver: own memory, MB"]) for one in (old, few, many))
     return [
         *(
             Row(n.removesuffix(", s"), found[n], "", unit="s")
@@ -175,25 +121,37 @@ def main(arguments: Sequence[str]) -> list[Row]:
             for n in found
             if n.endswith(", s")
         ),
-        Row("memory of the driver", many[memory] / few[memory], "a tenth of the shards", 10),
+        Row("driver's memory", now / tenth_now, "a tenth of the shards", 10),
+        Row("driver's memory of that tenth", tenth_now / before, "as it was before", 0.25),
         # Of 60 characters, fixed-width Unicode took 240 bytes.
         Row("memory of the driver for a pair to be chosen", chosen[each], "", 100, unit="B"),
     ]
 
 
-def _compared(what: str, size: int) -> list[dict[str, float]]:
-    """What is measured at a tenth of `size` and at `size`, shown side by side."""
-    sizes = [size // 10, size]
+def _step(name: str, folder: Path, size: int) -> dict[str, float]:
+    if name == "select":
+        return select(size)
+    step = getattr(simulated_index, name)
+    return step(folder, size) if name.startswith("write") else step(folder)  # type: ignore[no-any-return]
+
+
+def _compared(*asked: tuple[str, int]) -> list[dict[str, float]]:
+    """What is measured of each kind at each size, shown side by side."""
     columns = []
-    for one in sizes:  # each in a process of its own, for its memory
-        command = [sys.executable, __file__, "--measure", what, f"--{what}", str(one)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        columns.append(json.loads(done.stdout))
-    print(f"{what:<46}{sizes[0]:>14,}{sizes[1]:>14,}{'ratio':>8}")
+    for kind, size in asked:
+        column: dict[str, float] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for step in STEPS[kind]:  # each in a process of its own, for its memory
+                command = [sys.executable, __file__, "--step", step, folder, str(size)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                column |= json.loads(done.stdout)
+        columns.append(column)
+    heads = [f"{size:,}{' before' * (kind == 'before')}" for kind, size in asked]
+    print(f"{asked[-1][0]:<54}" + "".join(f"{head:>16}" for head in heads))
     for name in columns[0]:
-        a, b = (column[name] for column in columns)
-        shown = (f"{v:,.0f}" if v >= 100 else f"{v:.3f}" for v in (a, b))
-        print(f"{name:<46}{next(shown):>14}{next(shown):>14}{b / a if a else 0:>8.1f}")
+        shown = (column[name] for column in columns)
+        cells = (f"{value:,.0f}" if value >= 100 else f"{value:.3f}" for value in shown)
+        print(f"{name:<54}" + "".join(f"{cell:>16}" for cell in cells))
     return columns
 
 
