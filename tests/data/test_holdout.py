@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -173,6 +174,25 @@ def test_copies_of_held_out_pictures_in_their_own_source_are_left_out_and_counte
     half = study(home, twice, fraction=0.5)[0]
     assert [s.name for s in half.steps] == ["held_out_copies", "fraction=0.5"]
     assert_none_is_tested_on_what_it_trained_on([half])
+
+
+def test_shards_that_were_indexed_one_after_the_other_make_the_same_corpus(
+    tmp_path: Path, home: Path
+) -> None:
+    """An index has shards in the order in which it learnt of them; a corpus has its own."""
+    twice = folder(tmp_path / "twice", [*range(100), *range(100)])
+    whole = study(home, twice)[0]
+    names = sorted(path.name for path in Path(twice).iterdir())
+    later = tmp_path / "later"
+    later.mkdir()
+    for name in reversed(names):
+        (later / name).write_bytes((Path(twice) / name).read_bytes())
+        time.sleep(0.02)  # past the tick of the disk's clock in which it was written
+        open_source(str(later), home)
+    assert len(whole.train.apart) > 1
+    again = study(home, str(later))[0]
+    assert list(again.train.apart) == list(whole.train.apart)
+    assert again.train.fingerprint == whole.train.fingerprint
 
 
 def described(path: Path, splits: Sequence[str], home: Path) -> None:

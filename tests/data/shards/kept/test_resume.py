@@ -19,6 +19,7 @@ from seedbed.data.shards.index import Index, index_source
 from seedbed.data.shards.kept import part as parts
 from seedbed.data.shards.kept import writer as writing
 from seedbed.data.shards.kept.bad import BAD_NAME
+from seedbed.data.shards.kept.part import part_of
 from seedbed.data.shards.kept.stock import INDEX_NAME
 from seedbed.storage import s3 as store
 from seedbed.storage.objects import read_object, write_object
@@ -97,12 +98,17 @@ def test_where_parts_end_does_not_depend_on_the_time(
     assert held(tmp_path / "kept") == held(tmp_path / "whole")
 
 
-def test_a_part_that_is_not_whole_is_no_part(folder: Path, tmp_path: Path) -> None:
-    indexed(folder, tmp_path / "whole")
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_part_that_is_not_whole_is_no_part(folder: Path, tmp_path: Path, damage: str) -> None:
     with pytest.raises(StoppedError):
         indexed(folder, tmp_path / "kept", stopping(9, []))
     first = sorted((tmp_path / "kept" / "rows").glob("*.arrow"))[0]
-    first.write_bytes(first.read_bytes()[:-9])
+    content = bytearray(first.read_bytes())
+    if damage == "cut":
+        del content[-9:]
+    else:
+        content[part_of("", bytes(content)).digests_at] ^= 1
+    first.write_bytes(content)
     again = indexed(folder, tmp_path / "kept")
     assert again.num_read > len(SIZES) - 9
     assert read_manifest(tmp_path / "kept")["rows"] == sum(SIZES)

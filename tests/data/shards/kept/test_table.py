@@ -15,6 +15,7 @@ from tests.data.shards.kept.corpora import write_corpus
 
 from seedbed.data.shards.index import index_source, read_shards, shards_of
 from seedbed.data.shards.kept import part as parts
+from seedbed.data.shards.kept import table as tables
 from seedbed.data.shards.kept.bad import read_bad
 from seedbed.data.shards.kept.column import Held, Mapped
 from seedbed.data.shards.kept.part import lines_of, name_of, packed, part_of, reads_of
@@ -107,14 +108,22 @@ def test_a_shard_of_another_etag_is_not_known() -> None:
     assert "a" in table and "b" not in table and len(table) == 1
 
 
-def test_only_what_lies_beside_the_shards_is_sent_by_its_place(tmp_path: Path) -> None:
+def test_what_is_much_and_on_other_machines_too_is_sent_by_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = RowIndex(np.arange(5_000, dtype="<u8"), np.arange(5_001, dtype="<u4"))
     content = packed([Read(IndexedShard("a", 5_000, 9, "e", "d", 0, ()), [], rows)])
     place = tmp_path / "rows" / name_of(content)
     place.parent.mkdir()
     place.write_bytes(content)
     part = part_of(str(place), content)
-    for private, kind, most in ((str(tmp_path), Held, 25_000), ("", Mapped, 1_500)):
+    few = 10**6
+    for private, held, kind, most in (
+        (str(tmp_path), 0, Held, 25_000),
+        ("", few, Held, 25_000),
+        ("", 0, Mapped, 1_500),
+    ):
+        monkeypatch.setattr(tables, "HELD_BYTES", held)
         starts = SourceStarts.of_table(RowTable([part], private=private))
         sent = pickle.dumps(Starts.of([(starts, "a")]), protocol=5)
         assert len(sent) < most

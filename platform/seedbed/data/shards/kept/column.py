@@ -44,7 +44,7 @@ class Held(Column):
 class Mapped(Column):
     """`count` numbers from byte `start` of a file on this disk, which is mapped.
 
-    A `private` file may be on no other machine: in its place the numbers are sent there.
+    Of a `private` file, which may be on no other machine, the numbers are sent in its place.
     """
 
     place: str
@@ -121,5 +121,6 @@ def gone(place: str, why: str) -> DataError:
     return DataError(
         f"{place}, a part of the index, is gone or cut short",
         why=why,
-        mend="start again: the shards that it told of are read anew",
+        mend="start again: the shards that it told of are read anew; of a corpus in a folder "
+        "every machine needs the folder of the index too",
     )

@@ -55,6 +55,8 @@ def values_in(place: str) -> dict[str, Any]:
     """What stands in the manifest in `place`; nothing where there is none."""
     try:
         values = json.loads(read_object(f"{place}/{INDEX_NAME}"))
+    except UnavailableError:  # there may be one
+        raise
     except (DataError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

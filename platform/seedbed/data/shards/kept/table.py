@@ -12,15 +12,17 @@ from seedbed.data.shards.kept.part import Part
 from seedbed.data.shards.kept.stock import lines_in, parts_in
 from seedbed.data.shards.row_index import Digests, RowIndex, Starts
 
-HELD_BYTES = 256_000_000  # of numbers of one kind in a bucket: so many are read at once, and kept
+# Of numbers of one kind: so many are read from a bucket at once, and kept, and sent along to other
+# machines from a disk, which may have no such folder.
+HELD_BYTES = 256_000_000
 
 
 class RowTable:
     """Where the rows of each shard begin and the digests of their pictures, by the shard's name.
 
     Files on this disk are mapped. Of those in a bucket the numbers of one shard are one small
-    request, and all of one kind a request for each part. Files in the folder `private` are on no
-    other machine: their numbers are sent along with what needs them.
+    request, and all of one kind a request for each part. What lies in the folder `private` is on no
+    other machine: its numbers are sent along with what needs them, however many they are.
     """
 
     def __init__(
@@ -44,15 +46,14 @@ class RowTable:
         columns = np.array(places, np.int64).reshape(-1, 5).T
         # Of each shard: its part, its first row there and how many, its first start and how many.
         self.part, self._row, self._rows, self.start, self._starts = columns
-        few = (8 * sum(p.num_rows for p in known), 4 * sum(p.num_starts for p in known))
-        own = [bool(private) and part.place.startswith(f"{private}/") for part in known]
-        self._digest_columns = [
-            part.digests(private=mine, kept=few[0] <= HELD_BYTES)
-            for part, mine in zip(known, own, strict=True)
-        ]
+        few = 8 * sum(part.num_rows for part in known) <= HELD_BYTES
+        self._digest_columns = [part.digests(private=True, kept=few) for part in known]
+        few = 4 * sum(part.num_starts for part in known) <= HELD_BYTES
         self.start_columns = [
-            part.starts(private=mine, kept=few[1] <= HELD_BYTES)
-            for part, mine in zip(known, own, strict=True)
+            part.starts(
+                private=few or (bool(private) and part.place.startswith(f"{private}/")), kept=few
+            )
+            for part in known
         ]
 
     @classmethod
