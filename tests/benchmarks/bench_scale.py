@@ -94,7 +94,7 @@ def _peak() -> float:
 
 STEPS = {
     "shards": ("write", "plan", "work"),
-    "before": ("write_before", "plan_before", "work"),
+    "before": ("write_before", "plan_before", "work", "take_up"),
     "pairs": ("select",),
 }
 
@@ -148,9 +148,9 @@ def _compared(*asked: tuple[str, int]) -> list[dict[str, float]]:
         columns.append(column)
     heads = [f"{size:,}{' before' * (kind == 'before')}" for kind, size in asked]
     print(f"{asked[-1][0]:<54}" + "".join(f"{head:>16}" for head in heads))
-    for name in columns[0]:
-        shown = (column[name] for column in columns)
-        cells = (f"{value:,.0f}" if value >= 100 else f"{value:.3f}" for value in shown)
+    for name in dict.fromkeys(name for column in columns for name in column):
+        shown = (column.get(name) for column in columns)
+        cells = ("" if n is None else f"{n:,.0f}" if n >= 100 else f"{n:.3f}" for n in shown)
         print(f"{name:<54}" + "".join(f"{cell:>16}" for cell in cells))
     return columns
 

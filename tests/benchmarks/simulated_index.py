@@ -22,6 +22,7 @@ from seedbed.data.reads import plan_reads
 from seedbed.data.rounds import Span, rounds
 from seedbed.data.rows import Rows
 from seedbed.data.shards.index import read_shards
+from seedbed.data.shards.kept.older import older_reads
 from seedbed.data.shards.kept.stock import extended, finish, known_of, parts_in
 from seedbed.data.shards.kept.table import RowTable
 from seedbed.data.shards.row_index import RowIndex
@@ -51,10 +52,12 @@ def reads(num_shards: int) -> Iterator[Read]:
 
 def write(folder: Path, num_shards: int) -> Found:
     """In parts, as shards are read."""
+    before = held()
     began = time.perf_counter()
     known = known_of([], lambda shard: True)
     finish(str(folder), known, extended(str(folder), known, reads(num_shards)))
-    return {"write the index, s": time.perf_counter() - began, **_sizes(folder)}
+    found = {"write the index, s": time.perf_counter() - began, **_sizes(folder)}
+    return found | _grown("indexing driver", before)
 
 
 def write_before(folder: Path, num_shards: int) -> Found:
@@ -78,6 +81,16 @@ def write_before(folder: Path, num_shards: int) -> Found:
     values = {"format": "seedbed-index/3", "begun_ns": 2**62, "shards": columns}
     (folder / "index.json").write_text(json.dumps(values))
     return {"write the index, s": time.perf_counter() - began, **_sizes(folder)}
+
+
+def take_up(folder: Path) -> Found:
+    """The index as it was before becomes one in parts."""
+    before = held()
+    began = time.perf_counter()
+    place, known = str(folder), known_of([], lambda shard: True)
+    finish(place, known, extended(place, known, older_reads(place, lambda shard: True)))
+    found = {"indexing driver: take it up, s": time.perf_counter() - began}
+    return found | _grown("indexing driver", before)
 
 
 def plan(folder: Path) -> Found:

@@ -110,8 +110,7 @@ class Rows:
         grouped = [n for n, path in enumerate(self.paths) if format_of(path).grouped]
         counts[grouped] = 0
         parts = [Blocks.of_counts(counts.tolist())]
-        for shard in grouped:
-            groups = self.starts.of_shard(shard)
+        for shard, groups in zip(grouped, self.starts.of_shards(grouped), strict=True):
             at_least = max(1, BLOCK_ROWS * (len(groups) - 1) // max(1, int(groups[-1])))
             edges = np.append(groups[:-1:at_least], groups[-1])
             parts.append(Blocks.of_edges(shard, np.searchsorted(self.of_shard(shard), edges)))
@@ -128,7 +127,7 @@ class Rows:
         rows are read one by one."""
         grouped = [n for n, path in enumerate(self.paths) if format_of(path).grouped]
         total = sum(self.num_rows)
-        return mean_group(map(self.starts.of_shard, grouped), total) * self.num_samples / total
+        return mean_group(self.starts.of_shards(grouped), total) * self.num_samples / total
 
     def bytes_of(self, shard: int) -> int:
         return self.num_bytes[shard] if self.num_bytes else 0
