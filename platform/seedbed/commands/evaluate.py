@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedbed.commands.study.evaluated import keep, say_where, tracking_uri, words
 from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
@@ -93,14 +93,16 @@ def run(args: argparse.Namespace) -> int:
     templates = _templates(args.templates) if args.templates else ()
     tests = [_opened(said) for said in args.tests]
     found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
-    status = COMPLETE
+    status, num_kept = COMPLETE, 0
     for one in found:
         if isinstance(one, DataError):  # the others have their results
             print(f"error: {one}", file=sys.stderr, flush=True)
             status = MISSING
             continue
-        print(json.dumps(one.to_json()) if args.json else _words(one), flush=True)
-        _keep(one, args)
+        print(json.dumps(one.to_json()) if args.json else words(one), flush=True)
+        num_kept += keep(one, args)
+    if num_kept:
+        say_where(num_kept, tracking_uri(args))
     return status
 
 
@@ -142,27 +144,6 @@ def _templates(said: str) -> tuple[str, ...]:
             mend=nearest(said, PROMPT_SETS),
         ) from None
     return checked_templates([line.strip() for line in lines], said)
-
-
-def _keep(one: Outcome, args: argparse.Namespace) -> None:
-    """In the folder that was asked for, and in MLflow: a study's are in its trials' runs."""
-    from seedbed.errors import TrackingError
-    from seedbed.evaluate.written import RESULT, write
-
-    with tempfile.TemporaryDirectory() as scratch:
-        files = write(one, Path(args.out or scratch))
-        if args.study or args.untracked:
-            return
-        from seedbed.home import home
-        from seedbed.track.mlflow.address import default_tracking_uri
-        from seedbed.track.mlflow.evaluations import keep_result
-
-        uri = args.tracking_uri or default_tracking_uri(home())
-        tables = {name: file for name, file in files.items() if name != RESULT}
-        try:
-            keep_result(uri, one.to_json(), tables)
-        except TrackingError as error:  # the result has been printed
-            print(f"caution {error}", file=sys.stderr, flush=True)
 
 
 def _of_models(
@@ -234,19 +215,3 @@ def _encoder(said: str, args: argparse.Namespace, apart: Apart) -> Encoder:
     encoder = model.to(args.device or "cpu").encoder(said)
     encoder.protocol["overlap"] = overlap
     return encoder
-
-
-def _words(one: Outcome) -> str:
-    lines = [f"{one.model} on {one.test_set}, {one.task}, n = {one.num_examples:,}"]
-    for name, value in one.known.items():
-        low, high = one.interval(name)
-        line = (
-            f"  {name:<24} {100 * value:6.2f} %  [{100 * low:.2f} to {100 * high:.2f}], "
-            f"chance {100 * one.chance[name]:.2f} %"
-        )
-        if one.n_of(name) != one.num_examples:
-            line += f", n = {one.n_of(name):,}"
-        lines.append(line)
-    if "overlap" in one.protocol:
-        lines.append(f"  pictures that it was trained on: {one.protocol['overlap']}")
-    return "\n".join(lines)

@@ -14,9 +14,7 @@ from seedbed.errors import DataError
 from seedbed.plan.cohort import Cohort
 from seedbed.storage.folder import Folder
 
-CHECKPOINT_FILE = (
-    "cohort.safetensors"  # what all variants share; each has a file of its own beside it
-)
+CHECKPOINT_FILE = "cohort.safetensors"  # what all variants share; each has one of its own
 PLACE_FILE = "place.json"  # beside it: what it holds, for who does not want to read all of it
 
 
