@@ -53,6 +53,7 @@ def keep(one: Outcome, args: argparse.Namespace) -> bool:
 
 def tracking_uri(args: argparse.Namespace) -> str:
     from seedbed.home import home
+    from seedbed.track.mlflow.address import default_tracking_uri
 
     return args.tracking_uri or default_tracking_uri(home())
 
