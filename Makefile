@@ -8,12 +8,13 @@ BENCH ?=
 # Of `make cluster-demo`: arguments of the study, as --scale smoke; of `make chaos`: see its --help.
 DEMO ?=
 CHAOS ?=
-# Processes that run tests; a file's tests stay in one of them, since they share its servers.
-JOBS ?= 2
+# Processes that run tests; a file's tests stay in one of them, since they share its servers. Of
+# three one starts no Ray (tests/fixtures/collecting.py), and uses what the others leave idle.
+JOBS ?= 3
 # What tests and their processes compile is kept: to rewrite the asserts of all takes a third of
 # the time that collecting them does.
 unexport PYTHONDONTWRITEBYTECODE
-PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PARALLEL := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test long quick check bench mlflow s3 cluster cluster-down cluster-demo chaos clean
@@ -45,13 +46,13 @@ demo: $(VENV)/.installed ## build the demo corpus and run the text-depth study o
 	$(BIN)/python $(STUDY)
 
 test: $(VENV)/.installed-dev ## run all tests, but for the long ones
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not long'
+	$(BIN)/python -m pytest -n $(JOBS) $(PARALLEL) -m 'not long'
 
 long: $(VENV)/.installed-dev ## run the tests that take minutes each: an hour or more
 	$(BIN)/python -m pytest -v -m long
 
 quick: $(VENV)/.installed-dev ## run the tests that take under a minute together
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not long and not ray and not s3 and not browser and not network and not gpu'
+	$(BIN)/python -m pytest -n 2 $(PARALLEL) -m 'not slow and not long and not ray and not s3 and not browser and not network and not gpu'
 
 check: $(VENV)/.installed-dev ## lint, types, and the layers of the package
 	$(BIN)/ruff check .
