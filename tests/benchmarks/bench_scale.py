@@ -41,11 +41,11 @@ def select(num_pairs: int) -> dict[str, float]:
     from seedbed.data.select.filters.markup import Markup
     from seedbed.data.select.filters.near_duplicates import NearDuplicates
     from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
-    from seedbed.data.select.judge import KEPT, Asked, Judged, judge
+    from seedbed.data.select.judge import KEPT, Judged, Question, judge
     from seedbed.data.select.selection import Selection
 
     rules = (Length(), Markup(), ExactDuplicates(), RepeatedCaptions(20))
-    asked = Asked(Selection(rules, fraction=0.9, take=num_pairs // 2))
+    asked = Question(Selection(rules, fraction=0.9, take=num_pairs // 2))
     rng = np.random.default_rng(0)
     words = np.array(["a", "red", "fox", "runs", "over", "the", "quiet", "snow"])
     texts = np.dtypes.StringDType()

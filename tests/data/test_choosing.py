@@ -24,7 +24,7 @@ from seedbed.data.select.filters.image_side import MinImageSide
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.near_duplicates import NearDuplicates
 from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
-from seedbed.data.select.judge import Asked
+from seedbed.data.select.judge import Question
 from seedbed.data.select.selection import Selection
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.source import open_source
@@ -91,7 +91,7 @@ def test_a_task_elsewhere_takes_along_what_is_kept_and_brings_what_is_not(
 ) -> None:
     train = open_corpus(Corpus(uri=str(folder)), home).train
     source = open_source(str(folder), home)
-    asked = Asked(Selection((NearDuplicates(), Length())))
+    asked = Question(Selection((NearDuplicates(), Length())))
     (columns,) = shard_columns(source, ["1.tar"], home, hashed=True)
     job = JudgeJob(1, columns, train.only(1), asked, "clean")
     assert job.num_bytes == (folder / "1.tar").stat().st_size

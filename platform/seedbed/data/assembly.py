@@ -19,7 +19,7 @@ from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.choice import Choice
 from seedbed.data.select.columns import ShardColumns, shard_columns
 from seedbed.data.select.filters.filter import Mask
-from seedbed.data.select.judge import Asked
+from seedbed.data.select.judge import Question
 from seedbed.data.select.removed import COPIES_STEP
 from seedbed.data.select.selection import Removal, copies
 from seedbed.data.shards.row_index import Digests
@@ -179,7 +179,7 @@ class Assembly:
         """Which rows the selection leaves, and how often each comes."""
         corpus = self.corpus
         weighted = any(part.weight != 1 for part in self.parts)
-        asked = Asked(corpus.selection, weighted)
+        asked = Question(corpus.selection, weighted)
         columns: list[ShardColumns] = []
         for number, part in enumerate(self.parts):
             mine = [name for own, name in self.shards if own == number]

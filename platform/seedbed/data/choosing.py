@@ -12,7 +12,7 @@ from seedbed.data.rows import Rows
 from seedbed.data.select.choice import Choice
 from seedbed.data.select.columns import ShardColumns, columns_of
 from seedbed.data.select.filters.filter import Mask
-from seedbed.data.select.judge import Asked, Judged, judge
+from seedbed.data.select.judge import Judged, Question, judge
 from seedbed.data.select.selection import Removal
 from seedbed.data.shards.spread import Spread
 
@@ -24,7 +24,7 @@ class JudgeJob:
     number: int
     columns: ShardColumns
     rows: Rows  # of this shard alone
-    asked: Asked
+    asked: Question
     caption: str
 
     @property
@@ -47,7 +47,7 @@ def judge_shard(job: JudgeJob) -> tuple[Judged, Mapping[str, bytes]]:
 
 
 def choose(
-    asked: Asked, train: Rows, columns: Sequence[ShardColumns], caption: str, spread: Spread
+    asked: Question, train: Rows, columns: Sequence[ShardColumns], caption: str, spread: Spread
 ) -> tuple[Choice, Mask, tuple[Removal, ...]]:
     """Of the rows of `train`, end to end, those that stay; `columns` are its shards'.
 

@@ -79,7 +79,7 @@ class OpenTest:
 
 
 @dataclass(frozen=True)
-class Part:
+class Labelled:
     """One rank's pictures uint8 [n, S, S, 3], their labels and ids [n]."""
 
     images: NDArray[np.uint8]
@@ -88,7 +88,7 @@ class Part:
     context: int
 
 
-class Prompted(Task[Part]):
+class Prompted(Task[Labelled]):
     """Zero-shot top-1, top-5 and mean per class on the test set `one`, whose pictures models take
     by `crop` at `size` pixels.
 
@@ -109,15 +109,15 @@ class Prompted(Task[Part]):
         mark = hashlib.sha256(words.encode()).hexdigest()[:24]
         return Own(mark, self.size, lambda: self.one.rendered(self.crop, self.size))
 
-    def prepare(self, pairs: Pairs) -> Part:
+    def prepare(self, pairs: Pairs) -> Labelled:
         """Raises DataError for a class without a picture."""
         from seedbed.evaluate.zeroshot import counts_of
 
         counts_of(self.one.test_set, np.array([int(name) for name in pairs.names]))
         labels = np.array([int(label) for label in pairs.captions], np.int64)
-        return Part(pairs.images, labels, pairs.ids, pairs.context)
+        return Labelled(pairs.images, labels, pairs.ids, pairs.context)
 
-    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+    def run(self, model: Pretrainer, part: Labelled) -> Scores | None:
         import torch
 
         from seedbed.evaluate.encoder import Read

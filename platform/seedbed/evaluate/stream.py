@@ -24,7 +24,7 @@ THREADS = 4  # that decode: Pillow lets go of the interpreter while it does
 
 
 @dataclass(frozen=True)
-class Part:
+class Batch:
     """Some examples in their order, and their pictures as each encoder takes them."""
 
     examples: tuple[Example, ...]
@@ -38,7 +38,7 @@ def parts(
     batch: int = BATCH,
     rank: int = 0,
     of: int = 1,
-) -> Iterator[Part]:
+) -> Iterator[Batch]:
     """The examples numbered `rank` modulo `of`, in batches.
 
     The parts of all ranks are the test set, each example once. Raises DataError for shards without
@@ -65,10 +65,10 @@ def parts(
 
     mine = itertools.islice(test_set.examples(), rank, None, of)
 
-    def part(some: tuple[Example, ...], made: list[Future[list[Tensor]]]) -> Part:
+    def part(some: tuple[Example, ...], made: list[Future[list[Tensor]]]) -> Batch:
         columns = zip(*(one.result() for one in made), strict=True)
         stacked = [torch.stack(column) for column in columns]
-        return Part(some, tuple(stacked[kinds.index(one.pixels)] for one in encoders))
+        return Batch(some, tuple(stacked[kinds.index(one.pixels)] for one in encoders))
 
     with ThreadPoolExecutor(THREADS) as pool:
         # The next batch is decoded while the last one is scored.

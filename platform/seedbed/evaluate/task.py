@@ -49,10 +49,10 @@ class Own:
     render: Callable[[], Iterator[TestSet]]
 
 
-Part = TypeVar("Part")  # what a task prepares of a rank's pictures, once for all models
+Given = TypeVar("Given")  # what a task prepares of a rank's pictures, once for all models
 
 
-class Task(ABC, Generic[Part]):
+class Task(ABC, Generic[Given]):
     """One evaluation. A file in `evaluate/tasks/` defines one, and is found by walking the folder.
 
     The file must be cheap to import (no torch): a study is checked against its metrics where it
@@ -75,12 +75,12 @@ class Task(ABC, Generic[Part]):
         return None
 
     @abstractmethod
-    def prepare(self, pairs: Pairs) -> Part:
+    def prepare(self, pairs: Pairs) -> Given:
         """What the rank scores every model on, of its part of the held-out pairs or of `own`:
         made once, the same for all models. Raises DataError for pictures that give no result."""
 
     @abstractmethod
-    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+    def run(self, model: Pretrainer, part: Given) -> Scores | None:
         """Score one rank's part; None, on every rank, for a model that the task does not apply to.
 
         Leaves the model as it was: its mode, its weights and the random state.
@@ -95,7 +95,7 @@ class Task(ABC, Generic[Part]):
         }
 
 
-class Ranking(Task[Part]):
+class Ranking(Task[Given]):
     """A task that counts in the scores of pictures and the captions of all.
 
     Tasks of this kind on the same pictures share one pass of a model over them: `run_together`.
@@ -104,18 +104,18 @@ class Ranking(Task[Part]):
     needs_alignment = True
 
     @abstractmethod
-    def pairs(self, part: Part) -> Pairs:
+    def pairs(self, part: Given) -> Pairs:
         """The pictures of a part, ranked among its `names`."""
 
     @abstractmethod
-    def counter(self, part: Part) -> Counter:
+    def counter(self, part: Given) -> Counter:
         """A new one, which is shown the scores of all these pictures."""
 
     @abstractmethod
-    def counted(self, part: Part, counter: Any, num_not_finite: int) -> Scores:
+    def counted(self, part: Given, counter: Any, num_not_finite: int) -> Scores:
         """What `counter` made of them; so many have a score that is not finite."""
 
-    def run(self, model: Pretrainer, part: Part) -> Scores | None:
+    def run(self, model: Pretrainer, part: Given) -> Scores | None:
         return run_together(model, [(self, part)])[0]
 
 

@@ -27,7 +27,7 @@ from seedbed.data.select.filters.characters import Characters
 from seedbed.data.select.filters.clip_score import ClipScore
 from seedbed.data.select.filters.duplicates import ExactDuplicates
 from seedbed.data.select.filters.file_names import FileNames
-from seedbed.data.select.filters.filter import Comparison, Filter, by_hash, hashes
+from seedbed.data.select.filters.filter import Deduplication, Filter, by_hash, hashes
 from seedbed.data.select.filters.image_side import MinImageSide
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.markup import Markup
@@ -113,7 +113,7 @@ class TestEvery:
     ) -> None:
         rows, rule = table(), kind()
         alone = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(400)]
-        if isinstance(rule, Comparison):
+        if isinstance(rule, Deduplication):
             every = rule.digest(rows)
             assert every.dtype == np.uint64
             assert [rule.digest(one)[0] for one in alone] == every.tolist()

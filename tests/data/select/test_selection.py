@@ -22,7 +22,7 @@ from seedbed.data.select.filters.filter import Filter, Mask, Rows, hashes
 from seedbed.data.select.filters.image_side import MinImageSide
 from seedbed.data.select.filters.length import Length
 from seedbed.data.select.filters.repeated_captions import RepeatedCaptions
-from seedbed.data.select.judge import Asked, judge
+from seedbed.data.select.judge import Question, judge
 from seedbed.data.select.removed import removed, removed_by
 from seedbed.data.select.selection import (
     UID_DTYPE,
@@ -70,7 +70,7 @@ def applied(selection: Selection, table: RowTable) -> Selected:
     """What a selection leaves of `table`, judged shard by shard as a corpus is."""
     by_shard = table.where(np.argsort(table.shards, kind="stable"))
     counts = np.bincount(table.shards, minlength=1)
-    asked = Asked(selection)
+    asked = Question(selection)
     choice = Choice(asked, counts.tolist())
     for shard in range(len(counts)):
         mine = by_shard.where(by_shard.shards == shard)

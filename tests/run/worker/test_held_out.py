@@ -16,7 +16,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
 from seedbed.data.shards.kept.bad import read_bad
 from seedbed.errors import DataError, StudyError
-from seedbed.evaluate.tasks.held_out_captions import Part
+from seedbed.evaluate.tasks.held_out_captions import WithCandidates
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
@@ -163,9 +163,9 @@ def test_a_study_whose_trials_were_scored_on_different_pictures_is_refused() -> 
     check_scored_alike([row for row in rows if row.key != "k2"] + [failed])
 
 
-def of_captions(pairs: HeldOutPairs) -> Part:
+def of_captions(pairs: HeldOutPairs) -> WithCandidates:
     """What the retrieval of captions made of them."""
-    (made,) = (made for _, made in pairs.asked if isinstance(made, Part))
+    (made,) = (made for _, made in pairs.asked if isinstance(made, WithCandidates))
     return made
 
 

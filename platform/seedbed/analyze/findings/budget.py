@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seedbed.analyze.findings.budget_cells import Asked, weights_in
+from seedbed.analyze.findings.budget_cells import Wanted, weights_in
 from seedbed.analyze.findings.budget_effects import AgainstBudget, BudgetEffect, Crossing
 from seedbed.analyze.stats.chosen_error import block_of, chosen_error
 from seedbed.analyze.stats.comparison import Estimate
@@ -208,7 +208,7 @@ class _Seen:
         self, factor: str, level: Any, base: Any, within: str, levels: tuple[Any, Any]
     ) -> dict[Cell, float]:
         assert self.trend is not None
-        asked = Asked(factor, level, base, within, levels)
+        asked = Wanted(factor, level, base, within, levels)
         return weights_in(asked, self.factors, frozenset(self.trend.cells))
 
     def _of_seeds(self, parts: Mapping[Cell, float]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from seedbed.analyze.stats.trend import Cell
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """`level` of `factor` less `base`; with `within` at the first of its `levels`, less the same
     at the second."""
 
@@ -36,7 +36,7 @@ class Asked:
 
 
 def weights_in(
-    asked: Asked, factors: Mapping[str, Sequence[Any]], there: Set[Cell]
+    asked: Wanted, factors: Mapping[str, Sequence[Any]], there: Set[Cell]
 ) -> dict[Cell, float]:
     """The weights of cells in an effect: over those combinations of the other factors that all its
     levels have; empty for none. `there` are the cells with a trial."""

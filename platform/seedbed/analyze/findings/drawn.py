@@ -33,7 +33,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True)
-class Asked:
+class Target:
     """A comparison whose estimates are drawn: its weights in a fit of the model of `order`."""
 
     order: int
@@ -71,21 +71,23 @@ class Drawn:
         return float(np.mean((low > 0) | (high < 0)))
 
 
-def main_effect(of: str, level: Label, baseline: Label, order: int) -> Asked:
+def main_effect(of: str, level: Label, baseline: Label, order: int) -> Target:
     """A level against its baseline, the other factors' levels counting equally."""
-    return Asked(order, lambda fit: _difference(fit, of, level, baseline, {}))
+    return Target(order, lambda fit: _difference(fit, of, level, baseline, {}))
 
 
-def interaction(a: str, levels: tuple[Label, Label], b: str, others: tuple[Label, Label]) -> Asked:
+def interaction(
+    a: str, levels: tuple[Label, Label], b: str, others: tuple[Label, Label]
+) -> Target:
     """How much a difference of `a` at the first of `others` differs from that at the second."""
     at, less_at = ({b: other} for other in others)
-    return Asked(
+    return Target(
         2,
         lambda fit: _difference(fit, a, *levels, at) - _difference(fit, a, *levels, less_at),
     )
 
 
-def claimed(one: Contrast) -> Asked:
+def claimed(one: Contrast) -> Target:
     """A claim's contrast, in the model that holds as many crossed factors as it names."""
 
     def weights(fit: Fit) -> Floats:
@@ -94,7 +96,7 @@ def claimed(one: Contrast) -> Asked:
             found = found - _difference(fit, one.of, one.level, one.over, one.less_at)
         return found
 
-    return Asked(max(2, 1 + len(one.at)), weights)
+    return Target(max(2, 1 + len(one.at)), weights)
 
 
 def _difference(
@@ -108,7 +110,7 @@ def _difference(
 def draw(
     design: Design,
     surface: Surface,
-    asked: Sequence[Asked],
+    asked: Sequence[Target],
     *,
     draws: int,
     lost: float = 0.0,
@@ -160,7 +162,7 @@ def _analyse(
     drawn: Drawn,
     number: int,
     seen: Observations,
-    asked: Sequence[Asked],
+    asked: Sequence[Target],
     error: str,
     seed_is_unit: bool,
     known: dict[tuple[int, int], Floats],

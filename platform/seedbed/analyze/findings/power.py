@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seedbed.analyze.findings.drawn import (
-    Asked,
+    Target,
     Drawn,
     claimed,
     draw,
@@ -66,7 +66,7 @@ class Power:
     def effects(self) -> list[Found]:
         """Every level against its baseline, and every interaction, of the primary response."""
         factors, order = self.design.factors, self.design.order
-        asked: list[Asked] = []
+        asked: list[Target] = []
         for name, factor in factors.items():
             others = [level for level in factor.levels if level != factor.baseline]
             asked += [main_effect(name, level, factor.baseline, order) for level in others]
@@ -114,7 +114,9 @@ class Power:
             )  # fmt: skip
         return found
 
-    def _both(self, surface: Surface, asked: Sequence[Asked], response: str) -> tuple[Drawn, Drawn]:
+    def _both(
+        self, surface: Surface, asked: Sequence[Target], response: str
+    ) -> tuple[Drawn, Drawn]:
         """The draws of whole studies, and of such that lost trials."""
 
         def drawn(lost: float) -> Drawn:

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seedbed.data.select.filters.filter import Bits, Comparison, Filter, Mask, hashes
-from seedbed.data.select.judge import NO_UID, Asked, Judged, is_by_row
+from seedbed.data.select.filters.filter import Bits, Deduplication, Filter, Mask, hashes
+from seedbed.data.select.judge import NO_UID, Judged, Question, is_by_row
 from seedbed.data.select.selection import Removal, read_uids
 from seedbed.errors import DataError
 
@@ -26,7 +26,7 @@ Texts = Callable[[NDArray[np.int64]], Sequence[tuple[str, str]]]
 class Choice:
     """The rows of all shards end to end, `counts` of each, while they are chosen."""
 
-    def __init__(self, asked: Asked, counts: Sequence[int]) -> None:
+    def __init__(self, asked: Question, counts: Sequence[int]) -> None:
         self.asked, self.stops = asked, np.cumsum(counts, dtype=np.int64)
         size = int(self.stops[-1]) if len(self.stops) else 0
         filters, hashed = asked.selection.filters, size if asked.hashed else 0
@@ -35,7 +35,9 @@ class Choice:
         self._uids: Bits | None = None
         self._listed = np.empty(size if asked.selection.uids else 0, np.uint64)
         self._digests = {
-            n: np.empty(size, np.uint64) for n, f in enumerate(filters) if isinstance(f, Comparison)
+            n: np.empty(size, np.uint64)
+            for n, f in enumerate(filters)
+            if isinstance(f, Deduplication)
         }
         self._columns: dict[int, list[Mapping[str, pa.Array]]] = {
             n: [] for n, f in enumerate(filters) if n not in self._digests and not is_by_row(f)
@@ -110,7 +112,7 @@ class Choice:
         if is_by_row(rule):
             return self._refused != number
         rows = np.flatnonzero(left)
-        if isinstance(rule, Comparison):
+        if isinstance(rule, Deduplication):
             kept = rule.choose(self._digests.pop(number)[rows], self.ranks[rows])
         else:
             kept = rule.keep(self._whole(self._columns.pop(number), rows))

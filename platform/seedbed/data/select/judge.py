@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seedbed.data.select.filters.filter import Bits, Comparison, Filter, Rows, column, hashes
+from seedbed.data.select.filters.filter import Bits, Deduplication, Filter, Rows, column, hashes
 from seedbed.data.select.selection import Selection
 
 KEPT = 255  # refused by no filter
@@ -23,7 +23,7 @@ NO_UID = 0
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What is asked of every row.
 
     `hashed` says whether rows are drawn or compared, and `weighted` whether some come more often.
@@ -69,7 +69,7 @@ def is_by_row(rule: Filter) -> bool:
     return rule.by_row and "key" not in rule.columns
 
 
-def judge(asked: Asked, rows: Rows, shard: int) -> Judged:
+def judge(asked: Question, rows: Rows, shard: int) -> Judged:
     """Judge the rows of the corpus's `shard`-th shard, by their columns [n] each.
 
     Raises DataError for a column that is missing.
@@ -84,7 +84,7 @@ def judge(asked: Asked, rows: Rows, shard: int) -> Judged:
             left = np.flatnonzero(refused == KEPT)
             kept = rule.keep({name: values[left] for name, values in rows.items()})
             refused[left[~kept]] = number
-        elif isinstance(rule, Comparison):
+        elif isinstance(rule, Deduplication):
             digests[number] = rule.digest(rows)
         else:
             read = rule.columns & rows.keys()

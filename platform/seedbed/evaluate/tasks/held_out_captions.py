@@ -67,14 +67,14 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Part:
+class WithCandidates:
     """A rank's pictures, and the candidate names of each."""
 
     pairs: Pairs
     candidates: Candidates
 
 
-class HeldOutCaptions(Ranking[Part]):
+class HeldOutCaptions(Ranking[WithCandidates]):
     """How often a picture's own caption scores highest: among all names, and among 100.
 
     `among_all` counts, for each picture, the names that did not score less than its own, and
@@ -90,18 +90,18 @@ class HeldOutCaptions(Ranking[Part]):
     # With fewer names an accuracy is not what its name says, or is certain to be 1.
     names_needed = MappingProxyType({TOP1.name: 2, TOP5.name: 6, TOP1_OF_100.name: NUM_CANDIDATES})
 
-    def prepare(self, pairs: Pairs) -> Part:
-        return Part(pairs, Candidates.draw(pairs.captions, pairs.names, pairs.ids))
+    def prepare(self, pairs: Pairs) -> WithCandidates:
+        return WithCandidates(pairs, Candidates.draw(pairs.captions, pairs.names, pairs.ids))
 
-    def pairs(self, part: Part) -> Pairs:
+    def pairs(self, part: WithCandidates) -> Pairs:
         return part.pairs
 
-    def counter(self, part: Part) -> AboveOwn:
+    def counter(self, part: WithCandidates) -> AboveOwn:
         from seedbed.evaluate.ranking import AboveOwn
 
         return AboveOwn(part.candidates.truth, {"among_100": part.candidates.of_100})
 
-    def counted(self, part: Part, counter: AboveOwn, num_not_finite: int) -> Scores:
+    def counted(self, part: WithCandidates, counter: AboveOwn, num_not_finite: int) -> Scores:
         names = part.candidates.names
         return Scores(part.pairs.ids, counter.counts, len(names), num_not_finite)
 

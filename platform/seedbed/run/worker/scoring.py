@@ -13,10 +13,10 @@ from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.message import CurvePoint
 from seedbed.run.worker.variant import Variant
 
-Asked = Iterable[tuple[Task[Any], Any]]
+Tasks = Iterable[tuple[Task[Any], Any]]
 
 
-def scored(variant: Variant, asked: Asked) -> Iterator[tuple[Task[Any], Scores]]:
+def scored(variant: Variant, asked: Tasks) -> Iterator[tuple[Task[Any], Scores]]:
     """All ranks' scores by every task that suits the model; called by all ranks together.
 
     The variant trains on as if nobody had looked: its weights, mode and random state are what they
@@ -50,7 +50,7 @@ class Validation:
     A model whose scores are no numbers has no point: it may recover, and its end decides.
     """
 
-    def __init__(self, every: int, asked: Asked) -> None:
+    def __init__(self, every: int, asked: Tasks) -> None:
         self.every, self.asked = every, tuple(asked)
 
     def is_due(self, training: CohortTraining) -> bool:

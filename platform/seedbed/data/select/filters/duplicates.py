@@ -9,7 +9,7 @@ import numpy as np
 
 from seedbed.data.select.filters.filter import (
     Bits,
-    Comparison,
+    Deduplication,
     Mask,
     Rows,
     column,
@@ -21,7 +21,7 @@ UNKNOWN = 0  # the digest of a picture that could not be read
 
 
 @dataclass(frozen=True)
-class ExactDuplicates(Comparison):
+class ExactDuplicates(Deduplication):
     """One row of each `sha256` (of the picture's bytes): the one of the smallest hash of `key`.
 
     A row without a sha256 (its picture could not be read) is not a duplicate, and stays.

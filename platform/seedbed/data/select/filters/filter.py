@@ -2,8 +2,8 @@
 
 A filter is a value: a study sets it as a level, the recipe flattens it, and equal filters keep
 equal rows. A filter that judges each row by itself says so (`by_row`), and is asked where the row's
-shard is read. One that compares rows says what it compares (`Comparison`), of which 64 bits a row
-are brought together. Any other sees all rows of a split at once, with what that takes of memory;
+shard is read. A `Deduplication` says what of rows it compares, of which 64 bits a row are brought
+together. Any other sees all rows of a split at once, with what that takes of memory;
 its answer must not depend on their order.
 
 Columns are arrays [n]. Those that filters here read: `caption` (text, "" where there is none),
@@ -65,7 +65,7 @@ class Filter(ABC):
 
 
 @dataclass(frozen=True)
-class Comparison(Filter):
+class Deduplication(Filter):
     """Chooses among rows that have something in common, by the hashes of their keys.
 
     `columns` has `key`, which no two rows share.

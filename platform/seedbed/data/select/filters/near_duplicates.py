@@ -10,7 +10,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.data.select.filters.filter import Bits, Comparison, Mask, Rows, column, first_of_each
+from seedbed.data.select.filters.filter import (
+    Bits,
+    Deduplication,
+    Mask,
+    Rows,
+    column,
+    first_of_each,
+)
 
 BITS = 64  # of a dHash: 8 x 8 comparisons of neighbouring pixels
 MOST = 3  # bits; beyond it, bands are so short that most pictures would share one
@@ -20,7 +27,7 @@ Pairs = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
-class NearDuplicates(Comparison):
+class NearDuplicates(Deduplication):
     """No two rows whose `phash` (uint64, a dHash) differ in `distance` bits or fewer.
 
     Greedy, in the order of the keys' hashes: a row that is near to one already kept is removed. Of

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from seedbed.data.select.filters.filter import (
     Bits,
-    Comparison,
+    Deduplication,
     Mask,
     Rows,
     column,
@@ -17,7 +17,7 @@ from seedbed.data.select.filters.filter import (
 
 
 @dataclass(frozen=True)
-class RepeatedCaptions(Comparison):
+class RepeatedCaptions(Deduplication):
     """At most `most` rows of each caption; captions are equal up to case and white space.
 
     Those of the smallest hash of `key` stay, whatever the order of the rows.
