@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedbed.cluster.doctor.check import Asked, Node
+from seedbed.cluster.doctor.check import Node, Scope
 from seedbed.cluster.doctor.checks.nccl import exchanged, prepare
 from seedbed.errors import ResourceError
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_two_processes_sum_and_tell_their_bandwidth() -> None:
-    meet = prepare(Asked(), [])["meet"]
+    meet = prepare(Scope(), [])["meet"]
     found = exchanged(meet, 0, 2, 2, "gloo")
     assert found["world"] == 2
     # Of 4 MB, two ranks each send half and receive half, twice: the time times the bandwidth.
@@ -29,6 +29,6 @@ def test_every_gpu_gets_a_rank_of_its_own_and_they_meet_on_the_first_node() -> N
         Node(name, name, address=f"10.0.0.{place}", resources={"GPU": float(gpus)})
         for place, (name, gpus) in enumerate({"a": 8, "b": 1, "c": 4}.items())
     ]
-    given = prepare(Asked(address="head:6379"), nodes)
+    given = prepare(Scope(address="head:6379"), nodes)
     assert given["ranks"] == {"a": (0, 8), "b": (8, 1), "c": (9, 4)}
     assert given["world"] == 13 and given["meet"].startswith("tcp://10.0.0.0:")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from seedbed.cluster.doctor import checks
-from seedbed.cluster.doctor.check import Answer, Asked, Finding, Node
+from seedbed.cluster.doctor.check import Answer, Finding, Node, Scope
 from seedbed.cluster.doctor.checks import all_checks
 from seedbed.cluster.doctor.checks.token import answers_anyone
 from seedbed.cluster.doctor.checks.versions import code_digest, versions
@@ -31,7 +31,7 @@ def judged(
     name: str, *facts: dict[str, Any], sent: float = 0, received: float = 1
 ) -> list[Finding]:
     answers = [Answer(n, f, sent, received) for n, f in zip(NODES, facts, strict=False)]
-    return list(all_checks()[name].judge(Asked(storage="results", data="corpus"), answers))
+    return list(all_checks()[name].judge(Scope(storage="results", data="corpus"), answers))
 
 
 def statuses(findings: Sequence[Finding]) -> list[str]:
@@ -45,7 +45,7 @@ def test_a_check_is_a_file_and_says_how_to_mend_what_is_bad() -> None:
 
 
 def test_a_clock_is_off_only_as_far_as_the_round_trip_does_not_explain() -> None:
-    # Asked at 100 and answered at 102: any time between is right, and 105 is 3 s off at least.
+    # Scope at 100 and answered at 102: any time between is right, and 105 is 3 s off at least.
     for told, status in ((100, "ok"), (102, "ok"), (105, "caution"), (95, "caution"), (900, "bad")):
         (finding,) = judged("clock", {"time": told}, sent=100, received=102)
         assert finding.status == status, told
@@ -120,7 +120,7 @@ def test_what_is_slow_to_read_is_a_caution_unless_it_is_too_small_to_tell() -> N
 
 
 def one(name: str, **asked: str) -> Examined:
-    (found,) = examine(Asked(**asked), [name])
+    (found,) = examine(Scope(**asked), [name])
     return found
 
 

@@ -13,7 +13,7 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.job_submission import JobSubmissionClient
 
-from seedbed.cluster.doctor.check import Answer, Asked, Finding
+from seedbed.cluster.doctor.check import Answer, Finding, Scope
 from seedbed.cluster.doctor.examine import examine
 from seedbed.cluster.doctor.probing import nodes_of_cluster, on_nodes
 from seedbed.exits import COMPLETE, PASSING, WRONG
@@ -71,7 +71,7 @@ def busy(nodes: Cluster) -> Iterator[None]:
 def test_every_node_of_a_busy_cluster_is_examined(
     nodes: Cluster, busy: None, tmp_path: Path, shapes: Path
 ) -> None:
-    asked = Asked(str(tmp_path / "results"), str(shapes), address=nodes.address)
+    asked = Scope(str(tmp_path / "results"), str(shapes), address=nodes.address)
     found = {one.name: one for one in examine(asked)}
     for name in ("nodes", "clock", "corpus", "results", "versions"):
         assert found[name].ok, found[name].findings

@@ -18,7 +18,7 @@ from tests.clusters.test_limits_of_files import capacity_of
 
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity
-from seedbed.cluster.doctor.check import Asked
+from seedbed.cluster.doctor.check import Scope
 from seedbed.cluster.doctor.checks.autoscaler import CHECK, can_start
 from seedbed.cluster.doctor.probing import short
 from seedbed.cluster.doctor.starting import asks_for, cheapest, chosen
@@ -60,7 +60,7 @@ def test_what_a_node_type_leaves_unsaid_is_a_caution_and_no_autoscaler_is_none()
     assert away.status == "caution" and "TimeoutError" in away.what
     (none,) = can_start(Capacity({}, {}, present=(HEAD,)), OURS)
     assert none.status == "skipped"
-    assert CHECK.judge(Asked(), [])[0].status == "skipped"  # this machine alone
+    assert CHECK.judge(Scope(), [])[0].status == "skipped"  # this machine alone
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])

@@ -13,7 +13,7 @@ from seedbed.commands.status import add_storage
 from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
-    from seedbed.cluster.doctor.check import Asked
+    from seedbed.cluster.doctor.check import Scope
     from seedbed.cluster.doctor.examine import Examined
 
 NAME = "doctor"
@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine the cluster of RAY_ADDRESS, or this machine. Returns 1 where something is to mend."""
     from seedbed.checks import one_of
-    from seedbed.cluster.doctor.check import Asked
+    from seedbed.cluster.doctor.check import Scope
     from seedbed.cluster.doctor.checks import all_checks
 
     for name in args.only:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         from seedbed.cluster.connect import connect
 
         connect()
-    asked = Asked(args.storage, args.data, args.tracking_uri, address, args.prices)
+    asked = Scope(args.storage, args.data, args.tracking_uri, address, args.prices)
     found = []
     for one in _examined(asked, args):
         found.append(one)
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return COMPLETE if all(one.ok for one in found) else MISSING
 
 
-def _examined(asked: Asked, args: argparse.Namespace) -> Iterator[Examined]:
+def _examined(asked: Scope, args: argparse.Namespace) -> Iterator[Examined]:
     """Of the nodes that are there, and of those that are started for it."""
     from seedbed.cluster.capacity import cluster_capacity
     from seedbed.cluster.doctor.examine import Examined, examine

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedbed.cluster.doctor.check import Asked
+from seedbed.cluster.doctor.check import Scope
 from seedbed.cluster.doctor.checks.tracking import CHECK
 from seedbed.errors import TrackingError
 from seedbed.track.mlflow.connection import check_tracking
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def examined(uri: str) -> tuple[str, str]:
-    (finding,) = CHECK.judge(Asked(tracking_uri=uri), [])
+    (finding,) = CHECK.judge(Scope(tracking_uri=uri), [])
     return finding.status, finding.what
 
 

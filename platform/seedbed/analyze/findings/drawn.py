@@ -76,9 +76,7 @@ def main_effect(of: str, level: Label, baseline: Label, order: int) -> Target:
     return Target(order, lambda fit: _difference(fit, of, level, baseline, {}))
 
 
-def interaction(
-    a: str, levels: tuple[Label, Label], b: str, others: tuple[Label, Label]
-) -> Target:
+def interaction(a: str, levels: tuple[Label, Label], b: str, others: tuple[Label, Label]) -> Target:
     """How much a difference of `a` at the first of `others` differs from that at the second."""
     at, less_at = ({b: other} for other in others)
     return Target(

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seedbed.analyze.findings.drawn import (
-    Target,
     Drawn,
+    Target,
     claimed,
     draw,
     interaction,

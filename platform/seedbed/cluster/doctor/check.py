@@ -13,7 +13,7 @@ Status = Literal["ok", "caution", "bad", "skipped"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Scope:
     """What a person wants examined: the addresses of results, corpus and MLflow, "" for none.
 
     `address` is the Ray cluster's, "" where this machine is examined alone; `prices` a file of
@@ -46,7 +46,7 @@ class Node:
 class Visit:
     """What a probe knows on a node; `given` is what the check's `prepare` has made."""
 
-    asked: Asked
+    asked: Scope
     node: str  # its id
     given: Facts
 
@@ -85,10 +85,10 @@ class Check:
     """
 
     about: str
-    judge: Callable[[Asked, Sequence[Answer]], Sequence[Finding]]
+    judge: Callable[[Scope, Sequence[Answer]], Sequence[Finding]]
     probe: Callable[[Visit], Facts] | None = None
-    prepare: Callable[[Asked, Sequence[Node]], Facts] | None = None
-    clean: Callable[[Asked, Facts], None] | None = None
+    prepare: Callable[[Scope, Sequence[Node]], Facts] | None = None
+    clean: Callable[[Scope, Facts], None] | None = None
     seconds: float = 20.0
     gpus: bool = False
 

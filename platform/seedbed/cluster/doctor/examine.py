@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seedbed.cluster.doctor import checks
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Node, refusal
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Node, Scope, refusal
 from seedbed.cluster.doctor.probing import (
     here,
     nodes_of_cluster,
@@ -33,7 +33,7 @@ class Examined:
         return all(finding.status != "bad" for finding in self.findings)
 
 
-def examine(asked: Asked, only: Sequence[str] = ()) -> Iterator[Examined]:
+def examine(asked: Scope, only: Sequence[str] = ()) -> Iterator[Examined]:
     """Every check, or those of the names `only`. Joins the cluster of `asked.address`."""
     nodes, ask = [this_machine()], here
     if asked.address:
@@ -51,7 +51,7 @@ def examine(asked: Asked, only: Sequence[str] = ()) -> Iterator[Examined]:
 
 
 def _visited(
-    name: str, check: Check, asked: Asked, nodes: Sequence[Node], ask: Ask
+    name: str, check: Check, asked: Scope, nodes: Sequence[Node], ask: Ask
 ) -> Sequence[Answer | Finding]:
     """What the probe of a check finds on each node that it is for."""
     if check.probe is None:
@@ -75,7 +75,7 @@ def _visited(
     return found
 
 
-def _judged(check: Check, asked: Asked, found: Sequence[Answer | Finding]) -> Sequence[Finding]:
+def _judged(check: Check, asked: Scope, found: Sequence[Answer | Finding]) -> Sequence[Finding]:
     answers = [one for one in found if isinstance(one, Answer)]
     told = [one for one in found if isinstance(one, Finding)]
     if told and not answers:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seedbed.cluster.doctor.check import Answer, Asked, Facts, Finding, Node, Visit, refusal
+from seedbed.cluster.doctor.check import Answer, Facts, Finding, Node, Scope, Visit, refusal
 from seedbed.errors import SeedbedError
 from seedbed.storage.retry import retrying_for
 
@@ -94,7 +94,7 @@ def probe(module: str, asked: dict[str, Any], node: str, given: Facts) -> Facts:
     check = importlib.import_module(module).CHECK
     try:
         with retrying_for(check.seconds / 3):
-            found: Facts = check.probe(Visit(Asked(**asked), node, given))
+            found: Facts = check.probe(Visit(Scope(**asked), node, given))
             return found
     except SeedbedError as error:
         said = refusal(error)
@@ -157,6 +157,6 @@ def this_machine() -> Node:
     return Node("", socket.gethostname(), resources=has, free=has)
 
 
-def plain(asked: Asked) -> dict[str, Any]:
+def plain(asked: Scope) -> dict[str, Any]:
     """As it is sent: a node without the package could not read it otherwise."""
     return asdict(asked)

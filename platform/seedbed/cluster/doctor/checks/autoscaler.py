@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from seedbed.cluster.autoscaler import NodeType
 from seedbed.cluster.capacity import Capacity, cluster_capacity, counted
 from seedbed.cluster.cards import LABEL, kinds
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Finding, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Finding, Scope, skipped
 from seedbed.cluster.doctor.starting import cheapest
 from seedbed.cluster.prices import Prices
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not asked.address:
         return skipped("no cluster: this machine starts no other")
     return can_start(cluster_capacity(), Prices.read(asked.prices))

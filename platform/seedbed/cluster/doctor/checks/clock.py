@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Visit
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Scope, Visit
 
 CAUTION_SECONDS = 2.0
 # Amazon's S3 refuses a request whose date is 15 minutes off (RequestTimeTooSkewed).
@@ -22,7 +22,7 @@ def skew_seconds(answer: Answer) -> float:
     return max(0.0, behind, ahead)
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     mend = "run a time service on the node: chrony or systemd-timesyncd"
     findings = []
     for answer in answers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Node, Visit, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Node, Scope, Visit, skipped
 from seedbed.storage.address import parse_sources
 from seedbed.storage.objects import find_object, list_objects, read_object
 
@@ -14,7 +14,7 @@ SLOW = 20e6  # bytes/s of one stream: some hundred photographs
 BUILT = "demo:"  # an address of a corpus that code builds, on each machine
 
 
-def prepare(asked: Asked, nodes: Sequence[Node]) -> Facts:
+def prepare(asked: Scope, nodes: Sequence[Node]) -> Facts:
     """The first shard of each source. Raises DataError where there is none."""
     if not asked.data or asked.data.startswith(BUILT):
         return {"shards": []}
@@ -31,7 +31,7 @@ def probe(visit: Visit) -> Facts:
     return {"bytes": num_bytes, "seconds": seconds}
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not asked.data:
         return skipped("no --data is given")
     if asked.data.startswith(BUILT):

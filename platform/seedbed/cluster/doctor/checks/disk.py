@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Visit
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Scope, Visit
 from seedbed.home import home
 
 FULL = 0.95  # above it Ray makes no objects any more: RAY_local_fs_capacity_threshold
@@ -28,7 +28,7 @@ def room(folder: Path) -> dict[str, int]:
     return {"total": disk.total, "free": disk.free}
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     findings: list[Finding] = []
     least = min(disk["free"] for answer in answers for disk in answer.facts.values())
     for answer in answers:

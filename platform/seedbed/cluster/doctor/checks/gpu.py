@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from seedbed.cluster.doctor.check import (
     Answer,
-    Asked,
     Check,
     Facts,
     Finding,
+    Scope,
     Visit,
     each,
     skipped,
@@ -57,7 +57,7 @@ def measured(number: int) -> dict[str, object]:
     }
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not answers:
         return skipped("no node that is there has a GPU")
     findings: list[Finding] = []

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Node, Visit, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Node, Scope, Visit, skipped
 from seedbed.errors import ResourceError
 
 PORTS = range(23_000, 24_000)  # away from those of Ray's workers
@@ -17,7 +17,7 @@ SLOW = 2e9  # bytes/s: the gradients of 88 M parameters (350 MB) would take a th
 SECONDS = 120.0
 
 
-def prepare(asked: Asked, nodes: Sequence[Node]) -> Facts:
+def prepare(asked: Scope, nodes: Sequence[Node]) -> Facts:
     """The rank of each node's first GPU, their number, and where they meet: on the first node."""
     ranks, world = {}, 0
     for node in nodes:
@@ -67,7 +67,7 @@ def exchanged(meet: str, first: int, count: int, world: int, backend: str) -> di
     return found
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     measured = [answer for answer in answers if answer.facts]
     if not measured:
         return skipped("there are no two free GPUs to exchange anything")

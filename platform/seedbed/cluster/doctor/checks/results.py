@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Node, Visit, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Node, Scope, Visit, skipped
 from seedbed.errors import DataError
 from seedbed.storage.folder import Folder
 
@@ -16,7 +16,7 @@ SLOW = 10e6  # bytes/s: a checkpoint of a gigabyte would take minutes
 FOLDER = "doctor"
 
 
-def prepare(asked: Asked, nodes: Sequence[Node]) -> Facts:
+def prepare(asked: Scope, nodes: Sequence[Node]) -> Facts:
     """A file of ours, which every node has to find: a local folder may be each node's own."""
     name = f"{FOLDER}-{uuid.uuid4().hex[:8]}"
     if asked.storage:
@@ -46,12 +46,12 @@ def probe(visit: Visit) -> Facts:
     return {"write": NUM_BYTES / (written - began), "read": NUM_BYTES / (read - written)}
 
 
-def clean(asked: Asked, given: Facts) -> None:
+def clean(asked: Scope, given: Facts) -> None:
     if asked.storage:
         Folder(asked.storage).remove(given["name"])
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not asked.storage:
         return skipped("no --storage is given")
     slow = [a for a in answers if min(a.facts["read"], a.facts["write"]) < SLOW]

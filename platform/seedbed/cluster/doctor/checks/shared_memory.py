@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Visit, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Scope, Visit, skipped
 
 PLACE = "/dev/shm"
 LEAST_BYTES = 1e9  # batches and NCCL's own buffers, where no store's size is known
@@ -20,7 +20,7 @@ def probe(visit: Visit) -> Facts:
     return {"total": disk.total, "free": disk.free}
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     known = [answer for answer in answers if answer.facts]
     if not known:
         return skipped(f"this system has no {PLACE}")

@@ -8,13 +8,13 @@ import urllib.request
 from collections.abc import Sequence
 
 from seedbed.cluster.connect import AUTH_MODE, OPEN, is_open
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Finding, skipped
+from seedbed.cluster.doctor.check import Answer, Check, Finding, Scope, skipped
 
 SECONDS = 5.0
 MEND = f"start it with {AUTH_MODE}=token and a token (ray get-auth-token --generate)"
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     if not asked.address:
         return skipped("no cluster: a private Ray has a token of its own")
     import ray

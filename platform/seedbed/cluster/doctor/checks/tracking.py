@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Finding
+from seedbed.cluster.doctor.check import Answer, Check, Finding, Scope
 from seedbed.home import home
 from seedbed.track.mlflow.address import default_tracking_uri, redacted
 from seedbed.track.mlflow.connection import check_tracking
 from seedbed.track.mlflow.server import is_local, is_server, lets_anyone_in, server_version
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     uri = asked.tracking_uri or default_tracking_uri(home())
     check_tracking(uri)
     said = redacted(uri)

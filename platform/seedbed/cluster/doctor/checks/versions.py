@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from seedbed.cluster.doctor.check import Answer, Asked, Check, Facts, Finding, Visit, each
+from seedbed.cluster.doctor.check import Answer, Check, Facts, Finding, Scope, Visit, each
 
 LIBRARIES = ("seedbed", "ray", "torch", "torchvision", "pyarrow", "mlflow", "timm", "numpy")
 
@@ -38,7 +38,7 @@ def code_digest(folder: Path) -> str:
     return mark.hexdigest()[:12]
 
 
-def judge(asked: Asked, answers: Sequence[Answer]) -> Sequence[Finding]:
+def judge(asked: Scope, answers: Sequence[Answer]) -> Sequence[Finding]:
     names = list(answers[0].facts)
     # Ours count too: what this process packs, the nodes unpack.
     ours = versions()
