@@ -98,11 +98,12 @@ def estimate(fit: Fit, weights: np.ndarray, cells: list[tuple[int, int]], seeds:
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
 @pytest.mark.parametrize("kind", ["pooled", "cells", "unequal"])
+@pytest.mark.parametrize("lost", [0.0, 0.15])
 @pytest.mark.slow
-def test_every_rule_is_its_dense_formula_with_trials_lost(
-    simulated: ModuleType, kind: str, num_seeds: int
+def test_every_rule_is_its_dense_formula_with_trials_lost_or_without(
+    simulated: ModuleType, kind: str, num_seeds: int, lost: float
 ) -> None:
-    studies = simulated.Studies(12, num_seeds, wide=4.0, spread=2.0, lost=0.15, seed=num_seeds)
+    studies = simulated.Studies(12, num_seeds, wide=4.0, spread=2.0, lost=lost, seed=num_seeds)
     rules: dict[str, tuple[Any, Any]] = {
         "pooled": (simulated.pooled, lambda s, own: simulated.random_seeds(s, own, "pooled")),
         "cells": (simulated.cells, simulated.random_seeds),

@@ -186,6 +186,5 @@ class CellVariances:
 
     def sums(self, values: Floats) -> Floats:
         """Sums over the trials of each cell [num_cells]."""
-        sums = np.zeros(self.num_cells)
-        np.add.at(sums, self.cells, values)
-        return sums
+        found: Floats = np.bincount(self.cells, values, self.num_cells).astype(np.float64)
+        return found

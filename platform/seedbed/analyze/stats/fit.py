@@ -94,6 +94,24 @@ class Fit:
         basis: Floats = self._design @ self._to_basis
         return basis
 
+    def _loadings(self, scaled: Floats) -> Floats:
+        """`basis` @ `scaled` [n]: of 10,000 trials in 400 cells hardly more than of the cells."""
+        of_cell, of_block = (part @ scaled for part in self._parts)
+        found: Floats = of_cell[self.seen.cell_numbers]
+        return found + of_block[self.seen.codes[self.seen.block]] if self.seen.block else found
+
+    @cached_property
+    def _parts(self) -> tuple[Floats, Floats]:
+        """What a row of `basis` is the sum of: its cell's part [C, p], and its block's [blocks, p],
+        which no factor acts together with."""
+        own = slice(1, 1 + (full_df(self.seen, self.terms[0]) if self.seen.block else 0))
+        rows = np.unique(self.seen.cell_numbers, return_index=True)[1]
+        of_cell = self._design[rows]
+        of_cell[:, own] = 0.0
+        blocks = self.seen.codes[self.seen.block] if self.seen.block else np.zeros(1, np.int64)
+        rows = np.unique(blocks, return_index=True)[1]
+        return of_cell @ self._to_basis, self._design[rows, own] @ self._to_basis[own]
+
     @cached_property
     def _random(self) -> RandomSeeds:
         return RandomSeeds(self)
@@ -176,14 +194,14 @@ class Fit:
         scaled = coordinates / self._sizes
         value = float(scaled @ self._along)
         if seeds == "random":
-            return value, self._random.of(self.basis @ scaled)
+            return value, self._random.of(self._loadings(scaled))
         return value, self._spread(scaled)
 
     def _spread(self, scaled: Floats) -> Spread:
         if self.error.refusal:
             return Spread(float("nan"), float("nan"), self.error.refusal)
         if self.kind not in ("pooled", "residual"):
-            return self.unequal.of(self.basis @ scaled)
+            return self.unequal.of(self._loadings(scaled))
         se = float(np.sqrt(self.error.mean_sq) * np.linalg.norm(scaled))
         return Spread(se, float(self.error.df), "")
 

@@ -65,7 +65,7 @@ class RandomSeeds:
         """The standard error of `loadings` [n] @ response."""
         if self.fit.error.refusal:
             return Spread(float("nan"), float("nan"), self.fit.error.refusal)
-        by_seed = self._by_seed.of(self._within @ (self._within.T @ loadings))
+        by_seed = self._by_seed.of(self._of_factors(loadings))
         if self.fit.kind == "unequal":
             return by_seed
         # The seeds' part of the mean's variance, per unit of the seeds' sum of squares. That sum
@@ -101,10 +101,18 @@ class RandomSeeds:
         half_spread = float(counts @ cells.spread_squares @ counts) + 2 * share * together
         return float(own @ cells.variances), float(weights @ cells.variances), half_spread
 
+    def _of_factors(self, loadings: Floats) -> Floats:
+        """What of `loadings` [n] is along `_within`, whose rows are alike in a cell."""
+        numbers = self.fit.seen.cell_numbers
+        rows = np.unique(numbers, return_index=True)[1]
+        of_cell = self._within[rows]
+        along = of_cell.T @ np.bincount(numbers, loadings)
+        found: Floats = (of_cell @ along)[numbers]
+        return found
+
     def _per_seed(self, values: Floats) -> Floats:
         """Sums over the trials of each seed [num_seeds]."""
-        sums = np.zeros(self.num_seeds)
-        np.add.at(sums, self.seeds, values)
+        sums: Floats = np.bincount(self.seeds, values, self.num_seeds).astype(np.float64)
         return sums
 
     @cached_property

@@ -15,9 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
+from seedbed.analyze.stats.complete_blocks import FULL_LEVERAGE, CompleteBlocks, stretched
 from seedbed.analyze.trials.observations import Floats, Ints, Observations
 
-_FULL_LEVERAGE = 1e-8  # 1 - leverage below this: the trial is its own fitted value
 FEWEST_BLOCKS = 3
 
 
@@ -50,8 +50,8 @@ class UnequalVariances:
         return self._by_trial(loadings)
 
     @cached_property
-    def _blocks(self) -> list[tuple[Ints, Floats, Floats]]:
-        """Of each block: its rows, and the directions and singular values of its part of `basis`.
+    def _blocks(self) -> list[tuple[Ints, Floats, Floats, Floats]]:
+        """Of each block: its rows, its part of `basis`, and `stretched` of that.
 
         I - B B' of a block is the identity except along B: its inverse square root needs p columns,
         not one for each row of the block.
@@ -61,25 +61,31 @@ class UnequalVariances:
         blocks = []
         for block in range(len(self.seen.levels[self.seen.block])):
             rows = np.flatnonzero(codes == block)
-            directions, sizes, _ = np.linalg.svd(self.basis[rows], full_matrices=False)
-            blocks.append((rows, directions, sizes))
+            part = self.basis[rows]
+            blocks.append((rows, part, *stretched(part)))
         return blocks
 
-    def _by_block(self, loadings: Floats) -> Spread:
+    @cached_property
+    def _complete(self) -> CompleteBlocks | None:
+        return CompleteBlocks.of(self.seen, self.basis)
+
+    def _pulled(self, loadings: Floats) -> tuple[Floats, Floats, Floats]:
+        """As `CompleteBlocks.pulled` gives it, of any table."""
+        if self._complete is not None:
+            return self._complete.pulled(loadings, self.residuals)
         steps, sizes, reach = [], [], []
-        for rows, directions, lengths in self._blocks:
-            left = 1 - lengths**2
-            # The inverse square root undoes how much the fit shrank this block's residuals. The
-            # direction of the block's own mean is lost, but has no weight in a comparison within
-            # blocks.
-            stretch = np.where(left > _FULL_LEVERAGE, 1 / np.sqrt(np.maximum(left, 1e-300)), 0) - 1
+        for rows, part, directions, stretch in self._blocks:
             own = loadings[rows]
             pull = own + directions @ (stretch * (directions.T @ own))
-            if np.linalg.norm(pull) < 1e-9 * np.linalg.norm(loadings):
-                continue
             steps.append(float(pull @ self.residuals[rows]))
             sizes.append(float(pull @ pull))
-            reach.append(self.basis[rows].T @ pull)
+            reach.append(part.T @ pull)
+        return np.array(steps), np.array(sizes), np.array(reach)
+
+    def _by_block(self, loadings: Floats) -> Spread:
+        steps, sizes, reach = self._pulled(loadings)
+        there = np.sqrt(sizes) >= 1e-9 * np.linalg.norm(loadings)
+        steps, sizes, reach = steps[there], sizes[there], reach[there]
         if len(steps) < FEWEST_BLOCKS:
             return _refused(
                 f"unequal variances: {len(steps)} of the blocks hold this comparison, "
@@ -87,20 +93,30 @@ class UnequalVariances:
             )
         variance = float(np.sum(np.square(steps)))
         # Products of (I - H) pull between blocks; pulls of different blocks share no row.
-        overlap = np.diag(sizes) - np.array(reach) @ np.array(reach).T
+        overlap = np.diag(sizes) - reach @ reach.T
         return _spread(variance, float(np.trace(overlap)) ** 2 / float((overlap**2).sum()))
 
     def _by_trial(self, loadings: Floats) -> Spread:
-        left = 1 - (self.basis**2).sum(axis=1)
+        left = self._left
         counts = np.abs(loadings) > 1e-9 * np.linalg.norm(loadings)
-        if (left[counts] < _FULL_LEVERAGE).any():
+        if (left[counts] < FULL_LEVERAGE).any():
             return _refused("unequal variances: a cell of this comparison has a single trial")
-        left = np.maximum(left, _FULL_LEVERAGE)
+        left = np.maximum(left, FULL_LEVERAGE)
         shares = np.where(counts, loadings**2 / left, 0.0)
-        variance = float(shares @ self.residuals**2)
+        variance = float(shares @ self._squares)
         first, squares, rows = self._of_cells
         own = shares[rows]  # trials of a cell have one row of `basis`, and so one share
         return _spread(variance, float(own @ first) ** 2 / float(own @ squares @ own))
+
+    @cached_property
+    def _left(self) -> Floats:
+        """1 - leverage of each trial [n]."""
+        left: Floats = 1 - (self.basis**2).sum(axis=1)
+        return left
+
+    @cached_property
+    def _squares(self) -> Floats:
+        return self.residuals**2
 
     @cached_property
     def _of_cells(self) -> tuple[Floats, Floats, Ints]:
@@ -114,9 +130,9 @@ class UnequalVariances:
         _, rows, cells, num = np.unique(
             self.seen.cell_numbers, return_index=True, return_inverse=True, return_counts=True
         )
-        left = np.maximum(1 - (self.basis**2).sum(axis=1), _FULL_LEVERAGE)
-        sums = np.bincount(cells, weights=self.residuals**2)
-        var = sums / np.maximum(np.bincount(cells, weights=left), _FULL_LEVERAGE)
+        left = np.maximum(self._left, FULL_LEVERAGE)
+        sums = np.bincount(cells, weights=self._squares)
+        var = sums / np.maximum(np.bincount(cells, weights=left), FULL_LEVERAGE)
         basis = self.basis[rows]
         inner = basis.T @ ((num * var)[:, None] * basis)
         between = basis @ inner @ basis.T - (var[:, None] + var) * (basis @ basis.T)
