@@ -32,8 +32,7 @@ from seedbed.storage.objects import exists, read_object
 from seedbed.storage.tables import read_table
 
 COLUMNS, HASHES = "columns", "phash"  # kinds of what is kept of a shard
-HASH_SIDE = 8  # of a dHash: 8 x 8 comparisons of neighbouring pixels
-NO_HASH = 0
+HASH_SIDE, NO_HASH = 8, 0  # a dHash is 8 x 8 comparisons of neighbouring pixels
 TABLE_COPIES = 10  # of what is kept: as a compressed table, a table, and columns
 # What corpora call a pair's CLIP similarity (img2dataset, LAION, DataComp).
 SCORES = ("clip_score", "similarity", "clip_l14_similarity_score", "clip_b32_similarity_score")
@@ -71,14 +70,12 @@ class ShardColumns:
     @property
     def num_bytes(self) -> int:
         """To be read."""
-        if not self.is_kept:
-            return self.shard_bytes
-        return sum(Path(place).stat().st_size for place in self.kept.values())
+        kept = (Path(place).stat().st_size for place in self.kept.values())
+        return sum(kept) if self.is_kept else self.shard_bytes
 
     @property
     def held_bytes(self) -> int:
-        copies = TABLE_COPIES if self.is_kept else format_of(self.path).copies
-        return copies * self.num_bytes
+        return self.num_bytes * (TABLE_COPIES if self.is_kept else format_of(self.path).copies)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "content": self._known()}
