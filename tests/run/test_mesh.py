@@ -79,19 +79,22 @@ def steps_kept(folder: Path) -> list[int]:
     return sorted(json.loads(path.read_text())["step_number"] for path in places)
 
 
-def test_cut_off_on_two_workers_then_on_four_and_ended_on_one_it_has_the_same_bits(
-    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "groups", [pytest.param((2,), id="2"), pytest.param((2, 4), id="2, 4", marks=pytest.mark.long)]
+)
+def test_cut_off_on_several_workers_and_ended_on_one_it_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path, groups: tuple[int, ...]
 ) -> None:
     what = small_plan(shapes, **FOUR_DEPTHS)
     cohorts = tmp_path / "results" / "cohorts"
     reached = [0]
-    for num_workers in (2, 4):
+    for num_workers in groups:
         ledger = Interrupting(cohorts, after=8)
         asked = Asked(num_workers)
         cut = run_study(what, tmp_path, asked=asked, ledger=ledger, checkpoint_seconds=0)
         assert len(cut.missing(what.trials)) == 4
         reached.append(steps_kept(tmp_path)[-1])
-    assert reached[0] < reached[1] < reached[2] < what.trials[0].recipe.budget.steps
+    assert reached == sorted(set(reached)) and reached[-1] < what.trials[0].recipe.budget.steps
     outcome = run_study(what, tmp_path)
     assert outcome.missing(what.trials) == []
     assert_same(weights(tmp_path, what), alone)
