@@ -131,6 +131,7 @@ def test_a_plan_compares_by_the_closed_form_as_it_does_the_general_way(
             assert closed.df(ours, seeds) == pytest.approx(general.df(other, seeds), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_2500_cells_of_two_factors_are_compared_in_no_time() -> None:
     """By the model's columns it takes minutes, and 20 kB for each of 2,401 comparisons."""
     shape = {"a": 50, "b": 50}

@@ -17,6 +17,7 @@ from seedbed.plan.design import (
 )
 from seedbed.plan.designed import design_of, factors_of
 from seedbed.plan.levels import resolved
+from seedbed.plan.trainable import trainable
 from seedbed.plan.tuned import Tuned
 from seedbed.recipe.recipe import content_key
 from seedbed.recipe.scale import Scale
@@ -173,6 +174,7 @@ def plan(
     """
     check_looked_seeds(study.looks, None if seeds is None else tuple(seeds))
     check_decidable(study.looks, study.claims, scale_words(scale.name, overrides or {}))
+    study = trainable(study, scale, overrides)
     trials = study.trials(scale, overrides=overrides, seeds=seeds)
     nuisance = nuisance or study.nuisance
     if nuisance is not None:

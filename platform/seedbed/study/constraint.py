@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seedbed.errors import StudyError, nearest
@@ -11,12 +11,18 @@ from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label, label_text
 
+WORD = "impossible"
+
 
 @dataclass(frozen=True)
 class Forbidden:
-    """A rule: no cell has one of these labels of each of these factors. Made by `forbid`."""
+    """A rule: no cell has one of these labels of each of these factors. Made by `forbid`.
+
+    `why` is the reason where it follows from the recipe, "" of one that the study states.
+    """
 
     labels: Mapping[str, tuple[Label, ...]]
+    why: str = ""
 
     def covers(self, cell: Mapping[str, Label]) -> bool:
         """Whether the rule forbids `cell`."""
@@ -31,12 +37,35 @@ class Forbidden:
         )
 
 
-def forbid(**levels: Any) -> Forbidden:
+@dataclass(frozen=True)
+class Impossible(Forbidden):
+    """The word for what cannot be trained: it covers no cell itself, and the rules that follow
+    from the recipes come to stand beside it (see `impossible`)."""
+
+    labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+
+    def covers(self, cell: Mapping[str, Label]) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return f"what is {WORD}"
+
+
+def forbid(*words: str, **levels: Any) -> Forbidden:
     """Forbid cells with these levels together: `forbid(encoder="resnet", depth=(1, 3))`.
 
-    A tuple or a list is any of its labels. Raises StudyError for fewer than two factors: a level
-    that may never be trained is no level.
+    A tuple or a list is any of its labels. `forbid("impossible")` forbids whatever cannot be
+    trained: what the plan would refuse is left out of it, and printed with the reason. Raises
+    StudyError for fewer than two factors: a level that may never be trained is no level.
     """
+    if words:
+        if words != (WORD,) or levels:
+            raise StudyError(
+                f"forbid({', '.join(map(repr, words))}{', ...' * bool(levels)})",
+                why="it takes levels by their factors, or one word alone",
+                mend=f'give forbid(encoder="resnet", depth=3), or forbid("{WORD}")',
+            )
+        return Impossible()
     if len(levels) < 2:
         raise StudyError(
             f"forbid({', '.join(f'{name}={label!r}' for name, label in levels.items())})",

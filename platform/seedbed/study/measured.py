@@ -5,11 +5,11 @@ Only the list is made here: each metric is declared by the module that measures 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from seedbed.errors import StudyError, nearest
-from seedbed.evaluate.means import OVER_TESTS
+from seedbed.evaluate.means import MEANS, OVER_TESTS
 from seedbed.evaluate.named import NamedTest
 from seedbed.evaluate.tasks import all_metrics, all_tasks
 from seedbed.metric import Metric, by_name
@@ -55,18 +55,25 @@ def check_responses(responses: Sequence[str], known: Mapping[str, Metric]) -> No
             )
 
 
-def checked_zero_shot(
-    cells: Iterable[tuple[Cell, Recipe]], responses: Sequence[str], tests: Sequence[NamedTest]
-) -> Iterator[Recipe]:
-    """The recipes of `cells`, one after the other.
+def with_means(responses: tuple[str, ...], tests: Sequence[NamedTest]) -> tuple[str, ...]:
+    """With several test sets their means are responses too, the last where nobody says so."""
+    means = [metric.name for metric in MEANS if metric.name not in responses]
+    return (*responses, *means) if len(tests) > 1 else responses
 
-    Raises StudyError for a cell without alignment where a response compares the two towers.
+
+def zero_shot_check(
+    responses: Sequence[str], tests: Sequence[NamedTest]
+) -> Callable[[Cell, Recipe], Recipe]:
+    """Gives a cell's recipe back.
+
+    It raises StudyError for a cell without alignment where a response compares the two towers.
     """
     comparing = {m.name for task in all_tasks() if task.needs_alignment for m in task.metrics}
     zero_shot = [name for name in responses if name in comparing]
     zero_shot += [test.primary for test in tests]
     aligning: set[Objective] = set()  # of 10,000 cells, which have few
-    for cell, recipe in cells:
+
+    def checked(cell: Cell, recipe: Recipe) -> Recipe:
         objective = recipe.objective
         if zero_shot and objective not in aligning:
             if objective.aligning() is None:
@@ -78,4 +85,6 @@ def checked_zero_shot(
                     "other responses",
                 )
             aligning.add(objective)
-        yield recipe
+        return recipe
+
+    return checked

@@ -43,11 +43,11 @@ def recipes_at(
 
 
 def somewhere(
-    base: Recipe, factors: Sequence[Factor], scales: ScalePatches, cells: Sequence[Cell]
-) -> Iterator[tuple[Cell, Recipe]]:
-    """Each cell with its recipe at the largest scale at which it is valid.
+    base: Recipe, factors: Sequence[Factor], scales: ScalePatches
+) -> Callable[[Cell], Recipe]:
+    """Gives the recipe of a cell at the largest scale at which it is valid.
 
-    Raises the largest scale's error where it is valid at none.
+    It raises the largest scale's error where it is valid at none.
     """
     each = [recipes_at(scale, base, factors, scales) for scale in reversed(SCALES.values())]
 
@@ -60,8 +60,7 @@ def somewhere(
                 refused.append(error)
         raise refused[0]
 
-    for cell in cells:
-        yield cell, first(cell)
+    return first
 
 
 def everywhere(

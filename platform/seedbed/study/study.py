@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from seedbed.evaluate.means import MEANS
 from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.tasks.held_out_captions import TOP1, TOP1_OF_100
 from seedbed.recipe.recipe import Recipe
@@ -31,8 +30,9 @@ from seedbed.study.crossing import check_crossing, check_overrides, crossed
 from seedbed.study.designs import all_designs, stated_design
 from seedbed.study.factor import Factor
 from seedbed.study.fold import folded
+from seedbed.study.impossible import narrowed
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
-from seedbed.study.measured import check_responses, checked_zero_shot, measured
+from seedbed.study.measured import check_responses, measured, with_means, zero_shot_check
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
 from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
@@ -52,7 +52,8 @@ class Study:
     without it the scale decides. `scales` adds to a scale's patches for this study:
     `{"demo": {"budget.samples": 10_000}}`. A design of `study/designs/`, given by its name, trains
     a part of the cells: `fraction=("a * b * c * d * e",)` half of those of five two-level factors,
-    and `constraints=(forbid(encoder="resnet", supervision="filip"),)` leaves cells out.
+    and `constraints=(forbid(encoder="resnet", supervision="filip"),)` leaves cells out, as
+    `(forbid("impossible"),)` does with what cannot be trained.
     `published` are values of others that the report sets beside the study's own; `claims` are what
     the study expects, judged in the report. `nuisance` fields are tuned for every cell, as `tuning`
     says, before cells are compared. With `looks` seeds are added until the claims are decided or
@@ -93,7 +94,7 @@ class Study:
         self.own_name = name  # whatever a run of it is called
         self.factors = several(factors, Factor, "factors")
         self.tests = named_tests(several(tests, str, "tests"))
-        self.responses = self._with_means(several(responses, str, "responses"))
+        self.responses = with_means(several(responses, str, "responses"), self.tests)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
         self._take(self._stated(design))
@@ -124,11 +125,15 @@ class Study:
             scale_named(scale)
         if self.published is not None:
             self.published.check(self.factors, self.responses)
+        said = self.base, self.factors, self.scales
+        largest, checked = somewhere(*said), zero_shot_check(self.responses, self.tests)
+        rules = narrowed(self.constraints, self.factors, lambda cell: checked(cell, largest(cell)))
+        if rules != self.constraints:
+            self.constraints = rules
+            self.__dict__.pop("_cells", None)
         cells = self.cells()
         check_cells(cells, self.constraints, self.factors)
-        said = self.base, self.factors, self.scales
-        largest = somewhere(*said, cells)
-        recipes = list(checked_zero_shot(largest, self.responses, self.tests))
+        recipes = [checked(cell, largest(cell)) for cell in cells]
         self.metrics = measured(recipes, self.tests)
         if not self.metrics.keys() >= set(self.responses):
             # What a selection removes is recorded at the scales whose patches select.
@@ -149,16 +154,11 @@ class Study:
         study, named = copy.copy(self), {test.name for test in tests}
         study.tests = (*tests, *(test for test in self.tests if test.name not in named))
         first = [test.primary for test in tests]
-        study.responses = study._with_means(tuple(dict.fromkeys((*first, *self.responses))))
+        study.responses = with_means(tuple(dict.fromkeys((*first, *self.responses))), study.tests)
         study.claims = tuple(claim.on(study.tests) for claim in self.claims)
         study.published = self.published and self.published.on(study.tests)
         study._check()
         return study
-
-    def _with_means(self, responses: tuple[str, ...]) -> tuple[str, ...]:
-        """With several test sets their means are responses too, the last where nobody says so."""
-        means = [metric.name for metric in MEANS if metric.name not in responses]
-        return (*responses, *means) if len(self.tests) > 1 else responses
 
     def called(self, name: str) -> Study:
         """This study with its results kept under another name: a run of its own, beside others.
@@ -176,12 +176,18 @@ class Study:
         Its cells, and as many new ones. Raises StudyError for a study without a fraction, and where
         no cell would be new.
         """
-        return self.of_design(folded(self.design, self.factors, factor))
+        return self.of_cells(design=folded(self.design, self.factors, factor))
 
-    def of_design(self, design: CellDesign) -> Study:
-        """This study with the cells of another design. Raises StudyError where they cannot be."""
+    def of_cells(
+        self, *, design: CellDesign | None = None, constraints: Sequence[Forbidden] = ()
+    ) -> Study:
+        """This study with the cells of another design, or under other constraints.
+
+        Raises StudyError where they cannot be.
+        """
         study = copy.copy(self)
-        study._take(design)
+        study._take(design or self.design)
+        study.constraints = tuple(constraints) or self.constraints
         study.__dict__.pop("_cells", None)
         study._check()
         return study
@@ -214,7 +220,7 @@ class Study:
         check_overrides(overrides or {}, self.factors)
         looked = looked_seeds(self.looks)
         chosen = seeds or self.seeds or looked or tuple(range(scale.num_seeds))
-        recipe = self._recipes(scale, overrides)
+        recipe = self.recipes(scale, overrides)
         firsts = [Trial(cell, with_digest(recipe(cell))) for cell in self.cells()]
         trials = [first.reseeded(seed) for seed in chosen for first in firsts]
         check_distinct(trials)
@@ -227,11 +233,12 @@ class Study:
         overrides: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """What runs in `cell` at `scale`. Raises StudyError, naming whose patches fail."""
-        return self._recipes(scale, overrides)(cell)
+        return self.recipes(scale, overrides)(cell)
 
-    def _recipes(
+    def recipes(
         self, scale: Scale, overrides: Mapping[str, Any] | None = None
     ) -> Callable[[Cell], Recipe]:
+        """Gives the recipe of a cell at `scale`, as `recipe` does; of many cells faster."""
         return recipes_at(scale, self.base, self.factors, self.scales, overrides)
 
     def base_at(self, scale: Scale) -> Recipe:

@@ -37,7 +37,7 @@ def around_best(study: Study, storage: str) -> Study:
     known = Folder(storage).read_json(study.name, AROUND)
     if known is None or known["of"] != design.of:
         known = {"levels": _levels_of_best(study, design, storage)}
-    return study.of_design(design.around(known["levels"], study.factors))
+    return study.of_cells(design=design.around(known["levels"], study.factors))
 
 
 def record_centre(study: Study, store: Folder) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from seedbed.evaluate.named import test_called
 from seedbed.plan.levels import resolved_words
 from seedbed.plan.plan import Plan
+from seedbed.study.impossible import asks
 from seedbed.study.label import label_text
 
 MOST_LINES = 200  # of trials, and of cohorts: nobody reads 10,000
@@ -54,7 +55,9 @@ def say_start(options: Options, corpora: Corpora, store: Folder, done: int) -> N
 
 def design_lines(study: Study) -> list[str]:
     """Which cells a study trains, where not all, and what they cannot tell apart."""
-    lines = [f"forbid  {rule}" for rule in study.constraints]
+    lines = [f"forbid  {rule}{f': {rule.why}' if rule.why else ''}" for rule in study.constraints]
+    if asks(study.constraints) and not any(rule.why for rule in study.constraints):
+        lines.append("        and every combination of levels can be trained")
     if study.design is not None:
         lines.append(f"design  {study.design}: {len(study.cells())} cells")
         lines += [f"alias   {line}" for line in study.design.aliases(study.factors)]

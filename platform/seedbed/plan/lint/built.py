@@ -7,7 +7,7 @@ from typing import Any
 
 from seedbed.errors import StudyError
 from seedbed.plan.cost import Cost, counted, estimate
-from seedbed.plan.lint.which import common_levels, leaving_out
+from seedbed.plan.lint.which import leaving_out, levels_in
 from seedbed.study.factor import Factor
 from seedbed.study.trial import Trial
 
@@ -44,7 +44,7 @@ def _refusal(
     """Of the cells with the first error, the others being told of once these are mended."""
     first = next(iter(refused.values()))
     chosen = [index for index, error in refused.items() if error.what == first.what]
-    levels = common_levels(chosen, cells, factors)
+    levels = levels_in(chosen, cells, factors)
     others = f" and {len(chosen) - 1} others" if len(chosen) > 1 else ""
     mend = f"{first.mend}, or {leaving_out(levels)}" if levels else first.mend
     return StudyError(

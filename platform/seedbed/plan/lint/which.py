@@ -1,4 +1,4 @@
-"""Which levels some cells of a study have in common, as a rule that would leave them out."""
+"""How the lint says which cells are to be left out, as a rule that would do so."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label
+from seedbed.study.levels_of import common_levels
 from seedbed.study.trial import Trial
 
 
-def common_levels(
+def levels_in(
     chosen: Collection[int], cells: Sequence[Trial], factors: Sequence[Factor]
 ) -> dict[str, tuple[Label, ...]]:
-    """The levels whose combinations are the cells of the indices `chosen`, and no others.
-
-    Factors of which they have every level are left out; empty where there is no such rule.
-    """
-    levels: dict[str, tuple[Label, ...]] = {}
-    for factor in factors:
-        seen = {cells[index].cell[factor.name] for index in chosen}
-        if len(seen) < len(factor.levels):
-            levels[factor.name] = tuple(label for label in factor.levels if label in seen)
-    covered = sum(
-        all(cell.cell[name] in labels for name, labels in levels.items()) for cell in cells
-    )
-    return levels if covered == len(chosen) else {}
+    """`common_levels` of trials, one of each cell."""
+    return common_levels(chosen, [trial.cell for trial in cells], factors)
 
 
 def leaving_out(levels: Mapping[str, tuple[Label, ...]]) -> str:

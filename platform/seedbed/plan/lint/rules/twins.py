@@ -9,7 +9,7 @@ from seedbed.data.views import View
 from seedbed.model.objective import Objective
 from seedbed.plan.confounded import ABSENT, described, varying_fields
 from seedbed.plan.lint.rule import Draft, Finding, Rule
-from seedbed.plan.lint.which import common_levels, leaving_out
+from seedbed.plan.lint.which import leaving_out, levels_in
 from seedbed.recipe.recipe import Recipe
 from seedbed.study.cell import Cell
 from seedbed.study.label import Label
@@ -45,7 +45,7 @@ def _found(draft: Draft, twins: list[list[int]], unread: set[str]) -> Finding:
         kept = max(group, key=lambda i: _at_baseline(draft.cells[i].cell, base))
         dropped += [index for index in group if index != kept]
     one, other, *_ = [draft.cells[index].cell for index in twins[0]]
-    levels = common_levels(dropped, draft.cells, draft.study.factors)
+    levels = levels_in(dropped, draft.cells, draft.study.factors)
     more = f", and {len(dropped) - 1} more such" if len(dropped) > 1 else ""
     return Finding(
         "error",
