@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 from safetensors.torch import load
 from tests.fixtures.interrupting import Interrupting
@@ -77,6 +81,49 @@ def steps_kept(folder: Path) -> list[int]:
     """The steps of the checkpoints that lie in the results, ascending."""
     places = (folder / "results" / "cohorts").glob("*/checkpoint_*/place.json")
     return sorted(json.loads(path.read_text())["step_number"] for path in places)
+
+
+class Killing(Interrupting):
+    """Kills one of the workers in the middle, and stops the study once others have gone on."""
+
+    killed: frozenset[int] = frozenset()  # it and its neighbours
+
+    def log(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
+        InMemoryLedger.log(self, key, step, metrics)
+        kept = any(self.cohorts.glob("*/checkpoint_*/place.json"))
+        if self.pressed or len(self.points[key]) < self.after or not kept:
+            return
+        there = workers()
+        if not self.killed:
+            self.killed = frozenset(there)
+            os.kill(there[-1], signal.SIGKILL)
+        elif there and self.killed.isdisjoint(there):
+            self.pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def workers() -> list[int]:
+    """The processes of the workers that are alive."""
+    return [
+        actor["Pid"]
+        for actor in ray._private.state.actors().values()
+        if actor["State"] == "ALIVE" and actor["ActorClassName"].endswith("RayTrainWorker")
+    ]
+
+
+@pytest.mark.long
+def test_killed_on_two_workers_then_cut_off_and_ended_on_four_it_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small_plan(shapes, **FOUR_DEPTHS)
+    ledger = Killing(tmp_path / "results" / "cohorts", after=3)
+    cut = run_study(what, tmp_path, asked=Asked(2), ledger=ledger, checkpoint_seconds=0)
+    assert len(ledger.killed) == 2 and ledger.pressed  # two to the cohort: half its variants each
+    assert len(cut.missing(what.trials)) == 4
+    assert 0 < steps_kept(tmp_path)[-1] < what.trials[0].recipe.budget.steps
+    outcome = run_study(what, tmp_path, asked=Asked(4))
+    assert outcome.missing(what.trials) == []
+    assert_same(weights(tmp_path, what), alone)
 
 
 @pytest.mark.parametrize(
