@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ray
 
+from seedbed.cluster.away import end_with_the_cluster
 from seedbed.cluster.own_job import IN_JOB
 from seedbed.errors import ClusterAwayError, ResourceError
 
@@ -32,7 +33,8 @@ PROBE_SECONDS = 5.0
 def connect() -> str:
     """Join the cluster of RAY_ADDRESS (a job's own, too), or start a private one; returns which.
 
-    Raises ResourceError where a cluster would be joined without a token, or refuses ours.
+    This process ends with it (`away`). Raises ResourceError where a cluster would be joined without
+    a token, or refuses ours.
     """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -53,6 +55,7 @@ def connect() -> str:
                 mend=f"check RAY_ADDRESS, and that {TOKEN_PATH} names the cluster's token "
                 "(`ray get-auth-token` on its head prints it)",
             ) from None
+        end_with_the_cluster()
         return f"the Ray cluster at {address}"
     ray.init(
         address="local",
@@ -60,6 +63,7 @@ def connect() -> str:
         log_to_driver=False,
         logging_level=logging.WARNING,
     )
+    end_with_the_cluster()
     return "a private Ray on this machine (RAY_ADDRESS joins another)"
 
 
