@@ -3,110 +3,57 @@
 Where its driver is among them, the same command is sent again. At the end the study must be
 complete, and bit for bit what it is when nobody disturbs it.
 
-    python -m tests.chaos.chaos [--seconds 600] [--pause 25] [--seed 0] [--seeds 12] [--kinds …]
+    python -m tests.chaos.chaos [--seconds 600] [--pause 15] [--seed 0] [--seeds 12] [--kinds …]
+
+With `--outside` the command is no job on the head, but a driver beside the cluster, which outlives
+the head and is to end by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.chaos.counted import FOLDER, notes
-from tests.chaos.victims import KINDS, SERVERS, kill_one
+from tests.chaos.found import CHECKPOINT_SECONDS, Found, waits
+from tests.chaos.victims import KINDS, OF_THE_HEAD, SERVERS, drain_one, kill_one, lose_head
 from tests.fixtures.local_cluster import learned, records, steps_told, trial_runs
 
 from seedbed.storage.objects import read_object
-from seedbed_local.cluster import CHECKOUT, Cluster
+from seedbed_local.cluster import CHECKOUT, MARK, Cluster
 from seedbed_local.config import read
 from seedbed_local.demo import copied, submit_environment
 from seedbed_local.head import BIN
 
 SCRIPT = str(Path(__file__).parent / "small_trials.py")
 NUM_CELLS, NUM_STEPS = 4, 100
-CHECKPOINT_SECONDS = 3
-AWAY_SECONDS = (3.0, 12.0)  # how long a server is away
+AWAY_SECONDS = 60.0  # how long a server is away
+DRIVER_SECONDS = 300.0  # in which a driver ends whose cluster is lost
 LAST_SECONDS = 1_200.0  # in which a study ends that is no longer disturbed
-
-
-@dataclass
-class Found:
-    """What a disturbed study was, beside the same undisturbed."""
-
-    kills: list[tuple[float, str]] = field(default_factory=list)  # when, and of which kind
-    starts: int = 0  # how often the command was sent
-    seconds: float = 0.0
-    recoveries: int = 0  # of cohorts, as the study's own state counts them
-    lost: int = 0  # steps that were trained more than once
-    planned: int = 0
-    again: dict[str, list[float]] = field(default_factory=dict)  # seconds to the next step, by kind
-    differing: list[str] = field(default_factory=list)
-    asked: Sequence[str] = ()  # the kinds that were to be killed
-
-    def of(self, kind: str) -> int:
-        return sum(one == kind for _, one in self.kills)
-
-    @property
-    def spared(self) -> list[str]:
-        """The kinds that were to be killed and never were: nothing was proven of them."""
-        return [kind for kind in self.asked if not self.of(kind)]
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.differing or self.spared)
-
-    def table(self) -> str:
-        lines = [f"{'killed':<12}{'times':>6}{'to the next step: median':>26}{'most':>8}"]
-        for kind in sorted({kind for _, kind in self.kills}):
-            waits = self.again.get(kind, [])
-            middle, most = (statistics.median(waits), max(waits)) if waits else (0.0, 0.0)
-            lines.append(f"{kind:<12}{self.of(kind):>6}{middle:>24.1f} s{most:>6.1f} s")
-        fatal = sum(kind not in SERVERS for _, kind in self.kills)
-        lines += [
-            f"{len(self.kills)} kills in {self.seconds:.0f} s; the command was sent {self.starts} "
-            f"times, cohorts were taken up again {self.recoveries} times",
-            f"{self.lost} of {self.planned} steps were trained again: "
-            f"{self.lost / max(1, fatal):.1f} for each of {fatal} kills that end training, with a "
-            f"checkpoint every {CHECKPOINT_SECONDS} s",
-            "equal bit for bit" if not self.differing else f"DIFFERENT: {self.differing}",
-        ]
-        if self.spared:
-            lines.append(f"NEVER KILLED: {', '.join(self.spared)}")
-        return "\n".join(lines)
-
-
-def waits(
-    kills: Sequence[tuple[float, str]], processes: Sequence[Sequence[float]]
-) -> dict[str, list[float]]:
-    """By kind, seconds from each kill to the next step; of a process that had taken none before,
-    where the kill ended one that trained. `processes` are the times of each one's steps."""
-    found: dict[str, list[float]] = {}
-    for when, kind in kills:
-        able = processes if kind in SERVERS else [one for one in processes if min(one) > when]
-        later = [time for times in able for time in times if time > when]
-        if later:
-            found.setdefault(kind, []).append(min(later) - when)
-    return found
 
 
 class Chaos:
     """A cluster, and the studies that it is to run; `rng` decides what is killed, and when."""
 
-    def __init__(self, cluster: Cluster, steps: Path, seeds: int, rng: random.Random) -> None:
+    def __init__(
+        self, cluster: Cluster, steps: Path, seeds: int, rng: random.Random, outside: bool
+    ) -> None:
         self.cluster, self.steps, self.seeds, self.rng = cluster, steps, seeds, rng
+        self.outside = outside
         self.log = cluster.folder / "jobs.log"
+        self.job: subprocess.Popen[bytes] | None = None  # what was sent last
 
     def run(self, seconds: float, pause: float, kinds: Sequence[str]) -> Found:
         """Disturb for `seconds`, about every `pause`, and compare with the same left alone."""
@@ -130,17 +77,21 @@ class Chaos:
         job = self._sent("disturbed")
         found.starts = 1
         deck: list[str] = []
-        at = began + pause * self.rng.uniform(0.5, 1.5)
+        at = math.inf
         while True:
             status = job.poll()
             if status == 0:
                 break
             if status is not None:
+                found.ended.append(status)
                 job = self._sent("disturbed")
                 found.starts += 1
             now = time.time()
             assert now < began + seconds + LAST_SECONDS, self._end_of_log()
-            if at <= now < began + seconds:
+            if at == math.inf and any(True for _ in notes(self.steps)):
+                at = now + pause * self.rng.uniform(0.5, 1.5)  # once there is something to lose
+            # Longer where a kind has not had its turn.
+            if at <= now and (now < began + seconds or found.spared):
                 deck = deck or self.rng.sample(list(kinds), len(kinds))
                 # Where there is none of the first kind at the moment, the next one is taken.
                 kind = next((kind for kind in deck if self._killed(kind)), None)
@@ -166,25 +117,45 @@ class Chaos:
         return f"s3://{self.cluster.config.bucket}/{study}-results"
 
     def _killed(self, kind: str) -> bool:
+        if kind == "drain":
+            return drain_one(self.cluster, self.rng)
+        if kind in OF_THE_HEAD:
+            return self._head_lost(kind)
         if kind not in SERVERS:
             return kill_one(self.cluster, kind, SCRIPT, self.rng)
         server = next(one for one in self.cluster.services if one.name == kind)
         server.kill()
-        time.sleep(self.rng.uniform(*AWAY_SECONDS))
+        time.sleep(AWAY_SECONDS)
         server.start()
+        return True
+
+    def _head_lost(self, kind: str) -> bool:
+        """It is started anew. A driver that is no job on it has to end by itself before."""
+
+        def say(words: str) -> None:
+            print(f"{kind:>12}: {words}", flush=True)
+
+        if not lose_head(self.cluster, kind, self.rng, say):
+            return False
+        if self.outside and self.job is not None:
+            began = time.monotonic()
+            status = self.job.wait(DRIVER_SECONDS)
+            say(f"the driver ended {time.monotonic() - began:.0f} s later with status {status}")
+        self.cluster.ray.start()
         return True
 
     def _sent(self, name: str) -> subprocess.Popen[bytes]:
         line = ["env", f"CHAOS_STUDY={name}", "python", SCRIPT, "--seeds", str(self.seeds)]
         line += ["--storage", self._apart(name)]
+        environment = submit_environment(self.cluster.reach)
+        if self.outside:
+            environment |= self.cluster.job_environment
+            environment |= {"RAY_ADDRESS": self.cluster.ray.address, MARK: self.cluster.mark}
+        else:
+            line = [str(BIN / "ray"), "job", "submit", "--", *line]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [str(BIN / "ray"), "job", "submit", "--", *line],
-                cwd=CHECKOUT,
-                env=submit_environment(self.cluster.reach),
-                stdout=log,
-                stderr=log,
-            )
+            self.job = subprocess.Popen(line, cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
+        return self.job
 
     def _kept(self, study: str) -> dict[str, object]:
         """What is to be equal: records in the bucket, states and curves in MLflow."""
@@ -215,7 +186,7 @@ def environment(steps: Path) -> dict[str, str]:
 
 
 @contextmanager
-def chaos(seeds: int, seed: int) -> Iterator[Chaos]:
+def chaos(seeds: int, seed: int, *, outside: bool = False) -> Iterator[Chaos]:
     """On a cluster of its own, with the demo corpus."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
@@ -226,18 +197,19 @@ def chaos(seeds: int, seed: int) -> Iterator[Chaos]:
         for name, value in cluster.reach.reading.items():
             patch.setenv(name, value)
         copied(cluster.reach, "emoji")
-        yield Chaos(cluster, folder / "steps", seeds, random.Random(seed))
+        yield Chaos(cluster, folder / "steps", seeds, random.Random(seed), outside)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="of killing (600)")
-    parser.add_argument("--pause", type=float, default=25.0, help="between kills, on average (25)")
+    parser.add_argument("--pause", type=float, default=15.0, help="between kills, on average (15)")
     parser.add_argument("--seed", type=int, default=0, help="of what is killed, and when (0)")
     parser.add_argument("--seeds", type=int, default=12, help="of the study: trials are 4 x (12)")
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS, metavar="KIND")
+    parser.add_argument("--outside", action="store_true", help="the driver is no job on the head")
     options = parser.parse_args(arguments)
-    with chaos(options.seeds, options.seed) as one:
+    with chaos(options.seeds, options.seed, outside=options.outside) as one:
         found = one.run(options.seconds, options.pause, options.kinds)
     print(found.table())
     return found.failed

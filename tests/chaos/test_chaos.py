@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.chaos.chaos import Found, waits
 from tests.chaos.counted import FOLDER, Counted, note, notes
+from tests.chaos.found import Found, waits
+from tests.chaos.victims import _is
 
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.model.gather import Gather
@@ -29,6 +30,27 @@ def test_a_kind_that_was_never_killed_fails_and_is_named() -> None:
     assert spared.failed and spared.spared == ["holder"]
     assert "NEVER KILLED: holder" in spared.table()
     assert Found(kills=kills, asked=("worker",), differing=["steps"]).failed
+    # A kill that came too late to disturb anything is not taken for one that cost no time.
+    table = Found(kills=kills, again={"worker": [2.0, 4.0]}).table().splitlines()
+    assert table[1].split() == ["raylet", "1", "nothing", "was", "trained", "after", "it"]
+    assert table[2].split() == ["worker", "1", "3.0", "s", "4.0", "s"]
+
+
+def test_parts_of_the_head_are_told_from_those_of_other_nodes() -> None:
+    ray = "/venv/ray"
+    lines = {
+        "gcs_server": ("gcs_server", [f"{ray}/core/src/ray/gcs/gcs_server", "--log_dir=/tmp"]),
+        "monitor": ("python", ["python", "-u", f"{ray}/autoscaler/v2/monitor.py", "--gcs=x"]),
+        "raylet": ("raylet", [f"{ray}/core/src/ray/raylet/raylet", "--node_id=ab"]),
+        "": ("raylet", [f"{ray}/core/src/ray/raylet/raylet", "--node_id=cd", "--head"]),
+        "driver": ("python", ["python", "study.py"]),
+        "worker": ("ray::RayTrainW", ["ray::RayTrainWorker.train"]),
+    }
+    for kind, (name, title) in lines.items():
+        found = {one for one in lines if one and _is(one, name, title, "study.py")}
+        assert found == ({kind} if kind else set())
+    # Beside the monitor there is one of logs.
+    assert not _is("monitor", "python", ["python", f"{ray}/_private/log_monitor.py"], "")
 
 
 def test_every_step_is_noted_and_the_loss_is_the_same(

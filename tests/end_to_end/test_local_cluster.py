@@ -43,6 +43,7 @@ pytestmark = [
 ]
 DEMO = "text_encoder_depth"
 STEPS = 100
+AWAY_SECONDS = 60
 LINE = ("--", "python", f"studies/{DEMO}.py")
 
 STUDY = """
@@ -164,7 +165,7 @@ def test_a_bucket_and_a_server_of_runs_that_are_away_change_no_number(
     assert job.poll() is None
     local_cluster.s3.kill()
     local_cluster.mlflow.stop()
-    time.sleep(12)
+    time.sleep(AWAY_SECONDS)
     assert job.poll() is None
     local_cluster.mlflow.start()  # first: without the bucket the study does not end
     local_cluster.s3.start()

@@ -121,7 +121,7 @@ def test_an_outage_that_six_attempts_would_not_outlast_is_waited_out(
     monkeypatch.setenv("SEEDBED_RETRY_SECONDS", "120")
     monkeypatch.delenv("SEEDBED_READ_BACKOFF_SECONDS")
     request.getfixturevalue("own_ray")
-    flaky_s3.away_seconds = 25.0  # six attempts with their pauses take 15.5 s at most
+    flaky_s3.away_seconds = 60.0  # six attempts with their pauses take 15.5 s at most
     there, _ = run(small(place), tmp_path, "there", flaky_s3, checkpoint_seconds=30)
     assert flaky_s3.away_since and not flaky_s3.is_away
     assert there.missing(small(place).trials) == []
