@@ -107,7 +107,9 @@ def main(arguments: Sequence[str]) -> list[Row]:
         one_seed = planned(str(wide), "--plan", "--keep-weights", "none")
         square = Path(folder) / "crossed.py"
         square.write_text(CROSSED.format(seeds=4, levels=50 if args.trials >= 800 else 5))
-        squared = planned(str(square), "--plan", "--keep-weights", "none")
+        plan = (str(square), "--plan", "--keep-weights", "none")
+        planned(*plan)
+        squared = planned(*plan)
         for name, done in (("a seed", one_seed), ("two factors", squared), ("five", whole)):
             number = re.search(r"total +([\d,]+) trials", done.out)
             print(
