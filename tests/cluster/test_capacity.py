@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +14,11 @@ from typing import Any
 
 import pytest
 import ray
+from ray.autoscaler._private.monitor import BASE_READONLY_CONFIG
 from tests.fixtures.studies import run_study, small_plan
 
 from seedbed.cluster.asked import Asked
-from seedbed.cluster.autoscaler import NodeType
+from seedbed.cluster.autoscaler import NodeType, of_monitor
 from seedbed.cluster.capacity import Capacity, at_most, cluster_capacity
 from seedbed.cluster.layout import lay_out
 from seedbed.errors import ResourceError
@@ -116,6 +119,29 @@ def until(check: Callable[[], bool], seconds: float = 120) -> bool:
             return True
         time.sleep(1)
     return False
+
+
+def test_an_autoscaler_that_has_ended_is_told_from_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert of_monitor("127.0.0.1:1") is None
+    config = tmp_path / "ray_bootstrap_config.yaml"
+    config.write_text(json.dumps(BASE_READONLY_CONFIG | CONFIG | {"cluster_name": "one"}))
+    with pytest.raises(RuntimeError, match="has ended: no node is started or ended any more"):
+        of_monitor("127.0.0.1:1")
+    # As Ray's own is started; it only has to be there.
+    line = ["monitor.py", "--gcs-address=127.0.0.1:1", f"--autoscaling-config={config}"]
+    code = "print('up', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *line], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as monitor:
+        assert monitor.stdout is not None and monitor.stdin is not None
+        assert monitor.stdout.readline() == b"up\n"
+        found = of_monitor("127.0.0.1:1")
+        assert found is not None and [one.name for one in found.node_types] == ["gpu"]
+        assert of_monitor("127.0.0.1:2") is None  # of another Ray on this machine
+        monitor.stdin.close()
 
 
 def test_a_type_that_states_no_memory_is_named() -> None:

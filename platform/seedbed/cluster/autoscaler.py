@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import ray
 
 ANY_NUMBER = 1_000_000  # where a type has no limit
 HEAD_SECONDS = 60.0  # within which the head answers
+LAUNCHED = Path("~/ray_bootstrap_config.yaml")  # what `ray up` starts an autoscaler with
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -189,17 +190,31 @@ def _reported() -> Scaling | None:
 
 
 def _monitor_file(gcs_address: str) -> Path | None:
-    """The file that the autoscaler's process was started with, by its command line."""
-    port = gcs_address.rpartition(":")[2]
+    """The file that the autoscaler's process was started with, by its command line.
+
+    Raises RuntimeError where `ray up` has started one on this machine, and it has ended: Ray starts
+    none in its place.
+    """
+    found, launched = dict(_monitors()), LAUNCHED.expanduser()
+    if launched.exists() and launched not in found.values():
+        raise RuntimeError(
+            f"the autoscaler of {LAUNCHED} has ended: no node is started or ended any more, and "
+            "those that are there are paid for; `ray up` with the cluster's file starts it again"
+        )
+    return found.get(gcs_address.rpartition(":")[2])
+
+
+def _monitors() -> Iterator[tuple[str, Path]]:
+    """Of each autoscaler's process on this machine the port of its Ray, and its file."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = process.joinpath("cmdline").read_bytes().decode(errors="replace").split("\0")
             options = dict(
                 word.split("=", 1) for word in words if word.startswith("--") and "=" in word
             )
-            named = options.get("--autoscaling-config")
-            if named and options.get("--gcs-address", "").rpartition(":")[2] == port:
-                return (process / "cwd").readlink() / Path(named).expanduser()
+            named, ray_at = options.get("--autoscaling-config"), options.get("--gcs-address")
+            if named and ray_at:
+                place = (process / "cwd").readlink() / Path(named).expanduser()
+                yield ray_at.rpartition(":")[2], place
         except OSError:  # it has ended meanwhile, or is another user's
             continue
-    return None
