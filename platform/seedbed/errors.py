@@ -200,6 +200,11 @@ def ours(error: BaseException | None) -> SeedbedError | None:
     return None
 
 
+def first_line(error: object) -> str:
+    """What an error says at first, or its kind where it says nothing, as MemoryError does."""
+    return next(filter(str.strip, str(error).splitlines()), type(error).__name__)
+
+
 def nearest(word: object, known: Iterable[object]) -> str:
     """`Did you mean 'x'? Known: a, b, x.`, for the end of a message about a wrong name."""
     names = [str(name) for name in known]

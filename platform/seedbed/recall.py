@@ -183,14 +183,23 @@ def load(said: str | Path, *, storage: str = "", study: str = "", tracking_uri: 
     """A trained model, for use: `encode_images`, `encode_texts`, `classify`.
 
     `said` is a folder in open_clip's layout, as `seedbed export` writes it, or
-    `open_clip:MODEL@PRETRAINED`; a finished trial by its key, the beginning of one, its name, its
-    folder or the id of its run in MLflow. Trials are looked for in `storage`, as in `export`.
+    `open_clip:MODEL@PRETRAINED`; a trial's part of a checkpoint, `variant-KEY.safetensors`; a
+    finished trial by its key, the beginning of one, its name, its folder or the id of its run in
+    MLflow. Trials are looked for in `storage`, as in `export`.
     Raises StudyError where there is none, and DataError where its weights are not whole.
     """
     from seedbed.interchange.found import find_trial
-    from seedbed.interchange.loading import is_export, model_of_export, model_of_trial
+    from seedbed.interchange.loading import (
+        is_checkpoint,
+        is_export,
+        model_of_checkpoint,
+        model_of_export,
+        model_of_trial,
+    )
 
     said = str(said)
+    if is_checkpoint(said):
+        return model_of_checkpoint(said)
     if is_export(said):
         return model_of_export(said)
     if re.fullmatch(r"[0-9a-f]{32}", said):

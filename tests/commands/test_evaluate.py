@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seedbed.commands.evaluate import run
@@ -48,3 +50,23 @@ def test_prompts_that_are_not_known_are_answered_with_the_nearest() -> None:
     with pytest.raises(DataError, match="promt80 cannot be read") as refused:
         run(parser().parse_args(line))
     assert "prompt80" in refused.value.mend
+
+
+def test_what_cannot_be_read_or_used_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
+    binary, first, second = tmp_path / "binary", tmp_path / "a" / "x", tmp_path / "b" / "x"
+    binary.write_bytes(bytes([255, 254, 0]))
+    for folder in (first, second):
+        (folder / "test").mkdir(parents=True)
+        (folder / "test" / "nshards.txt").write_text("1")
+        (folder / "test" / "0.tar").touch()
+        (folder / "classnames.txt").write_text("a\nb\n")
+    tests = ["--tests", str(first)]
+    for line, said in (
+        ([*tests, "--templates", str(binary)], "binary cannot be read"),
+        (["--tests", str(first), str(second)], "two test sets are called 'x'"),
+        ([*tests, "--out", str(binary)], "--out .*binary is a file"),
+        ([*tests, "--device", "cuda:97"], "--device cuda:97 cannot be used"),
+        ([*tests, "--device", "gpu"], "--device gpu cannot be used"),
+    ):
+        with pytest.raises(DataError, match=said):
+            run(parser().parse_args(["evaluate", "KEY", *line]))

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from seedbed.evaluate.outcome import Outcome, wilson, wilson_of_mean
+from seedbed.evaluate.outcome import Outcome, wilson, wilson_of_groups, wilson_of_mean
 from seedbed.evaluate.retrieval import found_by_chance
 from seedbed.evaluate.scores import Scores
 
@@ -24,16 +24,45 @@ def test_the_mean_of_one_class_has_the_interval_of_a_share() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [[20] * 10, [10, 20, 50, 100, 400]])
-def test_the_interval_of_a_mean_over_classes_holds_as_often_as_it_says(sizes: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "least", "most"),
+    [
+        ([20] * 10, 0.05, 0.95),
+        ([10, 20, 50, 100, 400], 0.05, 0.95),
+        ([50] * 1_000, 0.02, 0.02),  # of most classes one picture is right, or none
+        ([10] * 1_000, 0.1, 0.1),
+        ([5] * 200, 0.1, 0.1),
+        ([24] * 7, 0.9, 0.99),
+    ],
+)
+def test_the_interval_of_a_mean_over_classes_holds_as_often_as_it_says(
+    sizes: list[int], least: float, most: float
+) -> None:
     rng = np.random.default_rng(0)
-    truth = np.linspace(0.05, 0.95, len(sizes))
+    truth = np.linspace(least, most, len(sizes))
     held = 0
     for _ in range(2_000):
         shares = rng.binomial(sizes, truth) / sizes
         low, high = wilson_of_mean(shares.tolist(), sizes)
         held += low <= truth.mean() <= high
-    assert 0.935 < held / 2_000 < 0.97
+    assert 0.925 < held / 2_000 < 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [0.0, 1 / 3, 1.0])
+def test_the_interval_over_captions_knows_which_are_of_one_picture(together: float) -> None:
+    rng = np.random.default_rng(1)
+    group, truth, held = np.repeat(np.arange(300), 5), 0.3, 0
+    for _ in range(1_000):
+        own, shared = rng.random(1_500) < truth, (rng.random(300) < truth)[group]
+        right = np.where((rng.random(300) < together)[group], shared, own)
+        low, high = wilson_of_groups(right, group)
+        held += low <= truth <= high
+    assert 0.93 < held / 1_000 < 0.97
+    # Groups of one are plain queries.
+    right = rng.random(400) < truth
+    plain = wilson(float(right.mean()), 400)
+    assert wilson_of_groups(right, np.arange(400)) == pytest.approx(plain, abs=1e-3)
 
 
 @pytest.mark.parametrize(("partners", "num"), [([1, 1, 1], 3), ([2, 1, 3], 6), ([5], 5)])

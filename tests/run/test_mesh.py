@@ -17,9 +17,11 @@ from tests.fixtures.interrupting import Interrupting
 from tests.fixtures.models import trained
 from tests.fixtures.studies import FOUR_DEPTHS, Undisturbed, run_study, small_plan
 
+import seedbed
 from seedbed.cluster.asked import Asked
 from seedbed.interchange.described import Described
 from seedbed.interchange.exported import exported
+from seedbed.interchange.state_file import read_state
 from seedbed.plan.memory import held_by
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -142,6 +144,11 @@ def test_cut_off_on_several_workers_and_ended_on_one_it_has_the_same_bits(
         assert len(cut.missing(what.trials)) == 4
         reached.append(steps_kept(tmp_path)[-1])
     assert reached == sorted(set(reached)) and reached[-1] < what.trials[0].recipe.budget.steps
+    # A trial's part of a checkpoint is a model by itself.
+    last = max(cohorts.glob("*/checkpoint_*/variant-*.safetensors"))
+    model = seedbed.load(last).pretrainer.state_dict()
+    kept = read_state(last)["model"]
+    assert all(torch.equal(model[name], kept[name]) for name in model)
     outcome = run_study(what, tmp_path)
     assert outcome.missing(what.trials) == []
     assert_same(weights(tmp_path, what), alone)

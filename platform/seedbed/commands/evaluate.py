@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.commands.study.evaluated import keep, say_where, tracking_uri, words
+from seedbed.commands.study.evaluated import keep, mean_lines, say_where, tracking_uri, words
+from seedbed.commands.study.named_tests import opened_tests, templates_of
 from seedbed.exits import COMPLETE, MISSING
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="*",
         metavar="MODEL",
-        help="a trial by its key, its name or its folder, an exported folder, or "
+        help="a trial by its key, its name or its folder, its part of a checkpoint "
+        "(variant-KEY.safetensors), an exported folder, or "
         f"{OPEN_CLIP}ARCHITECTURE[@PRETRAINED|@PATH]; several share one stream of pictures",
     )
     parser.add_argument(
@@ -90,10 +92,11 @@ def run(args: argparse.Namespace) -> int:
     from seedbed.errors import DataError
 
     _check(args)
-    templates = _templates(args.templates) if args.templates else ()
-    tests = [_opened(said) for said in args.tests]
+    templates = templates_of(args.templates) if args.templates else ()
+    tests = opened_tests(args.tests)
     found = _of_study(args, tests, templates) if args.study else _of_models(args, tests, templates)
     status, num_kept = COMPLETE, 0
+    done: list[Outcome] = []
     for one in found:
         if isinstance(one, DataError):  # the others have their results
             print(f"error: {one}", file=sys.stderr, flush=True)
@@ -101,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
             continue
         print(json.dumps(one.to_json()) if args.json else words(one), flush=True)
         num_kept += keep(one, args)
+        done.append(one)
+    for line in [] if args.json else mean_lines(done):
+        print(line)
     if num_kept:
         say_where(num_kept, tracking_uri(args))
     return status
@@ -117,6 +123,12 @@ def _check(args: argparse.Namespace) -> None:
         )
     of_models = {"--probe": args.probe, "--device": args.device, "--untracked": args.untracked}
     of_studies = {"--at-once": args.at_once, "--actors": args.actors}
+    if args.out and Path(args.out).exists() and not Path(args.out).is_dir():
+        raise DataError(
+            f"--out {args.out} is a file",
+            why="each result has some of its own, in a folder",
+            mend="name a folder; it is made where there is none",
+        )
     other, kind = (of_models, "models") if args.study else (of_studies, "a study")
     for option, given in other.items():
         if given:
@@ -127,43 +139,29 @@ def _check(args: argparse.Namespace) -> None:
             )
 
 
-def _templates(said: str) -> tuple[str, ...]:
-    """Of a file, or of a set that is known by name."""
-    from seedbed.errors import DataError, nearest
-    from seedbed.evaluate.prompt_sets import PROMPT_SETS
-    from seedbed.evaluate.test_set import checked_templates
-
-    if said in PROMPT_SETS:
-        return PROMPT_SETS[said]()
-    try:
-        lines = Path(said).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            f"the templates {said} cannot be read",
-            why=f"{error.strerror}: it is no file, and no set of prompts that is known by name",
-            mend=nearest(said, PROMPT_SETS),
-        ) from None
-    return checked_templates([line.strip() for line in lines], said)
-
-
 def _of_models(
     args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
 ) -> Iterator[Outcome | DataError]:
     from seedbed.commands.study.apart import Apart
     from seedbed.errors import DataError
+    from seedbed.evaluate.pretrained import not_aligned
     from seedbed.evaluate.probes import probe
     from seedbed.evaluate.retrieval import retrieve
     from seedbed.evaluate.zeroshot import classify, counts_of, outcome
 
     apart = Apart(tests)
+    _check_device(args.device)
     encoders = [_encoder(said, args, apart) for said in args.models]
+    able = [one for one in encoders if one.compares]
     for test_set in tests:
-        # A model of pictures alone has its probe only, and is refused where none is asked for.
-        able = [one for one in encoders if one.compares] if args.probe else encoders
-        if test_set.kind == "retrieval":
-            yield from retrieve(encoders, test_set)
+        of_captions = test_set.kind == "retrieval"
+        if of_captions or not args.probe:  # a model of pictures alone has its probe only
+            yield from (not_aligned(one.name) for one in encoders if not one.compares)
+        if of_captions:
+            yield from retrieve(able, test_set) if able else ()
             continue
-        if able:
+        asks = templates or test_set.templates or not args.probe  # without prompts its probe alone
+        if able and asks:
             for encoder, scores in zip(able, classify(able, test_set, templates), strict=True):
                 counts_of(test_set, scores.columns["label"])  # which is no model's fault
                 try:
@@ -176,7 +174,7 @@ def _of_models(
 
 def _of_study(
     args: argparse.Namespace, tests: Sequence[TestSet], templates: Sequence[str]
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome | DataError]:
     from seedbed.commands.study.scored import score_finished
     from seedbed.recall import recall, results_folder
 
@@ -187,31 +185,36 @@ def _of_study(
     )
 
 
-def _opened(said: str) -> TestSet:
-    """`NAME`, `URI` or `NAME=URI`, as a study names its test sets, or by its folder alone."""
-    from seedbed.evaluate.named import NAMED, NamedTest
-    from seedbed.evaluate.test_set import open_test_set
-    from seedbed.home import home
+def _check_device(said: str) -> None:
+    """Raises DataError for a device that torch does not know or see."""
+    import torch
 
-    if NAMED.fullmatch(said.partition("=")[0]) and "=" in said:
-        named = NamedTest.parse(said)
-        return open_test_set(named.uri, called=named.name)
-    prepared = home() / "tests" / said
-    return open_test_set(str(prepared) if prepared.is_dir() else said)
+    from seedbed.errors import DataError, first_line
+
+    try:
+        torch.empty(1, device=said or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"--device {said} cannot be used",
+            why=first_line(error),
+            mend="give cpu, or a GPU that torch sees: cuda:0",
+        ) from None
 
 
 def _encoder(said: str, args: argparse.Namespace, apart: Apart) -> Encoder:
-    """The model, and in its protocol whether it was trained on pictures of the test sets."""
+    """The model, and in its protocol which weights it has and whether it was trained on pictures of
+    the test sets."""
     from seedbed.commands.study.apart import UNKNOWN
     from seedbed.evaluate.pretrained import OpenClipEncoder
+    from seedbed.evaluate.weights import mark_of
     from seedbed.recall import load
 
     if said.startswith(OPEN_CLIP):
         peer = OpenClipEncoder.named(said.removeprefix(OPEN_CLIP), args.device or "cpu")
-        peer.protocol["overlap"] = UNKNOWN
+        peer.protocol |= {"weights": mark_of(peer.model), "overlap": UNKNOWN}
         return peer
     model = load(said, storage=args.storage, tracking_uri=args.tracking_uri)
     overlap = apart.of(model.recipe, model.data_fingerprint)
     encoder = model.to(args.device or "cpu").encoder(said)
-    encoder.protocol["overlap"] = overlap
+    encoder.protocol |= {"weights": mark_of(encoder.model), "overlap": overlap}
     return encoder

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seedbed.evaluate.scores import Scores
 
 Z = 1.959963984540054  # of a 95 % interval
@@ -69,20 +72,39 @@ class Outcome:
         }
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `n` examples."""
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of a share of `n` examples, which may be an effective number."""
     middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def wilson_of_mean(shares: Sequence[float], ns: Sequence[int]) -> tuple[float, float]:
-    """The 95 % interval of the mean of independent `shares`, each of so many examples: their own
-    intervals, put together (Zou and Donner 2008, Statistics in Medicine 27:1693)."""
-    below = above = 0.0
-    for share, n in zip(shares, ns, strict=True):
-        low, high = wilson(share, n)
-        below += (share - low) ** 2
-        above += (high - share) ** 2
-    mean = sum(shares) / len(shares)
-    return mean - math.sqrt(below) / len(shares), mean + math.sqrt(above) / len(shares)
+    """The 95 % interval of the mean of the `shares` of independent classes, each of so many
+    examples.
+
+    Wilson's, of as many examples as would leave the mean as uncertain as it is: of each class the
+    variance of its share, drawn to the mean of all by two examples, for of few a class may have
+    none right.
+    """
+    share, n = np.asarray(shares, np.float64), np.asarray(ns, np.float64)
+    mean, drawn = float(share.mean()), (share * n + 2 * share.mean()) / (n + 2)
+    variance = float((drawn * (1 - drawn) / n).sum()) / len(n) ** 2
+    least = len(n) ** 2 / float((1 / n).sum())  # where no class differs from another
+    return wilson(mean, _as_many(mean, variance, least))
+
+
+def wilson_of_groups(right: NDArray[Any], group: NDArray[Any]) -> tuple[float, float]:
+    """The 95 % interval of the share of `right` [n] queries of which those of a `group` [n] go
+    together: Wilson's, of as many as would leave the share as uncertain as its groups do."""
+    _, group = np.unique(group, return_inverse=True)
+    share, num_groups = float(right.mean()), int(group.max()) + 1
+    apart = np.bincount(group, weights=right - share)
+    variance = float((apart**2).sum()) / len(right) ** 2 * num_groups / max(1, num_groups - 1)
+    n = _as_many(share, variance, num_groups)
+    return wilson(share, min(n, len(right)))
+
+
+def _as_many(share: float, variance: float, least: float) -> float:
+    """How many independent examples have a share of this variance, `least` at least."""
+    return max(least, share * (1 - share) / variance) if variance > 0 else least

@@ -43,6 +43,15 @@ def protocol_of(crop: CenterCrop, size: int, precision: str = "fp32") -> dict[st
     }
 
 
+def not_aligned(name: str) -> DataError:
+    """Of a model that was not trained to compare pictures with texts."""
+    return DataError(
+        f"{name} was not trained to compare pictures with texts",
+        why="none of its terms draws the two together",
+        mend="evaluate it with --probe, which reads its pictures' features only",
+    )
+
+
 class TrainedEncoder(Encoder):
     """A `Pretrainer` with the crop and the context of its recipe."""
 
@@ -85,11 +94,7 @@ class TrainedEncoder(Encoder):
     def similarity(self) -> Similarity:
         """Raises DataError for a model that was not trained to compare."""
         if self._similarity is None:
-            raise DataError(
-                f"{self.name} was not trained to compare pictures with texts",
-                why="none of its terms draws the two together",
-                mend="evaluate it with --probe, which reads its pictures' features only",
-            )
+            raise not_aligned(self.name)
         return self._similarity
 
     @property

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seedbed.errors import DataError
 from seedbed.evaluate.encoder import Encoder
-from seedbed.evaluate.outcome import Outcome
+from seedbed.evaluate.outcome import Outcome, wilson_of_groups
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.stream import BATCH, parts
 from seedbed.evaluate.test_set import TestSet
@@ -90,6 +90,7 @@ def _outcome(
         {**encoder.protocol, "split": test_set.split, "num_captions": len(captions),
          "test_set": test_set.mark},
         queries={_image(k): len(captions) for k in KS},
+        intervals={_image(k): wilson_of_groups(by_text < k, owner) for k in KS},
         pretrained=encoder.pretrained,
     )  # fmt: skip
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from seedbed.errors import DataError, StudyError
 from seedbed.interchange.described import Described
@@ -13,6 +16,7 @@ from seedbed.interchange.found import Finished
 from seedbed.interchange.imported import start_from
 from seedbed.interchange.model import Model
 from seedbed.interchange.source import CONFIG, NOTE, Source, source_of
+from seedbed.interchange.state_file import read_state
 from seedbed.interchange.weights import unpacked
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
@@ -51,6 +55,33 @@ def model_of_export(said: str) -> Model:
     heads = unpacked(folder.read_bytes(HEADS), folder.place(HEADS))
     fill(model, model.state_dict() | heads, folder.place(HEADS))
     return Model(model, described, dict(note["recipe"]), note.get("data_fingerprint", ""))
+
+
+def model_of_checkpoint(said: str) -> Model:
+    """The model of a trial's part of a checkpoint, `variant-KEY.safetensors`, as far as it is.
+
+    Raises DataError for a file that is no such one, or cut off.
+    """
+    path = Path(said)
+    try:
+        state = read_state(path)
+        recipe, weights = state["recipe"], state["model"]
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f"{said} is no checkpoint of a trial",
+            why=f"{type(error).__name__}: {error}",
+            mend="name variant-KEY.safetensors in a folder cohorts/RUN/checkpoint_... of a study's "
+            "results",
+        ) from None
+    described = Described.read(recipe, said)
+    model = described.build()
+    fill(model, weights, said)
+    return Model(model, described, dict(recipe), state.get("data_fingerprint", ""))
+
+
+def is_checkpoint(said: str) -> bool:
+    """Whether a file's name says that it is a trial's part of a checkpoint."""
+    return re.fullmatch(r"variant-[0-9a-f]+\.safetensors", Path(said).name) is not None
 
 
 def is_export(said: str) -> bool:

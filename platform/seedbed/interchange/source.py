@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seedbed.errors import DataError, StudyError, nearest
+from seedbed.errors import DataError, StudyError, first_line, nearest
 from seedbed.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _pickled(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a broken archive makes of torch's reader
         raise DataError(
             f"{path} cannot be read as weights",
-            why=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            why=f"{type(error).__name__}: {first_line(error)}",
             mend="copy it again, or write it anew as safetensors",
         ) from None
 
@@ -214,7 +214,7 @@ def _pretrained(said: str) -> Source:
     except Exception as error:  # whatever the hub's client raises
         raise DataError(
             f"the weights '{tag}' of {model} could not be fetched",
-            why=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            why=f"{type(error).__name__}: {first_line(error)}",
             mend="fetch them where there is a network, and name their folder",
         ) from None
     weights = _tensors(Folder(str(path.parent)), path.name)

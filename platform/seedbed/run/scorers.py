@@ -106,10 +106,10 @@ class Scoring:
             pictures = block[f"pictures-{kind}"]
             # Copies, and in parts: a block lies in Ray's store, and is as large as Ray likes.
             parts = [
-                classifier(torch.from_numpy(pictures[first : first + BATCH].copy()))
+                classifier(torch.from_numpy(pictures[first : first + BATCH].copy())).float().cpu()
                 for first in range(0, len(truth), BATCH)
             ]
-            scores = torch.cat(parts).float().cpu()
+            scores = torch.cat(parts or [torch.empty(0, len(self.after))])
             out[f"{name}/predicted"], out[f"{name}/above"], _ = counted(scores, truth, self.after)
             out[f"{name}/bad"] = (~torch.isfinite(scores)).any(1).numpy()
         return out

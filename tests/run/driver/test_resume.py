@@ -12,6 +12,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpora
 from seedbed.data.order import ORDER_SCHEMA
 from seedbed.errors import DataError
+from seedbed.interchange.state_file import write_state
 from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import Plan, plan
 from seedbed.recipe.recipe import Recipe
@@ -32,7 +33,6 @@ from seedbed.run.worker.checkpoint import (
     read_part,
     variant_file,
 )
-from seedbed.run.worker.state_file import write_state
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
@@ -284,3 +284,11 @@ def test_a_checkpoint_that_was_tampered_with_is_not_read(
     ) as error:
         read_part(store, kept, [CHECKPOINT_FILE], "cpu")
     assert error.value.mend
+
+
+def test_a_disk_that_fails_says_nothing_of_the_checkpoint(store: Folder, tmp_path: Path) -> None:
+    place = ("cohorts", "r", "checkpoint_a")
+    store.write_json({"digests": {}}, *place, PLACE_FILE)
+    Path(store.path(*place, CHECKPOINT_FILE)).mkdir()
+    with pytest.raises(OSError, match="No such device"):
+        read_part(store, Kept(place, 3, frozenset()), [CHECKPOINT_FILE], "cpu")

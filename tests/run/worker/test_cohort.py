@@ -17,6 +17,7 @@ from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Columns, render_span
 from seedbed.data.rounds import Span
 from seedbed.errors import DataError
+from seedbed.interchange.state_file import read_state, write_state
 from seedbed.model.gather import Gather
 from seedbed.model.pretrainer import Pretrainer
 from seedbed.model.towers.image import ImageTower
@@ -27,7 +28,6 @@ from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.batch import make_batch
 from seedbed.run.worker.cohort import CohortTraining, roll
 from seedbed.run.worker.reading import order_of
-from seedbed.run.worker.state_file import read_state, write_state
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP
 

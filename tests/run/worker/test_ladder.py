@@ -15,6 +15,7 @@ from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Columns, render_span
 from seedbed.data.rounds import Span
+from seedbed.interchange.state_file import read_state, write_state
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
@@ -23,7 +24,6 @@ from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.reading import order_of
-from seedbed.run.worker.state_file import read_state, write_state
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP, DECLIP
 

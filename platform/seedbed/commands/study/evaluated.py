@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from seedbed.evaluate.outcome import Outcome
 
@@ -28,6 +29,25 @@ def words(one: Outcome) -> str:
     if "overlap" in one.protocol:
         lines.append(f"  pictures that it was trained on: {one.protocol['overlap']}")
     return "\n".join(lines)
+
+
+def mean_lines(found: Sequence[Outcome]) -> list[str]:
+    """Of each model that was classified on two test sets or more, its means over them."""
+    from seedbed.evaluate.means import above_chance
+    from seedbed.evaluate.zeroshot import TASK
+
+    top1: dict[str, list[tuple[float, float]]] = {}
+    for one in found:
+        if one.task == TASK:
+            top1.setdefault(one.model, []).append((one.values["acc1"], one.chance["acc1"]))
+    lines = []
+    for model, own in top1.items():
+        mean = sum(accuracy for accuracy, _ in own) / len(own)
+        above = sum(above_chance(*one) for one in own) / len(own)
+        if len(own) > 1:
+            said = f"mean acc1 {100 * mean:.2f} %, above chance {100 * above:.2f} %"
+            lines.append(f"{model} over {len(own)} test sets: {said}")
+    return lines
 
 
 def keep(one: Outcome, args: argparse.Namespace) -> bool:

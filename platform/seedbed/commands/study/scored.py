@@ -37,8 +37,9 @@ def score_finished(
     *,
     at_once: int = 8,
     actors: int = 0,
-) -> Iterator[Outcome]:
-    """The outcomes of the completed trials of a study that were not scored on `tests` yet.
+) -> Iterator[Outcome | DataError]:
+    """The outcomes of the completed trials of a study that were not scored on `tests` yet, or why
+    one has none.
 
     They are written into the trials' records in the folder `results`, so that the study counts
     them as its own when it is run again, and told to their runs. Raises DataError and StudyError
@@ -47,11 +48,17 @@ def score_finished(
     """
     from seedbed.cluster.connect import connect
     from seedbed.commands.study.apart import Apart
+    from seedbed.evaluate.pretrained import not_aligned
+    from seedbed.evaluate.zeroshot import no_number
     from seedbed.interchange.found import trials_of
     from seedbed.run.evaluation import classify_trials
 
     done = recalled.trials[recalled.trials["status"] == "completed"]["key"]
     trials = trials_of(done, results, recalled.design.study)
+    for trial in trials:
+        if not compares(trial):
+            yield not_aligned(f"{trial.name} ({trial.record.key})")
+    trials = [trial for trial in trials if compares(trial)]
     every = [wanted_of(test_set, templates, trials) for test_set in tests]
     left = [trial for one in every for trial in one.trials]
     apart = Apart([one.test_set for one in every if one.trials])
@@ -70,15 +77,19 @@ def score_finished(
         )
         for trial, scores in scored:
             if scores.num_not_finite:
-                print(
-                    f"test    {name}: {trial.name} ({trial.record.key}) gets no result: its scores "
-                    f"of {scores.num_not_finite:,} of {len(scores.ids):,} pictures are no numbers",
-                    file=sys.stderr,
-                )
+                yield no_number(f"{trial.name} ({trial.record.key})", one.test_set)
                 continue
             outcome = outcome_on(trial, one, scores, overlaps[trial.record.key])
             _tell(recalled, keep_outcome(trial, one, outcome), name)
             yield outcome
+
+
+def compares(trial: Finished) -> bool:
+    """Whether its model was trained to compare pictures with texts, as its recipe says."""
+    from seedbed.interchange.described import Described
+
+    objective = Described.read(trial.record.recipe, trial.place).objective
+    return objective.aligning() is not None
 
 
 def wanted_of(test_set: TestSet, templates: Sequence[str], trials: Sequence[Finished]) -> Wanted:

@@ -93,7 +93,9 @@ def read_part(store: Folder, kept: Kept, names: Iterable[str], device: Any) -> d
     Raises DataError, naming the file, where one is not what was written: a changed number would
     pass for a trained one.
     """
-    from seedbed.run.worker.state_file import read_state  # which imports torch
+    from safetensors import SafetensorError
+
+    from seedbed.interchange.state_file import read_state  # which imports torch
 
     digests = (store.read_json(*kept.path, PLACE_FILE) or {}).get("digests", {})
     read: dict[str, Any] = {}
@@ -103,10 +105,11 @@ def read_part(store: Folder, kept: Kept, names: Iterable[str], device: Any) -> d
                 if name in digests and digest_of(file) != digests[name]:
                     raise ValueError("its digest is another than when it was written")
                 read[name] = read_state(file, device)
-            except Exception as error:  # whatever its reader makes of a broken file
+            # Of the file, not of the machine: memory or a disk that fails says nothing of it.
+            except (SafetensorError, ValueError, KeyError, FileNotFoundError) as error:
                 raise DataError(
                     f"the checkpoint {store.place(*kept.path, name)} is not what was written",
-                    why=str(error).splitlines()[0],
+                    why=f"{type(error).__name__}: {error}",
                     mend="nothing is to be done: the trials go on from the one before it, or from "
                     "their start",
                 ) from None

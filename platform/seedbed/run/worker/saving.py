@@ -10,6 +10,7 @@ from typing import Any
 import ray
 import ray.train
 
+from seedbed.interchange.state_file import write_state
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.checkpoint import (
     CHECKPOINT_FILE,
@@ -22,7 +23,6 @@ from seedbed.run.worker.checkpoint import (
 from seedbed.run.worker.cohort import CohortTraining
 from seedbed.run.worker.interval import Interval
 from seedbed.run.worker.mesh import Mesh
-from seedbed.run.worker.state_file import write_state
 from seedbed.storage.folder import Folder
 from seedbed.storage.scratch import scratch_folder
 
@@ -74,7 +74,10 @@ class Saver:
             write_state(state, folder / CHECKPOINT_FILE)
         if self.mesh.is_first:
             for key, variant in variants.items():
-                write_state(variant, folder / variant_file(key))
+                # With its recipe: it is a model by itself, for who evaluates it.
+                recipe = self.training.trials[key].recipe.flatten()
+                told = variant | {"recipe": recipe, "data_fingerprint": fingerprint}
+                write_state(told, folder / variant_file(key))
         files = {path.name: (path.stat().st_size, digest_of(path)) for path in folder.iterdir()}
         written = self.mesh.of_every_worker((files, self.training.sound))
         every = {name: told for part, _ in written for name, told in part.items()}

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from seedbed.errors import TrackingError
+from seedbed.errors import TrackingError, first_line
 from seedbed.metric import Metric
 from seedbed.study.record import TrialRecord
 from seedbed.track.ledger import File
@@ -46,7 +46,7 @@ def add_results(
     except Exception as error:
         raise TrackingError(
             f"the results of the run {run_id} could not be added at {redacted(uri)}",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend="the files beside the trials have them: give the same command again",
         ) from error
 

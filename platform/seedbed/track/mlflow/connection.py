@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from seedbed.errors import TrackingAwayError, TrackingError, nearest
+from seedbed.errors import TrackingAwayError, TrackingError, first_line, nearest
 from seedbed.storage.lock import file_lock
 from seedbed.track.mlflow.address import (
     artifact_location,
@@ -115,7 +115,7 @@ def _explained(uri: str) -> Iterator[None]:
         outdated = "out-of-date database schema" in str(error)
         raise TrackingError(
             f"the tracking store {redacted(uri)} cannot be opened",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend=f"back it up and run: mlflow db upgrade {redacted(uri)}"
             if outdated
             else "mend the store, or give another with --tracking-uri",
@@ -223,7 +223,7 @@ def _check_server(uri: str, timeout_s: float) -> None:
         reason = error.__context__ or error
         raise TrackingAwayError(
             f"the MLflow server {redacted(uri)} does not answer",
-            why=redacted(str(reason)).splitlines()[0][:300],
+            why=redacted(first_line(reason))[:300],
             mend=f"start it or correct the address; without one: {default_tracking_uri()}",
         ) from None
     if answer.status_code in (401, 403):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import TrackingError
+from seedbed.errors import TrackingError, first_line
 from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.connection import check_tracking, client, experiment_id
 from seedbed.track.mlflow.trial_run import Run, digest_of, search
@@ -29,7 +29,7 @@ def keep_result(uri: str, result: Mapping[str, Any], files: Mapping[str, Path]) 
         raise TrackingError(
             f"the result of {result['model']} on {result['dataset']} could not be kept at "
             f"{redacted(uri)}",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend="mend the server and give the command again, or keep results with --out DIR "
             "--untracked",
         ) from error

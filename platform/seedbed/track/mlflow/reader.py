@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import TrackingError, nearest
+from seedbed.errors import TrackingError, first_line, nearest
 from seedbed.metric import Metric
 from seedbed.plan.design import Design
 from seedbed.study.record import TrialRecord
@@ -49,7 +49,7 @@ def trial_of_run(uri: str, run_id: str) -> tuple[str, str]:
     except Exception as error:
         raise TrackingError(
             f"there is no run '{run_id}' at {redacted(uri)}",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend="check the id, or give the --tracking-uri (MLFLOW_TRACKING_URI) it ran with",
         ) from None
     if "seedbed.trial_key" not in tags:
@@ -219,6 +219,6 @@ def _json_artifact(run: Run, name: str) -> dict[str, Any]:
     except Exception as error:
         raise TrackingError(
             f"the file {name} of run {run.id} cannot be read",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend="read from where the artifact store can be reached, or run the study again",
         ) from None

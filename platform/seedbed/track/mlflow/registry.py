@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import SeedbedError, TrackingError
+from seedbed.errors import SeedbedError, TrackingError, first_line
 from seedbed.study.record import TrialRecord
 from seedbed.track.mlflow.address import redacted
 from seedbed.track.mlflow.connection import check_tracking, client, experiment_id
@@ -32,7 +32,7 @@ def register(uri: str, name: str, folder: Path, record: TrialRecord) -> str:
     except Exception as error:
         raise TrackingError(
             f"the model '{name}' could not be registered at {redacted(uri)}",
-            why=redacted(str(error)).splitlines()[0],
+            why=redacted(first_line(error)),
             mend=f"mend the name or the server; the export is whole, in {folder}",
         ) from error
 

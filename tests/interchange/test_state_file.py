@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from seedbed.run.worker.state_file import read_state, write_state
+from seedbed.interchange.state_file import read_state, write_state
 
 
 def same(one: Any, other: Any) -> bool:

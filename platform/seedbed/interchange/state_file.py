@@ -40,7 +40,11 @@ def read_state(path: Path, device: str | torch.device = "cpu") -> Any:
 
     with safe_open(path, "pt") as file:
         said = json.loads((file.metadata() or {})[STATE])
-    return _read(said, load_file(path, str(device)))
+    tensors = load_file(path, str(device))
+    if torch.device(device).type == "cpu":
+        # Of their own: mapped from the file they would go with it, where its disk is another's.
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    return _read(said, tensors)
 
 
 def _told(value: Any, tensors: dict[str, Tensor], seen: set[int]) -> Any:
