@@ -35,9 +35,12 @@ def resolved_words(factor: Factor, trials: Sequence[Trial]) -> dict[Label, str]:
 
 
 def _of_levels(factor: Factor, trials: Sequence[Trial]) -> dict[Label, Recipe]:
-    """A recipe of each level; no other factor sets what this one does, so that any will do."""
+    """A recipe of each level, of a cell that it says something of; no other factor sets what this
+    one does, so that any will do."""
     by_label: dict[Label, Recipe] = {}
     for trial in trials:
+        if not factor.applies(trial.cell):
+            continue
         by_label.setdefault(trial.cell[factor.name], trial.recipe)
         if len(by_label) == len(factor.levels):
             break

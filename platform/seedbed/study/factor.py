@@ -29,6 +29,8 @@ class Factor:
     already, or else the first. `also_moves` declares fields in which the levels differ beside their
     main part (`main`): `{"image.name": ..., "embed_dim": ...}` with `also_moves=("embed_dim",)` is
     a comparison of towers with their widths, and meant to be.
+    `within` nests it in a factor before it: `within={"supervision": "declip"}` sets something of
+    DeCLIP's alone, and in all other cells it sets nothing and stands at its baseline.
     Raises StudyError for levels that cannot be told apart.
     """
 
@@ -44,8 +46,10 @@ class Factor:
         at: str | None = None,
         baseline: Label | None = None,
         also_moves: Sequence[str] = (),
+        within: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.at = name, at
+        self.within = _outer(name, within)
         if isinstance(levels, str) or not isinstance(levels, Sequence | Mapping):
             letters = "; a text would be taken letter by letter" if isinstance(levels, str) else ""
             raise StudyError(
@@ -120,10 +124,19 @@ class Factor:
         """The level to compare with, given the base recipe before any scale."""
         if self._baseline is not None:
             return self._baseline
+        if self.within:  # the base recipe may have no such field
+            return next(iter(self.levels))
         for label, patch in self.levels.items():
             if all(base.get(path) == value for path, value in patch.items()):
                 return label
         return next(iter(self.levels))
+
+    def applies(self, cell: Mapping[str, Label]) -> bool:
+        """Whether its level says anything of `cell`: not where it is nested in another's levels."""
+        return all(
+            label_text(cell[name]) in set(map(label_text, labels))
+            for name, labels in self.within.items()
+        )
 
     def only(self, labels: Collection[Label]) -> Factor:
         """The factor without its other levels: a recipe is what it was with them."""
@@ -162,3 +175,19 @@ class Factor:
 
     def __repr__(self) -> str:
         return f"Factor({self.name!r}, levels={list(self.levels)})"
+
+
+def _outer(name: str, within: Mapping[str, Any] | None) -> dict[str, tuple[Label, ...]]:
+    """The factor that `name` is nested in, with those of its levels that have it; {} for none."""
+    if not within:
+        return {}
+    if not isinstance(within, Mapping) or len(within) > 1:
+        raise StudyError(
+            f"Factor '{name}': within is {within!r}",
+            why="a factor is nested in some levels of one other",
+            mend='give within={"supervision": "declip"}, or a tuple of levels',
+        )
+    return {
+        outer: tuple(labels) if isinstance(labels, list | tuple) else (labels,)
+        for outer, labels in within.items()
+    }

@@ -35,8 +35,14 @@ def recipes_at(
         for f in factors
     }
 
+    nested = {f.name: f for f in factors if f.within}
+
     def recipe(cell: Cell) -> Recipe:
-        of_levels = [levels[name][label] for name, label in cell.items()]
+        of_levels = [
+            levels[name][label]
+            for name, label in cell.items()
+            if name not in nested or nested[name].applies(cell)
+        ]
         return resolver.recipe([own, *of_levels, by_hand])
 
     return recipe

@@ -33,6 +33,7 @@ from seedbed.study.fold import folded
 from seedbed.study.impossible import narrowed
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
 from seedbed.study.measured import check_responses, measured, with_means, zero_shot_check
+from seedbed.study.nested import nested_rules
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
 from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
@@ -98,7 +99,8 @@ class Study:
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
         self._take(self._stated(design))
-        self.constraints = several(constraints, Forbidden, "constraints")
+        stated = several(constraints, Forbidden, "constraints")
+        self.constraints = (*stated, *nested_rules(self.factors, base))
         self.seeds = None if seeds is None else checked_seeds(seeds)
         self.published, self.claims = published, several(claims, Claim, "claims")
         self.error = checked_error(error)
@@ -187,7 +189,8 @@ class Study:
         """
         study = copy.copy(self)
         study._take(design or self.design)
-        study.constraints = tuple(constraints) or self.constraints
+        if constraints:
+            study.constraints = (*constraints, *nested_rules(study.factors, study.base))
         study.__dict__.pop("_cells", None)
         study._check()
         return study
