@@ -85,7 +85,7 @@ def test_its_effect_is_that_within() -> None:
         index=["seed", "depth"], columns="queue", values="y"
     )
     names = ["supervision", "queue", "depth"]
-    found = contrasts(table, "y", names, of="queue", baseline=64, block="seed")
+    found = contrasts(table, "y", names, of="queue", baseline=64, block="seed", order=1)
     expected = float((within[128] - within[64]).mean())
     assert found["estimate"].tolist() == pytest.approx([expected])
 
