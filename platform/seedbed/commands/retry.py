@@ -22,7 +22,8 @@ from seedbed.study.label import label_text
 if TYPE_CHECKING:
     from seedbed.run.driver.failures import GivenUp
     from seedbed.storage.folder import Folder
-    from seedbed.track.state import Planned, Seen
+    from seedbed.track.seen import Seen
+    from seedbed.track.state import Planned
 
 NAME = "retry"
 HELP = "let the next start of a study try failed trials again, once their cause is mended"
@@ -47,7 +48,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Put the failures out of the way, and say which and how to go on."""
     from seedbed.run.driver.failures import forgive, given_up
-    from seedbed.track.state import STATE_NAME, study_folder
+    from seedbed.track.seen import study_folder
+    from seedbed.track.state import STATE_NAME
 
     store = study_folder(args.storage, args.name)
     with not_running(store, args.name, "tries again") as seen:
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
 def not_running(store: Folder, name: str, does: str) -> Iterator[Seen]:
     """Hold the study's lock, and what is known of it. Raises StudyHeldError where it runs."""
     from seedbed.storage.lock import study_lock
-    from seedbed.track.state import read_state, settled
+    from seedbed.track.seen import read_state, settled
 
     seen = read_state(store)
     if not (seen.state.over or seen.lost):

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     from seedbed.storage.folder import Folder
     from seedbed.storage.held import LOCK_NAME
     from seedbed.track.finished import forget_finished
-    from seedbed.track.state import study_folder
+    from seedbed.track.seen import study_folder
 
     store = study_folder(args.storage, args.name)
     with not_running(store, args.name, "removes it"):

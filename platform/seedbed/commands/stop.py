@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Ask the study's driver to stop, and wait until it has. Asking again does no more."""
-    from seedbed.track.state import read_state, study_folder
+    from seedbed.track.seen import read_state, study_folder
 
     store = study_folder(args.storage, args.name)
     seen = read_state(store)

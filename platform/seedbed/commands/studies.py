@@ -10,7 +10,7 @@ from seedbed.commands.status import LOG_COLUMNS, add_storage
 
 if TYPE_CHECKING:
     from seedbed.track.listing import Listed
-    from seedbed.track.state import Seen
+    from seedbed.track.seen import Seen
 
 NAME = "studies"
 HELP = "the studies of a results storage: how far each is, and how much it holds"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from seedbed.errors import SeedbedError
 from seedbed.storage.folder import Folder
-from seedbed.track.state import STATE_NAME, Seen, read_state
+from seedbed.track.seen import Seen, read_state
+from seedbed.track.state import STATE_NAME
 
 THREADS = 16  # studies that are asked for at a time
 

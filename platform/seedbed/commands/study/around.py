@@ -17,7 +17,7 @@ from seedbed.study.study import Study
 if TYPE_CHECKING:
     from seedbed.storage.folder import Folder
     from seedbed.study.label import Label
-    from seedbed.track.state import Seen
+    from seedbed.track.seen import Seen
 
 AROUND = "around.json"  # in the study's folder, whatever it runs at
 THREADS = 16  # records that are asked for at a time
@@ -50,7 +50,7 @@ def record_centre(study: Study, store: Folder) -> None:
 
 
 def _levels_of_best(study: Study, design: AroundBest, storage: str) -> Mapping[str, Label]:
-    from seedbed.track.state import read_state, study_folder
+    from seedbed.track.seen import read_state, study_folder
 
     try:
         store = study_folder(storage, design.of)
