@@ -32,6 +32,7 @@ from seedbed.data.opening import open_corpus
 from seedbed.data.order import BLOCK_ROWS, Order
 from seedbed.data.rounds import Span, rounds
 from seedbed.recipe.scale import SCALES
+from seedbed.storage import ranged
 
 TOY = ("--shards", "6", "--rows", "200")
 NEEDS = ()
@@ -73,7 +74,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.num_bytes = 0
-        self._read = reads.read_object
+        self._read = ranged.read_object
 
     def __call__(self, uri: str, **options: object) -> bytes:
         content = self._read(uri, **options)  # type: ignore[arg-type]
@@ -103,14 +104,14 @@ def measure(
         found = {}
         for world in workers:
             counted = Counted()
-            reads.read_object = counted  # type: ignore[assignment]
+            ranged.read_object = counted  # type: ignore[assignment]
             try:
                 for rank in range(world):
                     for part in rounds(order, Span(0, steps * batch, batch, rank, world)):
                         for _ in reads.samples(reads.plan_reads(corpus.train, part.picks)):
                             pass
             finally:
-                reads.read_object = counted._read
+                ranged.read_object = counted._read
             # The last batch is not full: as much of the corpus as was asked for.
             found[world] = counted.num_bytes / num_bytes * order.num_samples / (steps * batch)
         return found
