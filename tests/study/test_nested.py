@@ -13,7 +13,10 @@ from seedbed.plan.levels import resolved_words
 from seedbed.plan.plan import plan
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
+from seedbed.study.best import best
+from seedbed.study.cell import Cell
 from seedbed.study.factor import Factor
+from seedbed.study.recipes import recipes_at
 from seedbed.study.study import Study
 from seedbed.variants import CLIP, DECLIP, SLIP
 
@@ -102,6 +105,52 @@ def test_its_effect_is_that_within() -> None:
 def test_what_it_cannot_be_nested_in_is_answered(factors: tuple[Factor, ...], said: str) -> None:
     with pytest.raises(StudyError, match=said):
         study(*factors)
+
+
+def test_where_it_says_nothing_its_field_is_not_there() -> None:
+    rate = Factor("lr", at="optimizer.lr", levels=(1e-4, 1e-3), within={"supervision": "declip"})
+    with pytest.raises(StudyError, match=r"sets optimizer\.lr, which every other cell has too"):
+        study(SUPERVISION, rate)
+    slip = Factor("supervision", at="objective", levels={"declip": DECLIP, "other": DECLIP})
+    with pytest.raises(StudyError, match="size, which supervision=other has too"):
+        study(slip, queue())
+    whole = Factor("b", at="objective", levels={"x": SLIP, "y": CLIP}, within=queue().within)
+    with pytest.raises(StudyError, match="sets objective, which every other cell has too"):
+        study(SUPERVISION, whole)
+
+
+def test_no_factor_is_nested_in_one_that_is() -> None:
+    start = Factor(
+        "start",
+        at="objective.nearest_text.start",
+        levels=("empty", "random"),
+        within={"queue": 64},
+    )
+    with pytest.raises(StudyError, match="and itself in none"):
+        study(SUPERVISION, queue(), start)
+
+
+def test_a_recipe_does_not_depend_on_the_order_in_which_a_cell_is_written() -> None:
+    what, scale = study(SUPERVISION, queue()), SCALES["smoke"]
+    for order in (("supervision", "queue"), ("queue", "supervision")):
+        given = {"supervision": "declip", "queue": 128}
+        recipe = recipes_at(scale, what.base, what.factors, {})(Cell({n: given[n] for n in order}))
+        assert recipe.get("objective.nearest_text.size") == 128
+
+
+def test_centred_designs_go_around_a_cell_in_which_it_says_something() -> None:
+    centre = {"supervision": "declip", "queue": 64}
+    cells = study(SUPERVISION, queue(), DEPTH, one_at_a_time=centre).cells()
+    assert {tuple(cell.values()) for cell in cells} == {
+        ("declip", 64, 1),
+        ("clip", 64, 1),
+        ("declip", 128, 1),
+        ("declip", 64, 2),
+    }
+    with pytest.raises(StudyError, match="name a centre where the nested factor"):
+        study(SUPERVISION, queue(), DEPTH, one_at_a_time=True)
+    drawn = study(SUPERVISION, queue(), DEPTH, one_at_a_time=best("depths"))
+    assert {cell["queue"] for cell in drawn.cells()} == {64, 128}
 
 
 def test_it_is_nested_in_one_factor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +12,7 @@ from seedbed.study.arguments import check_called
 from seedbed.study.cell import Cell
 from seedbed.study.cell_design import CellDesign
 from seedbed.study.centre import Centred
+from seedbed.study.crossing import crossed
 from seedbed.study.factor import Factor
 from seedbed.study.label import Label, label_text, same_label
 
@@ -56,7 +58,14 @@ class AroundBest(CellDesign):
 
     def cells(self, factors: Sequence[Factor], allowed: Callable[[Cell], bool]) -> list[Cell]:
         each = [Cell({**self.baseline, f.name: label}) for f in factors for label in f.levels]
-        return [cell for cell in dict.fromkeys([self.baseline, *each]) if allowed(cell)]
+        found = [cell for cell in dict.fromkeys([self.baseline, *each]) if allowed(cell)]
+        for factor in factors:
+            for label in factor.levels:  # one that no rule lets stand beside the baseline's others
+                if not any(cell[factor.name] == label for cell in found):
+                    one = factor.only([label])
+                    among = [one if other is factor else other for other in factors]
+                    found += itertools.islice(filter(allowed, crossed(among)), 1)
+        return found
 
     def around(self, levels: Mapping[str, Label], factors: Sequence[Factor]) -> CellDesign:
         """The design around the cell with these levels, others at their baseline.

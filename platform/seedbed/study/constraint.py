@@ -23,6 +23,7 @@ class Forbidden:
 
     labels: Mapping[str, tuple[Label, ...]]
     why: str = ""
+    nested: bool = False  # it follows from a factor that is nested in another
 
     def covers(self, cell: Mapping[str, Label]) -> bool:
         """Whether the rule forbids `cell`."""
@@ -111,7 +112,12 @@ def check_cells(
             raise StudyError(
                 f"the design trains the cell {cell}, and '{broken}' is forbidden",
                 why="it was chosen so that effects can be told apart, which they cannot be without",
-                mend="choose among the allowed cells with optimal=N, or loosen the constraint",
+                mend="choose among the allowed cells with optimal=N, or "
+                + (
+                    "name a centre where the nested factor is at its baseline and says something"
+                    if broken.nested
+                    else "loosen the constraint"
+                ),
             )
     for factor in factors:
         left = {label_text(cell[factor.name]) for cell in cells}

@@ -44,7 +44,7 @@ def check_crossing(study: str, factors: Sequence[Factor]) -> None:
                 mend="rename one of them",
             )
     for one, other in itertools.combinations(factors, 2):
-        if one.name in other.within:  # it is applied last, and where it says something
+        if one.name in other.within:  # which sets a part of it alone: see `nested`
             continue
         both = [p for p in one.paths if any(overlap(p, q) for q in other.paths)]
         if both:

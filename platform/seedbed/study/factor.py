@@ -134,7 +134,7 @@ class Factor:
     def applies(self, cell: Mapping[str, Label]) -> bool:
         """Whether its level says anything of `cell`: not where it is nested in another's levels."""
         return all(
-            label_text(cell[name]) in set(map(label_text, labels))
+            name in cell and label_text(cell[name]) in set(map(label_text, labels))
             for name, labels in self.within.items()
         )
 

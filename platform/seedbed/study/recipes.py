@@ -38,10 +38,11 @@ def recipes_at(
     nested = {f.name: f for f in factors if f.within}
 
     def recipe(cell: Cell) -> Recipe:
+        # In the factors' order: a nested one sets a part of what the one before it has set.
         of_levels = [
-            levels[name][label]
-            for name, label in cell.items()
-            if name not in nested or nested[name].applies(cell)
+            levels[name][cell[name]]
+            for name in levels
+            if name in cell and (name not in nested or nested[name].applies(cell))
         ]
         return resolver.recipe([own, *of_levels, by_hand])
 

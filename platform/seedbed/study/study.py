@@ -33,7 +33,7 @@ from seedbed.study.fold import folded
 from seedbed.study.impossible import narrowed
 from seedbed.study.looks import Looks, checked_looks, looked_seeds
 from seedbed.study.measured import check_responses, measured, with_means, zero_shot_check
-from seedbed.study.nested import nested_rules
+from seedbed.study.nested import check_nested, nested_rules
 from seedbed.study.nuisance import Search, Tuning, stated_nuisance
 from seedbed.study.nuisance_checks import check_nuisance
 from seedbed.study.published import Published
@@ -98,6 +98,7 @@ class Study:
         self.responses = with_means(several(responses, str, "responses"), self.tests)
         self.scales = {scale: dict(patch) for scale, patch in (scales or {}).items()}
         check_base(base, self.scales)
+        check_nested(self.factors, base)
         self._take(self._stated(design))
         stated = several(constraints, Forbidden, "constraints")
         self.constraints = (*stated, *nested_rules(self.factors, base))
@@ -189,8 +190,8 @@ class Study:
         """
         study = copy.copy(self)
         study._take(design or self.design)
-        if constraints:
-            study.constraints = (*constraints, *nested_rules(study.factors, study.base))
+        stated = tuple(constraints) or tuple(r for r in self.constraints if not r.nested)
+        study.constraints = (*stated, *nested_rules(study.factors, study.base))
         study.__dict__.pop("_cells", None)
         study._check()
         return study

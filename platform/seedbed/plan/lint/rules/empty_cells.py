@@ -31,8 +31,8 @@ def judge(draft: Draft) -> Iterator[Finding]:
         f"{missing} of the {every} combinations of levels are not trained{told}",
         "interactions that need them have no value, and a level's mean is over the cells that it "
         "has: the report names both",
-        "nothing, where they cannot be trained; else loosen the constraints, or state a design "
-        "(optimal=N) that balances what is left",
+        "nothing, where they cannot be trained or a factor is nested; else loosen the constraints, "
+        "or state a design (optimal=N) that balances what is left",
     )
 
 
