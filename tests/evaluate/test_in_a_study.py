@@ -26,7 +26,7 @@ from seedbed.errors import DataError, StudyError
 from seedbed.evaluate.named import NamedTest, named_tests
 from seedbed.evaluate.prompted import OpenTest, Prompted
 from seedbed.evaluate.test_set import open_test_set
-from seedbed.evaluate.zeroshot import classify
+from seedbed.evaluate.zeroshot import classify, outcome
 from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.run.driver.outcome import record_files
@@ -85,7 +85,18 @@ def test_a_trial_s_own_score_is_what_evaluate_finds_of_its_weights(
     recall = record.metrics["hues/mean_per_class_recall"]
     assert recall == pytest.approx(record.metrics["hues/acc1"])
     kept = record_files(store, one.key())
-    assert kept.keys() == {"examples.parquet", "retrieval.parquet", "tests/hues.parquet"}
+    assert kept.keys() == {
+        "examples.parquet",
+        "retrieval.parquet",
+        "tests/hues.json",
+        "tests/hues.parquet",
+    }
+    # Its result has n, chance and interval, as `seedbed evaluate` writes them.
+    told = store.read_json("trials", one.key(), "tests", "hues.json")
+    outside = outcome(encoder, open_test_set(str(classification), called="hues"), scores).to_json()
+    same = ("dataset", "task", "metrics", "n_of", "chance", "protocol")
+    assert {name: told[name] for name in same} == {name: outside[name] for name in same}
+    assert {n: tuple(v) for n, v in told["interval"].items()} == outside["interval"]
     table = pq.read_table(str(kept["tests/hues.parquet"]))
     for name, column in scores.columns.items():
         assert (table.column(name).to_numpy() == column).all(), name

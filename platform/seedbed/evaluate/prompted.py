@@ -149,6 +149,14 @@ class Prompted(Task[Labelled]):
         columns = {"label": part.labels, "predicted": predicted, "above": above}
         return Scores(part.ids, columns, len(test_set.classes), num_not_finite)
 
+    def result(self, name: str, model: Pretrainer, scores: Scores) -> dict[str, Any] | None:
+        """As `seedbed evaluate` writes it."""
+        from seedbed.evaluate.pretrained import protocol_of
+        from seedbed.evaluate.zeroshot import outcome_of
+
+        protocol = protocol_of(self.crop, self.size, model.precision)
+        return outcome_of(name, protocol, self.one.test_set, scores).to_json()
+
     def values(self, scores: Scores) -> dict[str, float]:
         from seedbed.evaluate.zeroshot import mean_per_class
 

@@ -86,6 +86,11 @@ class Task(ABC, Generic[Given]):
         Leaves the model as it was: its mode, its weights and the random state.
         """
 
+    def result(self, name: str, model: Pretrainer, scores: Scores) -> dict[str, Any] | None:
+        """What is kept beside the table of examples of the model `name`: n, chance and interval of
+        each metric, and the protocol. None where the record's metrics say it all."""
+        return None
+
     def values(self, scores: Scores) -> dict[str, float]:
         """The metrics of all ranks' scores, without those that need more names than there are."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,7 +73,10 @@ class Recorder:
         key = variant.trial.key
         if record.status == "completed":
             for task, scores in answers:
-                self.store.write_bytes(scores.table(), "trials", key, *task.file.split("/"))
+                place = ("trials", key, *task.file.split("/"))
+                self.store.write_bytes(scores.table(), *place)
+                if result := task.result(key, variant.model, scores):
+                    self.store.write_json(result, *place[:-1], f"{Path(place[-1]).stem}.json")
             if self.assignment.keep_weights:
                 weights = packed(variant.model.state_dict())
                 self.store.write_bytes(weights, "trials", key, WEIGHTS)
