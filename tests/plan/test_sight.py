@@ -16,7 +16,7 @@ from statsmodels.stats.power import FTestAnovaPower, TTestPower
 from seedbed.analyze.stats.fit import Fit
 from seedbed.analyze.stats.means import crossed_contrasts, level_contrasts
 from seedbed.analyze.trials.observations import observe
-from seedbed.plan.cells import Cells, Comparison
+from seedbed.plan.cells import Cells, PlannedContrast
 from seedbed.plan.design import PlannedFactor
 from seedbed.plan.power import t_power
 from seedbed.plan.sight import Sight, worst
@@ -148,6 +148,6 @@ def test_one_seed_and_what_cells_cannot_tell_apart_have_no_error() -> None:
     found = {one.term: one.weights for one in mixed.main_effects()}
     assert found["a"] is not None and found["b"] is None
     sight = Sight(mixed, 1.0, 3)
-    aliased = Comparison("b", "", None)
+    aliased = PlannedContrast("b", "", None)
     assert math.isnan(sight.detectable(aliased)) and sight.seeds_to_see(aliased, 1.0) == 0
     assert dataclasses.replace(sight, noise=2.0).noise == 2.0

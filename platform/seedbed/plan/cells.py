@@ -31,7 +31,7 @@ _MOST_CELLS = 200  # above which degrees of freedom are many, whatever the model
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PlannedContrast:
     """A difference of cells' means: `weights` on them, None where the cells cannot tell it apart.
     `term` names what it is a part of, `depth` or `depth:supervision`."""
 
@@ -82,10 +82,10 @@ class Cells:
             return self._crossed.weights(plus, less)
         return self._columns.weights(plus, less)
 
-    def main_effects(self) -> list[Comparison]:
+    def main_effects(self) -> list[PlannedContrast]:
         """Every level against its factor's baseline."""
         return [
-            Comparison(
+            PlannedContrast(
                 name,
                 f"{label_text(level)} minus {label_text(factor.baseline)}",
                 self._main_effect(name, level, factor.baseline),
@@ -109,12 +109,12 @@ class Cells:
         found = self.weights(*([side[rest] for rest in both] for side in sides))
         return None if found is None else found.over(len(both))
 
-    def interactions(self) -> list[Comparison]:
+    def interactions(self) -> list[PlannedContrast]:
         """Of every pair of factors, how much a difference changes with the other one's level."""
         if self.order < 2:
             return []
         return [
-            Comparison(
+            PlannedContrast(
                 f"{a}:{b}",
                 f"{label_text(one)} at {label_text(other)}",
                 self.weights(
@@ -127,12 +127,12 @@ class Cells:
             for other in _others(second)
         ]
 
-    def simple_effects(self) -> list[Comparison]:
+    def simple_effects(self) -> list[PlannedContrast]:
         """Every level against its factor's baseline, at one level of another factor."""
         if self.order < 2:
             return []
         return [
-            Comparison(
+            PlannedContrast(
                 f"{a} at one {b}",
                 f"{label_text(one)} at {label_text(held)}",
                 self.weights([{a: one, b: held}], [{a: first.baseline, b: held}]),
@@ -142,7 +142,7 @@ class Cells:
             for held in second.levels
         ]
 
-    def contrast(self, claim: Claim, one: Contrast) -> Comparison:
+    def contrast(self, claim: Claim, one: Contrast) -> PlannedContrast:
         """A claim's contrast, in the model that holds as many crossed factors as it names."""
         plus = [{one.of: one.level, **one.at}]
         less = [{one.of: one.over, **one.at}]
@@ -150,7 +150,7 @@ class Cells:
             plus.append({one.of: one.over, **one.less_at})
             less.append({one.of: one.level, **one.less_at})
         model = self.deeper(max(ORDER, 1 + len(one.at)))
-        return Comparison(claim.id, claim.statement, model.weights(plus, less))
+        return PlannedContrast(claim.id, claim.statement, model.weights(plus, less))
 
     def deeper(self, order: int) -> Cells:
         """The same cells under a model of another order."""
@@ -158,7 +158,7 @@ class Cells:
             return self
         return Cells(self.factors, self.cells, order, self.error, self.seed_is_unit, self.halves)
 
-    def df(self, one: Comparison, num_seeds: int) -> float:
+    def df(self, one: PlannedContrast, num_seeds: int) -> float:
         """Degrees of freedom of a comparison's error, as the report will choose it; 0 for none."""
         blocks = (num_seeds - 1) * max(1, len(set(self.halves)))
         pooled = num_seeds * len(self.cells) - self.rank - blocks

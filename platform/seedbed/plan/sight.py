@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seedbed.plan.cells import Cells, Comparison
+from seedbed.plan.cells import Cells, PlannedContrast
 from seedbed.plan.power import detectable_difference
 
 POWER = 0.8
@@ -22,11 +22,11 @@ class Sight:
     noise: float
     num_seeds: int
 
-    def se(self, one: Comparison, num_seeds: int = 0) -> float:
+    def se(self, one: PlannedContrast, num_seeds: int = 0) -> float:
         """The standard error of a comparison."""
         return self.noise * math.sqrt(one.variance / (num_seeds or self.num_seeds))
 
-    def detectable(self, one: Comparison, num_seeds: int = 0, alpha: float = 0.05) -> float:
+    def detectable(self, one: PlannedContrast, num_seeds: int = 0, alpha: float = 0.05) -> float:
         """The smallest true difference that is found with a power of 80 %; NaN for none."""
         seeds = num_seeds or self.num_seeds
         df = self.cells.df(one, seeds)
@@ -34,7 +34,7 @@ class Sight:
             return math.nan
         return detectable_difference(self.se(one, seeds), df, power=POWER, alpha=alpha)
 
-    def seeds_to_see(self, one: Comparison, wanted: float) -> int:
+    def seeds_to_see(self, one: PlannedContrast, wanted: float) -> int:
         """The fewest seeds at which `wanted` is found with a power of 80 %; 0 for none."""
         if one.weights is None:
             return 0
@@ -46,7 +46,7 @@ class Sight:
         return 0
 
 
-def worst(sight: Sight, comparisons: Iterable[Comparison], num_seeds: int = 0) -> float:
+def worst(sight: Sight, comparisons: Iterable[PlannedContrast], num_seeds: int = 0) -> float:
     """The largest of what they detect; NaN where one of them has no error."""
     found = [sight.detectable(one, num_seeds) for one in comparisons]
     return math.nan if not found or any(map(math.isnan, found)) else max(found)

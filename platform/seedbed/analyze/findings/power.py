@@ -19,7 +19,7 @@ from seedbed.analyze.findings.drawn import (
     verdicts,
 )
 from seedbed.analyze.stats.margins import lies
-from seedbed.plan.cells import Cells, Comparison, planned_cells
+from seedbed.plan.cells import Cells, PlannedContrast, planned_cells
 from seedbed.plan.plan import Plan
 from seedbed.plan.power import side_power, t_power, within_power
 from seedbed.plan.surface import Surface
@@ -139,7 +139,7 @@ class Power:
             return self.surface
         return replace(self.surface, effects=dict(self.surface.others.get(response, {})))
 
-    def _truth(self, one: Comparison, surface: Surface) -> tuple[float, float, float]:
+    def _truth(self, one: PlannedContrast, surface: Surface) -> tuple[float, float, float]:
         """What a comparison is on the surface, its standard error and degrees of freedom there."""
         if one.weights is None:
             return math.nan, math.nan, 0.0

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.study.amounts import spent, two_digits
-from seedbed.plan.cells import Comparison, planned_cells
+from seedbed.plan.cells import PlannedContrast, planned_cells
 from seedbed.plan.power import detectable_difference, within_power
 from seedbed.plan.sight import Sight, worst
 
@@ -63,15 +63,15 @@ class Foreseen:
         return Sight(planned_cells(self.plan), self.noise.sd, self.num_seeds)
 
     @cached_property
-    def effects(self) -> dict[str, list[Comparison]]:
+    def effects(self) -> dict[str, list[PlannedContrast]]:
         """Comparisons by the term that they are a part of: factors, then pairs of them."""
-        found: dict[str, list[Comparison]] = {}
+        found: dict[str, list[PlannedContrast]] = {}
         for one in (*self.sight.cells.main_effects(), *self.sight.cells.interactions()):
             found.setdefault(one.term, []).append(one)
         return found
 
     @cached_property
-    def claims(self) -> list[tuple[Claim, list[Comparison]]]:
+    def claims(self) -> list[tuple[Claim, list[PlannedContrast]]]:
         """The claims that this scale can judge."""
         return [
             (claim, [self.sight.cells.contrast(claim, one) for one in claim.contrasts])
@@ -97,7 +97,7 @@ class Foreseen:
         lines = [head, *(f"        {name:<{width}}  {said}" for name, said in rows)]
         return [*lines, *self._wanted_lines()]
 
-    def _grouped(self) -> list[tuple[str, list[Comparison]]]:
+    def _grouped(self) -> list[tuple[str, list[PlannedContrast]]]:
         """The factors and the pairs, many of these in one row."""
         pairs = {term: own for term, own in self.effects.items() if ":" in term}
         rows = [(term, own) for term, own in self.effects.items() if term not in pairs]
@@ -109,7 +109,7 @@ class Foreseen:
             rows.append(("one factor at one level of another", simple))
         return rows
 
-    def _claim_words(self, claim: Claim, own: Sequence[Comparison]) -> str:
+    def _claim_words(self, claim: Claim, own: Sequence[PlannedContrast]) -> str:
         """How far the truth must lie beyond a claim's margins for it to be supported; of one of
         equality how often it would be, if there is no difference."""
         metric = self.plan.metrics[claim.response or self.metric.name]
@@ -136,7 +136,7 @@ class Foreseen:
             said = f"{said}; {alike}" if said else alike
         return said
 
-    def detectable(self, comparisons: Sequence[Comparison]) -> str:
+    def detectable(self, comparisons: Sequence[PlannedContrast]) -> str:
         """What the least certain of them sees, in words."""
         if any(one.weights is None for one in comparisons):
             return "nothing: these cells cannot tell it apart"
@@ -162,7 +162,7 @@ class Foreseen:
             return []
         return [f"        {self.amount(WANTED)} need {', '.join(dict.fromkeys(found))}"]
 
-    def seeds_for(self, comparisons: Sequence[Comparison]) -> int:
+    def seeds_for(self, comparisons: Sequence[PlannedContrast]) -> int:
         """The fewest at which each detects WANTED; 0 where one never does."""
         known = {round(one.variance, 12): one for one in comparisons if one.weights is not None}
         if not known or any(one.weights is None for one in comparisons):
