@@ -64,11 +64,7 @@ class OpenTest:
         try:
             return crop(decode(example.picture), size)
         except SampleFault as fault:
-            raise DataError(
-                f"{self.test_set.uri}: the picture {example.key}: {fault}",
-                why="a result on the others would be of another test set",
-                mend="repair it, or take it out of the shard",
-            ) from None
+            raise self.test_set.broken(example, fault) from None
 
     def _changed(self, found: str) -> DataError:
         return DataError(

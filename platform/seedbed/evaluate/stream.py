@@ -56,11 +56,7 @@ def parts(
                 if how not in decoded:
                     decoded[how] = makers[kind].decode(example.picture)
         except SampleFault as fault:
-            raise DataError(
-                f"{test_set.uri}: the picture {example.key}: {fault}",
-                why="a result on the others would be of another test set",
-                mend="repair it, or take it out of the shard",
-            ) from None
+            raise test_set.broken(example, fault) from None
         return [makers[kind].prepare(decoded[type(makers[kind]).decode]) for kind in kinds]
 
     mine = itertools.islice(test_set.examples(), rank, None, of)

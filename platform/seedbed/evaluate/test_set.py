@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from seedbed.data.shards.formats.tar import split_name
-from seedbed.errors import DataError
+from seedbed.errors import DataError, SampleFault
 from seedbed.storage.objects import exists, find_object, read_object
 
 Kind = Literal["classification", "retrieval"]
@@ -82,6 +82,14 @@ class TestSet:
         """Every example, shard by shard. Raises DataError for a member or label that is wrong."""
         for shard in self.shards:
             yield from self._of_shard(shard)
+
+    def broken(self, example: Example, fault: SampleFault) -> DataError:
+        """Of a picture that does not decode."""
+        return DataError(
+            f"{self.uri}: the picture {example.key}: {fault}",
+            why="a result on the others would be of another test set",
+            mend="repair it, or take it out of the shard",
+        )
 
     def _of_shard(self, shard: str) -> Iterator[Example]:
         picture, truth, key = b"", "", ""

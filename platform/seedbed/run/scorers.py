@@ -11,7 +11,7 @@ import numpy as np
 
 from seedbed.data.decode import decode
 from seedbed.data.render.image import CenterCrop
-from seedbed.errors import DataError, SampleFault
+from seedbed.errors import SampleFault
 from seedbed.evaluate.test_set import TestSet
 from seedbed.interchange.found import Finished
 
@@ -45,11 +45,7 @@ class Reading:
                 try:
                     picture = decode(example.picture)
                 except SampleFault as fault:
-                    raise DataError(
-                        f"{self.test_set.uri}: the picture {example.key}: {fault}",
-                        why="a result on the others would be of another test set",
-                        mend="repair it, or take it out of the shard",
-                    ) from None
+                    raise self.test_set.broken(example, fault) from None
                 made = [crop(picture, size) for crop, size in self.kinds]
                 rows.append((number * SHARD_IDS + place, example.label, made))
                 if len(rows) == BATCH:

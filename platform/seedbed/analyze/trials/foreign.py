@@ -90,17 +90,8 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
     if stated.error == HIGHEST_ORDER:
         order = max(1, len(factors) - 1)
     check_size({name: len(factor.levels) for name, factor in factors.items()}, order)
-    metrics = tuple(
-        Metric(
-            name,
-            kind=stated.kind,
-            higher_is_better=stated.higher_is_better,
-            chance=stated.chance.get(name),
-        )
-        for name in stated.responses
-    )
     means = means_of(stated.chance, stated.responses)
-    metrics = (*metrics, *means)
+    metrics = (*_metrics(stated), *means)
     check_claims(stated.claims, list(factors.values()), metrics)
     keys = [f"row-{number + 1:06d}" for number in range(len(rows))]
     highest = stated.error == HIGHEST_ORDER
@@ -134,6 +125,18 @@ def study_of(table: pd.DataFrame, stated: Stated) -> tuple[Design, list[TrialRec
         for key, cell, seed, own, outcome in zip(keys, cells, seeds, by_row, ended, strict=True)
     ]
     return design, records
+
+
+def _metrics(stated: Stated) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(
+            name,
+            kind=stated.kind,
+            higher_is_better=stated.higher_is_better,
+            chance=stated.chance.get(name),
+        )
+        for name in stated.responses
+    )
 
 
 def _record(
