@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.data.shards.kept.corpora import write_corpus
 
 from seedbed.data.shards.index import Index, index_source
 from seedbed.data.shards.kept import part as parts
+from seedbed.data.shards.kept import stock
 from seedbed.data.shards.kept import writer as writing
 from seedbed.data.shards.kept.bad import BAD_NAME
 from seedbed.data.shards.kept.part import part_of
 from seedbed.data.shards.kept.stock import INDEX_NAME
+from seedbed.data.shards.kept.table import RowTable
 from seedbed.storage import s3 as store
 from seedbed.storage.objects import read_object, write_object
 
@@ -98,6 +101,36 @@ def test_where_parts_end_does_not_depend_on_the_time(
     assert held(tmp_path / "kept") == held(tmp_path / "whole")
 
 
+def test_who_opened_an_index_reads_from_it_while_it_grows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    indexed(folder, kept)
+    opened = RowTable.in_places([str(kept)])
+    oracle = {name: opened[name] for name in RowTable.in_places([str(kept)]).number}
+    unread = RowTable.in_places([str(kept)])  # none of its files is mapped yet
+    (folder / "004.tar").unlink()
+    write_corpus(tmp_path / "more", SIZES[:2], 1)
+    for path in (tmp_path / "more").iterdir():
+        path.rename(folder / f"9{path.name}")
+    time.sleep(0.02)
+    grown = indexed(folder, kept)
+    assert grown.num_read == 2
+    left = read_manifest(kept)["left"]
+    assert left  # the part that had another shard
+    for name, (digests, starts) in oracle.items():
+        assert np.array_equal(unread.digests(name), digests)
+        assert np.array_equal(unread.starts(name), starts)
+    assert not indexed(folder, kept).num_read  # what is left is not taken for a part
+    monkeypatch.setattr(stock, "LEFT_SECONDS", -1.0)
+    (folder / "9000.tar").unlink()
+    (folder / "9001.parquet").write_bytes((folder / "001.parquet").read_bytes())
+    time.sleep(0.02)
+    indexed(folder, kept)
+    assert "left" not in read_manifest(kept)
+    assert not any((kept / one).exists() for one in left)
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_part_that_is_not_whole_is_no_part(folder: Path, tmp_path: Path, damage: str) -> None:
     with pytest.raises(StoppedError):
@@ -118,7 +151,10 @@ def read_manifest(place: Path) -> dict[str, Any]:
     return json.loads((place / INDEX_NAME).read_text())  # type: ignore[no-any-return]
 
 
-def test_shards_that_change_and_go_leave_no_rows_behind(folder: Path, tmp_path: Path) -> None:
+def test_shards_that_change_and_go_leave_no_rows_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stock, "LEFT_SECONDS", -1.0)  # nothing is kept for anybody
     indexed(folder, tmp_path / "kept")
     (folder / "004.tar").unlink()
     (folder / "006.tar").write_bytes((folder / "008.tar").read_bytes())

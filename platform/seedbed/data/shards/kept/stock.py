@@ -3,14 +3,16 @@
 An index that was interrupted leaves parts without a manifest, which the next one takes up. A part
 of which some shards have gone or changed is written anew without them, and so is one that is not
 full, together with what is new: so an index has no more parts than its rows need, and is the same
-however often it was interrupted.
+however often it was interrupted. What such a part was before is left in its place for a while: who
+opened the index earlier still reads from it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +36,7 @@ from seedbed.storage.objects import at, read_object, write_object
 
 FORMAT, INDEX_NAME = "seedbed-index/4", "index.json"
 BEGUN = f"{FOLDER}/begun"  # while an index is being written
+LEFT_SECONDS = 30 * 24 * 3600.0  # longer than a study runs that opened the index before
 THREADS = 16  # parts at a time: a bucket answers several in the time of one
 Wanted = Callable[[IndexedShard], bool]
 
@@ -74,9 +77,17 @@ def parts_in(place: str) -> list[Part]:
     return [one if _is_far(one) else replace(one, place=f"{place}/{one.place}") for one in named]
 
 
+def left_in(place: str) -> dict[str, float]:
+    """The parts in `place` that its manifest does not count any more, and since when [unix s]."""
+    try:
+        return {f"{place}/{one}": float(since) for one, since in values_in(place)["left"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
 def loose_parts(place: str, named: Iterable[Part]) -> list[Part]:
     """The parts in `place` that are whole and not among those `named`."""
-    known = {part.place for part in named}
+    known = {part.place for part in named} | left_in(place).keys()
     found = []
     entries, _ = at(place).files(f"{place}/{FOLDER}/", deep=False)
     for entry in sorted(entries, key=lambda one: one.uri):
@@ -141,12 +152,24 @@ def extended(place: str, known: Known, reads: Iterable[Read]) -> list[Part]:
 
 
 def finish(place: str, known: Known, parts: Sequence[Part]) -> None:
-    """Write the manifest of `parts`, and remove from `place` what was `known` and is in none.
+    """Write the manifest of `parts`; what was `known` and is in none of them goes.
 
-    Raises DataError where it cannot be written.
+    What the manifest named until now is left for LEFT_SECONDS. Raises DataError where it cannot be
+    written.
     """
-    _write_manifest(place, parts)
-    _remove(place, {part.place for part in known.parts} - {part.place for part in parts})
+    now = time.time()
+    named = {part.place for part in parts}
+    before = (part.place for part in parts_in(place) if part.place.startswith(f"{place}/"))
+    left = {**dict.fromkeys(before, now), **left_in(place)}
+    left = {one: since for one, since in left.items() if one not in named}
+    over = {one for one, since in left.items() if now - since > LEFT_SECONDS}
+    over |= {part.place for part in known.parts} - named - left.keys()
+    left = {one: since for one, since in left.items() if one not in over}
+    _write_manifest(place, parts, left)
+    own = [one for one in over if one.startswith(f"{place}/")]
+    for one in [*own, f"{place}/{BEGUN}"]:  # and the mark that an index is being written
+        with suppress(DataError):
+            at(place).remove(one)
 
 
 def begin(place: str) -> bool:
@@ -167,7 +190,7 @@ def _believed(part: Part) -> list[Line] | str:
         return str(error).partition("\n")[0]
 
 
-def _write_manifest(place: str, parts: Sequence[Part]) -> None:
+def _write_manifest(place: str, parts: Sequence[Part], left: Mapping[str, float]) -> None:
     rows = []
     for part in parts:
         values = asdict(part)
@@ -180,15 +203,9 @@ def _write_manifest(place: str, parts: Sequence[Part]) -> None:
         "rows": sum(part.num_rows for part in parts),
     }
     values = {"format": FORMAT, **counted, "parts": rows}
+    if left:
+        values["left"] = {one.removeprefix(f"{place}/"): since for one, since in left.items()}
     write_object(f"{place}/{INDEX_NAME}", json.dumps(values, indent=1).encode())
-
-
-def _remove(place: str, parts: Iterable[str]) -> None:
-    """Parts in `place` that are not named any more, and the mark that an index is being written."""
-    own = [one for one in parts if one.startswith(f"{place}/")]
-    for one in [*own, f"{place}/{BEGUN}"]:
-        with suppress(DataError):
-            at(place).remove(one)
 
 
 def _is_far(part: Part) -> bool:

@@ -26,7 +26,6 @@ class PartWriter:
 
     def __init__(self, place: str) -> None:
         self.parts: list[Part] = []
-        self.replaced: list[str] = []  # places of small parts that a larger one contains
         self._place = place
         self._left: list[Read] = []
         self._weight = 0
@@ -63,7 +62,6 @@ class PartWriter:
         place = f"{self._place}/{FOLDER}/{name_of(content)}"
         write_object(place, content)
         if self._small and self._small.place != place:
-            self.replaced.append(self._small.place)
             with suppress(DataError):  # it is passed over: the larger one is believed
                 at(place).remove(self._small.place)
         self._saved = time.monotonic()
