@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xxhash
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -97,6 +99,33 @@ def test_embeddings_that_are_no_number_give_none(
     assert scores.num_not_finite == 168
     with pytest.raises(DataError, match="a score is no number"):
         outcome(encoder, test_set, scores)
+
+
+def test_the_mark_of_a_folder_is_kept_until_a_file_changes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDBED_HOME", str(tmp_path / "home"))
+    shard = folder / "test" / "0.tar"
+    content = shard.read_bytes()
+    os.utime(shard, (1_000_000_000, 1_000_000_000))
+    os.utime(folder / "test" / "1.tar", (1_000_000_000, 1_000_000_000))
+
+    def mark() -> str:
+        return open_test_set(str(folder)).mark
+
+    oracle = xxhash.xxh3_64()
+    for part in (content, (folder / "test" / "1.tar").read_bytes()):
+        oracle.update(f"{len(part)}\n".encode() + part)
+    first = mark()
+    assert first == oracle.hexdigest()
+    shard.write_bytes(content[::-1])
+    changed = mark()
+    assert changed != first  # by its new time, though its size is the same
+    assert len(list((tmp_path / "home" / "marks").iterdir())) == 1  # too young to be believed
+    os.utime(shard, (1_000_000_000, 1_000_000_000))
+    assert mark() == first  # no byte of it is read
+    shutil.rmtree(tmp_path / "home")
+    assert mark() == changed
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
