@@ -14,7 +14,6 @@ from seedbed.data.choosing import choose
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, TestPictures, refusal
-from seedbed.data.parts import Part, Shards
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.choice import Choice
 from seedbed.data.select.columns import ShardColumns, shard_columns
@@ -27,6 +26,7 @@ from seedbed.data.shards.source import SPLIT
 from seedbed.data.shards.spread import Spread
 from seedbed.data.shards.starts import Starts
 from seedbed.data.shards.usable import check_caption, check_usable
+from seedbed.data.weighted_source import Shards, WeightedSource
 from seedbed.errors import DataError
 
 
@@ -36,18 +36,18 @@ class Assembly:
     def __init__(
         self,
         corpus: Corpus,
-        parts: Sequence[Part],
+        weighted: Sequence[WeightedSource],
         shards: Shards,
         tests: Sequence[HeldOut],
         limits: Mapping[str, int],
         home: Path,
     ) -> None:
-        self.corpus, self.parts, self.shards, self.home = corpus, parts, shards, home
+        self.corpus, self.weighted, self.shards, self.home = corpus, weighted, shards, home
         self.tests = tests
         self.limits = tuple(limits.get(self._place(shard), NONE) for shard in shards)
-        for part in parts:
-            check_usable(part.source)
-            check_caption(part.source, corpus.caption, "caption")
+        for one in weighted:
+            check_usable(one.source)
+            check_caption(one.source, corpus.caption, "caption")
         for test in tests:
             check_caption(test.source, corpus.held_out_caption, "test_caption")
 
@@ -58,7 +58,7 @@ class Assembly:
         held = HeldOutPictures.of(self.tests, indexes)
         seen = self._seen(held, indexes)
         train, steps = self._train(seen, indexes)
-        if not selection.is_all or any(part.weight != 1 for part in self.parts):
+        if not selection.is_all or any(one.weight != 1 for one in self.weighted):
             chosen, more = self._chosen(train, indexes.spread)
             train, steps = replace(train, chosen=chosen), (*steps, *more)
         if mark := selection.fingerprint:
@@ -81,7 +81,7 @@ class Assembly:
             rows = test.among(digests)
             if len(rows) and len(rows := np.intersect1d(train.of_shard(shard), rows)):
                 number, name = self.shards[shard]
-                seen[shard] = Seen(self.parts[number].source, name, rows)
+                seen[shard] = Seen(self.weighted[number].source, name, rows)
         if seen:
             found = [seen[shard] for shard in sorted(seen)]
             raise refusal(self.corpus.uri, found, test, len(test.digests), indexes)
@@ -98,18 +98,18 @@ class Assembly:
 
     def _place(self, shard: tuple[int, str]) -> str:
         number, name = shard
-        return self.parts[number].source.places[name]
+        return self.weighted[number].source.places[name]
 
     def _content(self) -> str:
-        if len(self.parts) == 1 and self.parts[0].weight == 1:
-            return self.parts[0].source.manifest.fingerprint
-        return _digest(*(f"{p.source.manifest.fingerprint}@{p.weight:g}" for p in self.parts))
+        if len(self.weighted) == 1 and self.weighted[0].weight == 1:
+            return self.weighted[0].source.manifest.fingerprint
+        return _digest(*(f"{p.source.manifest.fingerprint}@{p.weight:g}" for p in self.weighted))
 
     def _train(
         self, seen: Mapping[int, Seen], indexes: RowIndexes
     ) -> tuple[Rows, tuple[Removal, ...]]:
         """All rows but those that are held out, and the copies of those in the same source."""
-        sources = [part.source for part in self.parts]
+        sources = [one.source for one in self.weighted]
         split = SPLIT if len(sources) == 1 and sources[0].own else self.corpus.split
         entries = [{s.name: s for s in source.manifest.shards} for source in sources]
         shards = [entries[number][name] for number, name in self.shards]
@@ -165,26 +165,26 @@ class Assembly:
             rows = held.among(digests)
             rows = rows[~held_out(name, rows, self.limits[shard])]
             if len(rows):
-                seen[shard] = Seen(self.parts[number].source, name, rows)
+                seen[shard] = Seen(self.weighted[number].source, name, rows)
         return dict(sorted(seen.items()))
 
     def _digests(self, indexes: RowIndexes) -> Iterator[tuple[int, Digests]]:
         """Each shard's number and the digests of its pictures, in the order of the index."""
-        for number, part in enumerate(self.parts):
+        for number, one in enumerate(self.weighted):
             mine = {name: n for n, (own, name) in enumerate(self.shards) if own == number}
-            for name, digests in indexes.of(part.source).all_digests(mine):
+            for name, digests in indexes.of(one.source).all_digests(mine):
                 yield mine[name], digests
 
     def _chosen(self, train: Rows, spread: Spread) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""
         corpus = self.corpus
-        weighted = any(part.weight != 1 for part in self.parts)
-        asked = Question(corpus.selection, weighted)
+        is_weighted = any(one.weight != 1 for one in self.weighted)
+        asked = Question(corpus.selection, is_weighted)
         columns: list[ShardColumns] = []
-        for number, part in enumerate(self.parts):
+        for number, one in enumerate(self.weighted):
             mine = [name for own, name in self.shards if own == number]
             hashed = "phash" in asked.columns
-            columns += shard_columns(part.source, mine, self.home, hashed=hashed)
+            columns += shard_columns(one.source, mine, self.home, hashed=hashed)
         choice, stays, steps = choose(asked, train, columns, corpus.caption, spread)
         if not stays.any():
             removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in steps)
@@ -193,7 +193,7 @@ class Assembly:
                 why=removed,
                 mend="loosen a filter",
             )
-        times = self._times(choice, stays) if weighted else None
+        times = self._times(choice, stays) if is_weighted else None
         return Chosen.of(_kept(train, choice.stops, stays, times)), steps
 
     def _times(self, choice: Choice, stays: Mask) -> NDArray[np.uint8]:
@@ -201,11 +201,11 @@ class Assembly:
         times = np.zeros(len(stays), np.uint8)
         identities = choice.identities
         numbers = np.array([number for number, _ in self.shards])
-        for number, part in enumerate(self.parts):
+        for number, one in enumerate(self.weighted):
             mine = np.flatnonzero(numbers == number)
             first = int(choice.stops[mine[0] - 1]) if mine[0] else 0
             rows = first + np.flatnonzero(stays[first : int(choice.stops[mine[-1]])])
-            times[rows] = copies(identities[rows], part.weight)
+            times[rows] = copies(identities[rows], one.weight)
         return times
 
 

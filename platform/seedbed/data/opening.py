@@ -10,12 +10,12 @@ from seedbed.data.assembly import Assembly
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HeldOut, hold_out, in_order, limits_by_place
 from seedbed.data.overlap import RowIndexes, TestPictures
-from seedbed.data.parts import Part, shards_of_split
 from seedbed.data.rows import Rows
 from seedbed.data.select.selection import Removal
 from seedbed.data.shards.manifest import Provenance
 from seedbed.data.shards.source import OpenSource, open_source
 from seedbed.data.shards.spread import Spread, in_threads
+from seedbed.data.weighted_source import WeightedSource, shards_of_split
 from seedbed.storage.address import parse_sources
 
 
@@ -60,20 +60,24 @@ def open_corpora(
             sources[uri] = open_source(uri, home, spread=spread)
         return sources[uri]
 
-    parts = {c: [Part(at(s.uri), s.weight) for s in parse_sources(c.uri)] for c in stated}
-    shards = {c: shards_of_split(c, parts[c]) for c in stated}
-    trained = {parts[c][number].source.places[name] for c in stated for number, name in shards[c]}
+    weighted = {
+        c: [WeightedSource(at(s.uri), s.weight) for s in parse_sources(c.uri)] for c in stated
+    }
+    shards = {c: shards_of_split(c, weighted[c]) for c in stated}
+    trained = {
+        weighted[c][number].source.places[name] for c in stated for number, name in shards[c]
+    }
     held: dict[Corpus, list[HeldOut]] = {}
     for c in stated:
         named = [at(s.uri) for s in parse_sources(c.test_uri)] if c.test_uri else []
         held[c] = [
             hold_out(s, c.test_split, trained=bool(trained & set(s.places.values())))
-            for s in in_order(named or [part.source for part in parts[c]])
+            for s in in_order(named or [one.source for one in weighted[c]])
         ]
     limits = limits_by_place(one for every in held.values() for one in every)
     indexes = RowIndexes(spread)
     return {
-        c: _opened(Assembly(c, parts[c], shards[c], held[c], limits, home), indexes, others)
+        c: _opened(Assembly(c, weighted[c], shards[c], held[c], limits, home), indexes, others)
         for c in stated
     }
 
@@ -83,7 +87,7 @@ def _opened(assembly: Assembly, indexes: RowIndexes, others: Sequence[TestPictur
     for one in others:
         assembly.check_apart(train, one, indexes)
     fingerprint = assembly.fingerprint(train, test)
-    sources = tuple(s for part in assembly.parts for s in part.source.manifest.sources)
+    sources = tuple(s for one in assembly.weighted for s in one.source.manifest.sources)
     return OpenCorpus(
         assembly.corpus,
         train,

@@ -1,4 +1,4 @@
-"""The parts of a corpus: its sources, each with a weight, and the shards to train on."""
+"""The sources of a corpus, each with a weight, and the shards to train on."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from seedbed.errors import DataError, nearest
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightedSource:
     """One source of a corpus, and how often its pairs come."""
 
     source: OpenSource
     weight: float
 
 
-Shards = list[tuple[int, str]]  # number of the part, name of the shard
+Shards = list[tuple[int, str]]  # number of the source, name of the shard
 
 
-def shards_of_split(corpus: Corpus, parts: Sequence[Part]) -> Shards:
-    """The shards to train on, part after part; a source without a manifest gives all its shards."""
+def shards_of_split(corpus: Corpus, weighted: Sequence[WeightedSource]) -> Shards:
+    """The shards to train on, source after source; one without a manifest gives all its shards."""
     of_split: Shards = []
-    for number, part in enumerate(parts):
-        source, split = part.source, corpus.split
+    for number, one in enumerate(weighted):
+        source, split = one.source, corpus.split
         splits = {shard.split for shard in source.manifest.shards}
         if not source.own and split not in splits:
             raise DataError(
