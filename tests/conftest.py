@@ -33,6 +33,7 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ.setdefault("RAY_worker_niceness", "0")
 # As many processes as cores share the tests: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as seedbed.cluster.connect says
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Several processes of tests ignore Ctrl-C, and so would all that they start: what a stop
     # does could not be tested.

@@ -30,7 +30,7 @@ study = Study(
     factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
     responses=("zeroshot/top1_of_100", "cost/device_hours"),
     seeds=2,
-    scales={"smoke": {"budget.samples": 40 * 64, "image.name": "test_resnet"}},
+    scales={"smoke": {"budget.samples": 24 * 64, "image.name": "test_resnet"}},
 )
 
 if __name__ == "__main__":

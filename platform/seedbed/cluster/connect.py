@@ -24,6 +24,11 @@ RAY_SETTINGS = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Threads of a rank that wait for each other turn in a loop, and keep the core from the data
+    # tasks that would use it. With fewer turns than libgomp's own 300,000, a step of a small ResNet
+    # on two cores takes 0.6 to 0.8 of the time beside other processes, and half the CPU; alone 1.1
+    # (tests/benchmarks/bench_spinning.py).
+    "GOMP_SPINCOUNT": "1000",
 }
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 OPEN = "whoever can reach an open Ray can run code on it, and read what it reads"
