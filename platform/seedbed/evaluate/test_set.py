@@ -14,18 +14,14 @@ from __future__ import annotations
 import functools
 import io
 import tarfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from seedbed.data.shards.formats.tar import split_name
 from seedbed.errors import DataError, SampleFault
-from seedbed.home import home
-from seedbed.storage.address import Object
-from seedbed.storage.objects import exists, find_object, read_object, write_object
+from seedbed.evaluate.shards_digest import digest_of
+from seedbed.storage.objects import exists, find_object, read_object
 
 Kind = Literal["classification", "retrieval"]
 PICTURES = ("webp", "png", "jpg", "jpeg")
@@ -34,7 +30,6 @@ CLASSES, TEMPLATES, TYPE = (
     "zeroshot_classification_templates.txt",
     "dataset_type.txt",
 )
-SETTLED_SECONDS = 2.0  # the coarsest clock of a file system, FAT's
 NAME = "{c}"  # in a template: where the class's name goes
 
 
@@ -72,9 +67,7 @@ class TestSet:
 
         Of shards on a disk it is kept, by their paths, sizes and times, in the folder for state.
         """
-        found = [find_object(shard) for shard in self.shards]
-        in_bucket = any("://" in one.uri for one in found)
-        return _digest(found) if in_bucket else _kept_digest(found)
+        return digest_of([find_object(shard) for shard in self.shards])
 
     def examples(self) -> Iterator[Example]:
         """Every example, shard by shard. Raises DataError for a member or label that is wrong."""
@@ -204,38 +197,6 @@ def checked_templates(templates: Sequence[str], where: str) -> tuple[str, ...]:
                 mend=f"put {NAME} where the class's name goes",
             )
     return tuple(templates)
-
-
-def _digest(shards: Sequence[Object]) -> str:
-    import xxhash
-
-    digest = xxhash.xxh3_64()
-    for shard in shards:
-        digest.update(f"{shard.num_bytes}\n".encode())
-        if "://" in shard.uri:
-            digest.update(f"{shard.etag}\n".encode())
-            continue
-        with Path(shard.uri).open("rb") as file:
-            while part := file.read(1 << 22):
-                digest.update(part)
-    return digest.hexdigest()
-
-
-def _kept_digest(shards: Sequence[Object]) -> str:
-    """The digest, for which no file is read whose path, size and time are known."""
-    import xxhash
-
-    began = time.time()
-    known = repr([(one.uri, one.num_bytes, one.etag) for one in shards])
-    place = str(home() / "marks" / xxhash.xxh3_128_hexdigest(known.encode()))
-    if exists(place):
-        return read_object(place).decode()
-    digest = _digest(shards)
-    # A file that was written a moment ago may be written again within a tick of the disk's clock.
-    if all(began - Path(one.uri).stat().st_mtime > SETTLED_SECONDS for one in shards):
-        with suppress(DataError):  # a folder that cannot be written: it is read again next time
-            write_object(place, digest.encode())
-    return digest
 
 
 def _text(uri: str) -> str:
