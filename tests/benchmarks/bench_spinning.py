@@ -5,7 +5,7 @@ Steps of a small ResNet on as many threads as there are cores, once with `GOMP_S
 processes a core. Baseline, in the same run: libgomp's own. To reach: 0.8 of its seconds beside busy
 processes, and no more than 1.15 of them on idle cores.
 
-    python tests/benchmarks/bench_spinning.py [--seconds 8] [--repeats 3]
+    python tests/benchmarks/bench_spinning.py [--seconds 8] [--repeats 3] [--busy 2 0]
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from table import Row, run
 
 from seedbed.cluster.connect import RAY_SETTINGS
 
-TOY = ("--seconds", "0.5", "--repeats", "1")
+TOY = ("--seconds", "0.5", "--repeats", "1", "--busy", "0")
 NEEDS = ()
 NAME = "GOMP_SPINCOUNT"
 CORES = os.cpu_count() or 1
@@ -59,7 +59,7 @@ def measured(seconds: float, **settings: str) -> float:
 
 
 @contextmanager
-def busy(count: int) -> Iterator[None]:
+def computing(count: int) -> Iterator[None]:
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -73,24 +73,22 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="of steps, each time (8)")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--busy", type=int, nargs="+", default=[2, 0], help="a core (2 0)")
     parser.add_argument("--steps-for", type=float, default=0.0, help="be a process that steps")
     options = parser.parse_args(arguments)
     if options.steps_for:
         steps(options.steps_for)
         return []
     rows = []
-    for where, count, goal in (
-        ("beside two busy processes a core", 2 * CORES, 0.8),
-        ("alone", 0, 1.15),
-    ):
+    for busy in options.busy:
         ours, theirs = [], []
-        with busy(count):
+        with computing(busy * CORES):
             for _ in range(options.repeats):
                 theirs.append(measured(options.seconds))
                 ours.append(measured(options.seconds, **{NAME: RAY_SETTINGS[NAME]}))
         ratio = statistics.median(ours) / statistics.median(theirs)
-        figure = f"a step on {CORES} threads, {where}"
-        rows.append(Row(figure, ratio, "libgomp's own waiting", goal))
+        figure = f"a step on {CORES} threads, {busy} busy processes a core"
+        rows.append(Row(figure, ratio, "libgomp's own waiting", 0.8 if busy else 1.15))
     return rows
 
 
