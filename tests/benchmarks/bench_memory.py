@@ -6,7 +6,7 @@ RssFile), the store by what Ray counts as used in it. Baselines: `task_bytes`, `
 `store_bytes` of `data/footprint.py`, the first of which is what a task asks of Ray. To reach:
 within 20 % of each: nothing is promised that is not there, and nothing kept that nobody uses.
 
-    python tests/benchmarks/bench_memory.py [--rows 10000] [--batch 4096] [--workers 8]
+    python tests/benchmarks/bench_memory.py [--rows 10000] [--batch 4096] [--workers 8] [--tasks 1]
 """
 
 from __future__ import annotations
@@ -128,13 +128,19 @@ def watched() -> Iterator[Peaks]:
 
 
 def read_all(
-    corpus: OpenCorpus, order: Order, span: Span, rendering: Rendering, still_seconds: float
+    corpus: OpenCorpus,
+    order: Order,
+    span: Span,
+    rendering: Rendering,
+    num_tasks: int,
+    still_seconds: float,
 ) -> Peaks:
     """What a rank does with its batches, but for training: it takes nothing for a while after the
     first (as one that compiles, or evaluates), until the stream stands still; and it copies."""
     before = private_bytes("self")
+    batches = stream(corpus.train, order, span, rendering, num_tasks=num_tasks)
     with watched() as peaks:
-        for step, columns in enumerate(stream(corpus.train, order, span, rendering)):
+        for step, columns in enumerate(batches):
             if step == 0:
                 peaks.wait(still_seconds)
             tensors = {
@@ -153,6 +159,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--batch", type=int, default=4_096)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--tasks", type=int, default=1, help="at a time (1)")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--still", type=float, default=8, help="seconds for the store to be full")
     options = parser.parse_args(arguments)
@@ -179,11 +186,11 @@ def main(arguments: Sequence[str]) -> list[Row]:
         planned = {
             "task": task_bytes(rendering, held),
             "rank": rank_bytes(rendering, options.batch // options.workers),
-            "store": store_bytes(rendering, rows, 1),
+            "store": store_bytes(rendering, rows, options.tasks),
         }
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=options.tasks + 1, include_dashboard=False, log_to_driver=False)
         try:
-            peaks = read_all(corpus, order, span, rendering, options.still)
+            peaks = read_all(corpus, order, span, rendering, options.tasks, options.still)
         finally:
             ray.shutdown()
     found_rows = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.cluster.layout import Layout
 from seedbed.cluster.memory import gigabytes
-from seedbed.data.footprint import WAITING_ROUNDS, row_bytes, store_bytes, taken_bytes
+from seedbed.data.footprint import row_bytes, store_bytes, taken_bytes
 from seedbed.data.render.render import Rendering
 from seedbed.errors import ResourceError
 from seedbed.plan.cohort import Cohort
@@ -58,7 +58,7 @@ class Stream:
             return f"all {self.everything:,} rows that it reads x {row}"
         tasks = f"{num_tasks} data task{'s' * (num_tasks != 1)}"
         return (
-            f"{tasks} x {WAITING_ROUNDS} rounds x {self.rows:,} rows x {row} + "
+            f"{tasks} x a round of {self.rows:,} rows x {row} + "
             f"{gigabytes(taken_bytes(self.rendering))} that it has taken"
         )
 

@@ -23,7 +23,7 @@ import ray
 import ray.data
 from ray._private.state import available_resources_per_node
 
-from seedbed.data.footprint import chunk_rows, task_bytes, waiting_bytes
+from seedbed.data.footprint import chunk_bytes, chunk_rows, limit_bytes, task_bytes
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
@@ -157,7 +157,7 @@ class _Datasets:
         rows = max(len(reads.picks) for reads in leg)
         # Each rank's dataset would take half of its node's store, whoever else is on it. Ray counts
         # what waits, and not what the rank has taken.
-        share = waiting_bytes(rendering, rows, self.num_tasks)
+        share = limit_bytes(rendering, rows, self.num_tasks)
         dataset = ray.data.from_items(plans, override_num_blocks=len(leg)).map_batches(
             task,
             batch_size=1,
@@ -167,6 +167,9 @@ class _Datasets:
             ray_remote_args_fn=self.placed,
         )
         dataset.context.execution_options.resource_limits = _limits(share // 2)
+        # A chunk is a block, and not a part of one: Ray waits until it has more than its target,
+        # and cuts what is half as large again, with a copy of all each time.
+        dataset.context.target_max_block_size = max(1, round(chunk_bytes(rendering) / 1.2))
         blocks = _blocks(dataset)
         return _Leg(leg, dataset, _limits(share), chain([next(blocks)], blocks))
 
