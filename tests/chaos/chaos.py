@@ -41,7 +41,7 @@ SCRIPT = str(Path(__file__).parent / "small_trials.py")
 NUM_CELLS, NUM_STEPS = 4, 100
 AWAY_SECONDS = 60.0  # how long a server is away
 DRIVER_SECONDS = 300.0  # in which a driver ends whose cluster is lost
-LAST_SECONDS = 1_200.0  # in which a study ends that is no longer disturbed
+LAST_SECONDS = 3_600.0  # on two cores, in which a study ends that is no longer disturbed
 
 
 class Chaos:
