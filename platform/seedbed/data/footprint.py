@@ -53,7 +53,7 @@ def limit_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
     no task whose output it has no budget for: with once what `num_tasks` render, one of two ran at
     a time (883 samples/s on two cores, 1,271 with twice that, 1,307 with four times; measured).
     """
-    return LIMIT_ROUNDS * num_tasks * rows * row_bytes(rendering)
+    return LIMIT_ROUNDS * waiting_bytes(rendering, rows, num_tasks)
 
 
 def waiting_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
