@@ -125,12 +125,12 @@ def test_data_tasks_have_the_cores_beside_a_gpu_and_others_up_to_sixteen(what: P
 
 def test_a_node_with_a_small_object_store_runs_fewer_data_tasks_and_says_so(what: Plan) -> None:
     small = gpu(4)
-    small = dataclasses.replace(small, resources={**small.resources, "object_store_memory": 60e6})
+    small = dataclasses.replace(small, resources={**small.resources, "object_store_memory": 40e6})
     layout = choose(what, what.cohorts, Asked(workers=4), cluster(small))
-    # A task's round is 1,024 x 8 / 4 rows of 32 x 32 x 3 + 12 x 8 bytes, and two of them wait; the
+    # A task's round is 1,024 x 8 / 4 rows of 32 x 32 x 3 + 12 x 8 bytes, and one of them waits; the
     # worker has taken three chunks of 2,048 rows.
     row = 32 * 32 * 3 + 12 * 8
-    assert layout.data_tasks == int((60e6 - 3 * 2048 * row) / (2 * 2048 * row)) == 3
+    assert layout.data_tasks == int((40e6 - 3 * 2048 * row) / (2048 * row)) == 3
     assert "room for 3 data tasks to a worker instead of 7" in layout.words
     assert choose(what, what.cohorts, Asked(workers=4), cluster(gpu(4))).data_tasks == 7
     rehearsed = choose(what, what.cohorts, Asked(workers=4), cluster(small), trains=False)
