@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.benchmarks.test_benchmarks import check_figures
 
 FOLDER = Path(__file__).parent
 # What a machine that only has a GPU may lack. None in `sys.modules` is an ImportError.
@@ -25,7 +26,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def lines(*arguments: str) -> list[dict[str, Any]]:
     code = WITHOUT.format(folder=str(FOLDER))
     command = [sys.executable, "-c", code, str(FOLDER / "bench_gpu.py"), "--toy"]
-    command += ["--precisions", "bf16,fp32", *arguments]
+    command += arguments
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -33,20 +34,28 @@ def lines(*arguments: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_it_runs_without_ray_and_says_that_open_clip_is_not_there(home: Path) -> None:
-    found = lines("--variants", "defilip", "--peak-tflops", "1")
+    found = lines("--variants", "defilip", "--peak-tflops", "1", "--precisions", "fp32")
     ours = [line for line in found if line["library"] == "seedbed"]
     theirs = [line for line in found if line["library"] == "open_clip"]
     assert {line["skipped"] for line in theirs} == {"open_clip is not installed"}
     kinds = {(x["tower"], x["precision"], x["compiled"], x["input"]) for x in ours}
-    assert len(kinds) == len(ours) == 16
+    assert len(kinds) == len(ours) == 8
     for line in ours:
         assert line["samples_per_second"] > 0 and line["batch"] == 8
         assert line["mfu"] > 0
 
 
 @pytest.mark.slow
+def test_beside_open_clip_it_gives_figures_that_have_goals(home: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    command = [sys.executable, str(FOLDER / "bench_gpu.py"), "--toy", "--rows-to", str(rows)]
+    subprocess.run([*command, "--variants", "clip", "--precisions", "bf16"], check=True)
+    check_figures(rows)
+
+
+@pytest.mark.slow
 def test_what_does_not_fit_into_the_budget_is_a_line_that_says_so(home: Path) -> None:
-    found = lines("--variants", "clip,slip", "--budget", "0")
+    found = lines("--variants", "clip,slip", "--budget", "0", "--precisions", "bf16,fp32")
     # Of two variants and open_clip's one, and on ViT-B/16 of CLIP's two, eager and compiled.
     assert len(found) == 2 * 2 * 2 * 3 + 2 * 2
     assert all("0 s of the budget are left" in line["skipped"] for line in found)

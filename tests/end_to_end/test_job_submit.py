@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fixtures.planning import Prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -33,12 +34,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Iterator[dict[str, str]]:
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, shapes: Path, prepared: Prepared
+) -> Iterator[dict[str, str]]:
     """`ray start --head` in the checkout, at the smoke scale; the environment to submit from."""
     port, dashboard, agent, metrics = free_ports(4)
     environment = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")} | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "SEEDBED_HOME": str(tmp_path_factory.mktemp("home")),
+        "SEEDBED_HOME": str(prepared(tmp_path_factory.mktemp("submit") / "home")),
         "SEEDBED_SCALE": "smoke",
         "SEEDBED_DATA": str(shapes),
         "RAY_worker_niceness": "0",  # as tests/conftest.py says

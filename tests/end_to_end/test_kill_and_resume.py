@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from tests.fixtures.planning import Prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -85,8 +86,11 @@ def learned(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory, shapes: Path, prepared: Prepared
+) -> Path:
     folder = tmp_path_factory.mktemp("whole")
+    prepared(folder / "home")
     done = start(folder, shapes)
     out, err = done.communicate(timeout=400)
     assert done.returncode == 0, err
@@ -129,14 +133,20 @@ def killed(folder: Path, shapes: Path, number: int) -> dict[str, float]:
     ],
 )
 def test_the_same_command_ends_with_the_same_numbers_and_repeats_nothing(
-    uninterrupted: Path, tmp_path: Path, shapes: Path, number: int
+    uninterrupted: Path,
+    tmp_path: Path,
+    shapes: Path,
+    head: Mapping[str, str],
+    prepared: Prepared,
+    number: int,
 ) -> None:
     folder = tmp_path / "cut"
+    prepared(folder / "home")
     before = killed(folder, shapes, number)
     assert 0 < len(before) < 4
     if number == signal.SIGTERM:
         assert "KILLED" in statuses(folder)
-    again = start(folder, shapes)
+    again = start(folder, shapes, joins=head)
     _, err = again.communicate(timeout=400)
     assert again.returncode == 0, err
     # A worker outlives its killed driver for a moment, and what it finishes counts as done.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tests.fixtures.planning import Prepared
 
 from seedbed.recall import recall
 
@@ -43,7 +44,6 @@ def run(
     environment = os.environ | {
         "SEEDBED_HOME": str(folder / "home"),
         "SEEDBED_STORAGE": str(folder / "results"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         **joins,
     }
     return subprocess.run(
@@ -57,8 +57,11 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str]) -> Path:
+def rehearsed(
+    tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str], prepared: Prepared
+) -> Path:
     folder = tmp_path_factory.mktemp("labels")
+    prepared(folder / "home")
     (folder / "weights.py").write_text(STUDY)
     done = run(folder, "weights.py", "--rehearse", joins=head)
     assert done.returncode == 0, done.stderr
@@ -77,13 +80,15 @@ def test_a_report_from_mlflow_has_every_level_once(rehearsed: Path) -> None:
     assert len(rows) == 8 and {row["status"] for row in rows} == {"completed"}
     assert sorted({float(row["w"]) for row in rows}) == WEIGHTS
     assert {int(row["lr"]) for row in rows} == {2**53, 2**53 + 1}
-    table = recall("weights_rehearsal", tracking_uri=f"sqlite:///{rehearsed / 'mlflow.db'}").trials
+    table = recall(
+        "weights_rehearsal", tracking_uri=f"sqlite:///{rehearsed / 'home' / 'mlflow.db'}"
+    ).trials
     assert list(table["w"].cat.categories) == WEIGHTS
     assert table.groupby(["w", "lr"], observed=True).size().tolist() == [1] * 8
 
 
 def test_runs_carry_a_level_as_it_is_written_everywhere(rehearsed: Path) -> None:
-    client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{rehearsed / 'home' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("weights_rehearsal")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`seedbed.kind` = 'trial'")
@@ -102,7 +107,7 @@ def test_a_report_that_fails_leaves_no_run_behind_that_says_it_is_running(
     done = run(rehearsed, "weights.py", "--rehearse")
     record.write_text(whole)
     assert done.returncode == 2 and "its record says 75" in done.stderr, done.stderr
-    client = MlflowClient(f"sqlite:///{rehearsed / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{rehearsed / 'home' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("weights_rehearsal")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.fixtures.planning import Prepared
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(600)]
 STUDY = """
@@ -41,11 +42,11 @@ SURFACE = {"mean": 0.3, "effects": {"depth=2": 0.02}, "noise": 0.006, "random_st
 
 
 def test_a_study_screens_its_candidates_and_adds_seeds_until_it_is_decided(
-    tmp_path: Path, head: Mapping[str, str]
+    tmp_path: Path, head: Mapping[str, str], prepared: Prepared
 ) -> None:
     (tmp_path / "tiny.py").write_text(STUDY)
     (tmp_path / "surface.json").write_text(json.dumps(SURFACE))
-    environment = os.environ | {"SEEDBED_HOME": str(tmp_path / "home"), **head}
+    environment = os.environ | {"SEEDBED_HOME": str(prepared(tmp_path / "home")), **head}
     command = [sys.executable, str(tmp_path / "tiny.py"), "--scale", "smoke"]
     command += ["--rehearse", str(tmp_path / "surface.json")]
 

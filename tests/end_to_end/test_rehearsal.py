@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from tests.fixtures.planning import Prepared
 
 from seedbed.exits import MISSING, PASSING
 from seedbed.recall import recall
@@ -41,7 +42,6 @@ def rehearse(
     environment = os.environ | {
         "SEEDBED_HOME": str(folder / "home"),
         "SEEDBED_STORAGE": str(folder / "results"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         **joins,
     }
     surface = folder / "surface.json"
@@ -54,10 +54,11 @@ def rehearse(
 
 @pytest.fixture(scope="module")
 def rehearsed(
-    tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str]
+    tmp_path_factory: pytest.TempPathFactory, head: Mapping[str, str], prepared: Prepared
 ) -> tuple[Path, list[str]]:
     """The folder of a study that was rehearsed twice, and what each time printed."""
     folder = tmp_path_factory.mktemp("rehearsal")
+    prepared(folder / "home")
     first = rehearse(folder, joins=head)
     assert first.returncode == PASSING, first.stderr  # workers were lost, as the surface says
     second = rehearse(folder, joins=head)
@@ -74,7 +75,7 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 def test_nothing_is_read_and_nothing_is_trained(rehearsed: tuple[Path, list[str]]) -> None:
     folder, printed = rehearsed
     assert "none is read: a rehearsal" in printed[0]
-    assert not (folder / "home").exists() or not list((folder / "home").glob("demo*"))
+    assert not list((folder / "home").glob("demo*"))
     assert not list((folder / "results").rglob("model.*"))
 
 
@@ -118,7 +119,7 @@ def test_claims_are_judged_by_what_was_planted(rehearsed: tuple[Path, list[str]]
 
 def test_mlflow_has_it_apart_from_what_was_trained(rehearsed: tuple[Path, list[str]]) -> None:
     folder, _ = rehearsed
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = f"sqlite:///{folder / 'home' / 'mlflow.db'}"
     client = MlflowClient(uri)
     names = {experiment.name for experiment in client.search_experiments()}
     assert "text_encoder_depth_rehearsal" in names and "text_encoder_depth" not in names

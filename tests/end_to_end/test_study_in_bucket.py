@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.fixtures.planning import Prepared
 
 from seedbed.storage import s3 as store
 from seedbed.storage.objects import read_object, write_object
@@ -52,9 +53,14 @@ def trials(content: bytes, folder: Path) -> pd.DataFrame:
 
 
 def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
-    s3: dict[str, str], head: Mapping[str, str], shapes: Path, tmp_path: Path
+    s3: dict[str, str],
+    head: Mapping[str, str],
+    shapes: Path,
+    tmp_path: Path,
+    prepared: Prepared,
 ) -> None:
     (tmp_path / "study.py").write_text(STUDY)
+    prepared(tmp_path / "home")
     for path in sorted(shapes.glob("*.tar")):
         write_object(f"s3://corpus/shapes/{path.name}", path.read_bytes())
     there = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")

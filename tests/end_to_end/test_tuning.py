@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from tests.fixtures.planning import Prepared
 
 from seedbed.plan.plan import plan
 from seedbed.plan.tuned import Tuned
@@ -72,11 +73,15 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def tuned(
-    tmp_path_factory: pytest.TempPathFactory, shapes: Path, head: Mapping[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    shapes: Path,
+    head: Mapping[str, str],
+    prepared: Prepared,
 ) -> tuple[Path, dict[str, dict[str, Any]], str]:
     """The folder of a study that was killed in its search and started again; what was recorded
     before, and what the second start printed."""
     folder = tmp_path_factory.mktemp("tuned")
+    prepared(folder / "home")
     driver = started(folder, shapes, head)
     for _ in range(1800):
         if records(folder):
