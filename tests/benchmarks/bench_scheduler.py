@@ -2,7 +2,8 @@
 
 Baseline, in the same run and on the same Ray: Ray Tune's own grid of as many trials that report
 once and end, as many at a time. Ours go the whole way: cohorts, worker groups, records in a
-folder, the ledger. To reach: at most half of Tune's seconds.
+folder, the ledger. To reach: at most half of Tune's seconds. Tune is stopped at three times ours,
+so that it all ends within the hour: the ratio is then at least as good as is said.
 
     python tests/benchmarks/bench_scheduler.py [--trials 1000] [--many 10000]
 """
@@ -27,6 +28,7 @@ from table import Row, run
 TOY = ("--trials", "20", "--many", "40")
 NEEDS = ("long", "ray")
 COHORT_SIZE = 8
+TIMES = 3  # of our seconds, at which Tune is stopped
 SEEDS = 10
 CPUS = 2  # that Ray counts: a worker and its data task
 
@@ -75,8 +77,8 @@ def by_cohorts(num_trials: int) -> float:
     return seconds
 
 
-def by_tune(num_trials: int, *, reuse_actors: bool) -> float:
-    """Seconds of Ray Tune's own grid of trials that report once."""
+def by_tune(num_trials: int, *, reuse_actors: bool, most_seconds: float) -> tuple[float, int]:
+    """Seconds of Ray Tune's own grid of trials that report once, and how many ended by then."""
     import ray.tune
 
     def no_op(config: dict[str, Any]) -> None:
@@ -88,12 +90,25 @@ def by_tune(num_trials: int, *, reuse_actors: bool) -> float:
             # As many at a time as there are cohorts: one worker and its data task each.
             ray.tune.with_resources(no_op, {"cpu": CPUS}),
             param_space={"number": ray.tune.grid_search(list(range(num_trials)))},
-            tune_config=ray.tune.TuneConfig(reuse_actors=reuse_actors),
+            tune_config=ray.tune.TuneConfig(reuse_actors=reuse_actors, time_budget_s=most_seconds),
             run_config=ray.tune.RunConfig(storage_path=folder, verbose=0),
         ).fit()
         seconds = time.perf_counter() - began
-    assert len(results) == num_trials and not results.num_errors
-    return seconds
+    assert not results.num_errors
+    ended = sum(1 for result in results if "value" in (result.metrics or {}))
+    assert ended == num_trials or seconds >= most_seconds, (ended, seconds)
+    return seconds, ended
+
+
+def against(
+    name: str, ours: float, tune: tuple[float, int], num_trials: int, what: str, goal: float | None
+) -> Row:
+    """Our share of Tune's seconds; of what it was given, where it did not come to its end."""
+    seconds, ended = tune
+    print(f"{num_trials:,} trials: ours {ours:.0f} s; {what}: {ended:,} in {seconds:.0f} s")
+    if ended < num_trials:
+        name, what = f"{name}, at most", f"{what}, cut off at {ended:,}"
+    return Row(name, ours / seconds, what, goal)
 
 
 def start_ray() -> None:
@@ -144,16 +159,15 @@ def main(arguments: Sequence[str]) -> list[Row]:
     few, many = driver_of(COHORT_SIZE * 2), driver_of(options.many)
     start_ray()
     ours = by_cohorts(options.trials)
-    tune = by_tune(options.trials, reuse_actors=False)
-    reusing = by_tune(options.trials, reuse_actors=True)
-    print(f"{options.trials:,} trials: by cohorts {ours:.0f} s, by Tune {tune:.0f} s, ", end="")
-    print(f"by Tune with actors that are used again {reusing:.0f} s")
+    most = TIMES * ours
+    tune = by_tune(options.trials, reuse_actors=False, most_seconds=most)
+    reusing = by_tune(options.trials, reuse_actors=True, most_seconds=most)
     name = f"{options.trials:,} trials that do nothing, seconds"
     drivers = f"driver of {options.many:,} trials"
     memory = many["megabytes"] - few["megabytes"]
     return [
-        Row(name, ours / tune, "Ray Tune's own grid", 0.5),
-        Row(name, ours / reusing, "the same with reuse_actors"),
+        against(name, ours, tune, options.trials, "Ray Tune's own grid", 0.5),
+        against(name, ours, reusing, options.trials, "the same with reuse_actors", None),
         Row(f"{drivers}: time", many["seconds"], "", unit="s"),
         Row(f"{drivers}: CPU time", many["busy"], "", unit="s"),
         Row(f"{drivers}: memory beyond one of 16", memory, "", unit="MB"),

@@ -146,7 +146,7 @@ def test_from_no_nodes_one_is_started_examined_and_given_back_and_none_is_waited
     assert until(is_alone), ray.nodes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_node_stays_as_long_as_it_is_examined(
     scaling_head: Callable[[Mapping[str, Any]], str],
