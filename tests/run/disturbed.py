@@ -132,11 +132,11 @@ def run(
 
 
 def learned(record: TrialRecord) -> dict[str, Any]:
-    """What a record says of learning: all but its time and its layout."""
+    """What a record says of learning: all but its time, its layout and its retries."""
     values = record.to_json()
     timed = ("seconds", "hours")
     metrics = {n: v for n, v in record.metrics.items() if not any(word in n for word in timed)}
-    return {n: v for n, v in values.items() if n not in ("metrics", "layout")} | metrics
+    return {n: v for n, v in values.items() if n not in ("metrics", "layout", "attempt")} | metrics
 
 
 def weights(what: Plan, results: str) -> dict[str, dict[str, torch.Tensor]]:
