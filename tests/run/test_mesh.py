@@ -43,27 +43,24 @@ def weights(folder: Path, what: Plan) -> dict[str, dict[str, Any]]:
     }
 
 
-def assert_same(found: dict[str, dict[str, Any]], oracle: dict[str, dict[str, Any]]) -> None:
-    assert found.keys() == oracle.keys() and len(found) == 4
-    for cell, theirs in oracle.items():
-        assert theirs.keys() == found[cell].keys()
+def assert_same(a: dict[str, dict[str, Any]], b: dict[str, dict[str, Any]]) -> None:
+    assert a.keys() == b.keys() and len(a) == 4
+    for cell, theirs in a.items():
+        assert theirs.keys() == b[cell].keys()
         for name, tensor in theirs.items():
-            assert torch.equal(tensor, found[cell][name]), (cell, name)
+            assert torch.equal(tensor, b[cell][name]), (cell, name)
 
 
 @pytest.fixture(scope="module")
 def alone(
-    undisturbed: Undisturbed, shapes: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: None, shapes: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
-    """The first and the last of four variants by themselves, and the others as one worker has them,
-    which trains all four."""
+    """Each variant in a cohort of its own."""
     folder = tmp_path_factory.mktemp("alone")
-    ends = {**FOUR_DEPTHS, "depths": FOUR_DEPTHS["depths"][::3]}
-    what = small_plan(shapes, **ends, cohort_size=1)
-    assert len(what.cohorts) == 2
+    what = small_plan(shapes, **FOUR_DEPTHS, cohort_size=1)
+    assert len(what.cohorts) == 4
     assert run_study(what, folder).missing(what.trials) == []
-    together, *_, kept = undisturbed
-    return weights(kept, together) | weights(folder, what)
+    return weights(folder, what)
 
 
 def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
