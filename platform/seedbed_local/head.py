@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ from seedbed_local.service import Service, free_ports
 BIN = Path(sys.executable).parent
 HEAD_ID = "f" * 51 + "00000"  # the provider counts its nodes on from here
 PORTS = ("ray", "dashboard", "agent", "metrics")
+STARTED = b"Ray runtime started"  # what `ray start` says then
 
 
 class RayHead(Service):
@@ -49,6 +49,7 @@ class RayHead(Service):
         super().__init__(folder, marks)
         self.config, self.cwd, self.temp = config, checkout, temp
         self.env, self.token_path, self.dashboard = dict(env), token_path, dashboard
+        self._said_before = 0  # bytes of the log, when it was launched last
         free = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.ports = free | {name: port for name, port in (ports or {}).items() if port}
 
@@ -123,12 +124,15 @@ class RayHead(Service):
         whole = {**BASE_READONLY_CONFIG, **self.config, "provider": provider}
         whole.setdefault("cluster_name", f"local-{secrets.token_hex(4)}")
         self._config_path.write_text(json.dumps(whole))  # which is YAML as well
+        self._said_before = self.log.stat().st_size if self.log.exists() else 0
         super().launch()
 
     def is_up(self) -> bool:
+        # Its own node is there, too: a driver that comes before waits for ever where it never is.
+        if STARTED not in self.log.read_bytes()[self._said_before :]:
+            return False
         if not self.dashboard:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.ports["ray"])) == 0
+            return True
         request = urllib.request.Request(f"{self.jobs}/api/jobs/")
         if self.token_path is not None:
             request.add_header("Authorization", f"Bearer {self.token_path.read_text().strip()}")

@@ -118,7 +118,10 @@ def on_mesh(world: int, options: argparse.Namespace) -> float:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(work, args=(world, port, options, folder), nprocs=world)
+        # On a GPU workers may not be forked; on CPUs they need not import all anew.
+        how = "fork" if options.device == "cpu" else "spawn"
+        arguments = (world, port, options, folder)
+        mp.start_processes(work, args=arguments, nprocs=world, start_method=how)
         told = [np.load(Path(folder) / f"{rank}.npy") for rank in range(world)]
     shares = {}
     for rank, (whole, own, waited) in enumerate(told):

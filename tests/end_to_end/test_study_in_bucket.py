@@ -18,7 +18,6 @@ from seedbed.track.mlflow.reader import read_artifact
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray]
 
-PRIVATE: Mapping[str, str] = {"RAY_AUTH_MODE": "disabled"}
 STUDY = """
 from seedbed import Factor, Recipe, Study, main
 from seedbed.variants import CLIP
@@ -38,7 +37,7 @@ if __name__ == "__main__":
 
 
 def run(
-    folder: Path, *arguments: str, joins: Mapping[str, str] = PRIVATE
+    folder: Path, joins: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "study.py", "--scale", "smoke", "--set", "corpus.caption=txt"]
     environment = os.environ | {"SEEDBED_HOME": str(folder / "home"), **joins}
@@ -63,10 +62,11 @@ def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
     prepared(tmp_path / "home")
     for path in sorted(shapes.glob("*.tar")):
         write_object(f"s3://corpus/shapes/{path.name}", path.read_bytes())
-    there = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
+    bucket = ("--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
+    there = run(tmp_path, head, *bucket)
     assert there.returncode == 0, there.stderr
     local = ("--data", str(shapes), "--storage", str(tmp_path / "results"))
-    here = run(tmp_path, *local, joins=head)
+    here = run(tmp_path, head, *local)
     assert here.returncode == 0, here.stderr
     kept = [entry.uri for entry in store.files("s3://corpus/results/from_a_bucket/", deep=True)[0]]
     (found,) = [uri for uri in kept if uri.endswith("report/trials.csv")]
@@ -83,5 +83,5 @@ def test_a_study_reads_a_bucket_and_writes_one_and_learns_the_same(
         assert told == read_object(uri)
     assert not any(uri.endswith("driver.lock") for uri in kept)
     assert "report  s3://corpus/results/from_a_bucket/" in there.stdout
-    again = run(tmp_path, "--data", "s3://corpus/shapes", "--storage", "s3://corpus/results")
+    again = run(tmp_path, head, *bucket)
     assert again.returncode == 0 and "2 done already" in again.stderr

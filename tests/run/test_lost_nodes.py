@@ -140,7 +140,9 @@ def test_with_notice_no_step_is_lost_and_without_only_those_since_the_last_check
         cluster.add_node(num_cpus=1)
 
 
-@pytest.mark.parametrize("asked", [Asked(4, 1), Asked(2, 2)], ids=["4 x 1", "1 x 2"])
+@pytest.mark.parametrize(
+    "asked", [Asked(4, 1), Asked(2, 2), Asked(4, 2)], ids=["4 x 1", "1 x 2", "2 x 2"]
+)
 def test_workers_on_nodes_of_their_own_see_the_same_batches_and_learn_the_same(
     cluster: Cluster, what: Plan, undisturbed: Whole, tmp_path: Path, asked: Asked
 ) -> None:
