@@ -181,6 +181,7 @@ def test_from_no_gpus_a_cluster_becomes_what_was_said_of_it(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_cohort_runs_on_nodes_that_were_not_there_when_it_was_laid_out(
     scaling_head: Callable[[Mapping[str, Any]], str], shapes: Path, tmp_path: Path

@@ -69,12 +69,9 @@ def rehearsed(
 
 
 def test_a_report_from_mlflow_has_every_level_once(rehearsed: Path) -> None:
-    for command in (
-        ("weights.py", "--rehearse", "--report"),
-        ("-m", "seedbed.commands.seedbed", "report", "weights_rehearsal", "--out", "again"),
-    ):
-        done = run(rehearsed, *command)
-        assert done.returncode == 0, done.stderr
+    command = ("-m", "seedbed.commands.seedbed", "report", "weights_rehearsal", "--out", "again")
+    done = run(rehearsed, *command)
+    assert done.returncode == 0, done.stderr
     with (rehearsed / "again" / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and {row["status"] for row in rows} == {"completed"}

@@ -128,16 +128,14 @@ def test_killed_on_two_workers_then_cut_off_and_ended_on_four_it_has_the_same_bi
     assert_same(weights(tmp_path, what), alone)
 
 
-@pytest.mark.parametrize(
-    "groups", [pytest.param((2,), id="2"), pytest.param((2, 4), id="2, 4", marks=pytest.mark.long)]
-)
-def test_cut_off_on_several_workers_and_ended_on_one_it_has_the_same_bits(
-    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path, groups: tuple[int, ...]
+@pytest.mark.long
+def test_cut_off_on_two_workers_then_on_four_and_ended_on_one_it_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
 ) -> None:
     what = small_plan(shapes, **FOUR_DEPTHS)
     cohorts = tmp_path / "results" / "cohorts"
     reached = [0]
-    for num_workers in groups:
+    for num_workers in (2, 4):
         ledger = Interrupting(cohorts, after=8)
         asked = Asked(num_workers)
         cut = run_study(what, tmp_path, asked=asked, ledger=ledger, checkpoint_seconds=0)
