@@ -23,6 +23,7 @@ import ray
 import ray.data
 from ray._private.state import available_resources_per_node
 
+from seedbed.data.cutting import batches
 from seedbed.data.footprint import chunk_bytes, chunk_rows, limit_bytes, task_bytes
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
@@ -67,21 +68,8 @@ def stream(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     datasets = _Datasets(rendering, num_tasks, task_cpus, assets, retry_seconds, placed)
-    local = span.batch // span.world
-    rest: Columns | None = None
-    for block in datasets.blocks(_planned_ahead(_legs(rows, order, span))):
-        first, size = 0, len(block["id"])
-        if rest is not None:
-            first = local - len(rest["id"])
-            rest = _joined(rest, _part(block, 0, first))
-            if len(rest["id"]) < local:
-                continue
-            yield rest
-        # Batches inside a block are views of it.
-        while first + local <= size:
-            yield _part(block, first, first + local)
-            first += local
-        rest = _part(block, first, size) if first < size else None
+    blocks = datasets.blocks(_planned_ahead(_legs(rows, order, span)))
+    yield from batches(blocks, span.batch // span.world)
 
 
 def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
@@ -222,11 +210,3 @@ def _aside(work: Callable[[], T]) -> Future[T]:
 
     Thread(target=run, name="ahead", daemon=True).start()
     return future
-
-
-def _part(columns: Columns, first: int, last: int) -> Columns:
-    return {name: column[first:last] for name, column in columns.items()}
-
-
-def _joined(first: Columns, second: Columns) -> Columns:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}
