@@ -20,7 +20,8 @@ from tests.fixtures.planning import Prepared
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 NO_RAY: Mapping[str, str] = {}  # a private one
-STUDY = """
+NUM_STEPS = 24
+STUDY = f"""
 from seedbed import Factor, Recipe, Study, main
 from seedbed.variants import CLIP
 
@@ -31,7 +32,7 @@ study = Study(
     factors=(Factor("depth", at="text.layers", levels=(1, 2)),),
     responses=("zeroshot/top1_of_100", "cost/device_hours"),
     seeds=2,
-    scales={"smoke": {"budget.samples": 24 * 64, "image.name": "test_resnet"}},
+    scales={{"smoke": {{"budget.samples": {NUM_STEPS} * 64, "image.name": "test_resnet"}}}},
 )
 
 if __name__ == "__main__":

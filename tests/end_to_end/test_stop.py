@@ -19,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from test_kill_and_resume import start
+from test_kill_and_resume import NUM_STEPS, start
 
 STEPS = 2_000
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
@@ -78,11 +78,11 @@ def test_ctrl_c_says_at_once_what_it_does_and_the_next_start_from_which_step_it_
 
     # That it ends with the same numbers is shown where drivers are killed.
     again = start(folder, shapes, joins=head)
-    said = read_until(again, " of 40: ", 240)
+    said = read_until(again, f" of {NUM_STEPS}: ", 240)
     again.kill()
     again.communicate(timeout=60)
-    found = re.findall(r"goes on from step (\d+) of 40: (.*)", said)
-    assert found and all(0 < int(step) < 40 for step, _ in found)
+    found = re.findall(rf"goes on from step (\d+) of {NUM_STEPS}: (.*)", said)
+    assert found and all(0 < int(step) < NUM_STEPS for step, _ in found)
     assert all("depth=1" in names and "depth=2" in names for _, names in found)
 
 
