@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.data.render.memory import POOLED_BYTES, Memory
 from seedbed.data.render.render import Columns
-
-# Of a column: malloc gives smaller memory again by itself.
-POOLED_BYTES = 1_000_000
 
 
 def batches(blocks: Iterator[Columns], rows: int) -> Iterator[Columns]:
@@ -21,7 +18,7 @@ def batches(blocks: Iterator[Columns], rows: int) -> Iterator[Columns]:
     One that lies in a block is a view of it. Another is a copy, in memory that is used again once
     nobody holds it.
     """
-    memory = _Memory()
+    memory = Memory()
     rest: list[Columns] = []  # less than a batch
     held = 0
     for block in blocks:
@@ -37,35 +34,15 @@ def batches(blocks: Iterator[Columns], rows: int) -> Iterator[Columns]:
             held += size - first
 
 
-class _Memory:
-    """Memory for arrays, used again when they and all views of them are gone.
-
-    The pages of fresh memory cost the copy of a batch of pictures as much again (measured).
-    """
-
-    def __init__(self) -> None:
-        self._free: list[bytearray] = []
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array of anything."""
-        size = int(np.prod(shape)) * dtype.itemsize
-        found = [n for n, memory in enumerate(self._free) if len(memory) == size]
-        memory = self._free.pop(found[0]) if found else bytearray(size)
-        array = np.frombuffer(memory, dtype)
-        # A view's base is this array, not its memory, since that is none.
-        weakref.finalize(array, self._free.append, memory).atexit = False
-        return array.reshape(shape)
-
-
 def _part(columns: Columns, first: int, last: int) -> Columns:
     return {name: column[first:last] for name, column in columns.items()}
 
 
-def _joined(parts: list[Columns], memory: _Memory) -> Columns:
+def _joined(parts: list[Columns], memory: Memory) -> Columns:
     return {name: _concatenated([part[name] for part in parts], memory) for name in parts[0]}
 
 
-def _concatenated(parts: list[NDArray[Any]], memory: _Memory) -> NDArray[Any]:
+def _concatenated(parts: list[NDArray[Any]], memory: Memory) -> NDArray[Any]:
     dtype = np.result_type(*parts) if parts[0].dtype.kind != "O" else parts[0].dtype
     if dtype.kind == "O" or sum(part.nbytes for part in parts) < POOLED_BYTES:
         return np.concatenate(parts)

@@ -25,7 +25,7 @@ import ray.data
 from ray._private.state import available_resources_per_node
 
 from seedbed.data.cutting import batches
-from seedbed.data.footprint import chunk_bytes, chunk_rows, limit_bytes, task_bytes
+from seedbed.data.footprint import chunk_rows, limit_bytes, row_bytes, task_bytes
 from seedbed.data.order import Order
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
@@ -73,9 +73,11 @@ def stream(
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    datasets = _Datasets(rendering, num_tasks, task_cpus, assets, retry_seconds, placed)
+    local = span.batch // span.world
+    chunk = chunk_rows(rendering, local)
+    datasets = _Datasets(rendering, chunk, num_tasks, task_cpus, assets, retry_seconds, placed)
     blocks = datasets.blocks(_planned_ahead(_legs(rows, order, span)))
-    yield from batches(blocks, span.batch // span.world)
+    yield from batches(blocks, local)
 
 
 def _legs(rows: Rows, order: Order, span: Span) -> Iterator[list[Reads]]:
@@ -101,9 +103,10 @@ def _planned_ahead(legs: Iterator[list[Reads]]) -> Iterator[list[Reads]]:
 
 @dataclass(frozen=True)
 class _Datasets:
-    """Runs legs as datasets; the fields are as at `stream`."""
+    """Runs legs as datasets of blocks of `chunk` rows; the other fields are as at `stream`."""
 
     rendering: Rendering
+    chunk: int
     num_tasks: int
     task_cpus: float
     assets: Mapping[str, Any]
@@ -136,7 +139,7 @@ class _Datasets:
         leg = next(legs, None)
         if leg is None:
             return None
-        rendering, chunk = self.rendering, chunk_rows(self.rendering)
+        rendering, chunk = self.rendering, self.chunk
         assets, retry_seconds = self.assets, self.retry_seconds
 
         def task(item: dict[str, Any]) -> Iterator[Columns]:
@@ -163,7 +166,7 @@ class _Datasets:
         dataset.context.execution_options.resource_limits = _limits(share // 2)
         # A chunk is a block, and not a part of one: Ray waits until it has more than its target,
         # and cuts what is half as large again, with a copy of all each time.
-        dataset.context.target_max_block_size = max(1, round(chunk_bytes(rendering) / 1.2))
+        dataset.context.target_max_block_size = max(1, round(chunk * row_bytes(rendering) / 1.2))
         blocks = _blocks(dataset)
         return _Leg(leg, dataset, _limits(share), chain([next(blocks)], blocks))
 

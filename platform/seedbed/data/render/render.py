@@ -23,12 +23,15 @@ from seedbed.data.render.augmentation import Asset
 from seedbed.data.render.caption import EDA
 from seedbed.data.render.image import CenterCrop, ImageAugmentation, sample_rng
 from seedbed.data.render.masking import Masking
+from seedbed.data.render.memory import Memory
 from seedbed.data.rounds import Span, rounds
 from seedbed.data.rows import Rows
 from seedbed.data.views import TEXT, TEXT_AUG, TEXT_MASKED, View
 from seedbed.errors import SampleFault
 
 Columns = dict[str, NDArray[Any]]
+PIXEL = np.dtype(np.uint8)
+MEMORY = Memory()  # a process renders chunk after chunk of one size
 TEST_ROWS = 512  # of a test set that are held as they were read, at a time
 TEST_THREADS = 8  # that decode them: nothing else runs yet, and decoding leaves Python's lock
 
@@ -88,7 +91,7 @@ def columns(
     """Arrays of `samples` as described at `render`; `epoch` is that of all, or of each [n]."""
     n, size = len(samples), rendering.image_size
     epochs = np.broadcast_to(epoch, n).tolist()
-    images = {view: np.zeros((n, size, size, 3), np.uint8) for view in rendering.images}
+    images = {view: MEMORY.array((n, size, size, 3), PIXEL) for view in rendering.images}
     captions, faults = [""] * n, [""] * n
     for i, (number, shard, sample) in enumerate(samples):
         try:
@@ -98,6 +101,8 @@ def columns(
                 rng = sample_rng(rendering.seed, number, epochs[i], view.name)
                 images[view][i] = augmentation(picture, size, rng)
         except SampleFault as fault:
+            for array in images.values():
+                array[i] = 0
             captions[i], faults[i] = "", Fault(shard, sample.key, str(fault)).line
     out: Columns = {view.name: array for view, array in images.items()}
     out |= _texts([number for number, _, _ in samples], captions, rendering, epochs)
