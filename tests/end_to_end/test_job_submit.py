@@ -55,6 +55,7 @@ def cluster(
                 f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1",
                 f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}",
                 f"--temp-dir={short}", "--num-cpus=2", "--disable-usage-stats",
+                "--include-log-monitor=false",
             ],
             cwd=ROOT, env=environment | {"TMPDIR": short}, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -210,15 +210,15 @@ def test_half_precision_gives_the_same_loss_within_five_percent(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("objective", "tower"),
     [
-        # More inputs are more graphs, and each takes a core ten seconds.
         pytest.param(CLIP, RESNET, id="clip-resnet"),
-        pytest.param(DEFILIP, RESNET, id="defilip-resnet", marks=pytest.mark.long),
-        pytest.param(DEFILIP, VIT, id="defilip-vit", marks=pytest.mark.long),
+        pytest.param(DEFILIP, RESNET, id="defilip-resnet"),
+        pytest.param(DEFILIP, VIT, id="defilip-vit"),
     ],
 )
 def test_compiled_towers_give_the_same_loss_within_1e_4(

@@ -14,7 +14,7 @@ CHUNK_ROWS = 2_048
 PROCESS_BYTES = 250_000_000  # of a task's process: Ray's modules and ours
 TASK_CHUNKS = 4  # as arrays, and in what Ray makes of them on their way to the store
 RANK_BYTES = 60_000_000  # of a rank's process: what Ray Data needs to run a dataset
-RANK_CHUNKS, RANK_BATCHES = 1, 3  # on its way out of the store; joined, once more, and as tensors
+RANK_BATCHES = 3  # joined, once more, and as tensors; what is not joined lies in the store
 LIMIT_ROUNDS = 2  # of each task, in Ray's limit: it fills half of it
 READ_CHUNKS = 3  # by the rank: one that is being cut into batches, and two ahead
 
@@ -49,7 +49,7 @@ def task_bytes(rendering: Rendering, held: int) -> int:
 def rank_bytes(rendering: Rendering, rows: int) -> int:
     """Of a rank, beside its models, for batches of `rows` of its own."""
     batches = RANK_BATCHES * rows * row_bytes(rendering)
-    return RANK_BYTES + RANK_CHUNKS * chunk_bytes(rendering) + batches
+    return RANK_BYTES + batches
 
 
 def limit_bytes(rendering: Rendering, rows: int, num_tasks: int) -> int:
