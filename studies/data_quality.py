@@ -61,7 +61,6 @@ study = Study(
     seeds=3,
     scales={
         "demo": {"image.name": "resnet50_clip"},
-        "smoke": {"image.name": "resnet50_clip"},
         "small": {"corpus.uri": "demo:icons", "corpus.take": 18_000},
     },
 )

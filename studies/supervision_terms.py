@@ -23,7 +23,7 @@ study = Study(
     responses=("zeroshot/top1_of_100", "zeroshot/top1", "zeroshot/top5", "cost/device_hours"),
     # Two are enough: every effect is a difference of means over eight cells.
     seeds=2,
-    scales={"demo": {"image.name": "resnet50_clip"}, "smoke": {"image.name": "resnet50_clip"}},
+    scales={"demo": {"image.name": "resnet50_clip"}},
 )
 
 if __name__ == "__main__":

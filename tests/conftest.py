@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
+from seedbed.collecting import seldom
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
@@ -34,6 +35,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 # As many processes as cores share the tests: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as seedbed.cluster.connect says
+seldom()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Several processes of tests ignore Ctrl-C, and so would all that they start: what a stop
     # does could not be tested.

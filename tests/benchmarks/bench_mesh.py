@@ -30,7 +30,7 @@ from table import Row, run
 from conftest import shape_shards
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.choice import choose
-from seedbed.cluster.connect import RAY_SETTINGS
+from seedbed.cluster.connect import PRIVATE_SETTINGS, RAY_SETTINGS
 from seedbed.cluster.layout import Layout
 from seedbed.data.opening import open_corpora
 from seedbed.plan.plan import Plan, plan
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str]) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         shapes = shape_shards(Path(folder) / "shapes", options.pairs)
         what = study_plan(shapes, options.variants, options.samples)
-        os.environ.update(RAY_SETTINGS)
+        os.environ.update(RAY_SETTINGS | PRIVATE_SETTINGS)
         # Two workers that are asked for have a core each, and their data tasks one more.
         ray.init(
             address="local",

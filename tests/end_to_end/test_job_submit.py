@@ -118,7 +118,7 @@ def test_submitted_with_a_working_dir_it_finds_the_same_trials(cluster: dict[str
 CHANGES = {
     'name="text_encoder_depth"': 'name="changed_here"',
     "levels=(1, 3, 6, 12)": "levels=(3, 12)",
-    '"smoke": {': '"smoke": {"budget.samples": 640, ',
+    "scales={": 'scales={"smoke": {"budget.samples": 640}, ',
 }
 
 

@@ -30,9 +30,12 @@ RAY_SETTINGS = {
     # (tests/benchmarks/bench_spinning.py).
     "GOMP_SPINCOUNT": "1000",
 }
-# A private Ray is one node, whose end is the driver's too: nobody would act on notice of it, and
-# the actor that waits for it takes each group of workers 1.7 s of a core to start (measured).
-PRIVATE_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+PRIVATE_SETTINGS = {
+    # A private Ray is one node, whose end is the driver's too: nobody would act on notice of it,
+    # and the actor that waits for it takes each group of workers 1.7 s of a core (measured).
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_preload_python_modules": "seedbed.cluster.preloaded",
+}
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 OPEN = "whoever can reach an open Ray can run code on it, and read what it reads"
 PROBE_SECONDS = 5.0

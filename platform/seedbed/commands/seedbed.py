@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import seedbed.commands
+from seedbed.collecting import seldom
 from seedbed.errors import SeedbedError
 from seedbed.exits import COMPLETE, exit_status
 from seedbed.home import point_at_old_state
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns the exit status."""
     args = parser().parse_args(argv)
+    seldom()
     point_at_old_state()
     try:
         status: int | None = args.run(args)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from seedbed.collecting import seldom
 from seedbed.commands.study.faults import study_is_defined
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
@@ -21,6 +22,7 @@ from seedbed.study.study import Study
 def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
     """Run the study as the command line says, and exit with a status of `exits.MEANINGS`."""
     study_is_defined()
+    seldom()
     point_at_old_state()
     try:
         code = _main(study, sys.argv[1:] if argv is None else argv)

@@ -13,8 +13,10 @@ import ray.train
 import ray.tune
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from seedbed.cluster.ahead import start_helpers
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
+from seedbed.collecting import seldom
 from seedbed.errors import CohortTooLargeError, Reason
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
@@ -49,6 +51,7 @@ def tune(
 
     What cohorts report goes to `watcher`, and to those of `also`.
     """
+    start_helpers()
     seconds, most = retry_seconds(), MAX_FAILURES
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
@@ -131,6 +134,7 @@ def _fit(
     run: str,
 ) -> None:
     """Start workers as the Ray Train run `run`, and wait until they have ended."""
+    seldom()
     # Only holders start workers: the driver does not wait for torch, which this imports.
     from ray.train.torch import TorchConfig, TorchTrainer
 

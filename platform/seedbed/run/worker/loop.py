@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from seedbed.collecting import as_usual, seldom
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.jobs import jobs, leave
 from seedbed.storage.retry import retrying_for
@@ -16,12 +17,16 @@ from seedbed.storage.retry import retrying_for
 
 def train(config: dict[str, Any]) -> None:
     """The Ray Train loop of one rank. The jobs are each an Assignment."""
-    import torch
-
-    from seedbed.run.worker.rank import Rank, mesh_here
-
     assignment: Assignment
-    for assignment in jobs(config):
+    for number, assignment in enumerate(jobs(config)):
+        if number == 0:
+            seldom()
+        import torch
+
+        from seedbed.run.worker.rank import Rank, mesh_here
+
+        if number == 0:
+            as_usual()
         torch.set_num_threads(assignment.threads)
         # What fails on one rank is raised there, never reported: a report is a barrier, and the
         # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
