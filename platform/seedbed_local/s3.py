@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import DataError
+from seedbed.errors import DataError, ResourceError
 from seedbed_local.service import Service, free_ports
 
 BUCKET = "corpus"
 REGION = "us-east-1"
 PORTS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
+TAKEN = "is not available"  # what SeaweedFS says of a port
+MORE_TRIES = 3
 
 
 def new_keys() -> dict[str, str]:
@@ -49,8 +51,12 @@ class S3Server(Service):
     ) -> None:
         super().__init__(folder, marks)
         self.bucket, self.keys = bucket, dict(keys or new_keys())
+        self._kept = port  # that its clients know
+        self._choose_ports()
+
+    def _choose_ports(self) -> None:
         self.ports = free_ports(2 * len(PORTS))
-        self.ports[0] = port or self.ports[0]
+        self.ports[0] = self._kept or self.ports[0]
 
     @property
     def reach(self) -> dict[str, str]:
@@ -94,6 +100,20 @@ class S3Server(Service):
         except (BotoCoreError, ClientError):
             return False
         return True
+
+    def wait(self) -> None:
+        """As for every service; on other ports where somebody was quicker to take one."""
+        for left in range(MORE_TRIES, -1, -1):
+            try:
+                super().wait()
+                break
+            except ResourceError as error:
+                lost = TAKEN in error.why and f"port {self._kept} " not in error.why
+                if not left or not lost:
+                    raise
+            self._choose_ports()
+            self.launch()
+        self._kept = self.ports[0]
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object with the server's own keys."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -132,12 +133,13 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
+    """Ports that nothing listens on, and that no connection is given before a server has them.
+
+    Systems take ports of connections from 32,768 on, and Ray those of workers from 10,002 to
+    19,999.
+    """
+    every = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
+    return list(islice((port for port in every if is_free(port)), count))
 
 
 def is_free(port: int) -> bool:

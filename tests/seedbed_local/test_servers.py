@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
 
+from seedbed.errors import ResourceError
 from seedbed_local.postgres import USER, Postgres
 from seedbed_local.s3 import S3Server
 from seedbed_local.service import lives
@@ -77,3 +79,28 @@ def test_a_bucket_outlives_a_stop_a_kill_and_other_ports(tmp_path: Path) -> None
         assert body == [b"1", b"2"]
     finally:
         second.stop()
+
+
+@pytest.mark.s3
+def test_a_bucket_whose_ports_were_taken_meanwhile_has_others_but_keeps_the_one_it_is_known_by(
+    tmp_path: Path,
+) -> None:
+    server = S3Server(tmp_path)
+    with socket.create_server(("127.0.0.1", server.ports[3])):
+        try:
+            server.start()
+            known = server.ports[0]
+            server.put("kept", b"1")
+            server.stop()
+            with socket.create_server(("127.0.0.1", server.ports[5])):
+                server.start()
+                server.put("kept", b"1")
+                assert server.ports[0] == known
+            server.stop()
+            with (
+                socket.create_server(("127.0.0.1", known)),
+                pytest.raises(ResourceError, match=f"port {known} .* is not available"),
+            ):
+                server.start()
+        finally:
+            server.stop()
