@@ -72,9 +72,11 @@ def test_seedbed_says_what_r_says(table: pd.DataFrame) -> None:
 
 
 def test_statsmodels_loses_an_effect_and_invents_another(table: pd.DataFrame) -> None:
-    fit = quietly(lambda: smf.ols("len ~ supp * dose", table).fit())
-    with pytest.warns(Warning, match="full rank"):
+    with pytest.warns(Warning) as said:
+        fit = smf.ols("len ~ supp * dose", table).fit()
         second = anova_lm(fit, typ=2)
+    # The one of constraints depends on the processor's rounding too.
+    assert "SingularMatrixWarning" in {warning.category.__name__ for warning in said}
     right = of_r("typeII_car").set_index("term")["Sum Sq"]
     for term in TERMS:
         # How wrong depends on the processor's rounding.
