@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
-from seedbed.collecting import seldom
+from seedbed.collecting import as_usual, seldom
 from seedbed.storage.copies import let_go_of_copies
 from seedbed.storage.scratch import remove_stale
 
@@ -44,6 +44,10 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "black", "pink"
 SHAPES = ("circle", "square", "bar")
 
 WriteShards = Callable[..., Path]
+
+
+def pytest_collection_finish() -> None:
+    as_usual()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,8 +21,8 @@ class Cycle:
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     before = gc.get_threshold()
+    as_usual.cache_clear()
     yield
-    gc.unfreeze()
     gc.set_threshold(*before)
 
 
@@ -41,6 +41,14 @@ def test_seldom_and_as_usual() -> None:
     assert lives_through(10_000)
     as_usual()
     assert gc.get_threshold() == USUAL and not lives_through(10_000)
+
+
+def test_as_usual_is_said_once() -> None:
+    as_usual()
+    frozen = gc.get_freeze_count()
+    kept = Cycle()
+    as_usual()
+    assert gc.get_freeze_count() <= frozen and kept.itself is kept
 
 
 def test_what_there_was_before_is_never_looked_at_again() -> None:

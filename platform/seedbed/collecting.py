@@ -1,4 +1,4 @@
-"""How often Python looks for garbage: seldom where modules are imported.
+"""How often Python looks for garbage: seldom while modules are imported.
 
 Those of torch, timm and Ray are a million objects that stay. Python would go through them again and
 again while it imports: 4.7 s for what a rank needs, and 3.5 s without (measured).
@@ -6,22 +6,25 @@ again while it imports: 4.7 s for what a rank needs, and 3.5 s without (measured
 
 from __future__ import annotations
 
+import functools
 import gc
 
 # New objects to a look at these, and looks to one at older ones.
 USUAL = gc.get_threshold()
-SELDOM = (100_000, 50, 50)
+SELDOM = (100_000, 10, 10)
 
 
 def seldom() -> None:
-    """From here on; what a process keeps of garbage is then some tens of megabytes at most."""
+    """From here on, until `as_usual`."""
     gc.set_threshold(*SELDOM)
 
 
+@functools.cache
 def as_usual() -> None:
-    """From here on, and never again at what there is now.
+    """From here on, and never again at what there is now. Called again it does nothing.
 
-    For a process that trains: a cycle may hold what lies on a device, however few objects it has.
+    For a process that trains, renders or runs for days: a cycle may hold much memory, on a device
+    too, in few objects.
     """
     gc.freeze()
     gc.set_threshold(*USUAL)

@@ -73,8 +73,12 @@ CONFIG = {
 
 
 @pytest.fixture
-def scaling_head(tmp_path: Path) -> Iterator[Callable[[Mapping[str, Any]], str]]:
+def scaling_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Mapping[str, Any]], str]]:
     """Starts a head of two CPUs that scales by a configuration, and joins it."""
+    # Ray asks once in a process, and this one may have had another Ray, that does not scale.
+    monkeypatch.setattr("ray.autoscaler.v2.utils.cached_is_autoscaler_v2", None)
     heads: list[RayHead] = []
     with tempfile.TemporaryDirectory(prefix="as", ignore_cleanup_errors=True) as short:
 

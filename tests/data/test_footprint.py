@@ -50,7 +50,8 @@ def test_what_a_node_holds_at_the_papers_size_fits_its_memory(variant: str) -> N
 
 # 151,144 bytes a row: 264 rows in 40 MB.
 @pytest.mark.parametrize(
-    ("batch", "rows"), [(1, 264), (64, 256), (256, 256), (512, 256), (600, 200), (1021, 264)]
+    ("batch", "rows"),
+    [(1, 264), (64, 256), (256, 256), (512, 256), (600, 200), (560, 140), (1021, 264)],
 )
 def test_a_chunk_is_whole_batches_or_an_equal_part_of_one(batch: int, rows: int) -> None:
     assert chunk_rows(PIXELS, batch) == rows

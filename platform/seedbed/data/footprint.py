@@ -33,8 +33,10 @@ def chunk_rows(rendering: Rendering, batch: int = 1) -> int:
     most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes(rendering)))
     if batch <= most:
         return most - most % batch
-    parts = -(-batch // most)
-    return most if batch % parts else batch // parts
+    least = -(-batch // most)
+    equal = (parts for parts in range(least, 2 * least + 1) if batch % parts == 0)
+    parts = next(equal, None)  # of more of them each would be less than half of what it may be
+    return most if parts is None else batch // parts
 
 
 def chunk_bytes(rendering: Rendering) -> int:

@@ -24,6 +24,7 @@ import ray
 import ray.data
 from ray._private.state import available_resources_per_node
 
+from seedbed.collecting import as_usual
 from seedbed.data.cutting import batches
 from seedbed.data.footprint import chunk_rows, limit_bytes, row_bytes, task_bytes
 from seedbed.data.order import Order
@@ -143,6 +144,7 @@ class _Datasets:
         assets, retry_seconds = self.assets, self.retry_seconds
 
         def task(item: dict[str, Any]) -> Iterator[Columns]:
+            as_usual()
             for asset in rendering.assets:
                 if asset.name in assets:
                     asset.install(partial(ray.get, assets[asset.name]))

@@ -16,7 +16,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from seedbed.cluster.ahead import start_helpers
 from seedbed.cluster.connect import RAY_SETTINGS
 from seedbed.cluster.layout import KEPT_CHECKPOINTS, Layout
-from seedbed.collecting import seldom
+from seedbed.collecting import as_usual, seldom
 from seedbed.errors import CohortTooLargeError, Reason
 from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, reached
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
@@ -86,6 +86,7 @@ def tune(
             group.end()
 
     remove_stale()
+    as_usual()  # it may run for days
     before = _placement_groups()
     # Tune's own bookkeeping is of no use to a later run: ours is in the results folder.
     with (
@@ -138,6 +139,7 @@ def _fit(
     # Only holders start workers: the driver does not wait for torch, which this imports.
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    as_usual()
     TorchTrainer(
         loop,
         train_loop_config={"mailbox": mailbox},

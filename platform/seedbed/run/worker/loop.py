@@ -18,15 +18,13 @@ from seedbed.storage.retry import retrying_for
 def train(config: dict[str, Any]) -> None:
     """The Ray Train loop of one rank. The jobs are each an Assignment."""
     assignment: Assignment
-    for number, assignment in enumerate(jobs(config)):
-        if number == 0:
-            seldom()
+    seldom()
+    for assignment in jobs(config):
         import torch
 
         from seedbed.run.worker.rank import Rank, mesh_here
 
-        if number == 0:
-            as_usual()
+        as_usual()
         torch.set_num_threads(assignment.threads)
         # What fails on one rank is raised there, never reported: a report is a barrier, and the
         # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
