@@ -5,10 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.fixtures.commanding import run_here
 
-from seedbed.collecting import SELDOM, USUAL, as_usual, seldom
+from seedbed.collecting import SELDOM, USUAL, as_usual, restored, seldom
+
+ROOT = Path(__file__).parents[1]
 
 
 class Cycle:
@@ -20,10 +24,10 @@ class Cycle:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    before = gc.get_threshold()
-    as_usual.cache_clear()
-    yield
-    gc.set_threshold(*before)
+    with restored():
+        gc.enable()
+        gc.set_threshold(*USUAL)
+        yield
 
 
 def lives_through(new_objects: int) -> bool:
@@ -44,6 +48,7 @@ def test_seldom_and_as_usual() -> None:
 
 
 def test_as_usual_is_said_once() -> None:
+    seldom()
     as_usual()
     frozen = gc.get_freeze_count()
     kept = Cycle()
@@ -59,3 +64,14 @@ def test_what_there_was_before_is_never_looked_at_again() -> None:
     assert gc.get_freeze_count() >= seen - 1_000
     assert not any(isinstance(one, Cycle) for one in gc.get_objects())
     assert len(kept) == 1_000
+
+
+def test_a_plan_in_this_process_leaves_it_as_it_was(home: Path) -> None:
+    gc.set_threshold(701, 11, 12)
+    done = run_here(ROOT / "studies" / "text_encoder_depth.py", "--plan", "--scale", "smoke")
+    assert done.returncode == 0 and "16 trials" in done.stdout
+    assert gc.isenabled() and gc.get_threshold() == (701, 11, 12)
+    with restored():
+        gc.disable()
+        seldom()
+    assert gc.isenabled() and gc.get_threshold() == (701, 11, 12)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from seedbed.collecting import seldom
+from seedbed.collecting import restored, seldom
 from seedbed.commands.study.faults import study_is_defined
 from seedbed.commands.study.options import options_of
 from seedbed.commands.study.plan import print_plan
@@ -22,10 +22,11 @@ from seedbed.study.study import Study
 def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
     """Run the study as the command line says, and exit with a status of `exits.MEANINGS`."""
     study_is_defined()
-    seldom()
     point_at_old_state()
     try:
-        code = _main(study, sys.argv[1:] if argv is None else argv)
+        with restored():
+            seldom()
+            code = _main(study, sys.argv[1:] if argv is None else argv)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
         code = exit_status(error)
@@ -52,7 +53,7 @@ def _is_loss(error: Exception) -> bool:
 
 def _main(study: Study, argv: Sequence[str]) -> int:
     if "--plan" in argv:
-        gc.disable()  # it makes millions of values, none of them in cycles, and ends
+        gc.disable()  # it makes millions of values, none of them in cycles
     options = options_of(study, argv)
     if options.mode == "plan":
         return print_plan(options)
