@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedbed.collecting import as_usual
 from seedbed.commands.study.evaluated import keep, mean_lines, say_where, tracking_uri, words
 from seedbed.commands.study.named_tests import opened_tests, templates_of
 from seedbed.exits import COMPLETE, MISSING
@@ -152,6 +153,7 @@ def _of_models(
     apart = Apart(tests)
     _check_device(args.device)
     encoders = [_encoder(said, args, apart) for said in args.models]
+    as_usual()  # a cycle may hold what lies on a device
     able = [one for one in encoders if one.compares]
     for test_set in tests:
         of_captions = test_set.kind == "retrieval"

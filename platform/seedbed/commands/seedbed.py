@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import seedbed.commands
-from seedbed.collecting import seldom
+from seedbed.collecting import restored, seldom
 from seedbed.errors import SeedbedError
 from seedbed.exits import COMPLETE, exit_status
 from seedbed.home import point_at_old_state
@@ -50,10 +50,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns the exit status."""
     args = parser().parse_args(argv)
-    seldom()
     point_at_old_state()
     try:
-        status: int | None = args.run(args)
+        with restored():
+            seldom()
+            status: int | None = args.run(args)
     except SeedbedError as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_status(error)
