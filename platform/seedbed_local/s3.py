@@ -23,7 +23,7 @@ from seedbed_local.service import Service, free_ports
 BUCKET = "corpus"
 REGION = "us-east-1"
 PORTS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
-TAKEN = "is not available"  # what SeaweedFS says of a port
+TAKEN = ("is not available", "address already in use")  # what SeaweedFS says of a port
 MORE_TRIES = 3
 
 
@@ -80,6 +80,9 @@ class S3Server(Service):
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             *(f"-{name}={port}" for name, port in zip(named, self.ports, strict=True)),
+            # Their ports are the same for every server of a machine, and one taken ends it.
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
             "-webdav=false",
             "-admin.ui=false",
             "-master.telemetry=false",
@@ -108,8 +111,9 @@ class S3Server(Service):
                 super().wait()
                 break
             except ResourceError as error:
-                lost = TAKEN in error.why and f"port {self._kept} " not in error.why
-                if not left or not lost:
+                kept = (f"port {self._kept} ", f":{self._kept}: ")
+                lost = any(words in error.why for words in TAKEN)
+                if not left or not lost or any(words in error.why for words in kept):
                     raise
             self._choose_ports()
             self.launch()

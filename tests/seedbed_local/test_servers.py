@@ -82,6 +82,26 @@ def test_a_bucket_outlives_a_stop_a_kill_and_other_ports(tmp_path: Path) -> None
 
 
 @pytest.mark.s3
+def test_a_bucket_listens_on_the_ports_chosen_for_it_alone(tmp_path: Path) -> None:
+    server = S3Server(tmp_path)
+    try:
+        server.start()
+        assert server.process is not None
+        parts = [psutil.Process(server.process.pid)]
+        parts += parts[0].children(recursive=True)
+        listens = {
+            connection.laddr.port
+            for part in parts
+            for connection in part.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert server.ports[0] in listens
+        assert listens <= set(server.ports)
+    finally:
+        server.stop()
+
+
+@pytest.mark.s3
 def test_a_bucket_whose_ports_were_taken_meanwhile_has_others_but_keeps_the_one_it_is_known_by(
     tmp_path: Path,
 ) -> None:
