@@ -70,7 +70,7 @@ BESIDE = {
 }
 # Libraries that only these rooms (or files) may import.
 FENCED = {
-    "ray": {"data/stream.py", "cluster", "run", "tuning/searches.py"},
+    "ray": {"data/stream.py", "data/promptly.py", "cluster", "run", "tuning/searches.py"},
     "mlflow": {"track/mlflow"},
     "optuna": {"tuning"},
     "pandas": {"analyze", "recall.py", "commands"},  # the latter for its types

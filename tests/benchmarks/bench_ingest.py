@@ -13,11 +13,13 @@ bucket once and then from its cache on disk. They take turns, and which is first
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,10 @@ def rate(batches: Iterator[int], rows: int) -> float:
     return (came[-1][0] - first[0]) / (came[-1][1] - first[1])
 
 
+def _rate_of_litdata(uri: str, cache: str, processes: int, epochs: int, rows: int) -> float:
+    return rate(litdata(uri, Path(cache), processes, epochs, BATCH), rows)
+
+
 def measure(where: str, root: Path, options: argparse.Namespace) -> dict[str, float]:
     """Samples/s of every form, from a folder or a bucket: medians of its turns."""
     tars, chunks, processes = root / "corpus", root / "chunks", options.processes
@@ -89,8 +95,12 @@ def measure(where: str, root: Path, options: argparse.Namespace) -> dict[str, fl
     epochs = options.epochs + MORE
 
     def of_litdata() -> float:
-        with tempfile.TemporaryDirectory(dir=root) as cache:
-            return rate(litdata(uris[1], Path(cache), processes, epochs, BATCH), rows)
+        # In a process of its own: what it starts would live on beside whoever is measured next.
+        with (
+            tempfile.TemporaryDirectory(dir=root) as cache,
+            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own,
+        ):
+            return own.submit(_rate_of_litdata, uris[1], cache, processes, epochs, rows).result()
 
     forms: dict[str, Callable[[], float]] = {
         "bare": lambda: bare(paths * max(1, options.epochs // 2), processes),
@@ -100,7 +110,8 @@ def measure(where: str, root: Path, options: argparse.Namespace) -> dict[str, fl
     }
     found: dict[str, list[float]] = {name: [] for name in forms}
     for turn in range(options.repeats):
-        names, first = list(forms), turn % len(forms)
+        # Each follows another in each turn.
+        names, first = list(forms)[:: 1 if turn % 2 == 0 else -1], turn // 2 % len(forms)
         for name in names[first:] + names[:first]:
             found[name].append(forms[name]())
             print(f"  turn {turn}  {name:<11}{found[name][-1]:>8.0f} samples/s", flush=True)

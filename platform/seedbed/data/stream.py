@@ -8,7 +8,6 @@ batch is the same whatever the tasks' timing.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -28,6 +27,7 @@ from seedbed.collecting import as_usual
 from seedbed.data.cutting import batches
 from seedbed.data.footprint import chunk_rows, limit_bytes, row_bytes, task_bytes
 from seedbed.data.order import Order
+from seedbed.data.promptly import look_often
 from seedbed.data.reads import Reads, plan_reads
 from seedbed.data.render.render import Columns, Rendering, render
 from seedbed.data.rounds import Span, rounds
@@ -35,11 +35,6 @@ from seedbed.data.rows import Rows
 from seedbed.errors import ours
 from seedbed.storage.retry import RETRY_SECONDS, retrying_for
 
-# Ray Data asks for the sizes of blocks on a thread of their own, by default, and learns that a task
-# has ended a turn of its loop later, of 0.1 s: so long a core has no work. Without it 1.05 times as
-# many samples a second came (measured; ray/data/_internal/execution/metadata_fetcher.py, read when
-# the first dataset runs).
-os.environ.setdefault("RAY_DATA_METADATA_PREFETCH_ON_THREAD", "0")
 # Rounds in one dataset, the first and at most: bounds the plan in memory, whatever the budget.
 FIRST_LEG, LEG_ROUNDS = 8, 128
 NO_ASSETS: Mapping[str, Any] = MappingProxyType({})
@@ -66,6 +61,7 @@ def stream(
     `placed` gives Ray's options for where the next task runs. Columns as in `render`. What a task
     raises as a SeedbedError is raised here as that, whatever Ray puts around it.
     """
+    look_often()
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
     context.raise_original_map_exception = True

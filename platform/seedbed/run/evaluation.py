@@ -17,6 +17,7 @@ import ray.data
 
 from seedbed.cluster.capacity import Capacity, cluster_capacity
 from seedbed.data.footprint import PROCESS_BYTES, TASK_CHUNKS
+from seedbed.data.promptly import look_often
 from seedbed.errors import ResourceError, ours
 from seedbed.evaluate.scores import Scores
 from seedbed.evaluate.test_set import TestSet
@@ -77,6 +78,7 @@ def _scored(
     pool: Mapping[str, Any],
 ) -> Any:
     """A table of all pictures: their ids and labels, and each model's columns."""
+    look_often()
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
     context.raise_original_map_exception = True
