@@ -1,8 +1,8 @@
 """How soon Ray Data sees what has happened: its own pauses keep cores without work.
 
 A task of one round takes seconds, and Ray Data gives its core the next one a turn of its loop
-later. Two cores give 0.95 of the samples a second that decoding alone does, and 0.86 with Ray's own
-pauses (`tests/benchmarks/bench_ingest.py`; medians of three turns).
+later. Two cores give 0.91 to 0.95 of the samples a second that decoding alone does; with Ray's own
+pauses they gave 0.85 to 0.87 (`tests/benchmarks/bench_ingest.py`).
 """
 
 from __future__ import annotations
