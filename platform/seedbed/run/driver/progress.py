@@ -78,18 +78,15 @@ class StudyProgress:
         left = (cohort.samples - samples) / rate if rate else float("nan")
         # The first samples include the start of processes, and tell nothing of the pace.
         begun = self._timed and rate and samples > cohort.samples / 20
-        note = (
-            f"{rate:,.0f} samples/s · {_clock(left)} left"
-            if begun
-            else STALL
-            if self._timed
-            else ""
-        )
+        note = f"{rate:,.0f} samples/s · {_clock(left)} left" if begun else ""
+        if self._timed and not samples:
+            note = STALL
         if self._bars is None:
             if time.monotonic() - self._logged >= LOG_SECONDS:
                 self._logged = time.monotonic()
                 share = 100 * samples / cohort.samples
-                self.say(f"seed {cohort.recipe.seed} · {_variants(cohort)}  {share:.0f} %  {note}")
+                line = f"seed {cohort.recipe.seed} · {_variants(cohort)}  {share:.0f} %  {note}"
+                self.say(line.rstrip())
             return
         self.begin(cohort)
         self._bars.update(self._tasks[cohort.id], completed=samples, note=note)
