@@ -111,9 +111,9 @@ class S3Server(Service):
                 super().wait()
                 break
             except ResourceError as error:
-                kept = (f"port {self._kept} ", f":{self._kept}: ")
-                lost = any(words in error.why for words in TAKEN)
-                if not left or not lost or any(words in error.why for words in kept):
+                taken = any(words in error.why for words in TAKEN)
+                its_own = f"port {self._kept} " in error.why or f":{self._kept}: " in error.why
+                if not left or not taken or its_own:
                     raise
             self._choose_ports()
             self.launch()

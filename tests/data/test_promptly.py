@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from ray.data._internal.execution import resource_manager, streaming_executor_state
 
@@ -20,3 +23,24 @@ def test_the_pauses_are_those_that_ray_reads_and_shorter_than_its_own(
     assert share in manager.get_global_limits.__code__.co_names
     assert streaming_executor_state.WAIT_FOR_TASK_COMPLETION_TIMEOUT_S == TURN_SECONDS < 0.1
     assert manager.GLOBAL_LIMITS_UPDATE_INTERVAL_S == SHARE_SECONDS < 1
+
+
+SIZES = """
+import seedbed.data.stream
+from seedbed.data.promptly import look_often
+look_often()
+from ray.data._internal.execution import metadata_fetcher
+print(metadata_fetcher._PREFETCH_ON_THREAD)
+"""
+
+
+@pytest.mark.parametrize(("said", "on_a_thread"), [(None, "False"), ("1", "True")])
+def test_sizes_are_asked_for_in_the_loop_itself_unless_somebody_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, on_a_thread: str
+) -> None:
+    name = "RAY_DATA_METADATA_PREFETCH_ON_THREAD"
+    monkeypatch.delenv(name, raising=False)
+    if said is not None:
+        monkeypatch.setenv(name, said)
+    done = subprocess.run([sys.executable, "-c", SIZES], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [on_a_thread]
