@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from table import Row, run
 
 from seedbed.data.shards.index import index_source, shards_of
@@ -33,11 +34,18 @@ NEEDS = ("s3",)
 PICTURE = 20_000  # bytes, as of a JPEG of 256 px
 
 
+def picture(rng: np.random.Generator) -> bytes:
+    """A JPEG with noise behind its end: bytes that differ, in a picture that can be decoded."""
+    out = io.BytesIO()
+    Image.new("RGB", (256, 256)).save(out, "JPEG")
+    return out.getvalue() + rng.bytes(PICTURE - len(out.getvalue()))
+
+
 def write_shard(path: Path, num_bytes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     with tarfile.open(path, "w") as tar:
         for n in range(num_bytes // PICTURE):
-            for name, content in (("jpg", rng.bytes(PICTURE)), ("txt", b"a caption of words")):
+            for name, content in (("jpg", picture(rng)), ("txt", b"a caption of words")):
                 member = tarfile.TarInfo(f"{seed:05}{n:05}.{name}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))

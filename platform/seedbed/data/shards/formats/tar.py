@@ -186,6 +186,9 @@ class _Slices(Mapping[str, bytes]):
         start, stop = self._spans[extension]
         return self._content[start:stop]
 
+    def __contains__(self, extension: object) -> bool:
+        return extension in self._spans  # `Mapping` would cut the member out for it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._spans)
 
