@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seedbed.cluster.asked import Asked
-from seedbed.cluster.layout import Shares, check_batch, check_disk, lay_out
+from seedbed.cluster.layout import Shares, check_disk, lay_out
 from seedbed.errors import ResourceError
 from seedbed.model.towers.image import ImageTower
 from seedbed.plan.plan import Plan, plan
@@ -69,24 +69,6 @@ def test_what_never_fits_is_refused_with_the_arithmetic(
         lay_out(cluster, Asked(workers), num_cohorts=1)
 
 
-def test_a_batch_that_does_not_divide_names_numbers_that_do(small: Plan) -> None:
-    with pytest.raises(ResourceError, match=r"8 lanes of the order do not divide by 3") as caught:
-        check_batch(small, 3)
-    assert "--workers 2" in caught.value.mend
-    with pytest.raises(ResourceError, match=r"8 lanes of the order do not divide by 16") as caught:
-        check_batch(small, 16)
-    assert "--workers 8, or for another order --set corpus.lanes=16" in caught.value.mend
-
-
-def test_lanes_that_do_not_divide_a_batch_name_numbers_that_do() -> None:
-    with pytest.raises(ResourceError, match=r"batch of 60 does not divide by 8 lanes") as caught:
-        check_batch(at(**{"budget.batch": 60}), 1)
-    assert caught.value.mend == "--set corpus.lanes=6, or --set budget.batch=64"
-    with pytest.raises(ResourceError, match=r"window of 100 rows is not a multiple of 8") as caught:
-        check_batch(at(**{"corpus.window_rows": 100}), 1)
-    assert caught.value.mend == "--set corpus.window_rows=96"
-
-
 def test_a_cohort_is_split_by_its_variants_where_nobody_said_how() -> None:
     eight = Shares((1, 2, 4, 8))
     two_cores = lay_out({"CPU": 2.0}, Asked(), num_cohorts=3, shares=eight)
@@ -99,12 +81,6 @@ def test_a_cohort_is_split_by_its_variants_where_nobody_said_how() -> None:
     assert (pairs.num_workers, pairs.data_parallel) == (8, 2)
     said = lay_out({"CPU": 8.0}, Asked(1), num_cohorts=1, shares=eight)
     assert (said.num_workers, said.threads) == (1, 8)
-
-
-def test_workers_that_make_no_whole_groups_are_refused() -> None:
-    with pytest.raises(ResourceError, match="3 workers cannot train each variant on 2") as caught:
-        Asked(3, 2)
-    assert caught.value.mend == "--workers 4, or --data-parallel 1"
 
 
 def test_a_disk_without_room_is_refused_with_what_is_needed(small: Plan) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seedbed.errors import ResourceError
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -31,17 +29,6 @@ class Asked:
     max_gpus: int = 0
     max_price: float = 0.0
     prices: str = ""
-
-    def __post_init__(self) -> None:
-        parts = self.data_parallel or 1
-        if self.workers % parts:
-            near = [n for n in range(1, self.workers + 1) if self.workers % n == 0]
-            raise ResourceError(
-                f"{self.workers} workers cannot train each variant on {parts}",
-                why="the workers of a cohort are so many groups of as many",
-                mend=f"--workers {self.workers + -self.workers % parts}, or "
-                f"--data-parallel {min(near, key=lambda n: abs(n - parts))}",
-            )
 
     @property
     def least_workers(self) -> int:

@@ -168,50 +168,8 @@ def _check_one(cpus: int, gpus: int, places: float, asked: Asked, has: str) -> N
         )
 
 
-def check_batch(plan: Plan, num_workers: int) -> None:
-    """Raise ResourceError when a global batch cannot be cut into equal parts of lanes."""
-    for trial in plan.trials:
-        batch, corpus = trial.recipe.budget.batch, trial.recipe.corpus
-        if batch % corpus.lanes:
-            near = _nearest_divisor(batch, corpus.lanes)
-            more = batch + -batch % corpus.lanes
-            raise ResourceError(
-                f"a batch of {batch} does not divide by {corpus.lanes} lanes",
-                why="every lane of the order gives an equal part of each global batch",
-                mend=f"--set corpus.lanes={near}, or --set budget.batch={more}",
-            )
-        each = batch // corpus.lanes
-        if corpus.window_rows % each:
-            near = max(each, round(corpus.window_rows / each) * each)
-            raise ResourceError(
-                f"a window of {corpus.window_rows} rows is not a multiple of {each}",
-                why=f"a lane gives {batch} / {corpus.lanes} = {each} rows to each batch, and a "
-                "step reads whole windows",
-                mend=f"--set corpus.window_rows={near}",
-            )
-        if corpus.lanes % num_workers:
-            near = _nearest_divisor(corpus.lanes, num_workers)
-            lanes = [n for n in _divisors(batch) if n % num_workers == 0]
-            more_lanes = min(lanes, key=lambda n: abs(n - corpus.lanes), default=0)
-            raise ResourceError(
-                f"the {corpus.lanes} lanes of the order do not divide by {num_workers} workers",
-                why=f"every worker reads as many lanes, and a batch of {batch} has equal parts of "
-                "each",
-                mend=f"--workers {near}"
-                + (f", or for another order --set corpus.lanes={more_lanes}" if more_lanes else ""),
-            )
-
-
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}{'s' * (count != 1)}"
-
-
-def _divisors(number: int) -> list[int]:
-    return [n for n in range(1, number + 1) if number % n == 0]
-
-
-def _nearest_divisor(number: int, wanted: int) -> int:
-    return min(_divisors(number), key=lambda n: abs(n - wanted))
 
 
 def checkpoint_bytes(plan: Plan) -> int:

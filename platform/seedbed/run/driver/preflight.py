@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seedbed.cluster.asked import Asked
-from seedbed.cluster.layout import check_batch, lay_out
+from seedbed.cluster.cut import check_cut
+from seedbed.cluster.layout import lay_out
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus
 from seedbed.data.order import Picks
@@ -34,7 +35,7 @@ def check_workers(plan: Plan, asked: Asked, *, trains: bool = True) -> None:
     A cluster that has not been joined yet says so itself, when it is. What is not known of its GPUs
     their workers find out.
     """
-    check_batch(plan, asked.least_workers)
+    check_cut(plan, asked)
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         from seedbed.cluster.capacity import cluster_capacity
