@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor
 
@@ -16,6 +17,39 @@ RESNETS = {  # open_clip's RN50, and what is next to `modified_resnet_small`
 }
 
 
+def open_clip_model(recipe: Recipe) -> Any:
+    """open_clip's CLIP at the recipe's sizes. Raises ImportError without open_clip."""
+    import open_clip
+
+    return open_clip.model.CLIP(
+        embed_dim=recipe.embed_dim,
+        vision_cfg={
+            "image_size": recipe.image.size,
+            **(RESNETS.get(recipe.image.name) or _transformer(recipe)),
+        },
+        text_cfg={
+            "context_length": recipe.text.context,
+            "vocab_size": recipe.text.vocabulary,
+            "width": recipe.text.width,
+            "heads": recipe.text.heads,
+            "layers": recipe.text.layers,
+        },
+        quick_gelu=True,
+    )
+
+
+def _transformer(recipe: Recipe) -> dict[str, int]:
+    """The sizes of a vision transformer, read off timm's own, in open_clip's names."""
+    with torch.device("meta"):
+        ours: Any = timm.create_model(recipe.image.name, **dict(recipe.image.options))
+    return {
+        "layers": len(ours.blocks),
+        "width": ours.embed_dim,
+        "head_width": ours.embed_dim // ours.blocks[0].attn.num_heads,
+        "patch_size": ours.patch_embed.patch_size[0],
+    }
+
+
 def open_clip_step(
     recipe: Recipe, device: torch.device, *, backend: str = ""
 ) -> Callable[[Mapping[str, Tensor]], None]:
@@ -25,26 +59,7 @@ def open_clip_step(
     """
     import open_clip
 
-    options = dict(recipe.image.options)
-    width = options.get("embed_dim", 768)
-    vit = {
-        "layers": options.get("depth", 12),
-        "width": width,
-        "head_width": width // options.get("num_heads", 12),
-        "patch_size": options.get("patch_size", 32),
-    }
-    model: Any = open_clip.model.CLIP(
-        embed_dim=recipe.embed_dim,
-        vision_cfg={"image_size": recipe.image.size, **RESNETS.get(recipe.image.name, vit)},
-        text_cfg={
-            "context_length": recipe.text.context,
-            "vocab_size": recipe.text.vocabulary,
-            "width": recipe.text.width,
-            "heads": recipe.text.heads,
-            "layers": recipe.text.layers,
-        },
-        quick_gelu=True,
-    ).to(device)
+    model = open_clip_model(recipe).to(device)
     if backend:
         model.compile(backend=backend)
     loss = open_clip.loss.ClipLoss()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.benchmarks.test_benchmarks import check_figures
 
 FOLDER = Path(__file__).parent
@@ -79,3 +80,23 @@ def test_cards_are_known_by_the_names_that_they_give_themselves(
     }
     assert {card: peak_tflops(card, "bf16") for card in peaks} == peaks
     assert peak_tflops("NVIDIA H200", "fp32") == 494.7
+
+
+@pytest.mark.parametrize("tower", ["vit", "vit16", "resnet"])
+def test_open_clips_model_beside_ours_is_as_large_at_the_papers_sizes(
+    tower: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("open_clip")
+    monkeypatch.syspath_prepend(FOLDER)
+    from gpu_cases import Case
+    from open_clip_step import open_clip_model
+
+    from seedbed.model.pretrainer import Pretrainer
+
+    of = Case("open_clip", "clip", tower, "bf16", compiled=False).recipe("paper", 8)
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        theirs = open_clip_model(of)
+        ours = Pretrainer(of.image, of.text, of.objective, embed_dim=of.embed_dim, seed=0)
+    counts = [sum(p.numel() for p in model.parameters()) for model in (theirs, ours)]
+    # The projection of texts has a bias here, as in the paper's code, and none there.
+    assert counts[0] == counts[1] - of.embed_dim
