@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
+from tests.data.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
@@ -218,6 +219,7 @@ def test_a_bad_sample_shifts_no_other_in_the_stream(folder: Path, home: Path) ->
     bad = opened(folder, home).train.of_shard(1)[4]
     samples[bad] = (samples[bad][0], {**samples[bad][1]} | {"png": b"spoiled"})
     write_tar(folder / "00001.tar", samples)
+    index_anew(folder, home)
     after = stream(opened(folder, home))
     place = np.flatnonzero(after["id"] == (1 << 32) | bad)
     faults = [Fault.parse(line) for line in after["fault"][place]]
@@ -237,6 +239,7 @@ def test_a_bad_held_out_sample_is_left_out_and_named(folder: Path, home: Path) -
     samples = [(s.key, s.members) for s in read_shard(str(path))]
     samples[bad] = (samples[bad][0], {**samples[bad][1]} | {"txt": b"\xff"})
     write_tar(path, samples)
+    index_anew(folder, home)
     found = render_test_set(opened(folder, home).test, RENDERING)
     reason = "caption is not UTF-8 at byte 0"
     assert found.faults == (Fault(path.name, samples[bad][0], reason),)
@@ -394,6 +397,7 @@ def test_an_index_is_kept_and_only_changed_shards_are_read_again(folder: Path, h
     path.write_bytes(b"x" * stat.st_size)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     write_tar(folder / "00001.tar", [(f"{n}", sound(n)) for n in range(30)])
+    index_anew(folder, home)
     second = opened(folder, home)
     assert open_source(str(folder), home).manifest.shards[0] == first.shards[0]
     assert open_source(str(folder), home).manifest.shards[1].num_samples == 30
@@ -408,6 +412,7 @@ def test_an_index_notices_a_shard_of_the_same_size_but_another_time(
     first = open_source(str(folder), home).manifest
     path = folder / "00001.tar"
     recolour(path, path.stat().st_mtime_ns + seconds * 10**9)
+    index_anew(folder, home)
     second = open_source(str(folder), home).manifest
     assert second.shards[1].sha256 != first.shards[1].sha256
     assert [second.shards[n] for n in (0, 2)] == [first.shards[n] for n in (0, 2)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode
@@ -137,6 +138,7 @@ def test_a_samples_fault_is_named_with_shard_key_and_reason_and_replaced_by_noth
         samples[row] = (name, members)
     before = rendered(opened(prefix, home))
     write_object(f"{prefix}/009.tar", tar(samples))
+    index_anew(prefix, home)
     after = rendered(opened(prefix, home))
     found = {f.key: f for f in map(Fault.parse, filter(None, after["fault"]))}
     assert set(found) == set(FAULTY)
@@ -186,6 +188,7 @@ def test_a_shard_that_changed_or_went_after_the_index_stops_with_its_name(
     write_object(f"{prefix}/002.tar", tar(sound(0)))
     with pytest.raises(DataError, match=r"002\.tar has changed since the corpus was indexed"):
         rendered(corpus)
+    index_anew(prefix, home)
     corpus = opened(prefix, home)
     s3.delete(f"{prefix}/000.tar")
     with pytest.raises(DataError, match=r"000\.tar is gone"):

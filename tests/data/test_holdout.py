@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HOLDOUT_MAX, num_held_out, smallest
@@ -188,7 +189,7 @@ def test_shards_that_were_indexed_one_after_the_other_make_the_same_corpus(
     for name in reversed(names):
         (later / name).write_bytes((Path(twice) / name).read_bytes())
         time.sleep(0.02)  # past the tick of the disk's clock in which it was written
-        open_source(str(later), home)
+        index_anew(later, home)
     assert len(whole.train.apart) > 1
     again = study(home, str(later))[0]
     assert list(again.train.apart) == list(whole.train.apart)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.data.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
@@ -85,6 +86,10 @@ def test_a_shard_is_read_again_only_when_it_has_changed(
     assert open_corpus(corpus, home).fingerprint == before.fingerprint
     assert len(read) == 8
     write_object(f"{bucket}/00003.tar", (shapes / "00004.tar").read_bytes())
+    with pytest.raises(DataError, match="is older than its shards"):
+        open_corpus(corpus, home)
+    index_anew(bucket, home)
+    assert len(read) == 9
     assert open_corpus(corpus, home).fingerprint != before.fingerprint
     assert len(read) == 9
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +27,7 @@ from seedbed.data.shards.kept.stock import INDEX_NAME
 from seedbed.data.shards.kept.table import RowTable
 from seedbed.data.shards.samples import read_shard
 from seedbed.data.shards.shard_index import IndexJob, Read, read_shard_index
-from seedbed.data.shards.source import index_places, open_source
+from seedbed.data.shards.source import counts_at, index_places, open_source
 from seedbed.errors import DataError
 
 
@@ -147,10 +149,88 @@ def test_any_changed_byte_is_another_fingerprint(folder: Path, home: Path) -> No
         changed = bytearray(content)
         changed[place] ^= 1
         path.write_bytes(changed)
+        indexed(str(folder), home)
         found.add(open_source(str(folder), home).manifest.fingerprint)
     assert len(found) == len(places) + 1
     path.write_bytes(content)
+    indexed(str(folder), home)
     assert open_source(str(folder), home).manifest.fingerprint == sound
+
+
+def opens(folder: Path, home: Path) -> tuple[int, int]:
+    """How many pairs a study finds, and those that its plan counts."""
+    counted = counts_at(str(folder), home)
+    assert counted is not None
+    shards = open_source(str(folder), home).manifest.shards
+    return sum(s.num_samples for s in shards), sum(counted.rows.values())
+
+
+def shorter(folder: Path) -> None:
+    tar(folder / "00002.tar", [("a", {"png": picture(1), "txt": b"one"})])
+
+
+def touched(folder: Path) -> None:
+    (folder / "00002.tar").touch()
+
+
+def added(folder: Path) -> None:
+    tar(folder / "00009.tar", [("b", {"png": picture(2), "txt": b"two"})])
+
+
+def removed(folder: Path) -> None:
+    (folder / "00000.tar").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "pairs"),
+    [
+        (
+            shorter,
+            r"4 shards were indexed and there are 4; 1 changed: 00002\.tar \(71,680 bytes "
+            r"then, [\d,]+ now\)",
+            91,
+        ),
+        (touched, r"1 changed: 00002\.tar \(71,680 bytes, written since\)", 120),
+        (added, r"4 shards were indexed and there are 5; 1 new: 00009\.tar", 121),
+        (removed, r"4 shards were indexed and there are 3; 1 gone: 00000\.tar", 90),
+    ],
+)
+def test_an_index_that_is_older_than_the_shards_is_refused_until_it_is_made_anew(
+    folder: Path, home: Path, change: Callable[[Path], None], words: str, pairs: int
+) -> None:
+    indexed(str(folder), home)
+    assert opens(folder, home) == (120, 120)
+    change(folder)
+    time.sleep(0.02)
+    for opened in (open_source, counts_at):
+        with pytest.raises(DataError, match=r"is older than its shards") as caught:
+            opened(str(folder), home)
+        assert re.search(words, caught.value.why)
+        assert f"seedbed index {folder}" in caught.value.mend
+    indexed(str(folder), home)
+    assert opens(folder, home) == (pairs, pairs)
+    assert indexed(str(folder), home).num_read == 0
+
+
+def test_an_index_at_home_stands_in_for_an_older_one_beside_the_shards(
+    folder: Path, home: Path
+) -> None:
+    beside, at_home = index_places(str(folder), home)
+    index_source(str(folder), (), (beside,))
+    removed(folder)
+    with pytest.raises(DataError, match="is older than its shards"):
+        open_source(str(folder), home)
+    index_source(str(folder), (beside, at_home), (at_home,))  # who may not write beside them
+    assert opens(folder, home) == (90, 90)
+
+
+def test_shards_of_a_part_that_is_lost_are_read_again_without_a_word(
+    folder: Path, home: Path
+) -> None:
+    indexed(str(folder), home)
+    for part in (folder / FOLDER / "rows").glob("*.arrow"):
+        part.unlink()
+    assert sum(s.num_samples for s in open_source(str(folder), home).manifest.shards) == 120
 
 
 def as_before(folder: Path, home: Path) -> Index:

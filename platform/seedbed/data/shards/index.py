@@ -3,14 +3,14 @@
 Kept as parts (`rows/`), a manifest that names them (`index.json`) and `bad_samples.parquet`, in
 `_seedbed/` beside the shards or under SEEDBED_HOME. Parts are written while shards are read, so
 that an index that is interrupted goes on where it was. A shard is read again only when its etag has
-changed.
+changed, and only by `seedbed index`: what opens a corpus to train on it refuses an old index.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from seedbed.data.shards.kept.older import (
     older_reads,
     older_shards,
 )
+from seedbed.data.shards.kept.part import Part
 from seedbed.data.shards.kept.stock import (
     BEGUN,
     INDEX_NAME,
@@ -43,6 +44,7 @@ from seedbed.storage.address import Object, has_braces, has_glob, literal_prefix
 from seedbed.storage.objects import exists, list_objects, read_object
 
 FOLDER = "_seedbed"
+MAX_NAMED = 3  # of the shards that differ from an index
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,13 @@ def index_source(
     write_to: Sequence[str],
     *,
     spread: Spread = in_threads,
+    renew: bool = True,
 ) -> Index:
     """The index of `uri`, of which only new and changed shards are read.
 
     What is known is looked up in all of `read_from`; what was read is written to the first of
     `write_to` that can be written. Raises DataError for a source without shards, and for a shard
-    that is damaged.
+    that is damaged; where it is not to `renew` an index, for one that is older than the shards.
     """
     shards = shards_of(uri)
     if not shards:
@@ -113,9 +116,13 @@ def index_source(
             shard.digest, said.get(shard.name, "")
         )
 
-    parts = [part for place in read_from for part in parts_in(place)]
+    at_places = {place: parts_in(place) for place in read_from}
+    if not renew:
+        up_to_date(uri, at_places, shards)
+    parts = [part for found in at_places.values() for part in found]
     known = known_of(parts, wanted)
-    if len(known.found) == len(shards):
+    counted = {sum(part.num_shards for part in found) for found in at_places.values()}
+    if len(known.found) == len(shards) and len(shards) in counted:  # and nothing that has gone
         return Index(tuple(known.found[name] for name in sorted(shards)))
     parts += [part for place in read_from for part in loose_parts(place, parts)]
     known = known_of(parts, wanted)
@@ -146,6 +153,51 @@ def index_source(
         for _ in reads():
             pass
     return Index(tuple(same[name] for name in sorted(shards)), place, num_read)
+
+
+def up_to_date(
+    uri: str, at_places: Mapping[str, Sequence[Part]], shards: Mapping[str, Object]
+) -> list[str]:
+    """The places of indexes that know the `shards` of `uri` as they are; none without an index.
+
+    `at_places` are the parts of each. Shards that were too young to be sure of when they were
+    indexed, and those of a part that cannot be read, are read again without a word. Raises
+    DataError where every index is older than the shards, with what differs.
+    """
+    differing = {place: _differs(parts, shards) for place, parts in at_places.items() if parts}
+    current = [place for place, words in differing.items() if not words]
+    if current or not differing:
+        return current
+    raise DataError(
+        f"the index of '{uri}' is older than its shards",
+        why=f"{min(differing.values(), key=len)}; pairs would be others than were counted",
+        mend=f"restore the shards, or index what is there now: seedbed index {uri}",
+    )
+
+
+def _differs(parts: Sequence[Part], shards: Mapping[str, Object]) -> str:
+    """How an index and the shards differ, in words; "" where they do not."""
+    known = {line.shard.name: line.shard for _, lines in lines_in(parts) for line in lines}
+    changed = [
+        f"{name} ({one.num_bytes:,} bytes then, {shards[name].num_bytes:,} now)"
+        if one.num_bytes != shards[name].num_bytes
+        else f"{name} ({one.num_bytes:,} bytes, written since)"
+        for name, one in sorted(known.items())
+        if one.digest and name in shards and not _is_same(one, shards[name])
+    ]
+    gone = sorted(known.keys() - shards.keys())
+    whole = len(known) == sum(part.num_shards for part in parts)
+    new = sorted(shards.keys() - known.keys()) if whole else []
+    said = [
+        f"{len(names):,} {verb}: {', '.join(names[:MAX_NAMED])}"
+        + (", …" if len(names) > MAX_NAMED else "")
+        for names, verb in ((changed, "changed"), (new, "new"), (gone, "gone"))
+        if names
+    ]
+    if not said:
+        return ""
+    counted = f"{len(known):,} shards were indexed and there are {len(shards):,}"
+    return "; ".join((counted, *said))
 
 
 def read_shards(place: str) -> list[IndexedShard]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from seedbed.data.shards.index import (
     folder_of,
     index_source,
     read_shards,
+    shards_of,
+    up_to_date,
 )
+from seedbed.data.shards.kept.stock import parts_in
 from seedbed.data.shards.manifest import (
     DIGESTS,
     MANIFEST_NAME,
@@ -65,8 +68,8 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
     """Find and count the shards of `uri`. Raises DataError when they are not as stated.
 
     Beside a manifest.json the shards need only be there, with its sizes; those that are read for
-    where their rows begin must have its digests. Others are read once, and again only when they
-    change.
+    where their rows begin must have its digests. Others are read once; an index of them that is
+    older than they are is refused.
     """
     remote = "://" in uri and not uri.startswith(PREFIX)
     folder = uri if remote else str(_folder(uri, home))
@@ -75,7 +78,7 @@ def open_source(uri: str, home: Path, *, spread: Spread = in_threads) -> OpenSou
     if not pattern and (exists(listed) if remote else Path(listed).exists()):
         return _described(uri, folder, index_places(folder, home), remote=remote)
     beside, at_home = index_places(folder, home)
-    index = index_source(folder, (beside, at_home), (at_home,), spread=spread)
+    index = index_source(folder, (beside, at_home), (at_home,), spread=spread, renew=False)
     shards = tuple(
         ShardEntry(s.name, SPLIT, s.num_samples, s.num_bytes, s.digest) for s in index.shards
     )
@@ -116,7 +119,7 @@ def counts_at(uri: str, home: Path) -> Counted | None:
     """What a source has, from its manifest or an index; None without either.
 
     A demo corpus that is not built yet is not counted. Raises DataError for a folder that is not
-    there, and for a manifest that cannot be believed.
+    there, for a manifest that cannot be believed, and for an index older than the shards.
     """
     if uri.startswith(PREFIX) and not provider().resolve(uri, home).exists():
         return None
@@ -130,7 +133,10 @@ def counts_at(uri: str, home: Path) -> Counted | None:
             counts[shard.split] = counts.get(shard.split, 0) + shard.num_samples
         groups = mean_group_of(described, index_places(folder, home))
         return Counted(counts, sum(shard.num_bytes for shard in described), groups)
-    for place in index_places(folder, home):
+    places: Sequence[str] = index_places(folder, home)
+    if indexed := {place: found for place in places if (found := parts_in(place))}:
+        places = up_to_date(folder, indexed, shards_of(folder))
+    for place in places:
         if shards := read_shards(place):
             rows = {ALL: sum(shard.num_samples for shard in shards)}
             return Counted(
