@@ -48,6 +48,13 @@ def accelerator_error(number: int) -> Exception:
         (TooLargeError("it needs 90 GB"), OUT_OF_MEMORY),
         (CohortTooLargeError("8 variants"), OUT_OF_MEMORY),
         (accelerator_error(2), OUT_OF_MEMORY),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(h)`"),
+            OUT_OF_MEMORY,
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), OUT_OF_MEMORY),
+        (RuntimeError("CUDA driver error: out of memory"), OUT_OF_MEMORY),
+        (RuntimeError("CUBLAS_STATUS_INVALID_VALUE"), OWN_ERROR),
         (DataError("no shard"), BAD_DATA),
         (SampleFault("no picture"), BAD_DATA),
         (UnavailableError("no store"), INFRASTRUCTURE),

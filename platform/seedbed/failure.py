@@ -44,6 +44,9 @@ OF_A_PROGRAM = frozenset({1, 9, 700, 710, 716, 717, 718})  # bad values, launche
 # Of torch's RuntimeErrors that have no type of their own.
 WORDS = {
     r"DefaultCPUAllocator: .*allocate": OUT_OF_MEMORY,
+    # Of CUDA's libraries, which take memory beside torch's own.
+    r"\bCU[A-Z]+_STATUS_ALLOC_FAILED\b": OUT_OF_MEMORY,
+    r"\bCUDA (driver )?error: out of memory\b": OUT_OF_MEMORY,
     r"\bgloo/transport/|\bgloo\b.*(Connection|Timed out|Socket)": INFRASTRUCTURE,
 }
 

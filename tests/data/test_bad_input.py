@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
-from tests.data.anew import index_anew
+from tests.fixtures.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.anew import index_anew
+from tests.fixtures.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.decode import decode

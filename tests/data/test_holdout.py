@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.anew import index_anew
+from tests.fixtures.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HOLDOUT_MAX, num_held_out, smallest

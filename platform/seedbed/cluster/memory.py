@@ -54,13 +54,13 @@ def parts_for(cohorts: Sequence[Cohort], room: Room, num_gpus: int, workers: int
 def variants_for(cohorts: Sequence[Cohort], room: Room, data_parallel: int) -> int:
     """How many variants surely fit one GPU side by side: one or more, each as the largest of all.
 
-    Each keeps its state; the batch is there once, and they step in turn.
+    Each keeps weights and moments; the batch is there once, and they step in turn.
     """
     needs = [need_of(trial, data_parallel) for trial in _different(cohorts)]
-    state = max(need.state for need in needs)
-    passing = max(need.activations for need in needs)
+    kept = max(need.kept for need in needs)
+    passing = max(need.state - need.kept + need.activations for need in needs)
     batch = max(c.recipe.budget.batch * held_by(c.trials).row for c in cohorts) // data_parallel
-    return max(1, int((room.sure - passing - batch) // state))
+    return max(1, int((room.sure - passing - batch) // kept))
 
 
 def check_gpus(
@@ -74,18 +74,19 @@ def check_gpus(
         rows = cohort.recipe.budget.batch // data_parallel
         for trial in cohort.trials:
             check_alone(trial, rows, gpu_bytes, data_parallel)
-        held = held_by(cohort.trials)
-        batch = rows * held.row
+        held = held_by(cohort.trials, data_parallel)
+        passing = rows * held.row + held.gradients
         # However they are split: no share is smaller than an equal one.
-        least = sum(held.states) / num_shares + batch
+        least = sum(held.kept) / num_shares + passing
         if least > gpu_bytes:
-            fitting = max(1, int((gpu_bytes - batch) // max(held.states)))
+            fitting = max(1, int((gpu_bytes - passing) // max(held.kept)))
             count = len(cohort.trials)
             raise CohortTooLargeError(
                 f"{count} variants need at least {gigabytes(least)} of each of {num_shares} GPUs, "
                 f"and the largest has {gigabytes(gpu_bytes)}",
-                why=f"{gigabytes(sum(held.states))} of weights, gradients and Adam's moments / "
-                f"{num_shares} + a batch of {gigabytes(batch)}, and activations come on top",
+                why=f"{gigabytes(sum(held.kept))} of weights and Adam's moments / {num_shares} + "
+                f"{gigabytes(passing)} of a batch and of one's gradients, and activations come "
+                "on top",
                 mend=f"--cohort-size {fitting * num_shares}, or more --workers",
                 fitting=fitting,
             )

@@ -24,10 +24,12 @@ T = TypeVar("T")
 class _Together:
     """The processes that train the same variants: a process group, how many, and which is this.
 
-    Without one all processes do. One for each process, set before anything trains.
+    Without one all processes do. One for each process, set before anything trains. What is said
+    in plain values goes over `on_host`, where there is such a group, and not through their GPUs.
     """
 
     group: Any = None
+    on_host: Any = None
     world: int = 0
     rank: int = 0
 
@@ -35,10 +37,11 @@ class _Together:
 _together = _Together()
 
 
-def gather_over(group: Any, world: int, rank: int) -> None:
+def gather_over(group: Any, world: int, rank: int, on_host: Any = None) -> None:
     """Gather and average over the `world` processes of `group` from now on, of which this is
-    number `rank`."""
+    number `rank`; over `on_host`, of the same ones, they tell each other plain values."""
     _together.group, _together.world, _together.rank = group, world, rank
+    _together.on_host = on_host
 
 
 def data_group() -> Any:
@@ -136,7 +139,7 @@ def of_every_rank(mine: T) -> list[T]:
     if not several_ranks():
         return [mine]
     every: list[Any] = [None] * world_size()
-    dist.all_gather_object(every, mine, group=_together.group)
+    dist.all_gather_object(every, mine, group=_together.on_host or _together.group)
     return every
 
 

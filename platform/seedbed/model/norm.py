@@ -64,8 +64,11 @@ def synced_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
     over = [0, *range(2, x.ndim)]
     shape = [1, -1] + [1] * (x.ndim - 2)
     wide = x.float()
-    count = sum_over_ranks(x.new_tensor(x.numel() / x.shape[1], dtype=torch.float32))
-    mean = sum_over_ranks(wide.sum(over)) / count
+    # The count goes with the sums. By itself it would be a constant, and a compiler makes one
+    # reduction of several equal ones: on one rank, where another's norms have other counts.
+    count = wide.new_tensor([x.numel() / x.shape[1]])
+    sums = sum_over_ranks(torch.cat([wide.sum(over), count]))
+    mean, count = sums[:-1] / sums[-1], sums[-1]
     # Centred before it is squared: the difference of two large sums would lose digits.
     centred = wide - mean.view(shape)
     variance = sum_over_ranks(centred.square().sum(over)) / count

@@ -15,24 +15,33 @@ from seedbed.plan.cost import Cost, estimate
 from seedbed.recipe.recipe import Recipe
 from seedbed.study.trial import Trial
 
-# In fp32: the weight, its gradient (kept from step to step), and Adam's two moments.
+# In fp32: the weight, its gradient, and Adam's two moments. Of a variant that waits for its turn no
+# gradients are kept, but where several GPUs train it: they add them up in buckets that stay.
 WEIGHT_BYTES = 4
 STATE_BYTES = 4 * WEIGHT_BYTES
+KEPT_BYTES = 3 * WEIGHT_BYTES
 ID_BYTES = 4  # of a token
 
 
 @dataclass(frozen=True)
 class Held:
-    """Bytes of variants that train on one GPU: what each keeps, and the rows of a batch.
+    """Bytes of variants that train on one GPU: of each while it steps and while it waits, and the
+    rows of a batch.
 
     Activations come on top, for a while.
     """
 
     states: tuple[int, ...]
+    kept: tuple[int, ...]
     row: int
 
+    @property
+    def gradients(self) -> int:
+        """Of the one that steps, where these are given back after each step."""
+        return max(state - kept for state, kept in zip(self.states, self.kept, strict=True))
+
     def total(self, rows: int) -> int:
-        return sum(self.states) + rows * self.row
+        return sum(self.kept) + self.gradients + rows * self.row
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Need:
     rows: int
     passing: int
     state: int
+    kept: int
     held_row: int
     step: Step
 
@@ -69,30 +79,33 @@ class Need:
         return self.state + self.batch + self.activations
 
 
-def held_by(trials: Sequence[Trial]) -> Held:
-    """Of `trials`, which read the same batches."""
+def held_by(trials: Sequence[Trial], data_parallel: int = 1) -> Held:
+    """Of `trials`, which read the same batches, each trained by `data_parallel` GPUs."""
     views = {view for trial in trials for view in trial.recipe.objective.views}
     recipe = trials[0].recipe
     image = recipe.image.size**2 * 3
     text = recipe.text.context * ID_BYTES
+    costs = [estimate(trial.recipe) for trial in trials]
+    kept = KEPT_BYTES if data_parallel == 1 else STATE_BYTES
     return Held(
-        tuple(_state_bytes(estimate(trial.recipe)) for trial in trials),
+        tuple(_state_bytes(cost, STATE_BYTES) for cost in costs),
+        tuple(_state_bytes(cost, kept) for cost in costs),
         sum(image if view.modality == "image" else text for view in views),
     )
 
 
-def _state_bytes(cost: Cost) -> int:
+def _state_bytes(cost: Cost, each: int) -> int:
     """Of a variant: a frozen parameter has neither gradient nor moments."""
-    return STATE_BYTES * (cost.num_params - cost.num_frozen) + WEIGHT_BYTES * cost.num_frozen
+    return each * (cost.num_params - cost.num_frozen) + WEIGHT_BYTES * cost.num_frozen
 
 
 def need_of(trial: Trial, data_parallel: int = 1) -> Need:
     """Of a variant that `data_parallel` GPUs train together."""
     recipe = trial.recipe
     rows = recipe.budget.batch // data_parallel
-    held = held_by([trial])
+    held = held_by([trial], data_parallel)
     passing = min(recipe.micro_batch or rows, rows)
-    return Need(trial, rows, passing, held.states[0], held.row, step_of(recipe))
+    return Need(trial, rows, passing, held.states[0], held.kept[0], held.row, step_of(recipe))
 
 
 def step_of(recipe: Recipe) -> Step:

@@ -110,8 +110,8 @@ def test_a_released_variant_s_memory_is_its_neighbours() -> None:
     variant = training.variants[one.key()]
     of_weights = sum(p.numel() * p.element_size() for p in variant.model.parameters())
     variant.release()
-    # Weights, AdamW's two moments and the last gradients.
-    assert before - torch.cuda.memory_allocated(DEVICE) >= 3.9 * of_weights
+    # Weights and AdamW's two moments; gradients are given back after each step.
+    assert before - torch.cuda.memory_allocated(DEVICE) >= 2.9 * of_weights
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.anew import index_anew
 
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpus
@@ -95,6 +96,7 @@ def spoil(folder: Path, home: Path) -> Spoil:
                     member = tarfile.TarInfo(name)
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
+        index_anew(folder, home)
         return keys
 
     return run

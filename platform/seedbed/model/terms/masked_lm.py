@@ -82,7 +82,8 @@ class MaskedLM(Term):
     def loss(self, features: Features, layers: nn.ModuleDict) -> Tensor:
         targets = features[Feature(self.text, "targets")]
         # The head is by far the widest layer: it runs at the masked positions alone.
-        masked = targets != IGNORED
+        # Where these are is asked for once: a GPU is waited for until it knows.
+        masked = (targets != IGNORED).flatten().nonzero()[:, 0]
         with features.heads():
-            logits = layers["head"](features[self._tokens][masked])
-        return masked_lm_loss(logits.float(), targets[masked], gather=features.gather)
+            logits = layers["head"](features[self._tokens].flatten(0, 1)[masked])
+        return masked_lm_loss(logits.float(), targets.flatten()[masked], gather=features.gather)

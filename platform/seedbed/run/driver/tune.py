@@ -23,7 +23,7 @@ from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
 from seedbed.run.driver.parts import in_parts
 from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.watch import Watcher, stoppable
-from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.assignment import COLLECTIVE_SECONDS, Assignment
 from seedbed.run.worker.rehearse import Rehearsal
 from seedbed.storage.folder import Folder
 from seedbed.storage.retry import retry_seconds, retrying_for
@@ -33,8 +33,6 @@ from seedbed.storage.scratch import remove_stale, scratch_folder
 NOTICE_SETTINGS = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1"}
 HOLDER_BYTES = 100e6  # of the process that only waits for a cohort's workers
 MAX_LOST = 3  # of those processes, each in a cohort's life; the next one goes on from there
-# Ranks wait for one that waits for a store; and so long for one that only computes.
-COLLECTIVE_SECONDS = 1_800.0
 
 
 def tune(

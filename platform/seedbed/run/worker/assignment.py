@@ -16,6 +16,9 @@ from seedbed.plan.cost import Cost
 from seedbed.run.worker.checkpoint import Kept
 from seedbed.storage.retry import RETRY_SECONDS
 
+# Ranks wait for one that waits for a store; and so long for one that only computes.
+COLLECTIVE_SECONDS = 1_800.0
+
 
 @dataclass(frozen=True)
 class Assignment:

@@ -104,8 +104,9 @@ def to_tensors(
         if name == "fault":
             continue
         if isinstance(column, Tensor):
-            rows = torch.from_numpy(np.flatnonzero(sound)).to(device)
-            kept = column if sound.all() else column[rows]
+            kept = column
+            if not sound.all():  # what is sent to a GPU for it waits there for all before
+                kept = column[torch.from_numpy(np.flatnonzero(sound)).to(device)]
             tensors[name] = (kept[:, : cuts[name]] if name in cuts else kept).contiguous()
             continue
         kept = column if sound.all() else column[sound]

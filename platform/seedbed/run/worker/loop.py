@@ -10,7 +10,7 @@ import gc
 from typing import Any
 
 from seedbed.collecting import as_usual, seldom
-from seedbed.run.worker.assignment import Assignment
+from seedbed.run.worker.assignment import COLLECTIVE_SECONDS, Assignment
 from seedbed.run.worker.jobs import jobs, leave
 from seedbed.storage.retry import retrying_for
 
@@ -29,7 +29,8 @@ def train(config: dict[str, Any]) -> None:
         # What fails on one rank is raised there, never reported: a report is a barrier, and the
         # other ranks may stand in another one. Ray sees the error and ends all; see `attempts.py`.
         with retrying_for(assignment.retry_seconds):
-            mesh = mesh_here(assignment.data_parallel, assignment.on_cpu)
+            seconds = assignment.retry_seconds + COLLECTIVE_SECONDS
+            mesh = mesh_here(assignment.data_parallel, assignment.on_cpu, seconds)
             if not Rank(assignment, mesh).run():
                 leave()
                 return

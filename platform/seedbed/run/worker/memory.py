@@ -1,13 +1,14 @@
-"""What variants need of their GPU, measured in the first step of each.
+"""What variants need of their GPU, measured in the first two steps of each.
 
 Variants of a cohort lie side by side in a GPU's memory, and step in turn. Each first step adds what
-its variant keeps, so that the first of them say what the last ones leave too little room for: a
-cohort in which one finds none, or whose next steps would not fit, ends here, and not after hours.
-The driver then has it trained in parts.
+its variant keeps, Adam's moments last, so that only its second one has its whole need at once. A
+cohort in which one finds no room, or whose next steps would not fit, ends here, and not after
+hours. The driver then has it trained in parts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +26,13 @@ MEND_ALONE = (
     "GPU with more memory"
 )
 
+MEASURED = 2  # steps of each variant
+
 
 @dataclass(frozen=True)
 class FirstStep:
-    """Bytes of torch's tensors on a GPU before, after and at the most during a variant's step."""
+    """Bytes of torch's tensors on a GPU before, after and at the most during a variant's step,
+    the last that was measured."""
 
     name: str
     before: int
@@ -37,8 +41,8 @@ class FirstStep:
 
     @property
     def passing(self) -> int:
-        """What the step needed for a while."""
-        return self.peak - self.after
+        """What it needed for a while, on top of all that was kept."""
+        return self.peak - self.before
 
 
 class FirstSteps:
@@ -50,18 +54,20 @@ class FirstSteps:
     def __init__(self, device: torch.device, num_variants: int, limit: float = 0.0) -> None:
         self.device, self.num_variants, self.limit = device, num_variants, limit
         self.steps: dict[str, FirstStep] = {}
+        self._counts = Counter[str]()
         self._checked = device.type != "cuda"
 
     @contextmanager
     def measured(self, name: str) -> Iterator[None]:
         """Around a step of the variant `name`.
 
-        Raises CohortTooLargeError where its first finds no room beside its neighbours; without
-        any, the error of torch with what can be done.
+        Raises CohortTooLargeError where one of its first finds no room beside its neighbours;
+        without any, the error of torch with what can be done.
         """
-        if self._checked or name in self.steps:
+        if self._checked or self._counts[name] == MEASURED:
             yield
             return
+        self._counts[name] += 1
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         try:
@@ -87,8 +93,9 @@ class FirstSteps:
             raise self._no_room(name, torch.cuda.memory_allocated(self.device)) from error
 
     def check(self) -> None:
-        """After the first step of all: raise CohortTooLargeError where the next would not fit."""
-        if self._checked or not self.steps:
+        """After a step of all: raise CohortTooLargeError where the next would not fit, as soon as
+        that is known."""
+        if self._checked or not self.steps or min(self._counts.values()) < MEASURED:
             return
         self._checked = True
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -96,15 +103,16 @@ class FirstSteps:
         check_room(list(self.steps.values()), min(room, int(self.limit)) if self.limit else room)
 
     def _no_room(self, name: str, before: int) -> CohortTooLargeError:
-        done = list(self.steps.values())
+        # In the second round all are kept already, and one of them less is to be tried.
+        fitting = max(1, min(len(self.steps), self.num_variants - 1))
         peak = max(torch.cuda.max_memory_allocated(self.device), before)
         return CohortTooLargeError(
             f"{self.num_variants} variants do not fit one GPU: '{name}' ran out of memory in its "
-            "first step",
-            why=f"{gigabytes(before)} were kept by {len(done)} variants and the weights of the "
-            f"others, and the step had come to {gigabytes(peak)}",
-            mend=f"--cohort-size {max(1, len(done))}, or more --workers",
-            fitting=max(1, len(done)),
+            f"step {max(1, self._counts[name])}",
+            why=f"{gigabytes(before)} were kept by {len(self.steps)} variants and the weights of "
+            f"the others, and the step had come to {gigabytes(peak)}",
+            mend=f"--cohort-size {fitting}, or more --workers",
+            fitting=fitting,
         )
 
 
@@ -147,7 +155,7 @@ def check_room(steps: Sequence[FirstStep], room: int) -> None:
     what = f"{len(steps)} variants need {gigabytes(need)} of one GPU, and it has {gigabytes(room)}"
     why = (
         f"they keep {gigabytes(kept)}, and a step of '{worst.name}' takes "
-        f"{gigabytes(worst.passing)} more for a while (measured in the first)"
+        f"{gigabytes(worst.passing)} more for a while (measured)"
     )
     if len(steps) == 1:
         raise TooLargeError(what, why=why, mend=MEND_ALONE)

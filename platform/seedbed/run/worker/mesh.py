@@ -14,8 +14,10 @@ The path over NCCL has not been run on two cards yet; SEEDBED_EXCHANGE=gloo turn
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +27,7 @@ import torch.distributed as dist
 from seedbed.data.render.render import Columns
 from seedbed.data.views import View
 from seedbed.model.gather import gather_over
+from seedbed.run.worker.assignment import COLLECTIVE_SECONDS
 
 T = TypeVar("T")
 FAULTY = "faulty"  # of an exchange: which rows have a fault in words
@@ -36,11 +39,16 @@ class Mesh:
     """This worker's place in the mesh of `world` workers, `num_parts` (D) of them to a variant.
 
     Made by all workers together, each for its `device`: it sets up the groups that talk to each
-    other.
+    other, and wait for each other for so many `seconds`.
     """
 
     def __init__(
-        self, rank: int = 0, world: int = 1, num_parts: int = 1, device: torch.device = CPU
+        self,
+        rank: int = 0,
+        world: int = 1,
+        num_parts: int = 1,
+        device: torch.device = CPU,
+        seconds: float = COLLECTIVE_SECONDS,
     ) -> None:
         self.rank, self.world, self.num_parts, self.device = rank, world, num_parts, device
         self.num_shares = world // num_parts  # V
@@ -51,28 +59,34 @@ class Mesh:
         self._between_gpus: Any = None
         self._agree: Any = None
         self._all: Any = None
+        said_over: Any = None
         on_gpus = device.type == "cuda"
+        # Else torch's own: NCCL's is ten minutes, and reading may be tried again for longer.
+        new_group = functools.partial(dist.new_group, timeout=timedelta(seconds=seconds))
         if on_gpus and world > 1:  # what is said between steps does not wait for the GPU
-            self._all = dist.new_group(list(range(world)), backend="gloo")
+            self._all = new_group(list(range(world)), backend="gloo")
         for share in range(self.num_shares if num_parts > 1 else 0):
             ranks = [part * self.num_shares + share for part in range(num_parts)]
-            group = dist.new_group(ranks, backend="gloo")
+            # One for each of the two threads that talk: the feed's, and the one that trains.
+            group, on_host = (new_group(ranks, backend="gloo") for _ in range(2))
             if share == self.share:
-                self._agree = group
+                self._agree, said_over = group, on_host
         if self.num_shares == 1:
+            if num_parts > 1:  # all train the same
+                gather_over(None, 0, 0, said_over)
             return
         for share in range(self.num_shares):
             ranks = [part * self.num_shares + share for part in range(num_parts)]
-            group = dist.new_group(ranks)
+            group = new_group(ranks)
             if share == self.share:
-                gather_over(group, num_parts, self.part)
+                gather_over(group, num_parts, self.part, said_over)
         for part in range(num_parts):
             ranks = [part * self.num_shares + share for share in range(self.num_shares)]
-            group = dist.new_group(ranks, backend="gloo")
+            group = new_group(ranks, backend="gloo")
             if part == self.part:
                 self._exchange = group
         if on_gpus and num_parts == 1 and os.environ.get(EXCHANGE) != "gloo":
-            self._between_gpus = dist.new_group(list(range(world)), backend="nccl")
+            self._between_gpus = new_group(list(range(world)), backend="nccl")
 
     @property
     def is_first(self) -> bool:

@@ -1,4 +1,7 @@
-"""A variant's own random numbers, whatever its neighbours draw."""
+"""A variant's own random numbers, whatever its neighbours draw.
+
+Of several ranks that train it each has its own: row i of one is not row i of another.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ from typing import Any
 
 import torch
 
+from seedbed.data.order import derive
+from seedbed.model.gather import of_every_rank, own_rank
+
 
 class RandomState:
     """A variant's own state of torch's generators, in force only while it steps."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.device = device
+        self.device, rank = device, own_rank()
+        seed = derive(f"train/{rank}" if rank else "train", seed) % 2**63
         self._cpu = torch.Generator().manual_seed(seed).get_state()
         self._cuda = (
             torch.Generator(device).manual_seed(seed).get_state() if device.type == "cuda" else None
@@ -34,9 +41,16 @@ class RandomState:
                 self._cuda = torch.cuda.get_rng_state(self.device)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"cpu": self._cpu, "cuda": self._cuda}
+        """Of all ranks, which call this together: the first's, and beside it those of `others`."""
+        first, *others = of_every_rank({"cpu": self._cpu, "cuda": self._cuda})
+        return first | {"others": others} if others else first
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._cpu = state["cpu"].cpu()
-        if self._cuda is not None and state["cuda"] is not None:
-            self._cuda = state["cuda"].cpu()
+        """This rank's; one that was not there before begins with its own first numbers."""
+        states = [state, *state.get("others", [])]
+        if own_rank() >= len(states):
+            return
+        mine = states[own_rank()]
+        self._cpu = mine["cpu"].cpu()
+        if self._cuda is not None and mine["cuda"] is not None:
+            self._cuda = mine["cuda"].cpu()

@@ -236,8 +236,12 @@ class Rank:
 
 
 @functools.cache
-def mesh_here(data_parallel: int, on_cpu: bool = False) -> Mesh:
-    """This process' place in the mesh, made once: all cohorts of a study have the same one."""
+def mesh_here(data_parallel: int, on_cpu: bool, seconds: float) -> Mesh:
+    """This process' place in the mesh, made once: all cohorts of a study have the same one.
+
+    Its workers wait for each other for so many `seconds`.
+    """
     context = ray.train.get_context()
     device = torch.device("cpu") if on_cpu else ray.train.torch.get_device()
-    return Mesh(context.get_world_rank(), context.get_world_size(), data_parallel, device)
+    rank, world = context.get_world_rank(), context.get_world_size()
+    return Mesh(rank, world, data_parallel, device, seconds)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from seedbed.data.order import derive
 from seedbed.errors import DIVERGED, INFRASTRUCTURE, OUT_OF_MEMORY
 from seedbed.failure import failure_of
 from seedbed.model.gather import (
@@ -66,6 +65,10 @@ class Variant:
                 broadcast_buffers=False,
                 process_group=data_group(),
                 gradient_as_bucket_view=True,  # one copy of the gradients less
+                # A queue that is empty yet leaves its term's temperature unused. And only so are
+                # the buckets not made anew after the first step, in another order: sums over three
+                # ranks and more would round otherwise from there on, and again after a resume.
+                find_unused_parameters=True,
             )
         self.status, self.reason, self.failure = "running", "", ""
         self.released = False
@@ -74,7 +77,7 @@ class Variant:
         self.clock = StepClock(device, compiled=recipe.compile)
         self.text_tokens = 0
         self.image_views = 0
-        self._rng = RandomState(derive("train", recipe.seed) % 2**63, device)
+        self._rng = RandomState(recipe.seed, device)
         self._pending: losses.Losses = []
         self._seen: list[tuple[int, int]] = []  # image views and text tokens, after each of these
 
@@ -103,11 +106,12 @@ class Variant:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self._rng.own(), self.clock.step():
-            self.optimizer.zero_grad(set_to_none=True)
             losses = self.module(batch, gather)
             losses["loss"].backward()
             self.optimizer.step()
             self.model.clamp()
+            # Now, and not before the next step: its neighbours' steps have the room meanwhile.
+            self.optimizer.zero_grad(set_to_none=True)
         self._pending.append({name: loss.detach() for name, loss in losses.items()})
         self.step_number += 1
         for view in self.recipe.objective.views:
