@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from seedbed.cluster.asked import Asked
 from seedbed.cluster.spread import over_ray
+from seedbed.commands.study import corpora
+from seedbed.commands.study.corpora import spread_by_size
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import open_corpora
 from seedbed.data.select.filters.filter import Filter, Mask, Rows
 from seedbed.data.select.filters.near_duplicates import NearDuplicates
 from seedbed.data.shards.index import index_source
+from seedbed.data.shards.source import open_source
 from seedbed.data.shards.spread import in_threads
 from seedbed.errors import DataError
 
@@ -29,6 +36,35 @@ def test_an_index_over_ray_is_that_of_threads(cluster: None, shapes: Path, tmp_p
     assert {name.suffix for name in names} == {".arrow", ".json", ".parquet"}
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_corpus_without_an_index_is_indexed_first_and_a_large_one_on_the_cluster(
+    cluster: None,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    many: bool,
+) -> None:
+    def by_size(work: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterable[Any]:
+        def whose(job: Any) -> tuple[Any, int]:
+            return work(job), os.getpid()
+
+        told = list(spread_by_size(Asked(), whose, jobs))
+        processes.update(process for _, process in told)
+        return [result for result, _ in told]
+
+    processes = set[int]()
+    monkeypatch.setattr(corpora, "READ_HERE_BYTES", 0 if many else 2**29)
+    folder = shutil.copytree(shapes, tmp_path / "pairs", ignore=shutil.ignore_patterns("_seedbed"))
+    opened = open_source(str(folder), tmp_path / "home", spread=by_size)
+    assert sum(shard.num_samples for shard in opened.manifest.shards) == 512
+    assert (os.getpid() in processes) is not many
+    assert ("8 shards of 0.0 GB are read once, on the cluster" in capsys.readouterr().err) is many
+    processes.clear()
+    open_source(str(folder), tmp_path / "home", spread=by_size)
+    assert processes == set()  # by then there is one
 
 
 def test_a_selection_over_ray_is_that_of_threads(

@@ -113,6 +113,45 @@ def workers() -> list[int]:
     ]
 
 
+class KillingOnce(Killing):
+    """Kills one of the workers in the middle, and lets the others end."""
+
+    def log(self, key: str, step: int, metrics: Mapping[str, float]) -> None:
+        if self.killed:
+            InMemoryLedger.log(self, key, step, metrics)
+        else:
+            super().log(key, step, metrics)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("num_workers", [1, 2, 4])
+@pytest.mark.parametrize("killed", [False, True])
+def test_on_any_number_of_workers_killed_or_not_it_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path, num_workers: int, killed: bool
+) -> None:
+    what = small_plan(shapes, **FOUR_DEPTHS)
+    ledger = KillingOnce(tmp_path / "results" / "cohorts", after=3) if killed else InMemoryLedger()
+    every = 0 if killed else 30
+    outcome = run_study(
+        what, tmp_path, asked=Asked(num_workers), ledger=ledger, checkpoint_seconds=every
+    )
+    assert outcome.missing(what.trials) == []
+    if isinstance(ledger, KillingOnce):
+        assert len(ledger.killed) == num_workers
+    assert_same(weights(tmp_path, what), alone)
+
+
+@pytest.mark.long
+def test_a_variant_alone_that_was_killed_has_the_same_bits(
+    alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path
+) -> None:
+    what = small_plan(shapes, **FOUR_DEPTHS, cohort_size=1)
+    ledger = KillingOnce(tmp_path / "results" / "cohorts", after=3)
+    outcome = run_study(what, tmp_path, ledger=ledger, checkpoint_seconds=0)
+    assert outcome.missing(what.trials) == [] and ledger.killed
+    assert_same(weights(tmp_path, what), alone)
+
+
 @pytest.mark.long
 def test_killed_on_two_workers_then_cut_off_and_ended_on_four_it_has_the_same_bits(
     alone: dict[str, dict[str, Any]], shapes: Path, tmp_path: Path

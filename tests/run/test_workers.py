@@ -19,6 +19,7 @@ from tests.fixtures.studies import Undisturbed, run_study, small_plan
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType, Scaling
 from seedbed.data.corpus import Corpus
+from seedbed.data.footprint import PROCESS_BYTES
 from seedbed.data.opening import open_corpus
 from seedbed.data.order import SHARD_BIT
 from seedbed.data.render.render import render_span
@@ -31,7 +32,7 @@ from seedbed.run.worker.reading import order_of
 from seedbed.track.ledger import InMemoryLedger
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
-TWO = Asked(2, 2)
+TWO, FOUR = Asked(2, 2), Asked(4, 2)
 
 
 def test_two_workers_see_what_one_sees_and_learn_the_same(
@@ -51,16 +52,27 @@ def test_two_workers_see_what_one_sees_and_learn_the_same(
     assert ledger.statuses == {trial.key: "completed" for trial in what.trials}
 
 
-@pytest.mark.long
-def test_stopped_with_two_workers_and_continued_with_one_it_reads_every_sample_once(
-    cluster: None, undisturbed: Undisturbed, tmp_path: Path
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Asked(1), TWO),
+        pytest.param(TWO, Asked(1), marks=pytest.mark.long),
+        pytest.param(Asked(2), FOUR, marks=pytest.mark.long),
+        pytest.param(FOUR, TWO, marks=pytest.mark.long),
+        pytest.param(TWO, FOUR, marks=pytest.mark.long),
+    ],
+    ids=lambda asked: f"{asked.workers // (asked.data_parallel or 1)}x{asked.data_parallel or 1}",
+)
+def test_stopped_on_one_mesh_and_continued_on_another_it_reads_every_sample_once(
+    cluster: None, undisturbed: Undisturbed, tmp_path: Path, before: Asked, after: Asked
 ) -> None:
+    """Variants x workers to each: another number of these has the same batches."""
     what, whole, *_ = undisturbed
     ledger = Interrupting(tmp_path / "results" / "cohorts", after=8)
-    first = run_study(what, tmp_path, asked=TWO, ledger=ledger, checkpoint_seconds=0)
+    first = run_study(what, tmp_path, asked=before, ledger=ledger, checkpoint_seconds=0)
     assert first.interrupted and not first.records
     kept = len(ledger.points[what.trials[0].key])
-    second = run_study(what, tmp_path)
+    second = run_study(what, tmp_path, asked=after)
     assert second.missing(what.trials) == []
     for trial in what.trials:
         a, b = whole.records[trial.key], second.records[trial.key]
@@ -109,9 +121,10 @@ def no_core_is_left(cluster: None) -> Iterator[None]:
 
 
 def test_where_workers_hold_every_core_data_is_read_all_the_same(
-    no_core_is_left: None, shapes: Path, home: Path
+    no_core_is_left: None, shapes: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    the_ray_stream_equals_a_plain_loop(shapes, home, 1, partial(near_here, Scaling()))
+    here = partial(near_here, Scaling())
+    the_ray_stream_equals_a_plain_loop(monkeypatch, shapes, home, 1, here)
     # An autoscaler is to hear of what waits, while it can start a node for it.
     node = NodeType("node", {"CPU": 2.0}, 1)
     assert near_here(None) == near_here(Scaling((node,), 1)) == {}
@@ -120,19 +133,32 @@ def test_where_workers_hold_every_core_data_is_read_all_the_same(
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_the_ray_stream_equals_a_plain_loop(
-    cluster: None, shapes: Path, home: Path, world: int
+    cluster: None, shapes: Path, home: Path, world: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    the_ray_stream_equals_a_plain_loop(shapes, home, world, partial(near_here, Scaling()))
+    here = partial(near_here, Scaling())
+    the_ray_stream_equals_a_plain_loop(monkeypatch, shapes, home, world, here)
 
 
 def the_ray_stream_equals_a_plain_loop(
-    shapes: Path, home: Path, world: int, placed: Callable[[], dict[str, Any]]
+    patch: pytest.MonkeyPatch,
+    shapes: Path,
+    home: Path,
+    world: int,
+    placed: Callable[[], dict[str, Any]],
 ) -> None:
     what = small_plan(shapes)
     cohort: Cohort = what.cohorts[0]
     corpus = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
     order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
     start, steps, batch = 3, 9, 64  # over an epoch's end, and another
+    declared: list[float] = []
+    whole_map = ray.data.Dataset.map_batches
+
+    def noted(dataset: ray.data.Dataset, *given: Any, **named: Any) -> ray.data.Dataset:
+        declared.append(named["memory"])
+        return whole_map(dataset, *given, **named)
+
+    patch.setattr(ray.data.Dataset, "map_batches", noted)
     for rank in range(world):
         span = Span(start * batch, (start + steps) * batch, batch, rank, world)
         expected = list(render_span(corpus.train, order, span, rendering, 7))
@@ -142,3 +168,5 @@ def the_ray_stream_equals_a_plain_loop(
         for name, column in whole.items():
             assert (np.concatenate([columns[name] for columns in got]) == column).all(), name
         assert set(whole["id"] >> SHARD_BIT) == set(range(8))
+    # A node has no more tasks than it has memory for: what a process needs, and more.
+    assert declared and min(declared) > PROCESS_BYTES

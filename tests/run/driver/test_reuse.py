@@ -95,6 +95,22 @@ def test_a_study_that_grows_runs_its_new_trials_alone(
     assert (table["status"] == "completed").sum() == len(more.trials) - len(new) == 2
 
 
+@pytest.mark.parametrize(
+    "other", [{"order_schema": ORDER_SCHEMA - 1}, {"data_fingerprint": "of other data"}]
+)
+def test_records_of_another_order_or_of_other_data_do_not_count(
+    shapes: Path, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    what = small_plan(shapes)
+    corpora = opened(what, tmp_path)
+    store = trained(Folder(str(tmp_path / "results")), "small", what, corpora)
+    keys = {trial.key for trial in what.trials}
+    assert read_outcome(store, what.trials, corpora).records.keys() == keys
+    trained(Folder(str(tmp_path / "results")), "small", what, corpora, **other)
+    outcome = read_outcome(store, what.trials, corpora)
+    assert not outcome.records and outcome.stale.keys() == keys
+
+
 def test_another_study_s_finished_trials_are_taken_over_with_their_files_and_origin(
     shapes: Path, tmp_path: Path
 ) -> None:
