@@ -92,6 +92,22 @@ def check_gpus(
             )
 
 
+def check_step(trial: Trial, gpu_bytes: float, data_parallel: int = 1) -> None:
+    """Raise TooLargeError where a step of `trial`, as far as it is counted, needs more than a GPU
+    of `gpu_bytes` has. A compiled one may need less, and is tried."""
+    need = need_of(trial, data_parallel)
+    if trial.recipe.compile or need.total <= gpu_bytes:
+        return
+    room = Room(USABLE * gpu_bytes, gpu_bytes, "what it is")
+    more = [n for n in _divisors(trial.recipe.corpus.lanes) if n > data_parallel]
+    raise TooLargeError(
+        f"'{trial.name}' needs about {gigabytes(need.total)} of a GPU, and this one has "
+        f"{gigabytes(gpu_bytes)}",
+        why=f"{_words(need)}, with {data_parallel} to a variant",
+        mend=_mend(need, room, data_parallel, more),
+    )
+
+
 def check_alone(trial: Trial, rows: int, gpu_bytes: float, data_parallel: int = 1) -> None:
     """Raise ResourceError where one variant surely does not fit, with `rows` of every batch."""
     held = held_by([trial])

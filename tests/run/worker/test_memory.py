@@ -14,10 +14,11 @@ from tests.run.worker.random_batches import VIT, batch, cohort, recipe
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from seedbed.errors import ResourceError
+from seedbed.errors import ResourceError, TooLargeError
 from seedbed.model.gather import Gather
+from seedbed.plan.memory import need_of
 from seedbed.run.worker.cohort import CohortTraining
-from seedbed.run.worker.memory import FirstStep, FirstSteps, check_room
+from seedbed.run.worker.memory import FirstStep, FirstSteps, check_device, check_room
 
 GB = 10**9
 
@@ -63,6 +64,18 @@ def test_a_variant_that_does_not_fit_alone_is_told_what_else_there_is() -> None:
     with pytest.raises(ResourceError) as caught:
         check_room([step("a", 5, 5, 20)], 19 * GB)
     assert "micro_batch" in caught.value.mend and "cohort-size" not in caught.value.mend
+
+
+def test_a_device_that_the_driver_does_not_know_is_checked_for_a_whole_step() -> None:
+    (trial,) = cohort(recipe().patched({"budget.batch": 1_024})).trials
+    need, cpu = need_of(trial), torch.device("cpu")
+    held = need.state + need.batch  # without activations, which the driver would have counted
+    check_device([trial], cpu, 1, held)
+    check_device([trial], cpu, 1, need.total, is_known=False)
+    with pytest.raises(TooLargeError, match="and this one has") as caught:
+        check_device([trial], cpu, 1, need.total - 1, is_known=False)
+    assert "MB of activations" in caught.value.why and "with 1 to a variant" in caught.value.why
+    assert "--set micro_batch=" in caught.value.mend
 
 
 def test_on_a_cpu_nothing_is_measured() -> None:

@@ -45,6 +45,7 @@ class Assignment:
     note: str = ""  # what the driver is to say when this one has begun
     on_cpu: bool = False  # whatever GPUs the workers hold
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
+    device_known: bool = True  # whether the driver knows what its device has, if it is a GPU
     since: str = ""  # the name of this start of the study
     kept: Kept | None = None  # a checkpoint of an earlier start to go on from
     retry_seconds: float = RETRY_SECONDS  # how long a failing request is repeated

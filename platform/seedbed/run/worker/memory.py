@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from seedbed.cluster.memory import check_gpus, gigabytes, would_fit
+from seedbed.cluster.memory import check_gpus, check_step, gigabytes, would_fit
 from seedbed.errors import CohortTooLargeError, TooLargeError
 from seedbed.model.gather import world_size
 from seedbed.plan.cohort import Cohort
@@ -117,18 +117,26 @@ class FirstSteps:
 
 
 def check_device(
-    trials: Sequence[Trial], device: torch.device, data_parallel: int, limit: float = 0.0
+    trials: Sequence[Trial],
+    device: torch.device,
+    data_parallel: int,
+    limit: float = 0.0,
+    *,
+    is_known: bool = True,
 ) -> None:
     """Raise ResourceError where `trials` surely do not fit this device, before anything is built.
 
-    The driver has refused what fits no GPU of the cluster, as far as it knows them. A CPU is
-    checked where a `limit` in bytes is said.
+    The driver has refused what fits no GPU of the cluster; where it does not know their memory
+    (`is_known`), what a step needs is counted here. A CPU is checked where a `limit` in bytes is
+    said.
     """
     if device.type == "cuda":
         total: float = torch.cuda.get_device_properties(device).total_memory
         limit = min(limit, total) if limit else total
     if limit and trials:
         check_gpus([Cohort(tuple(trials))], limit, data_parallel=data_parallel)
+        for trial in () if is_known else trials:
+            check_step(trial, limit, data_parallel)
 
 
 def fitting_words(trial: Trial, device: torch.device) -> str:

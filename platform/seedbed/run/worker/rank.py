@@ -63,7 +63,8 @@ class Rank:
         shares = mesh.mine(ladders, lambda ladder: own_flops(ladder, flops))
         mine = [trial for ladder in shares for trial in ladder]
         limit = assignment.device_memory
-        check_device(mine, self.device, mesh.num_parts, limit)
+        known = assignment.device_known
+        check_device(mine, self.device, mesh.num_parts, limit, is_known=known)
         self.training = CohortTraining(assignment.cohort, self.device, mine, limit)
         self.recorder = Recorder(assignment, self.training, mesh.part, mesh.num_parts, held_out)
         self.validation = Validation(assignment.validate_every, held_out.asked)
