@@ -67,7 +67,7 @@ def test_a_variant_that_does_not_fit_alone_is_told_what_else_there_is() -> None:
 
 
 def test_a_device_that_the_driver_does_not_know_is_checked_for_a_whole_step() -> None:
-    (trial,) = cohort(recipe().patched({"budget.batch": 1_024})).trials
+    (trial,) = cohort(recipe().patched({"budget.batch": 1_024, "budget.samples": 1_024})).trials
     need, cpu = need_of(trial), torch.device("cpu")
     held = need.state + need.batch  # without activations, which the driver would have counted
     check_device([trial], cpu, 1, held)
