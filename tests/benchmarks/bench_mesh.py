@@ -1,10 +1,10 @@
 """The wall time of a cohort whose variants two workers share, over that of one worker's.
 
 Variants at the demo's sizes on one stream: two workers read half of it each, exchange what they
-read, and train half of the variants each. The whole run counts, from opening the corpus to the last
-record, with the start of the workers. Baseline, in the same run and in turns: one worker, with as
-many threads as the two have together. To reach: 0.75 on two cores, on identical batches: the hashes
-of the orders are compared.
+read, and train half of the variants each: how a study is laid out here by itself. The whole run
+counts, from opening the corpus to the last record, with the start of the workers. Baseline, in the
+same run and in turns: one worker, with as many threads as the two have together. To reach: 0.75 on
+two cores, on identical batches: the hashes of the orders are compared.
 
     python tests/benchmarks/bench_mesh.py [--variants 8] [--samples 10240] [--repeats 3]
 """
@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +43,9 @@ from seedbed.track.ledger import InMemoryLedger
 from seedbed.variants import CLIP
 
 TOY = ("--variants", "2", "--samples", "512", "--repeats", "1")
-TOY += ("--pairs", "512", "--cold")
+TOY += ("--pairs", "512", "--cold", "--ask")
 NEEDS = ("ray",)
 WORKERS = 2
-CORES = os.cpu_count() or 1
 
 
 def study_plan(shapes: Path, num_variants: int, samples: int) -> Plan:
@@ -70,14 +68,18 @@ def study_plan(shapes: Path, num_variants: int, samples: int) -> Plan:
     return plan(study, DEMO, overrides=settings, seeds=(0,), cohort_size=num_variants)
 
 
-def on_all_cores(*given: Any, **named: Any) -> Layout:
-    """As studies are laid out, with the machine's cores for threads: Ray may count one more."""
-    layout = choose(*given, **named)
-    return replace(layout, threads=max(1, CORES // layout.num_workers), data_tasks=1)
+def seconds_of(what: Plan, num_workers: int, asked: int) -> tuple[float, set[str]]:
+    """From the opening of the corpus to the last record, and the hashes of what was trained on.
 
+    `asked` workers are asked for; 0: as many as are chosen, which are `num_workers`.
+    """
 
-def seconds_of(what: Plan, num_workers: int) -> tuple[float, set[str]]:
-    """From the opening of the corpus to the last record, and the hashes of what was trained on."""
+    def noted(*given: Any, **named: Any) -> Layout:
+        layout = choose(*given, **named)
+        assert layout.num_workers == num_workers, layout.words
+        return layout
+
+    launch.choose = noted  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         outcome = launch.run_plan(
@@ -85,7 +87,7 @@ def seconds_of(what: Plan, num_workers: int) -> tuple[float, set[str]]:
             open_corpora([what.trials[0].recipe.corpus], Path(folder)),
             Folder(folder),
             InMemoryLedger(),
-            asked=Asked(num_workers),
+            asked=Asked(asked),
             checkpoint_seconds=30,
             code_version={"seedbed": "bench", "git_commit": ""},
         )
@@ -101,26 +103,23 @@ def main(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--pairs", type=int, default=4_096)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="without a run that is not counted")
+    parser.add_argument("--ask", action="store_true", help="for two workers, worth it or not")
     options = parser.parse_args(arguments)
-    launch.choose = on_all_cores  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         shapes = shape_shards(Path(folder) / "shapes", options.pairs)
         what = study_plan(shapes, options.variants, options.samples)
         os.environ.update(RAY_SETTINGS | PRIVATE_SETTINGS)
-        # Two workers that are asked for have a core each, and their data tasks one more.
-        ray.init(
-            address="local",
-            num_cpus=max(CORES, WORKERS + 1),
-            include_dashboard=False,
-            log_to_driver=False,
-        )
+        # Those that are asked for have a core each, and their data tasks one more.
+        num_cpus = WORKERS + options.ask
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, log_to_driver=False)
         if not options.cold:
-            seconds_of(study_plan(shapes, 2, 512), WORKERS)  # for the caches of the disk
+            seconds_of(study_plan(shapes, 2, 512), 1, 1)  # for the caches of the disk
+        asked = {1: 1, WORKERS: WORKERS if options.ask else 0}
         found: dict[int, list[float]] = {1: [], WORKERS: []}
         hashes = set[str]()
         for turn in range(options.repeats):
             for num_workers in (1, WORKERS)[:: -1 if turn % 2 else 1]:
-                seconds, seen = seconds_of(what, num_workers)
+                seconds, seen = seconds_of(what, num_workers, asked[num_workers])
                 found[num_workers].append(seconds)
                 hashes |= seen
         ray.shutdown()

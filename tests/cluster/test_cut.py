@@ -146,6 +146,7 @@ def test_a_plan_is_refused_with_the_division(
         ("--set", "corpus.window_rows=100"),
         ("--workers", "3"),
         ("--workers", "6", "--data-parallel", "3"),
+        ("--workers", "3", "--data-parallel", "2"),
     ],
 )
 def test_the_command_goes_on_with_what_it_named(counted_home: Path, said: tuple[str, ...]) -> None:

@@ -228,6 +228,7 @@ def test_a_frozen_tower_stays_as_it_started_statistics_and_all(image: Any, tmp_p
     weights = weights_for(one, tmp_path / "given")
     one = replace(one, init_from=identified(str(tmp_path / "given")), freeze=("image",))
     (variant,) = started(one, Folder(str(tmp_path / "results"))).variants.values()
+    learned = gradients(variant)
     trained_steps(variant)
     state = variant.model.state_dict()
     moved = {name for name, v in weights.items() if not torch.equal(state[name], v)}
@@ -235,9 +236,21 @@ def test_a_frozen_tower_stays_as_it_started_statistics_and_all(image: Any, tmp_p
         name.startswith(("towers.text", "projections.text", "thetas")) for name in moved
     )
     held = {id(p) for group in variant.optimizer.param_groups for p in group["params"]}
-    frozen = [p for n, p in variant.model.named_parameters() if "image" in n]
-    assert frozen and not held & {id(p) for p in frozen}
-    assert all(p.grad is None for p in frozen)
+    frozen = {n: p for n, p in variant.model.named_parameters() if "image" in n}
+    assert frozen and not held & {id(p) for p in frozen.values()}
+    assert learned and not learned.keys() & frozen.keys()
+
+
+def gradients(variant: Variant) -> dict[str, torch.Tensor]:
+    """Filled with the gradients of each step, which are given back after it."""
+    found: dict[str, torch.Tensor] = {}
+
+    def note(*given: Any) -> None:
+        named = variant.model.named_parameters()
+        found.update({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+    variant.optimizer.register_step_pre_hook(note)
+    return found
 
 
 @pytest.mark.slow
@@ -247,6 +260,7 @@ def test_the_other_tower_learns_as_if_the_frozen_ones_outputs_were_numbers(tmp_p
     one = replace(one, init_from=identified(str(tmp_path / "given")), freeze=("image",))
     (variant,) = started(one, Folder(str(tmp_path / "results"))).variants.values()
     (twin,) = started(one, Folder(str(tmp_path / "results"))).variants.values()
+    ours = gradients(variant)
     variant.step(batch(one, 0), Gather())
     columns = batch(one, 0)
     with torch.no_grad():
@@ -257,10 +271,10 @@ def test_the_other_tower_learns_as_if_the_frozen_ones_outputs_were_numbers(tmp_p
     rows = torch.arange(BATCH)
     cross = torch.nn.functional.cross_entropy
     ((cross(logits, rows) + cross(logits.T, rows)) / 2).backward()
-    ours = dict(variant.model.named_parameters())
-    for name, parameter in twin.model.named_parameters():
-        if parameter.grad is not None:
-            torch.testing.assert_close(ours[name].grad, parameter.grad, rtol=1e-4, atol=1e-6)
+    theirs = {n: p.grad for n, p in twin.model.named_parameters() if p.grad is not None}
+    assert ours.keys() == theirs.keys() != set()
+    for name, grad in theirs.items():
+        torch.testing.assert_close(ours[name], grad, rtol=1e-4, atol=1e-6)
 
 
 def counted(one: Recipe) -> float:

@@ -61,7 +61,7 @@ def stream(
     `placed` gives Ray's options for where the next task runs. Columns as in `render`. What a task
     raises as a SeedbedError is raised here as that, whatever Ray puts around it.
     """
-    look_often()
+    look_often(num_tasks)
     context = ray.data.DataContext.get_current()
     # An error keeps its cause on its way only so: wrapped, it arrives as Ray's "UDF failed".
     context.raise_original_map_exception = True

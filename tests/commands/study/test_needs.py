@@ -45,7 +45,6 @@ def test_amounts_are_in_gb_and_dollars() -> None:
         (("--max-price", "0"), "--max-price is 0"),
         (("--max-price", "inf"), "--max-price is inf"),
         (("--device-memory", "nan"), "--device-memory is nan"),
-        (("--workers", "3", "--data-parallel", "2"), "3 workers cannot train each variant on 2"),
     ],
 )
 def test_what_cannot_be_is_refused(argv: tuple[str, ...], words: str) -> None:
