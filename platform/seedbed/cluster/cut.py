@@ -154,9 +154,7 @@ def _values(name: str, cuts: Sequence[Cut]) -> list[int]:
     first = cuts[0]
     batches = math.gcd(*(cut.batch for cut in cuts))
     lanes = math.lcm(*(cut.lanes for cut in cuts))
-    if name == "workers":
-        return _divisors(math.gcd(*(cut.lanes for cut in cuts)))
-    if name == "parts":
+    if name in SAME_RESULTS:
         return _divisors(math.gcd(*(cut.lanes for cut in cuts)))
     if name == "lanes":
         return _divisors(batches)

@@ -117,13 +117,13 @@ def index_source(
         )
 
     at_places = {place: parts_in(place) for place in read_from}
-    if not renew:
-        up_to_date(uri, at_places, shards)
     parts = [part for found in at_places.values() for part in found]
     known = known_of(parts, wanted)
     counted = {sum(part.num_shards for part in found) for found in at_places.values()}
     if len(known.found) == len(shards) and len(shards) in counted:  # and nothing that has gone
         return Index(tuple(known.found[name] for name in sorted(shards)))
+    if not renew:
+        up_to_date(uri, at_places, shards)
     parts += [part for place in read_from for part in loose_parts(place, parts)]
     known = known_of(parts, wanted)
     same = dict(known.found)

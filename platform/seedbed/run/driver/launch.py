@@ -179,7 +179,7 @@ def _assignments(
             data_parallel=layout.data_parallel,
             layout=layout.words,
             device_memory=layout.device_memory,
-            device_known=layout.variants > 0,
+            device_known=not layout.use_gpu or layout.variants > 0,
             on_cpu=layout.on_cpu,
             num_tasks=layout.data_tasks,
             task_cpus=layout.task_cpus,

@@ -8,7 +8,6 @@ hours. The driver then has it trained in parts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,7 +53,7 @@ class FirstSteps:
     def __init__(self, device: torch.device, num_variants: int, limit: float = 0.0) -> None:
         self.device, self.num_variants, self.limit = device, num_variants, limit
         self.steps: dict[str, FirstStep] = {}
-        self._counts = Counter[str]()
+        self._rounds = 0
         self._checked = device.type != "cuda"
 
     @contextmanager
@@ -64,17 +63,16 @@ class FirstSteps:
         Raises CohortTooLargeError where one of its first finds no room beside its neighbours;
         without any, the error of torch with what can be done.
         """
-        if self._checked or self._counts[name] == MEASURED:
+        if self._checked:
             yield
             return
-        self._counts[name] += 1
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         try:
             yield
         except torch.OutOfMemoryError as error:
             if self.num_variants > 1:
-                raise self._no_room(name, before) from error
+                raise self._no_room(name, before, f" in its step {self._rounds + 1}") from error
             raise torch.OutOfMemoryError(f"{error} ({MEND_ALONE})") from error
         after = torch.cuda.memory_allocated(self.device)
         peak = torch.cuda.max_memory_allocated(self.device)
@@ -93,22 +91,22 @@ class FirstSteps:
             raise self._no_room(name, torch.cuda.memory_allocated(self.device)) from error
 
     def check(self) -> None:
-        """After a step of all: raise CohortTooLargeError where the next would not fit, as soon as
-        that is known."""
-        if self._checked or not self.steps or min(self._counts.values()) < MEASURED:
+        """After each step of all: raise CohortTooLargeError where the next would not fit, as soon
+        as that is known."""
+        self._rounds += 1
+        if self._checked or not self.steps or self._rounds < MEASURED:
             return
         self._checked = True
         free, _ = torch.cuda.mem_get_info(self.device)
         room = free + torch.cuda.memory_reserved(self.device)
         check_room(list(self.steps.values()), min(room, int(self.limit)) if self.limit else room)
 
-    def _no_room(self, name: str, before: int) -> CohortTooLargeError:
+    def _no_room(self, name: str, before: int, when: str = "") -> CohortTooLargeError:
         # In the second round all are kept already, and one of them less is to be tried.
         fitting = max(1, min(len(self.steps), self.num_variants - 1))
         peak = max(torch.cuda.max_memory_allocated(self.device), before)
         return CohortTooLargeError(
-            f"{self.num_variants} variants do not fit one GPU: '{name}' ran out of memory in its "
-            f"step {max(1, self._counts[name])}",
+            f"{self.num_variants} variants do not fit one GPU: '{name}' ran out of memory{when}",
             why=f"{gigabytes(before)} were kept by {len(self.steps)} variants and the weights of "
             f"the others, and the step had come to {gigabytes(peak)}",
             mend=f"--cohort-size {fitting}, or more --workers",
@@ -153,7 +151,7 @@ def check_room(steps: Sequence[FirstStep], room: int) -> None:
 
     What all keep stays; what a step needs for a while comes on top, one variant after the other.
     """
-    kept = steps[-1].after
+    kept = max(step.after for step in steps)
     worst = max(steps, key=lambda step: step.passing)
     need = kept + worst.passing
     if need <= room:
