@@ -143,8 +143,10 @@ class Rank:
                     last = training.step_number * batch + batch > samples
                     if training.is_due or last:
                         self._log()
-                        active = self._look()
-                    elif training.step_number == self._next_look:
+                        active = training.active or mesh.world > 1
+                    # Not at each point: a short budget has one after each step, where workers would
+                    # wait for each other, in any step as long as the slowest takes.
+                    if last or training.step_number == self._next_look:
                         active = self._look()
                     if last or not active or self._leaving:
                         break
@@ -181,7 +183,8 @@ class Rank:
         now, step_number = time.monotonic(), self.training.step_number
         pace = (step_number - self._looked[0]) / max(1e-9, now - self._looked[1])
         self._looked = step_number, now
-        report = now - self._reported >= REPORT_SECONDS
+        # About as long ago, or it is not this look's: the next one is as far away again.
+        report = now - self._reported >= REPORT_SECONDS / 2
         ahead = max(1, int(pace * REPORT_SECONDS))
         stop = report and self.mesh.rank == 0 and stopping.is_asked(self.assignment.since)
         mine = (self.saver.is_due, report, ahead, stop, self.training.active)
