@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +30,22 @@ from seedbed.storage.scratch import scratch_folder
 # Raised when the same pictures would be rendered otherwise, or are kept otherwise.
 FORMAT = b"seedbed-held-out/1"
 FOLDER = "held_out"
+Alone = Callable[[str], AbstractContextManager[object]]  # within it nobody else makes what it names
 
 
 def kept_test_set(
-    store: Folder, rows: Rows, rendering: Rendering, rank: int = 0, world: int = 1
+    store: Folder,
+    rows: Rows,
+    rendering: Rendering,
+    rank: int = 0,
+    world: int = 1,
+    alone: Alone = nullcontext,
 ) -> TestSet:
     """The test set `rows` as `test_set_parts` makes it, which is asked only where none is kept.
 
     Every `world`-th picture from `rank` on is compared with its digest, and all that is known of
     the pairs: a file that is damaged, or of another version, is made anew, with a line. Several
-    may make it at a time, of equal bytes. The pictures are read-only.
+    may make it at a time, of equal bytes, where `alone` lets them. The pictures are read-only.
     """
     return kept(
         store,
@@ -47,6 +54,7 @@ def kept_test_set(
         lambda: test_set_parts(rows, rendering),
         rank,
         world,
+        alone,
     )
 
 
@@ -57,18 +65,40 @@ def kept(
     make: Callable[[], Iterable[TestSet]],
     rank: int = 0,
     world: int = 1,
+    alone: Alone = nullcontext,
 ) -> TestSet:
     """What is kept under `mark`, or else made by `make` in parts: see `kept_test_set`."""
     name = f"{mark}.arrow"
     shape, mine = (image_size, image_size, 3), slice(rank, None, world)
-    path = store.on_node(FOLDER, name)
-    if path is not None:
+
+    def found() -> TestSet | None:
+        path = store.on_node(FOLDER, name)
+        if path is None:
+            return None
         try:
             return _read(path, shape, mine)
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             place = store.place(FOLDER, name)
             print(f"test    {place} is made anew: {error}", file=sys.stderr)
             store.forget_on_node(FOLDER, name)
+            return None
+
+    if (there := found()) is not None:
+        return there
+    with alone(mark):
+        # Somebody may have made it while this one waited.
+        if alone is not nullcontext and (there := found()) is not None:
+            return there
+        return _made(store, name, make, shape, mine)
+
+
+def _made(
+    store: Folder,
+    name: str,
+    make: Callable[[], Iterable[TestSet]],
+    shape: tuple[int, ...],
+    mine: slice,
+) -> TestSet:
     with scratch_folder() as folder:
         with scratch_folder() as aside:
             _write(_on_disk(make(), Path(aside) / "pictures", shape), Path(folder) / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from seedbed.run.driver.attempts import MAX_FAILURES, attempts, one_attempt, rea
 from seedbed.run.driver.group import Group, Reporting, group_here, on_this_node
 from seedbed.run.driver.parts import in_parts
 from seedbed.run.driver.reasons import Reasons
+from seedbed.run.driver.turns import Turns
 from seedbed.run.driver.watch import Watcher, stoppable
 from seedbed.run.worker.assignment import COLLECTIVE_SECONDS, Assignment
 from seedbed.run.worker.rehearse import Rehearsal
@@ -56,6 +58,10 @@ def tune(
     kept = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
     beside = on_this_node(soft=True)
     reasons = ray.remote(**kept, scheduling_strategy=beside)(Reasons).remote(len(jobs))
+    turns: Any = None  # an actor, which cohorts one after another do not need
+    if layout.concurrent > 1:
+        turns = ray.remote(**kept, scheduling_strategy=beside)(Turns).remote()
+        jobs = {id: _in_turn(job, turns) for id, job in jobs.items()}
     references = {id: ray.put(job) for id, job in jobs.items()}
     watcher.told_of = partial(_told, reasons)
 
@@ -70,12 +76,16 @@ def tune(
         def complete(part: Assignment | Rehearsal) -> Reason:
             reference = references[config["cohort"]] if part is job else ray.put(part)
             keys = [trial.key for trial in part.cohort.trials]
-            return attempts(
-                lambda retries: group.train([reference, retries], keys),
-                lambda: reached(store, group.run, part.cohort),
-                most,
-                lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),
-            )
+            try:
+                return attempts(
+                    lambda retries: group.train([reference, retries], keys),
+                    lambda: reached(store, group.run, part.cohort),
+                    most,
+                    lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),
+                )
+            finally:
+                if turns is not None:
+                    ray.get(turns.ended.remote(part.cohort.id))
 
         with retrying_for(seconds):
             for failed in in_parts(job, complete, group.give_up, _Met(reasons), layout, store):
@@ -93,6 +103,8 @@ def tune(
     ):
         _tuner(run_cohort, list(jobs), layout.concurrent, scratch, [watcher, *also]).fit()
     ray.kill(reasons)
+    if turns is not None:
+        ray.kill(turns)
     _give_back(_placement_groups() - before)
     remove_stale()  # of workers that a stop has cut off
 
@@ -121,6 +133,10 @@ def _tuner(
             failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
         ),
     )
+
+
+def _in_turn(job: Assignment | Rehearsal, turns: Any) -> Assignment | Rehearsal:
+    return replace(job, turns=turns) if isinstance(job, Assignment) else job
 
 
 def _fit(

@@ -54,6 +54,7 @@ class Assignment:
     assets: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[OpenTest, ...] = ()  # that trials are scored on beside the held-out pairs
     validate_every: int = 0  # samples between evaluations while it trains; 0 for none
+    turns: Any = None  # an actor (`driver/turns.py`), where several cohorts train at a time
     attempts: Mapping[str, int] = field(default_factory=dict)  # that failed at earlier starts
     retries: int = 0  # of this start, before this attempt
 

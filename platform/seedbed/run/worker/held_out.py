@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,13 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     """The held-out pairs of `assignment`, of which this rank scores every `world`-th, and so of the
     pictures that its tasks bring.
 
-    Made by the first who asks, and kept with the results for all others. Raises DataError, on
-    every rank, where more cannot be used than the corpus allows.
+    Made by the first who asks, of whatever cohort, and kept with the results for all others. Raises
+    DataError, on every rank, where more cannot be used than the corpus allows.
     """
     corpus = assignment.corpus
     rendering = rendering_of(assignment.cohort)
-    test = kept_test_set(Folder(assignment.storage), corpus.test, rendering, rank, world)
+    alone = _Alone(assignment)
+    test = kept_test_set(Folder(assignment.storage), corpus.test, rendering, rank, world, alone)
     faults = tuple(sorted(test.faults))
     pairs = sorted(zip(test.ids.tolist(), test.captions, strict=True))
     _check(assignment, len(pairs), faults)
@@ -64,14 +66,34 @@ def read_held_out(assignment: Assignment, rank: int, world: int) -> HeldOutPairs
     held_out, asked = mine(test), []  # the same for all: they share a pass over its pictures
     for task in tasks:
         own = task.own
-        given = held_out if own is None else mine(_kept(assignment, own, rank, world))
+        given = held_out if own is None else mine(_kept(assignment, own, rank, world, alone))
         asked.append((task, task.prepare(given)))
     return HeldOutPairs(tuple(asked), faults, digest)
 
 
-def _kept(assignment: Assignment, own: Own, rank: int, world: int) -> TestSet:
+def _kept(assignment: Assignment, own: Own, rank: int, world: int, alone: _Alone) -> TestSet:
     """A task's own pictures, which are kept as the held-out pairs are."""
-    return kept(Folder(assignment.storage), own.mark, own.size, own.render, rank, world)
+    return kept(Folder(assignment.storage), own.mark, own.size, own.render, rank, world, alone)
+
+
+class _Alone:
+    """Keeps other cohorts of the study from making what this one makes."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._turns, self._cohort = assignment.turns, assignment.cohort.id
+
+    @contextmanager
+    def __call__(self, thing: str) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        import ray
+
+        ray.get(self._turns.take.remote(thing, self._cohort))
+        try:
+            yield
+        finally:
+            ray.get(self._turns.leave.remote(thing, self._cohort))
 
 
 def _check(assignment: Assignment, num_sound: int, faults: Sequence[Fault]) -> None:
