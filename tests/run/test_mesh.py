@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -9,23 +10,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 import torch
 from safetensors.torch import load
 from tests.fixtures.interrupting import Interrupting
 from tests.fixtures.models import trained
-from tests.fixtures.studies import FOUR_DEPTHS, Undisturbed, run_study, small_plan
+from tests.fixtures.studies import FOUR_DEPTHS, Undisturbed, opened, run_study, small_plan
 
 import seedbed
 from seedbed.cluster.asked import Asked
+from seedbed.data.render.render import render_span
+from seedbed.data.rounds import Span
 from seedbed.interchange.described import Described
 from seedbed.interchange.exported import exported
 from seedbed.interchange.state_file import read_state
 from seedbed.plan.memory import held_by
 from seedbed.plan.plan import Plan, plan
+from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import Recipe
 from seedbed.recipe.scale import SCALES
+from seedbed.run.worker.reading import order_of
 from seedbed.storage.folder import Folder
 from seedbed.study.factor import Factor
 from seedbed.study.study import Study
@@ -77,6 +83,34 @@ def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
         assert len({record.order_hash for record in records}) == 1
         assert all("workers=1; threads=1" in record.made_by for record in records)
         assert {len(points) for points in told.points.values()} == {len(records[0].curve)} != {0}
+
+
+def test_a_shorter_budget_is_recorded_where_it_ends_whoever_trains_on(
+    cluster: None, shapes: Path, tmp_path: Path
+) -> None:
+    """Each of two workers trains one. Oracle: the order's hash of a plain loop over the samples."""
+    study = Study(
+        name="budgets",
+        question="?",
+        base=Recipe.paper(objective=CLIP),
+        factors=(Factor("samples", at="budget.samples", levels=(6 * 64, 18 * 64)),),
+        responses=("zeroshot/top1_of_100",),
+    )
+    settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "image.name": "test_vit"}
+    what = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
+    (cohort,) = what.cohorts
+    outcome = run_study(what, tmp_path, asked=Asked(2))
+    assert outcome.missing(what.trials) == []
+    corpus = opened(what, tmp_path)[cohort.recipe.corpus]
+    order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
+    whole = Span(0, cohort.samples, 64)
+    parts = [part["id"] for part in render_span(corpus.train, order, whole, rendering, 64)]
+    batches = np.concatenate(parts).astype("<i8").reshape(-1, 64)
+    for trial in what.trials:
+        digest = hashlib.sha256(b"").hexdigest()
+        for batch in batches[: trial.recipe.budget.steps]:
+            digest = hashlib.sha256(digest.encode() + batch.tobytes()).hexdigest()
+        assert outcome.records[trial.key].order_hash == digest, trial.name
 
 
 def steps_kept(folder: Path) -> list[int]:

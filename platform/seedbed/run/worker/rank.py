@@ -142,7 +142,7 @@ class Rank:
                         self._points += self.validation.points(training)
                     last = training.step_number * batch + batch > samples
                     if training.is_due or last:
-                        self._log()
+                        self._log(goes_on=not last)
                         active = training.active or mesh.world > 1
                     # Not at each point: a short budget has one after each step, where workers would
                     # wait for each other, in any step as long as the slowest takes.
@@ -165,12 +165,17 @@ class Rank:
         mesh = self.mesh
         return self.training.prepare(mesh.exchange(columns), mesh.agree, mesh.part)
 
-    def _log(self) -> None:
-        """Collect the points that there are, check them, and record who has ended."""
+    def _log(self, *, goes_on: bool) -> None:
+        """Collect the points that there are, check them, and record who has ended.
+
+        Where the cohort `goes_on` after this step, here or at other workers, whoever has ended is
+        recorded now: the order's hash is of what it has seen.
+        """
         self._points += self.training.collect()
         self.training.check_faults()
         ended = [v for v in self.training.variants.values() if not v.active]
-        if any(v.trial.key not in self.finished for v in ended) and self.training.active:
+        goes_on = goes_on and (self.training.active or self.mesh.world > 1)
+        if goes_on and any(v.trial.key not in self.finished for v in ended):
             self._finish_variants()
 
     def _look(self) -> bool:
