@@ -88,7 +88,8 @@ def test_a_variants_bits_do_not_depend_on_how_many_workers_share_the_cohort(
 def test_a_shorter_budget_is_recorded_where_it_ends_whoever_trains_on(
     cluster: None, shapes: Path, tmp_path: Path
 ) -> None:
-    """Each of two workers trains one. Oracle: the order's hash of a plain loop over the samples."""
+    """Each of two workers trains one, scored as it trains. Oracle: the order's hash of a plain loop
+    over the samples, and the points that each budget has room for."""
     study = Study(
         name="budgets",
         question="?",
@@ -99,7 +100,7 @@ def test_a_shorter_budget_is_recorded_where_it_ends_whoever_trains_on(
     settings = {"corpus.uri": str(shapes), "corpus.caption": "txt", "image.name": "test_vit"}
     what = plan(study, SCALES["smoke"], overrides=settings, seeds=(0,))
     (cohort,) = what.cohorts
-    outcome = run_study(what, tmp_path, asked=Asked(2))
+    outcome = run_study(what, tmp_path, asked=Asked(2), validate_every=4 * 64)
     assert outcome.missing(what.trials) == []
     corpus = opened(what, tmp_path)[cohort.recipe.corpus]
     order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
@@ -110,7 +111,10 @@ def test_a_shorter_budget_is_recorded_where_it_ends_whoever_trains_on(
         digest = hashlib.sha256(b"").hexdigest()
         for batch in batches[: trial.recipe.budget.steps]:
             digest = hashlib.sha256(digest.encode() + batch.tobytes()).hexdigest()
-        assert outcome.records[trial.key].order_hash == digest, trial.name
+        record, steps = outcome.records[trial.key], trial.recipe.budget.steps
+        assert record.order_hash == digest, trial.name
+        points = [p["samples"] // 64 for p in record.curve if "zeroshot/top1_of_100" in p]
+        assert points == list(range(4, steps, 4))
 
 
 def steps_kept(folder: Path) -> list[int]:

@@ -54,9 +54,10 @@ class Validation:
         self.every, self.asked = every, tuple(asked)
 
     def is_due(self, training: CohortTraining) -> bool:
-        """Whether it is time after this step: by samples, so that all ranks agree."""
+        """Whether it is time after this step: by samples alone, so that all workers agree, also one
+        whose variants have all ended before its neighbours'."""
         batch = training.cohort.recipe.budget.batch
-        if not self.every or not training.active:
+        if not self.every:
             return False
         # In whole steps: after the first step that has seen as many as were asked for.
         return training.samples_seen // self.every > (training.samples_seen - batch) // self.every
