@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.fixtures.anew import index_anew
 from tests.fixtures.interrupting import Interrupting
 from tests.fixtures.studies import run_study, small_plan
 
@@ -80,6 +81,7 @@ def test_after_a_shard_is_added_every_trial_is_trained_and_recorded_anew_and_onl
     first = run_study(what, tmp_path, ledger=ledger)
     assert first.missing(what.trials) == []
     put_back(all_but_one)
+    index_anew(all_but_one, tmp_path / "home")
     second = run_study(what, tmp_path, ledger=ledger)
     assert second.missing(what.trials) == []
     assert "caution 2 trials were recorded on other data" in capsys.readouterr().err
@@ -114,6 +116,7 @@ def test_an_interrupted_cohort_does_not_go_on_with_other_data(
     assert said["keys"] == sorted(trial.key for trial in what.trials)
     assert said["sizes"][CHECKPOINT_FILE] == (place.parent / CHECKPOINT_FILE).stat().st_size
     put_back(all_but_one)
+    index_anew(all_but_one, tmp_path / "home")
     capsys.readouterr()
     second = run_study(what, tmp_path)
     assert "goes on from" not in capsys.readouterr().err
