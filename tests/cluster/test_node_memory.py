@@ -104,7 +104,8 @@ def test_a_data_task_that_no_node_has_the_memory_for_is_refused_before_it_waits(
     with pytest.raises(ResourceError, match=r"a task that reads data needs 0\.3 GB"):
         choose(what, what.cohorts, Asked(), small)
     assert choose(what, what.cohorts, Asked(), small, trains=False)  # which reads nothing
-    choose(what, what.cohorts, Asked(), cluster(cores(3, needed)))
+    layout = choose(what, what.cohorts, Asked(), cluster(cores(3, needed)))
+    assert layout.task_memory == needed  # and a task asks for no more
     check_tasks(cluster(gpu(3)), needed)  # nobody says what memory it has
     check_tasks(replace(small, unknown="TimeoutError"), needed)
 

@@ -19,7 +19,7 @@ from tests.fixtures.studies import Undisturbed, run_study, small_plan
 from seedbed.cluster.asked import Asked
 from seedbed.cluster.autoscaler import NodeType, Scaling
 from seedbed.data.corpus import Corpus
-from seedbed.data.footprint import PROCESS_BYTES
+from seedbed.data.footprint import PROCESS_BYTES, task_bytes
 from seedbed.data.opening import open_corpus
 from seedbed.data.order import SHARD_BIT
 from seedbed.data.render.render import render_span
@@ -129,6 +129,26 @@ def test_where_workers_hold_every_core_data_is_read_all_the_same(
     node = NodeType("node", {"CPU": 2.0}, 1)
     assert near_here(None) == near_here(Scaling((node,), 1)) == {}
     assert near_here(Scaling((node,), 0)) == {"num_cpus": 0}
+
+
+def test_a_task_asks_for_no_more_memory_than_nodes_keep_for_one(
+    cluster: None, shapes: Path, home: Path
+) -> None:
+    """What it needs is known shard by shard, and what is kept for it by the corpus' average: where
+    workers hold the rest, a task that asked for more would wait for ever."""
+    cohort = small_plan(shapes).cohorts[0]
+    corpus = open_corpus(Corpus(uri=str(shapes), caption="txt"), home)
+    order, rendering = order_of(corpus, cohort.recipe), rendering_of(cohort)
+    kept = float(PROCESS_BYTES)  # less than that and its chunks
+    assert task_bytes(rendering, 0) > kept
+    others = ray.available_resources()["memory"] - kept
+    held = placement_group([{"memory": others}])
+    assert held.wait(60)
+    try:
+        batches = stream(corpus.train, order, Span(0, 128, 64), rendering, task_memory=kept)
+        assert [len(columns["id"]) for columns in batches] == [64, 64]
+    finally:
+        remove_placement_group(held)
 
 
 @pytest.mark.parametrize("world", [1, 2])

@@ -64,7 +64,7 @@ def choose(
         layout = _with_data(layout, allowed, asked)
     if asked.data_cpus:
         layout = replace(layout, data_tasks=asked.data_cpus)
-    layout = replace(layout, worker_memory=asked.worker_memory)
+    layout = replace(layout, worker_memory=asked.worker_memory, task_memory=asked.task_memory)
     if trains:
         layout = within_store(within_memory(layout, allowed, asked), cohorts, allowed)
     if memory is not None:

@@ -44,6 +44,7 @@ class Layout:
     device_memory: float = 0.0  # bytes of its device that each worker may use, where stated
     on_cpu: bool = False  # workers hold GPUs, and compute without them
     task_cpus: float = float(DATA_CPUS)  # of a core, that each data task asks for
+    task_memory: float = 0.0  # bytes of its node's, that it asks for at most, where they are kept
     words: str = ""
 
     @property

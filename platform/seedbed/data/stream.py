@@ -8,6 +8,7 @@ batch is the same whatever the tasks' timing.
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -50,6 +51,7 @@ def stream(
     *,
     num_tasks: int = 1,
     task_cpus: float = 1.0,
+    task_memory: float = 0.0,
     assets: Mapping[str, Any] = NO_ASSETS,
     retry_seconds: float = RETRY_SECONDS,
     placed: Callable[[], dict[str, Any]] = dict,
@@ -57,6 +59,8 @@ def stream(
     """This rank's batches of samples span.start to span.stop - 1, each of batch / world rows.
 
     `num_tasks` run at a time, of `task_cpus` each, and repeat failing reads for `retry_seconds`;
+    they ask Ray for the memory that they need, and for `task_memory` bytes at most where that is
+    not 0: no node may have kept more for one, and it would wait for ever;
     `assets` are references to the packed assets of the views, by name, for nodes that have none;
     `placed` gives Ray's options for where the next task runs. Columns as in `render`. What a task
     raises as a SeedbedError is raised here as that, whatever Ray puts around it.
@@ -72,7 +76,10 @@ def stream(
     context.print_on_execution_start = False
     local = span.batch // span.world
     chunk = chunk_rows(rendering, local)
-    datasets = _Datasets(rendering, chunk, num_tasks, task_cpus, assets, retry_seconds, placed)
+    most = task_memory or math.inf
+    datasets = _Datasets(
+        rendering, chunk, num_tasks, task_cpus, most, assets, retry_seconds, placed
+    )
     blocks = datasets.blocks(_planned_ahead(_legs(rows, order, span)))
     yield from batches(blocks, local)
 
@@ -106,6 +113,7 @@ class _Datasets:
     chunk: int
     num_tasks: int
     task_cpus: float
+    most_memory: float
     assets: Mapping[str, Any]
     retry_seconds: float
     placed: Callable[[], dict[str, Any]]
@@ -158,7 +166,7 @@ class _Datasets:
             batch_size=1,
             concurrency=self.num_tasks,
             num_cpus=self.task_cpus,
-            memory=task_bytes(rendering, held),
+            memory=min(task_bytes(rendering, held), self.most_memory),
             ray_remote_args_fn=self.placed,
         )
         dataset.context.execution_options.resource_limits = _limits(share // 2)

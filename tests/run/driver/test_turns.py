@@ -67,6 +67,22 @@ def test_workers_that_have_ended_keep_nobody_waiting_and_get_no_turn() -> None:
     asyncio.run(play())
 
 
+def test_one_that_is_silent_for_too_long_keeps_nobody_waiting() -> None:
+    async def play() -> None:
+        turns = Turns(wait_seconds=0.2)
+        await turns.take("pictures", "a")
+        began = time.monotonic()
+        await asyncio.wait_for(turns.take("pictures", "b"), 5)
+        assert time.monotonic() - began >= 0.2
+        await turns.leave("pictures", "a")  # which was slow, and not lost: it is b's now
+        third = asyncio.create_task(turns.take("pictures", "c"))
+        assert await _waits(third)
+        await turns.leave("pictures", "b")
+        await asyncio.wait_for(third, 1)
+
+    asyncio.run(play())
+
+
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the threads that have rendered a test set, each of which takes its time."""

@@ -183,6 +183,7 @@ def _assignments(
             on_cpu=layout.on_cpu,
             num_tasks=layout.data_tasks,
             task_cpus=layout.task_cpus,
+            task_memory=layout.task_memory,
             scaling=scaling,
             checkpoint_seconds=checkpoint_seconds,
             costs={trial.key: costs[trial.key] for trial in start.cohort.trials},

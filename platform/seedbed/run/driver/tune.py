@@ -76,9 +76,15 @@ def tune(
         def complete(part: Assignment | Rehearsal) -> Reason:
             reference = references[config["cohort"]] if part is job else ray.put(part)
             keys = [trial.key for trial in part.cohort.trials]
+
+            def train(retries: int) -> None:
+                if turns is not None:  # those before may have ended in the middle of theirs
+                    ray.get(turns.ended.remote(part.cohort.id))
+                group.train([reference, retries], keys)
+
             try:
                 return attempts(
-                    lambda retries: group.train([reference, retries], keys),
+                    train,
                     lambda: reached(store, group.run, part.cohort),
                     most,
                     lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+
+# A test set of 50,000 pictures takes minutes to render. Whoever takes longer may have been lost
+# with a node, and its cohort may wait for another one: what two make at a time is the same.
+WAIT_SECONDS = 600.0
 
 
 class Turns:
@@ -12,19 +17,22 @@ class Turns:
     asks again, since they have ended, and when `ended` says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
         self._maker: dict[str, str] = {}  # of a thing that is being made
         self._asked: dict[str, int] = {}  # how often each cohort has
         self._changed = asyncio.Condition()
 
     async def take(self, thing: str, cohort: str) -> None:
-        """Return when nobody else makes `thing`."""
+        """Return when nobody else makes `thing`, or has made it for too long."""
         async with self._changed:
             self._forget(cohort)
             asked = self._asked[cohort]
-            await self._changed.wait_for(
+            free = self._changed.wait_for(
                 lambda: self._asked[cohort] != asked or thing not in self._maker
             )
+            with suppress(TimeoutError):
+                await asyncio.wait_for(free, self._wait_seconds)
             if self._asked[cohort] == asked:
                 self._maker[thing] = cohort
 

@@ -41,6 +41,7 @@ class Assignment:
     costs: Mapping[str, Cost]  # as planned, by the trial's key
     layout: str = ""  # in words
     task_cpus: float = 1.0  # of a core, that each data task asks for
+    task_memory: float = 0.0  # bytes that it asks for at most, where nodes keep so many for one
     scaling: Scaling | None = Scaling()  # what an autoscaler may start; None where not known
     note: str = ""  # what the driver is to say when this one has begun
     on_cpu: bool = False  # whatever GPUs the workers hold

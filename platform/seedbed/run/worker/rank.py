@@ -128,6 +128,7 @@ class Rank:
             assets=assignment.assets,
             retry_seconds=assignment.retry_seconds,
             task_cpus=assignment.task_cpus,
+            task_memory=assignment.task_memory,
             placed=functools.partial(near_here, assignment.scaling, assignment.task_cpus),
         )
         self._report()  # the driver learns that the stream has started
