@@ -16,7 +16,7 @@ from seedbed.data.holdout import HeldOut, brings
 from seedbed.data.overlap import HeldOutPictures, RowIndexes, Seen, TestPictures, refusal
 from seedbed.data.rows import EVERY, NONE, Chosen, Rows, held_out
 from seedbed.data.select.choice import Choice
-from seedbed.data.select.columns import ShardColumns, shard_columns
+from seedbed.data.select.columns import ShardColumns, shard_columns, tables_beside
 from seedbed.data.select.filters.filter import Mask
 from seedbed.data.select.judge import Question
 from seedbed.data.select.removed import COPIES_STEP
@@ -44,6 +44,7 @@ class Assembly:
     ) -> None:
         self.corpus, self.weighted, self.shards, self.home = corpus, weighted, shards, home
         self.tests = tests
+        self._marks: tuple[str, ...] = ()  # of what was chosen, once it is known
         self.limits = tuple(limits.get(self._place(shard), NONE) for shard in shards)
         for one in weighted:
             check_usable(one.source)
@@ -58,12 +59,19 @@ class Assembly:
         held = HeldOutPictures.of(self.tests, indexes)
         seen = self._seen(held, indexes)
         train, steps = self._train(seen, indexes)
-        if not selection.is_all or any(one.weight != 1 for one in self.weighted):
-            chosen, more = self._chosen(train, indexes.spread)
+        beside: dict[str, str] = {}
+        if not selection.is_all or any(one.weight != int(one.weight) for one in self.weighted):
+            beside = tables_beside(train.paths)
+            chosen, more = self._chosen(train, beside, indexes.spread)
             train, steps = replace(train, chosen=chosen), (*steps, *more)
-        if mark := selection.fingerprint:
+        elif any(one.weight != 1 for one in self.weighted):  # for which nothing need be read
+            train = replace(train, chosen=self._repeated(train))
+        # What stands in tables beside the shards is in no digest of these.
+        told = train.chosen.digest if beside and train.chosen is not None else ""
+        self._marks = tuple(filter(None, (selection.fingerprint, told)))
+        if self._marks:
             # Another selection is another order of its own, and other data.
-            train = replace(train, fingerprint=_digest(train.fingerprint, mark))
+            train = replace(train, fingerprint=_digest(train.fingerprint, *self._marks))
         _check_both(corpus, train, test)
         left = [
             replace(found, rows=rows)
@@ -87,14 +95,16 @@ class Assembly:
             raise refusal(self.corpus.uri, found, test, len(test.digests), indexes)
 
     def fingerprint(self, train: Rows, test: Rows) -> str:
-        """Of the content that is trained on, and of what is tested where another corpus is."""
+        """Of the content that is trained on, and of what is tested where another corpus is.
+
+        Of what `rows` has found.
+        """
         digest = self._content()
         if self.corpus.test_uri:
             digest = _digest(digest, test.fingerprint)
         if train.apart:
             digest = _digest(digest, _mark(train.apart))
-        mark = self.corpus.selection.fingerprint
-        return _digest(digest, mark) if mark else digest
+        return _digest(digest, *self._marks) if self._marks else digest
 
     def _place(self, shard: tuple[int, str]) -> str:
         number, name = shard
@@ -175,7 +185,14 @@ class Assembly:
             for name, digests in indexes.of(one.source).all_digests(mine):
                 yield mine[name], digests
 
-    def _chosen(self, train: Rows, spread: Spread) -> tuple[Chosen, tuple[Removal, ...]]:
+    def _repeated(self, train: Rows) -> Chosen:
+        """All rows, each as often as its source's weight says, which is a whole number."""
+        times = [int(self.weighted[number].weight) for number, _ in self.shards]
+        return Chosen.of(np.repeat(train.of_shard(n), many) for n, many in enumerate(times))
+
+    def _chosen(
+        self, train: Rows, beside: Mapping[str, str], spread: Spread
+    ) -> tuple[Chosen, tuple[Removal, ...]]:
         """Which rows the selection leaves, and how often each comes."""
         corpus = self.corpus
         is_weighted = any(one.weight != 1 for one in self.weighted)
@@ -184,7 +201,7 @@ class Assembly:
         for number, one in enumerate(self.weighted):
             mine = [name for own, name in self.shards if own == number]
             hashed = "phash" in asked.columns
-            columns += shard_columns(one.source, mine, self.home, hashed=hashed)
+            columns += shard_columns(one.source, mine, self.home, hashed=hashed, beside=beside)
         choice, stays, steps = choose(asked, train, columns, corpus.caption, spread)
         if not stays.any():
             removed = "; ".join(f"{s.name} removed {s.num_removed:,}" for s in steps)

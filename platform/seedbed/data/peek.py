@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HOLDOUT_MAX, num_held_out
 from seedbed.data.shards.source import ALL, Counted, counts_at
+from seedbed.errors import DataError
 from seedbed.storage.address import Source, parse_sources
 
 
@@ -42,7 +44,8 @@ class Peeked:
 def peek(corpora: Iterable[Corpus], home: Path) -> list[Peeked]:
     """What is known of each distinct corpus of a study.
 
-    Raises DataError for a folder that is not there, and for an inconsistent manifest.
+    Raises DataError for a folder that is not there, for an inconsistent manifest, and where more
+    pairs are to be taken than there are.
     """
     stated = list(dict.fromkeys(corpora))
     places = {s for c in stated for text in (c.uri, c.test_uri) if text for s in _uris(text)}
@@ -67,7 +70,7 @@ def _peeked(
         in_part = num_held_out(rows) if uri in trained else min(rows, HOLDOUT_MAX)
         return counts.get(split, in_part)
 
-    def left(source: Source) -> float | None:
+    def left(source: Source) -> int | None:
         there = known[source.uri]
         if there is None:
             return None
@@ -75,13 +78,27 @@ def _peeked(
         rows = counts.get(corpus.split, counts.get(ALL, 0))
         apart = [split for uri, split in tested if uri == source.uri and split not in counts]
         part = num_held_out(sum(counts.values())) if apart else 0
-        return source.weight * max(0, rows - part)
+        return max(0, rows - part)
 
-    parts = [left(source) for source in parse_sources(corpus.uri)]
+    sources = parse_sources(corpus.uri)
+    parts = [left(source) for source in sources]
     tests = [held(uri, corpus.test_split) for uri in _uris(corpus.test_uri or corpus.uri)]
-    total = None if None in parts else round(sum(part or 0 for part in parts) * corpus.fraction)
-    if total is not None and corpus.take:
-        total = min(total, corpus.take)
+    total: int | None = None
+    if None not in parts:
+        # Rows are chosen first, and then come as often as their source's weight says.
+        distinct = sum(part or 0 for part in parts)
+        chosen = distinct * corpus.fraction
+        if corpus.take > math.ceil(chosen):
+            raise DataError(
+                f"Selection.take is {corpus.take:,}, and '{corpus.uri}' has {math.ceil(chosen):,} "
+                "rows at most to take them from",
+                why="it holds the count equal between levels",
+                mend=f"take at most {math.ceil(chosen):,}, or fewer where a filter removes some",
+            )
+        if corpus.take:
+            chosen = corpus.take
+        each = sum(s.weight * (part or 0) for s, part in zip(sources, parts, strict=True))
+        total = round(chosen * each / max(1, distinct))
     counted = [there for uri in _uris(corpus.uri) if (there := known[uri]) is not None]
     rows = sum(sum(there.rows.values()) for there in counted)
     return Peeked(

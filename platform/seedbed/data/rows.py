@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,13 @@ class Chosen:
     def of_shard(self, shard: int) -> NDArray[np.int64]:
         first = int(self.stops[shard - 1]) if shard else 0
         return self.rows[first : int(self.stops[shard])].astype(np.int64)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of which rows they are."""
+        content = hashlib.sha256(self.stops.astype("<i8").tobytes())
+        content.update(self.rows.astype("<i4").tobytes())
+        return content.hexdigest()
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from seedbed.data.shards.source import OpenSource
 from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import SampleFault
 from seedbed.storage import local
-from seedbed.storage.objects import exists, read_object
+from seedbed.storage.objects import at, exists, read_object
 from seedbed.storage.tables import read_table
 
 COLUMNS, HASHES = "columns", "phash"  # kinds of what is kept of a shard
@@ -106,20 +107,47 @@ class ShardColumns:
         return {**self.content, **here}
 
 
+def tables_beside(places: Iterable[str]) -> dict[str, str]:
+    """Which of the shards at `places` have a table beside them, with that table's etag.
+
+    A folder is listed once.
+    """
+    wanted = {}
+    for place in places:
+        kind = format_of(place)
+        if kind.sidecar:
+            wanted[place.removesuffix(kind.suffix) + kind.sidecar] = place
+    found: dict[str, str] = {}
+    for folder in sorted({table[: table.rindex("/") + 1] for table in wanted}):
+        entries, _ = at(folder).files(folder, deep=False)
+        found |= {wanted[one.uri]: one.etag for one in entries if one.uri in wanted}
+    return found
+
+
 def shard_columns(
-    source: OpenSource, shards: Iterable[str], home: Path, *, hashed: bool = False
+    source: OpenSource,
+    shards: Iterable[str],
+    home: Path,
+    *,
+    hashed: bool = False,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> list[ShardColumns]:
-    """Where the columns of `shards` are or will be kept, with hashes of pictures where `hashed`."""
+    """Where the columns of `shards` are or will be kept, with hashes of pictures where `hashed`.
+
+    `beside` are their tables, as `tables_beside` finds them: another table is another content.
+    """
     mark = hashlib.sha256(source.uri.encode()).hexdigest()[:16]
     folder = home / "indexes" / mark / "columns"
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {shard.name: shard.num_bytes for shard in source.manifest.shards}
     found = []
     for name in shards:
-        mark = hashlib.sha256(f"{name}/{source.etags[name]}".encode()).hexdigest()[:24]
+        place = source.places[name]
+        words = "/".join([name, source.etags[name], *filter(None, [beside.get(place)])])
+        mark = hashlib.sha256(words.encode()).hexdigest()[:24]
         kinds = (COLUMNS, HASHES) if hashed else (COLUMNS,)
         kept = {kind: str(folder / f"{mark}.{kind}") for kind in kinds}
-        found.append(ShardColumns(source.places[name], source.etags[name], sizes[name], kept))
+        found.append(ShardColumns(place, source.etags[name], sizes[name], kept))
     return found
 
 

@@ -31,7 +31,7 @@ from seedbed.data.shards.manifest import (
 from seedbed.data.shards.spread import Spread, in_threads
 from seedbed.errors import DataError, nearest
 from seedbed.storage.address import has_braces, has_glob
-from seedbed.storage.objects import etag_of, exists, list_objects, read_object
+from seedbed.storage.objects import at, etag_of, exists, list_objects, read_object
 
 SPLIT = "all"  # a source without a manifest is one split
 ALL = ""  # where pairs are counted by split: all of a source that nobody described
@@ -155,7 +155,9 @@ def _described(uri: str, folder: str, kept_in: tuple[str, ...], *, remote: bool)
     else:
         listed = root + MANIFEST_NAME
         manifest = parse_manifest(read_object(listed), listed)
-        objects = {item.uri.removeprefix(root): item for item in list_objects(folder, suffixes())}
+        deep = any("/" in shard.name for shard in manifest.shards)
+        entries = at(root).files(root, deep=True)[0] if deep else list_objects(folder, suffixes())
+        objects = {item.uri.removeprefix(root): item for item in entries}
         for shard in manifest.shards:
             item = objects.get(shard.name)
             _check_size(root + shard.name, shard, item.num_bytes if item else None)
