@@ -118,6 +118,30 @@ def described(bucket: str, shapes: Path, kind: str, tmp_path: Path) -> None:
     write_object(f"{bucket}/{MANIFEST_NAME}", (tmp_path / MANIFEST_NAME).read_bytes())
 
 
+def test_a_manifest_may_name_shards_in_folders(
+    bucket: str, shapes: Path, home: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    shards = []
+    for number, path in enumerate(sorted(shapes.glob("*.tar"))):
+        split = "test" if number == 7 else SPLIT
+        name, content = f"{split}/{path.name}", path.read_bytes()
+        (here / split).mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(content)
+        write_object(f"{bucket}/split/{name}", content)
+        size = len(read_shard(str(path)))
+        shards.append(ShardEntry(name, split, size, len(content), digest(content)))
+    found = tuple(shards)
+    write_manifest(Manifest("shapes", "1", (), found, (), fingerprint(found)), here)
+    write_object(f"{bucket}/split/{MANIFEST_NAME}", (here / MANIFEST_NAME).read_bytes())
+    there = open_corpus(Corpus(uri=f"{bucket}/split", caption="txt"), home)
+    local = open_corpus(Corpus(uri=str(here), caption="txt"), home)
+    assert there.fingerprint == local.fingerprint
+    assert (len(there.train.paths), len(there.test.paths)) == (7, 1)
+    ours, theirs = rendered(there), rendered(local)
+    assert all((ours[name] == column).all() for name, column in theirs.items())
+
+
 @pytest.mark.parametrize("kind", ["", "xxh3_128"])
 def test_a_shard_of_equal_size_that_its_manifest_does_not_describe_is_refused(
     bucket: str, shapes: Path, home: Path, tmp_path: Path, kind: str

@@ -275,12 +275,18 @@ def test_a_plan_counts_what_a_study_opens(tmp_path: Path, home: Path) -> None:
     a, b = folder(tmp_path / "a", named(800, 800)), folder(tmp_path / "b", named(100, 100, 5000))
     uris = [f"{a}::{b}", f"{a}@2::{b}@0.5", f"{a}"]
     stated = [Corpus(uri=uri, caption="txt", test_uri=str(a)) for uri in uris]
-    stated += [Corpus(uri=str(a), caption="txt", test_uri=str(a), take=50)]
+    # What is taken then comes as often as its weight says.
+    for uri, taken in ((f"{a}", 50), (f"{a}@3", 50), (f"{a}@0.5", 40), (f"{a}@50", 20)):
+        stated.append(Corpus(uri=uri, caption="txt", test_uri=str(a), take=taken))
     opened = open_corpora(stated, home)  # indexes them
     for found in peek(stated, home):
         train = opened[found.corpus].train.num_samples
         assert found.num_train == train
         assert found.num_test == opened[found.corpus].test.num_samples
+    many = Corpus(uri=str(a), caption="txt", test_uri=str(a), take=1_000_000)
+    for ask in (lambda: peek([many], home), lambda: open_corpora([many], home)):
+        with pytest.raises(DataError, match=r"Selection\.take is 1,000,000, and"):
+            ask()
     alone = Corpus(uri=f"{a}::{b}", caption="txt")
     (found,) = peek([alone], home)
     one = open_corpus(alone, home)
