@@ -124,7 +124,7 @@ def test_a_manifest_may_name_shards_in_folders(
     here = tmp_path / "here"
     shards = []
     for number, path in enumerate(sorted(shapes.glob("*.tar"))):
-        split = "test" if number == 7 else SPLIT
+        split = "test" if number == 7 else "train"
         name, content = f"{split}/{path.name}", path.read_bytes()
         (here / split).mkdir(parents=True, exist_ok=True)
         (here / name).write_bytes(content)
