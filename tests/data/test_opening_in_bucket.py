@@ -33,6 +33,7 @@ from seedbed.data.shards.source import SPLIT, index_places, open_source
 from seedbed.data.views import IMAGE, TEXT
 from seedbed.errors import DataError
 from seedbed.storage.objects import write_object
+from seedbed.storage.s3 import remove
 
 pytestmark = pytest.mark.s3
 
@@ -134,12 +135,14 @@ def test_a_manifest_may_name_shards_in_folders(
     found = tuple(shards)
     write_manifest(Manifest("shapes", "1", (), found, (), fingerprint(found)), here)
     write_object(f"{bucket}/split/{MANIFEST_NAME}", (here / MANIFEST_NAME).read_bytes())
-    there = open_corpus(Corpus(uri=f"{bucket}/split", caption="txt"), home)
-    local = open_corpus(Corpus(uri=str(here), caption="txt"), home)
-    assert there.fingerprint == local.fingerprint
-    assert (len(there.train.paths), len(there.test.paths)) == (7, 1)
-    ours, theirs = rendered(there), rendered(local)
-    assert all((ours[name] == column).all() for name, column in theirs.items())
+    there, local = open_source(f"{bucket}/split", home), open_source(str(here), home)
+    assert there.manifest == local.manifest
+    assert there.places == {s.name: f"{bucket}/split/{s.name}" for s in shards}
+    assert len(RowIndexes().of(there)) == 8
+    # One that is not there is named.
+    remove(f"{bucket}/split/test/00007.tar")
+    with pytest.raises(DataError, match=r"split/test/00007\.tar has gone"):
+        open_source(f"{bucket}/split", home)
 
 
 @pytest.mark.parametrize("kind", ["", "xxh3_128"])
