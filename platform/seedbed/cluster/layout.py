@@ -11,6 +11,7 @@ from seedbed.cluster.asked import Asked
 from seedbed.cluster.cores import DATA_CPUS, cores_of
 from seedbed.errors import ResourceError
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.ladder import ladders_of
 from seedbed.plan.plan import Plan
 from seedbed.plan.weights import WEIGHT_BYTES, weights_bytes
 
@@ -75,14 +76,14 @@ class Shares:
 
 
 def shares_of(plan: Plan, cohorts: Sequence[Cohort], data_parallel: int = 1) -> Shares:
-    """Of the largest of `cohorts`. A worker more takes seconds to start, and must be worth it."""
-    largest = max(cohorts, key=lambda cohort: len(cohort.trials))
+    """Of the one of `cohorts` that has the most variants. A worker more takes seconds to start, and must be worth it."""
     costs = plan.costs()
     seconds = max(sum(costs[t.key].train_flops for t in c.trials) / CORE_FLOPS for c in cohorts)
     if seconds < WORTH_SECONDS:
         return Shares(why=f"a cohort takes about {seconds:.0f} s of one core")
     lanes = {trial.recipe.corpus.lanes for cohort in cohorts for trial in cohort.trials}
-    most = len(largest.trials)
+    # Trials of one ladder share steps, and so a worker.
+    most = max(len(ladders_of(cohort.trials)) for cohort in cohorts)
     fitting = [n for n in range(1, most + 1) if all(x % (n * data_parallel) == 0 for x in lanes)]
     return Shares(tuple(fitting) or (1,), f"a cohort has up to {most} variants")
 

@@ -141,8 +141,9 @@ def _step(
     with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of kernels that another device would have
         model.to_empty(device="cpu")
-        one, two = (_saved(model, rows, image.size, text.context, half) for rows in (1, 2))
-    return Step(row=two - one, fixed=max(0, 2 * one - two), splits=splits)
+        # Not of one row: a norm over a map of one pixel then has nothing to average.
+        two, three = (_saved(model, rows, image.size, text.context, half) for rows in (2, 3))
+    return Step(row=three - two, fixed=max(0, 3 * two - 2 * three), splits=splits)
 
 
 def _saved(model: object, rows: int, size: int, context: int, half: bool) -> int:

@@ -20,7 +20,7 @@ from seedbed.errors import (
 )
 from seedbed.failure import said
 from seedbed.plan.cohort import Cohort
-from seedbed.plan.ladder import grouped
+from seedbed.plan.ladder import grouped, ladders_of
 from seedbed.run.driver.failures import FAILURE
 from seedbed.run.driver.resume import Start
 from seedbed.run.worker.assignment import Assignment
@@ -34,15 +34,32 @@ OF_ONE = frozenset({OUT_OF_MEMORY, OWN_ERROR})  # of a trial's own, whoever it h
 
 def fitted(chosen: Sequence[Start], layout: Layout) -> tuple[list[Start], str]:
     """`chosen` with its cohorts cut to what the layout's devices hold, and that in words."""
-    most = layout.variants * layout.num_workers // layout.data_parallel
-    if not most or all(len(start.cohort.trials) <= most for start in chosen):
+    num_shares = layout.num_workers // layout.data_parallel
+    if not layout.variants:
         return list(chosen), ""
-    found = [replace(start, cohort=part) for start in chosen for part in cut(start.cohort, most)]
+    most = {s.cohort.id: most_of(s.cohort, layout.variants, num_shares) for s in chosen}
+    if all(len(start.cohort.trials) <= most[start.cohort.id] for start in chosen):
+        return list(chosen), ""
+    found = [
+        replace(start, cohort=part)
+        for start in chosen
+        for part in cut(start.cohort, most[start.cohort.id])
+    ]
     words = (
         f"; {len(chosen)} cohorts are trained as {len(found)}, since {layout.variants} variants "
-        f"fit a GPU side by side, and a cohort has {most // layout.variants} for as many each"
+        f"fit a GPU side by side, and a cohort has {num_shares} for as many each"
     )
     return found, words
+
+
+def most_of(cohort: Cohort, fitting: int, num_shares: int) -> int:
+    """Of how many trials a part of `cohort` may be, where `fitting` variants fit each of
+    `num_shares` workers: a ladder is on one of them, and one that does not fit is cut."""
+    return fitting * num_shares if _longest(cohort) <= fitting else fitting
+
+
+def _longest(cohort: Cohort) -> int:
+    return max(len(ladder) for ladder in ladders_of(cohort.trials))
 
 
 class Met(Protocol):
@@ -83,8 +100,8 @@ def in_parts(
         try:
             reason = complete(part)
         except CohortTooLargeError as error:
-            give_up()
-            parts = parts_of(part, error, num_shares)
+            before = give_up()
+            parts = [_from(one, store, before) for one in parts_of(part, error, num_shares)]
             if not parts:
                 yield _reasons(part, part.cohort.trials, reason_of(error))
                 continue
@@ -142,6 +159,16 @@ def _alone(
     )
 
 
+def _from(part: Assignment | Rehearsal, store: Folder, run: str) -> Assignment | Rehearsal:
+    """`part` from the last checkpoint that `run` left of all its trials."""
+    if isinstance(part, Rehearsal):
+        return part
+    keys = {trial.key for trial in part.cohort.trials}
+    found = [kept for kept, _ in checkpoints_of(store, run) if keys <= set(kept.keys)]
+    found += [part.kept] if part.kept is not None else []
+    return replace(part, kept=max(found, key=lambda kept: kept.step_number, default=None))
+
+
 def parts_of(
     job: Assignment | Rehearsal, error: CohortTooLargeError, num_shares: int
 ) -> list[Assignment | Rehearsal]:
@@ -150,9 +177,10 @@ def parts_of(
     None where there is nothing to be cut: each worker has one variant already.
     """
     count = len(job.cohort.trials)
-    if count <= num_shares or not isinstance(job, Assignment):
+    apart = num_shares if _longest(job.cohort) == 1 else 1
+    if count <= apart or not isinstance(job, Assignment):
         return []
-    most = min(max(1, error.fitting) * num_shares, count - 1)
+    most = min(most_of(job.cohort, max(1, error.fitting), num_shares), count - 1)
     parts = cut(job.cohort, most)
     note = f"{error.what}: it is trained in {len(parts)} parts ({error.why})"
     return [

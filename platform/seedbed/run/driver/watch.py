@@ -125,7 +125,7 @@ class Watcher(ray.tune.Callback):
         self._check_limit()
 
     def _finish(self, cohort: Cohort, key: str) -> None:
-        if key in self.outcome.records or key in self.outcome.reasons:
+        if key in self.outcome.records:
             return
         for name in ("record.json", "failure.json"):
             values = self.store.read_json("trials", key, name)
@@ -135,9 +135,13 @@ class Watcher(ray.tune.Callback):
             return
         record = TrialRecord.from_json(values)
         if record.status == "failed":
+            if key in self.outcome.reasons:
+                return
             self.outcome.reasons[key] = Reason(record.reason, record.failure)
             self._count(key, record.attempt)
         else:
+            # It may have failed before, and gone on from a checkpoint of the time before that.
+            self.outcome.reasons.pop(key, None)
             self.outcome.records[key] = record
         name = next(t.name for t in cohort.trials if t.key == key)
         primary = self.plan.metrics[self.plan.responses[0]]

@@ -14,6 +14,7 @@ import torch
 
 # Of each process: in these memory is first taken, kernels are chosen and caches filled.
 STARTUP_STEPS = 3
+SUMMED = ("seconds", "startup_cost")  # of its state, over all that train a variant together
 _STATE = ("steps", "seconds", "wall_seconds", "startup_steps", "startup_cost", "startup_wall")
 
 

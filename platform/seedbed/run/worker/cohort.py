@@ -23,6 +23,7 @@ from seedbed.run.worker.process import prepare
 from seedbed.run.worker.variant import Variant, is_due
 from seedbed.study.trial import Trial
 
+KEPT_DIGESTS = 4_096  # steps: more than there are between two points of the paper's curves
 LEAST_FAULTS = 10  # so many are let pass, however small the fraction allowed
 
 
@@ -61,6 +62,8 @@ class CohortTraining:
         self.faults: set[Fault] = set()
         self._new_faults: list[str] = []
         self._digest = hashlib.sha256(b"").hexdigest()
+        self._folded = 0  # steps, whose batches are in it
+        self._digests: dict[int, str] = {}  # after each of the last of them
         self._ids: list[np.ndarray[Any, np.dtype[np.int64]]] = []
         self._last = time.perf_counter()
 
@@ -134,6 +137,7 @@ class CohortTraining:
             own = {n: v if n == "model" else copy.deepcopy(v) for n, v in state.items()}
             with self.first_steps.room_for(self.trials[key].name):
                 self._made(key).load_state_dict(own)
+            self.first_steps.again()
             self._own_seconds += self.variants[key].clock.total_seconds
 
     def _made(self, key: str) -> Variant:
@@ -189,6 +193,10 @@ class CohortTraining:
         parts = of_every_rank((np.stack(self._ids), self._new_faults))
         for row in np.concatenate([ids for ids, _ in parts], axis=1):
             self._digest = roll(self._digest, row)
+            self._folded += 1
+            self._digests[self._folded] = self._digest
+        for step in range(min(self._digests), self._folded - KEPT_DIGESTS):
+            self._digests.pop(step, None)
         for _, lines in parts:
             self.num_faults += len(lines)
             self.faults |= {Fault.parse(line) for line in lines}
@@ -197,6 +205,11 @@ class CohortTraining:
     @property
     def order_hash(self) -> str:
         return self._digest
+
+    def order_hash_after(self, step_number: int) -> str:
+        """The order's hash after so many steps: of one that has diverged, however much later that
+        was noticed. Of the last KEPT_DIGESTS, or else it is that of now."""
+        return self._digests.get(step_number, self._digest)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed cohort goes on from, after any step. Called by all ranks together."""
@@ -211,7 +224,7 @@ class CohortTraining:
             "order_hash": self._digest,
             # Of a trial on its trunk what it would have alone: it may go on without the other.
             "variants": {
-                rider: state
+                rider: state | {"shared_seconds": self.shared_seconds}
                 for key, state in [(k, v.state_dict()) for k, v in self.variants.items()]
                 for rider in self.riders(key)
             },
@@ -223,8 +236,13 @@ class CohortTraining:
         self.made_by = list(state["made_by"])
         self.num_faults = state["num_faults"]
         self.faults = {Fault.parse(line) for line in state["faults"]}
-        self._digest = state["order_hash"]
-        self.seconds, self.shared_seconds = state["seconds"], state["shared_seconds"]
+        self._digest, self._folded, self._digests = state["order_hash"], self.step_number, {}
+        self.seconds = state["seconds"]
+        # Of the worker that trained them: each has time of its own beside its variants'. An older
+        # version kept that of one.
+        mine = [state["variants"].get(key, {}).get("shared_seconds") for key in self.trials]
+        told = [seconds for seconds in mine if seconds is not None]
+        self.shared_seconds = max(told, default=state["shared_seconds"])
         for key, branch in list(self.branches.items()):
             status = state["variants"][branch.trunk]["status"]
             if self.step_number > branch.step or status != "running":

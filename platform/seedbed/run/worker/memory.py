@@ -90,6 +90,11 @@ class FirstSteps:
         except torch.OutOfMemoryError as error:
             raise self._no_room(name, torch.cuda.memory_allocated(self.device)) from error
 
+    def again(self) -> None:
+        """A rung has left its trunk, with weights and moments of its own: measure anew."""
+        self._rounds, self._checked = 0, self.device.type != "cuda"
+        self.steps.clear()
+
     def check(self) -> None:
         """After each step of all: raise CohortTooLargeError where the next would not fit, as soon
         as that is known."""

@@ -212,7 +212,8 @@ class Rank:
     def _leave(self) -> None:
         self._report(save=True)
         self._leaving = True
-        if self.mesh.rank == 0:
+        # Not for a lost node, whose cohort others take up: a later stop would not wait for them.
+        if self.mesh.rank == 0 and stopping.is_asked(self.assignment.since):
             stopping.say_left(self.assignment.since, self.assignment.cohort.id)
 
     def _report(self, *, save: bool = False) -> None:

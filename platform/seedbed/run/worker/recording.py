@@ -119,7 +119,7 @@ class Recorder:
             attempt=self.assignment.attempt_of(trial.key),
             metrics=metrics,
             curve=tuple(variant.curve),
-            order_hash=self.training.order_hash,
+            order_hash=self.training.order_hash_after(variant.step_number),
             data_fingerprint=self.assignment.corpus.fingerprint,
             test_digest=self.held_out.digest,
             recipe_key=trial.key,

@@ -16,6 +16,8 @@ from seedbed.failure import failure_of
 from seedbed.model.gather import (
     Gather,
     data_group,
+    of_every_rank,
+    own_rank,
     several_ranks,
     sum_over_ranks,
     take_first,
@@ -25,7 +27,7 @@ from seedbed.model.pretrainer import Pretrainer
 from seedbed.recipe.recipe import Budget
 from seedbed.run.worker import losses
 from seedbed.run.worker.batch import padded
-from seedbed.run.worker.clock import StepClock
+from seedbed.run.worker.clock import SUMMED, StepClock
 from seedbed.run.worker.finite import first_not_finite
 from seedbed.run.worker.memory import fitting_words
 from seedbed.run.worker.optimizer import build_optimizer
@@ -234,7 +236,7 @@ class Variant:
             "curve": self.curve,
             "pending": losses.told(self._pending),
             "seen": self._seen,
-            "clock": self.clock.state_dict(),
+            "clocks": of_every_rank(self.clock.state_dict()),
             "text_tokens": self.text_tokens,
             "image_views": self.image_views,
         }
@@ -243,7 +245,8 @@ class Variant:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._rng.load_state_dict(state["rng"])
-        self.clock.load_state_dict(state["clock"])
+        # An older version kept one part's.
+        self.clock.load_state_dict(shared(state.get("clocks") or [state["clock"]] * world_size()))
         self._pending = losses.taken_up(state["pending"], world_size(), self.device)
         for name in ("step_number", "status", "reason", "curve", "text_tokens", "image_views"):
             setattr(self, name, state[name])
@@ -253,6 +256,18 @@ class Variant:
         self._seen = list(state.get("seen", [now] * len(self._pending)))
         if not self.active and not state["optimizer"]["state"]:
             self.release()  # as it was
+
+
+def shared(clocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What this process goes on counting from, of the `clocks` of those that trained it before.
+
+    As many as there are now: its own. Else what they took together, in equal parts: what a trial
+    costs is the sum, and each step of theirs was a whole one.
+    """
+    if len(clocks) == world_size():
+        return clocks[own_rank()]
+    totals = {name: sum(clock[name] for clock in clocks) / world_size() for name in SUMMED}
+    return clocks[0] | totals
 
 
 def is_due(budget: Budget, step_number: int) -> bool:
