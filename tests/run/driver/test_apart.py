@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from tests.fixtures.studies import opened, small_plan
+from tests.run.test_rungs import ladder
 
 from seedbed.cluster.layout import Layout
 from seedbed.errors import (
@@ -20,16 +23,20 @@ from seedbed.errors import (
     failure_in,
 )
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.ladder import ladders_of, own_flops
+from seedbed.plan.memory import held_by
 from seedbed.plan.plan import Plan
 from seedbed.run.driver.failures import failed_attempts
 from seedbed.run.driver.outcome import Outcome, failed
-from seedbed.run.driver.parts import in_parts
+from seedbed.run.driver.parts import fitted, in_parts
 from seedbed.run.driver.progress import StudyProgress
 from seedbed.run.driver.reasons import Reasons
 from seedbed.run.driver.resume import Start
 from seedbed.run.driver.watch import Watcher
 from seedbed.run.worker.assignment import Assignment
 from seedbed.run.worker.checkpoint import Run, place_of
+from seedbed.run.worker.memory import check_device
+from seedbed.run.worker.mesh import split_by_cost
 from seedbed.storage.folder import Folder
 from seedbed.track.ledger import InMemoryLedger
 
@@ -193,3 +200,77 @@ def test_as_many_failures_as_the_limit_stop_the_study_once(shapes: Path, store: 
         watcher.on_trial_complete(0, [], SimpleNamespace(config={"cohort": cohort.id}))
         assert len(asked) == (number >= 2)
     assert "2 of 4 trials have failed" in watcher.outcome.limit == asked[0]
+
+
+def test_one_that_failed_and_went_on_from_before_that_is_completed(
+    plan: Plan, store: Folder
+) -> None:
+    """It ran out of memory that others took, then a node was lost: its cohort went on from a
+    checkpoint of the time before, and its record is there."""
+    watcher, ledger = watching(plan, store)
+    (cohort,) = plan.cohorts
+    at = SimpleNamespace(config={"cohort": cohort.id})
+    watcher.on_trial_start(0, [], at)
+    one = cohort.trials[0]
+    said = failed(plan, one, "c", "OutOfMemoryError at step 10").to_json()
+    store.write_json(said, "trials", one.key, "failure.json")
+    watcher._finish(cohort, one.key)
+    assert one.key in watcher.outcome.reasons
+    for trial in cohort.trials:
+        ended(plan, store, trial.key, 2)
+    watcher.on_trial_complete(0, [], at)
+    assert watcher.outcome.reasons == {}
+    assert watcher.outcome.records.keys() == {trial.key for trial in cohort.trials}
+    assert set(ledger.statuses.values()) == {"completed"}
+
+
+def test_parts_of_what_became_too_large_go_on_from_where_it_was(
+    plan: Plan, store: Folder, tmp_path: Path
+) -> None:
+    (cohort,) = plan.cohorts
+    keys = tuple(trial.key for trial in cohort.trials)
+    Run(RUN, keys, "start").write(store)
+    for step in (5, 9):
+        at = place_of(cohort.id, fingerprint="f", step_number=step, sizes={}, keys=keys, digests={})
+        store.write_json(at, "cohorts", RUN, f"checkpoint_{step}", "place.json")
+    seen: list[Assignment] = []
+
+    def complete(part: Assignment) -> Reason:
+        seen.append(part)
+        if len(part.cohort.trials) > 2:
+            raise CohortTooLargeError("no room for a rung", fitting=2)
+        return Reason("")
+
+    given = replace(job(plan, cohort, store, tmp_path), part_of=cohort.id)
+    assert list(in_parts(given, complete, lambda: RUN, Reasons(1), LAYOUT, store)) == []
+    assert [part.kept and part.kept.step_number for part in seen] == [None, 9, 9]
+    # The driver knows the whole: what parts say of a stop is said of that.
+    assert {part.whole for part in seen} == {cohort.id} != {part.cohort.id for part in seen}
+
+
+def test_rungs_of_one_ladder_that_fit_one_by_one_are_all_trained(
+    shapes: Path, store: Folder, tmp_path: Path
+) -> None:
+    """Of two workers, each of which holds one variant: a ladder is on one of them."""
+    plan = ladder(shapes, 8)
+    (cohort,) = plan.cohorts
+    limit = held_by(cohort.trials[:1]).total(64) * 1.2
+    flops = {key: cost.train_flops for key, cost in plan.costs().items()}
+    two = replace(LAYOUT, num_workers=2, variants=1)
+
+    def complete(part: Assignment) -> Reason:  # as the workers do
+        ladders = ladders_of(part.cohort.trials)
+        for share in split_by_cost([own_flops(one, flops) for one in ladders], 2):
+            mine = [trial for number in share for trial in ladders[number]]
+            check_device(mine, torch.device("cpu"), 1, limit)
+        for trial in part.cohort.trials:
+            ended(plan, store, trial.key, 1)
+        return Reason("")
+
+    found, said = fitted([Start(cohort)], two)
+    assert len(found) == len(cohort.trials) and "1 cohorts are trained as" in said
+    for start in (*found, Start(cohort)):  # as planned, and where that is not known before
+        given = job(plan, start.cohort, store, tmp_path)
+        assert list(in_parts(given, complete, lambda: RUN, Reasons(1), two, store)) == []
+        for trial in start.cohort.trials:
+            store.remove("trials", trial.key)

@@ -83,6 +83,14 @@ def test_the_last_report_of_a_cohort_is_no_recovery(live: Live) -> None:
     assert live.state(1.0).samples_left == TOTAL
 
 
+def test_the_last_report_of_one_that_diverged_early_is_no_recovery(live: Live) -> None:
+    live.on_trial_start(0, [], scheduled(0))
+    report(live, 0)
+    report(live, STEP)
+    report(live, STEP, finished=tuple(trial.key for trial in COHORTS[0].trials))
+    assert live.state(1.0).recoveries == 0
+
+
 def test_time_in_which_two_cohorts_train_counts_once(live: Live) -> None:
     for cohort in (0, 1):
         live.on_trial_start(0, [], scheduled(cohort))

@@ -77,9 +77,13 @@ def test_it_ends_at_the_first_step_that_shows_it_however_often_one_looks() -> No
     assert ended(sick)[:4] == ("diverged", f"the loss was nan at step {BAD}", "diverged", BAD)
     views = sum(view.modality == "image" for view in sick.recipe.objective.views)
     assert sick.image_views == BAD * ROWS * views
+    each.settle()
+    seen = each.order_hash_after(BAD)
+    assert seen not in (each.order_hash, each.order_hash_after(BAD - 1))
     for looks in (3, 11, 10**6):  # the last one sees it at the curve's point
         other = trained(looks, BETWEEN)
         assert ended(other.variants[SICK]) == ended(sick)
+        assert other.order_hash_after(BAD) == seen  # which its record says
         assert_equal(other.variants[SOUND], each.variants[SOUND])
         assert other.variants[SOUND].curve == each.variants[SOUND].curve != []
 
@@ -152,23 +156,25 @@ def as_ray_does_not(monkeypatch: pytest.MonkeyPatch, members: Cohort) -> list[di
     return kept
 
 
+def assignment(shapes: Path, home: Path, results: Path) -> Assignment:
+    corpus = Corpus(uri=str(shapes), caption="txt")
+    recipes = [replace(trial.recipe, corpus=corpus) for trial in MEMBERS.trials]
+    return Assignment(
+        study="s", scale="smoke", data={corpus: open_corpus(corpus, home)}, since="now",
+        cohort=Cohort(tuple(Trial((("n", n),), one) for n, one in enumerate(recipes))),
+        storage=str(results), code_version={}, threads=1, data_parallel=1, num_tasks=1,
+        checkpoint_seconds=0, costs={one.key(): estimate(one) for one in recipes},
+    )  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_rank_ends_it_at_once_and_keeps_no_weights_that_are_not_finite(
     shapes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    corpus = Corpus(uri=str(shapes), caption="txt")
-    recipes = [replace(trial.recipe, corpus=corpus) for trial in MEMBERS.trials]
-    members = Cohort(tuple(Trial((("n", n),), one) for n, one in enumerate(recipes)))
-    sick, sound = (trial.key for trial in members.trials)
-    kept = as_ray_does_not(monkeypatch, members)
-    rank = of_rank.Rank(
-        Assignment(
-            study="s", scale="smoke", cohort=members, data={corpus: open_corpus(corpus, home)},
-            storage=str(tmp_path), code_version={}, threads=1, data_parallel=1, num_tasks=1,
-            checkpoint_seconds=0, costs={one.key(): estimate(one) for one in recipes},
-        ),
-        Mesh(),
-    )  # fmt: skip
+    given = assignment(shapes, home, tmp_path)
+    sick, sound = (trial.key for trial in given.cohort.trials)
+    kept = as_ray_does_not(monkeypatch, given.cohort)
+    rank = of_rank.Rank(given, Mesh())
     variant = rank.training.variants[sick]
     variant.optimizer.register_step_post_hook(
         lambda *_: spoil(variant) if variant.step_number == BAD - 2 else None
@@ -183,3 +189,19 @@ def test_a_rank_ends_it_at_once_and_keeps_no_weights_that_are_not_finite(
     assert (record["status"], record["reason"]) == ("diverged", f"the loss was nan at step {BAD}")
     assert record["metrics"][recorded.SAMPLES.name] == BAD * ROWS
     assert rank.training.variants[sound].active
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stops", [False, True])
+def test_who_leaves_a_lost_node_has_not_left_the_study(
+    shapes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    """Others take the cohort up, and a stop that is asked for later is to wait for these."""
+    given, said = assignment(shapes, home, tmp_path), list[tuple[str, str]]()
+    as_ray_does_not(monkeypatch, given.cohort)
+    monkeypatch.setattr(of_rank.stopping, "node_is_lost", lambda: True)
+    monkeypatch.setattr(of_rank.stopping, "is_asked", lambda since: stops)
+    monkeypatch.setattr(of_rank.stopping, "say_left", lambda *told: said.append(told))
+    rank = of_rank.Rank(given, Mesh())
+    assert not rank.run() and rank.training.active
+    assert said == ([("now", given.cohort.id)] if stops else [])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from seedbed.cluster import layout
 from seedbed.data.corpus import Corpus
 from seedbed.data.opening import OpenCorpus, open_corpus
 from seedbed.data.render.render import Columns, render_span
@@ -19,10 +21,13 @@ from seedbed.interchange.state_file import read_state, write_state
 from seedbed.model.towers.image import ImageTower
 from seedbed.model.towers.text import TextTower
 from seedbed.plan.cohort import Cohort
+from seedbed.plan.cost import estimate
 from seedbed.plan.ladder import grouped, ladders_of, own_shares
+from seedbed.plan.memory import need_of
 from seedbed.plan.rendering import rendering_of
 from seedbed.recipe.recipe import AdamW, Budget, Recipe
 from seedbed.run.worker.cohort import CohortTraining
+from seedbed.run.worker.memory import FirstStep, FirstSteps
 from seedbed.run.worker.reading import order_of
 from seedbed.study.trial import Trial
 from seedbed.variants import CLIP, DECLIP
@@ -49,6 +54,7 @@ def trials(*recipes: Recipe) -> tuple[Trial, ...]:
 
 
 LADDER = trials(*(recipe(steps) for steps in RUNGS))
+OTHERS = trials(recipe(5, lr=2e-3))
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +197,28 @@ def test_ladders_stay_in_one_cohort_where_they_fit(size: int, lengths: Sequence[
     assert [len(group) for group in groups] == lengths
     if size == 5:
         assert all(len(ladders_of(group)) == 1 for group in groups)
+
+
+def test_what_a_step_needs_is_measured_anew_when_a_rung_has_left_its_trunk(
+    columns: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at: list[int] = []
+    training = CohortTraining(Cohort(LADDER), CPU)
+    monkeypatch.setattr(training.first_steps, "again", lambda: at.append(training.step_number))
+    train(training, columns, max(RUNGS))
+    assert at == [3, 5]  # before the decay of each, but for the longest's
+    on_gpu = FirstSteps(torch.device("cuda"), 2)
+    on_gpu.steps["a"], on_gpu._checked, on_gpu._rounds = FirstStep("a", 1, 1, 1), True, 7
+    on_gpu.again()
+    assert not on_gpu.steps and not on_gpu._checked and on_gpu._rounds == 0
+
+
+def test_a_step_of_a_norm_over_one_pixel_is_counted() -> None:
+    assert need_of(LADDER[0]).total > 0  # whose last map is one pixel
+
+
+def test_a_ladder_is_one_share_of_a_cohort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "WORTH_SECONDS", 0.0)
+    plan = SimpleNamespace(costs=lambda: {t.key: estimate(t.recipe) for t in (*LADDER, *OTHERS)})
+    assert layout.shares_of(plan, [Cohort(LADDER)]).allowed == (1,)  # type: ignore[arg-type]
+    assert max(layout.shares_of(plan, [Cohort((*LADDER, *OTHERS))]).allowed) == 2  # type: ignore[arg-type]

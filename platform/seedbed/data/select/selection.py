@@ -7,6 +7,7 @@ hash is of the row's `uid` where it has one, else of its key.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,10 +90,26 @@ class Selection:
         """sha256 of the criteria, with the content of the list of uids; "" for all rows."""
         if self.is_all:
             return ""
-        listed = np.unique(read_uids(self.uids)).tolist() if self.uids else []
-        digest = hashlib.sha256(b"\n".join(listed)).hexdigest() if self.uids else ""
+        digest = _digest_of(self.uids, *_seen(self.uids)) if self.uids else ""
         words = [*(f.name for f in self.filters), self.fraction, digest, self.take]
         return hashlib.sha256(repr(words).encode()).hexdigest()
+
+
+def _seen(path: str) -> tuple[int, int]:
+    """When a list was last written [ns], and its bytes; zeros where there is none."""
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: str, written: int, size: int) -> str:
+    """sha256 of the uids listed in `path`. A list of 15 million takes a minute and more, and is
+    asked for by every level that has it, several times."""
+    listed = np.unique(read_uids(path)).tolist()
+    return hashlib.sha256(b"\n".join(listed)).hexdigest()
 
 
 def read_uids(path: str) -> NDArray[np.bytes_]:

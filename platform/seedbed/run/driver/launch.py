@@ -170,6 +170,7 @@ def _assignments(
             study=plan.study.name,
             scale=plan.scale.name,
             cohort=start.cohort,
+            part_of=start.cohort.id,
             since=since,
             kept=start.kept,
             data=opened,

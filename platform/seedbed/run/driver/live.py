@@ -134,7 +134,8 @@ class Live(ray.tune.Callback):
         """
         now = time.monotonic()
         if one.last is not None:
-            if message.samples <= one.samples < one.cohort.samples:
+            ended = {trial.key for trial in one.cohort.trials} <= set(message.finished)
+            if not ended and message.samples <= one.samples < one.cohort.samples:
                 one.recoveries += 1
                 self._recoveries += 1
                 one.marks.clear()

@@ -55,9 +55,15 @@ class Assignment:
     assets: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[OpenTest, ...] = ()  # that trials are scored on beside the held-out pairs
     validate_every: int = 0  # samples between evaluations while it trains; 0 for none
+    part_of: str = ""  # the cohort that the driver knows, where this is a part of it
     turns: Any = None  # an actor (`driver/turns.py`), where several cohorts train at a time
     attempts: Mapping[str, int] = field(default_factory=dict)  # that failed at earlier starts
     retries: int = 0  # of this start, before this attempt
+
+    @property
+    def whole(self) -> str:
+        """The id of the cohort that the driver knows."""
+        return self.part_of or self.cohort.id
 
     def attempt_of(self, key: str) -> int:
         """The number of this attempt at a trial, the first being 1."""

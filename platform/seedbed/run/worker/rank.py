@@ -214,7 +214,7 @@ class Rank:
         self._leaving = True
         # Not for a lost node, whose cohort others take up: a later stop would not wait for them.
         if self.mesh.rank == 0 and stopping.is_asked(self.assignment.since):
-            stopping.say_left(self.assignment.since, self.assignment.cohort.id)
+            stopping.say_left(self.assignment.since, self.assignment.whole)
 
     def _report(self, *, save: bool = False) -> None:
         """Send new points and finished trials to the driver, with a checkpoint if asked."""
