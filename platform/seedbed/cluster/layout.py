@@ -76,7 +76,7 @@ class Shares:
 
 
 def shares_of(plan: Plan, cohorts: Sequence[Cohort], data_parallel: int = 1) -> Shares:
-    """Of the one of `cohorts` that has the most variants. A worker more takes seconds to start, and must be worth it."""
+    """Of the largest of `cohorts`. A worker more takes seconds to start, and must be worth it."""
     costs = plan.costs()
     seconds = max(sum(costs[t.key].train_flops for t in c.trials) / CORE_FLOPS for c in cohorts)
     if seconds < WORTH_SECONDS:
