@@ -10,6 +10,7 @@ from pathlib import Path
 from seedbed.data.corpus import Corpus
 from seedbed.data.holdout import HOLDOUT_MAX, num_held_out
 from seedbed.data.shards.source import ALL, Counted, counts_at
+from seedbed.data.weighted_source import no_split
 from seedbed.errors import DataError
 from seedbed.storage.address import Source, parse_sources
 
@@ -44,8 +45,8 @@ class Peeked:
 def peek(corpora: Iterable[Corpus], home: Path) -> list[Peeked]:
     """What is known of each distinct corpus of a study.
 
-    Raises DataError for a folder that is not there, for an inconsistent manifest, and where more
-    pairs are to be taken than there are.
+    Raises DataError for a folder that is not there, for an inconsistent manifest or one without
+    the split to train on, and where more pairs are to be taken than there are.
     """
     stated = list(dict.fromkeys(corpora))
     places = {s for c in stated for text in (c.uri, c.test_uri) if text for s in _uris(text)}
@@ -75,6 +76,8 @@ def _peeked(
         if there is None:
             return None
         counts = there.rows
+        if corpus.split not in counts and ALL not in counts:
+            raise no_split(corpus, source.uri, counts)
         rows = counts.get(corpus.split, counts.get(ALL, 0))
         apart = [split for uri, split in tested if uri == source.uri and split not in counts]
         part = num_held_out(sum(counts.values())) if apart else 0

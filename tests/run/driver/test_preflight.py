@@ -306,6 +306,8 @@ def test_a_demo_corpus_is_counted_by_its_manifest(home: Path) -> None:
     write_manifest(Manifest("x", "1", ("clean",), shards, (), fingerprint(shards)), place)
     (found,) = peek([Corpus()], home)
     assert (found.num_train, found.num_test) == (12, 3)
+    with pytest.raises(DataError, match="has no split 'trian'"):  # as a run would say
+        peek([Corpus(split="trian")], home)
 
 
 def test_a_folder_that_cannot_be_listed_is_no_traceback(home: Path, tmp_path: Path) -> None:
