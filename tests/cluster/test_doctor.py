@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import threading
 import time
@@ -20,6 +21,8 @@ from seedbed.cluster.doctor.checks.token import answers_anyone
 from seedbed.cluster.doctor.checks.versions import code_digest, versions
 from seedbed.cluster.doctor.examine import Examined, examine
 from seedbed.cluster.doctor.probing import here
+from seedbed.commands import doctor
+from seedbed.commands.seedbed import main
 from seedbed.storage.objects import write_object
 
 NODES = tuple(
@@ -223,3 +226,20 @@ def test_a_jobs_api_that_answers_without_a_token_is_open(jobs_api: tuple[str, li
     for status[0] in (401, 403):
         assert not answers_anyone(url)
     assert not answers_anyone("http://127.0.0.1:9/")
+
+
+def test_what_others_print_while_it_examines_is_not_in_its_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examined = doctor._examined
+
+    def beside(*given: Any) -> Iterator[Examined]:
+        print("(raylet) There are tasks with infeasible resource requests")
+        yield from examined(*given)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(doctor, "_examined", beside)
+    main(["doctor", "--json", "--only", "versions"])
+    told = capsys.readouterr()
+    assert [check["name"] for check in json.loads(told.out)["checks"]] == ["versions"]
+    assert told.err.startswith("(raylet)")

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from seedbed.commands.status import add_storage
@@ -60,13 +61,16 @@ def run(args: argparse.Namespace) -> int:
 
         connect()
     asked = Scope(args.storage, args.data, args.tracking_uri, address, args.prices)
-    found = []
-    for one in _examined(asked, args):
-        found.append(one)
-        if not args.json:
-            print("\n".join(lines(one)), flush=True)
     if args.json:
+        # Ray prints what a cluster has to say where it likes.
+        with redirect_stdout(sys.stderr):
+            found = list(_examined(asked, args))
         print(json.dumps(to_json(found), indent=1))
+    else:
+        found = []
+        for one in _examined(asked, args):
+            found.append(one)
+            print("\n".join(lines(one)), flush=True)
     return COMPLETE if all(one.ok for one in found) else MISSING
 
 
