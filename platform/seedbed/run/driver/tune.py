@@ -52,7 +52,7 @@ def tune(
     What cohorts report goes to `watcher`, and to those of `also`.
     """
     start_helpers()
-    seconds, most = retry_seconds(), MAX_FAILURES
+    seconds = retry_seconds()
     # Not by Tune's reports: one from here beside those of the workers can be lost, or block. Nor
     # raised: Tune would try again what `attempts` has given up.
     kept = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
@@ -75,23 +75,8 @@ def tune(
 
         def complete(part: Assignment | Rehearsal) -> Reason:
             reference = references[config["cohort"]] if part is job else ray.put(part)
-            keys = [trial.key for trial in part.cohort.trials]
-
-            def train(retries: int) -> None:
-                if turns is not None:  # those before may have ended in the middle of theirs
-                    ray.get(turns.ended.remote(part.cohort.id))
-                group.train([reference, retries], keys)
-
-            try:
-                return attempts(
-                    train,
-                    lambda: reached(store, group.run, part.cohort),
-                    most,
-                    lambda why: ray.get(reasons.tell_retry.remote(job.cohort.id, why)),
-                )
-            finally:
-                if turns is not None:
-                    ray.get(turns.ended.remote(part.cohort.id))
+            tell = partial(reasons.tell_retry.remote, job.cohort.id)
+            return _completed(group, part, reference, store, lambda why: ray.get(tell(why)))
 
         with retrying_for(seconds):
             for failed in in_parts(job, complete, group.give_up, _Met(reasons), layout, store):
@@ -139,6 +124,31 @@ def _tuner(
             failure_config=ray.tune.FailureConfig(max_failures=MAX_LOST),
         ),
     )
+
+
+def _completed(
+    group: Group,
+    part: Assignment | Rehearsal,
+    reference: Any,
+    store: Folder,
+    say: Callable[[str], object],
+) -> Reason:
+    """Have `part`, of which this is a `reference`, trained by `group` as often as that helps."""
+    keys = [trial.key for trial in part.cohort.trials]
+
+    def train(retries: int) -> None:
+        _give_up_turns(part)  # workers before may have ended in the middle of theirs
+        group.train([reference, retries], keys)
+
+    try:
+        return attempts(train, lambda: reached(store, group.run, part.cohort), MAX_FAILURES, say)
+    finally:
+        _give_up_turns(part)
+
+
+def _give_up_turns(part: Assignment | Rehearsal) -> None:
+    if isinstance(part, Assignment) and part.turns is not None:
+        ray.get(part.turns.ended.remote(part.cohort.id))
 
 
 def _in_turn(job: Assignment | Rehearsal, turns: Any) -> Assignment | Rehearsal:

@@ -118,14 +118,19 @@ class Watcher(ray.tune.Callback):
         """Settle by the results folder: a report may be lost with its worker, a record may not."""
         cohort = self.starts[trial.config["cohort"]].cohort
         for member in cohort.trials:
-            self._finish(cohort, member.key)
+            self._finish(cohort, member.key, at_the_end=True)
         self._fail(cohort, told, reason)
         if self.failed_attempts:
             note_attempts(self.store, self.failed_attempts)
         self._check_limit()
 
-    def _finish(self, cohort: Cohort, key: str) -> None:
-        if key in self.outcome.records:
+    def _finish(self, cohort: Cohort, key: str, *, at_the_end: bool = False) -> None:
+        """Take up what trial `key` has left.
+
+        One that has failed is looked at again `at_the_end` alone: each report, one a second, names
+        all that have ended so far.
+        """
+        if key in self.outcome.records or (key in self.outcome.reasons and not at_the_end):
             return
         for name in ("record.json", "failure.json"):
             values = self.store.read_json("trials", key, name)
